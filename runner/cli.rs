@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::model::Expect;
+
+/// Make mmu notifiers fail on purpose and prove whether the kernel notices.
+#[derive(Debug, Parser)]
+#[command(name = "mn-inject", version, max_term_width = 100)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the scenarios on the kernel that is running now (root, module loaded or --module)
+    Run(RunArgs),
+    /// Show the scenarios with what each expects
+    List(ListArgs),
+    /// Build a kernel and the module, and run the scenarios in a virtual machine
+    #[command(subcommand)]
+    Vm(VmCommand),
+    /// The process whose address space a scenario works on (started by `run`)
+    #[command(hide = true)]
+    Target,
+}
+
+/// How results are printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// A table, with the evidence under every failure.
+    #[default]
+    Human,
+    /// KTAP version 1.
+    Ktap,
+    /// One JSON document; see docs/report.md.
+    Json,
+}
+
+/// What to run and how to say it: the same on real hardware and in a VM.
+#[derive(Clone, Debug, Default, Args)]
+pub struct SuiteArgs {
+    /// The form of the check that the kernel must have
+    #[arg(long, value_enum, default_value_t, value_name = "FORM")]
+    pub expect: Expect,
+    /// Run only the scenarios whose name matches (shell pattern with * and ?; may be repeated)
+    #[arg(long, value_name = "GLOB")]
+    pub only: Vec<String>,
+    /// How results are printed
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
+/// `mn-inject run`
+#[derive(Clone, Debug, Default, Args)]
+pub struct RunArgs {
+    /// What to run
+    #[command(flatten)]
+    pub suite: SuiteArgs,
+    /// Load this module first and unload it at the end
+    #[arg(long, value_name = "PATH")]
+    pub module: Option<PathBuf>,
+    /// Also write the JSON report and the kernel's log to this directory
+    #[arg(long, value_name = "DIR")]
+    pub output: Option<PathBuf>,
+    /// Run although a WARN would bring the machine down (panic_on_warn, warn_limit)
+    #[arg(long)]
+    pub allow_panic_on_warn: bool,
+    /// Also run the scenarios that may harm other processes (global OOM); for disposable machines
+    #[arg(long)]
+    pub disposable: bool,
+}
+
+/// `mn-inject list`
+#[derive(Clone, Debug, Args)]
+pub struct ListArgs {
+    /// Show only the scenarios whose name matches
+    #[arg(long, value_name = "GLOB")]
+    pub only: Vec<String>,
+    /// How the list is printed
+    #[arg(long, value_enum, default_value_t)]
+    pub format: ListFormat,
+}
+
+/// How the list of scenarios is printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum ListFormat {
+    /// A table.
+    #[default]
+    Human,
+    /// One JSON array.
+    Json,
+}
+
+/// `mn-inject vm`
+#[derive(Debug, Subcommand)]
+pub enum VmCommand {
+    /// Build what is missing, boot the guest, run the scenarios, and say the verdict
+    Run(VmRunArgs),
+    /// Build what is missing and print where it is
+    Build(VmBuildArgs),
+    /// Boot the guest to a shell, with the module loaded and debugfs mounted
+    Shell(VmShellArgs),
+    /// Remove everything that was built and downloaded
+    Clean,
+}
+
+/// Where the kernel comes from when no tree of the user's is given.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Base {
+    /// The packaged kernel with the seed patch
+    #[default]
+    Seed,
+    /// The packaged kernel as it is
+    Mainline,
+}
+
+/// Which kernel: a source, patches and a configuration.
+#[derive(Clone, Debug, Args)]
+pub struct KernelArgs {
+    /// The packaged kernel to start from
+    #[arg(long, value_enum, default_value_t, conflicts_with = "linux")]
+    pub base: Base,
+    /// The kernel configuration
+    #[arg(long, default_value = "core", value_name = "NAME")]
+    pub config: String,
+    /// Apply this patch on top (may be repeated)
+    #[arg(long, value_name = "FILE", conflicts_with = "linux")]
+    pub patch: Vec<PathBuf>,
+    /// Build this kernel tree instead of a packaged one (the tree itself is left as it is)
+    #[arg(long, value_name = "DIR")]
+    pub linux: Option<PathBuf>,
+    /// Install missing packages with the package manager
+    #[arg(long)]
+    pub install_deps: bool,
+}
+
+/// How the guest is run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Accel {
+    /// KVM where it proves to work, else TCG
+    #[default]
+    Auto,
+    /// QEMU's own translation; works everywhere
+    Tcg,
+    /// Hardware virtualisation, and an error where it does not work
+    Kvm,
+}
+
+/// `mn-inject vm run`
+#[derive(Clone, Debug, Args)]
+pub struct VmRunArgs {
+    /// Which kernel
+    #[command(flatten)]
+    pub kernel: KernelArgs,
+    /// What to run
+    #[command(flatten)]
+    pub suite: SuiteArgs,
+    /// How the guest is run
+    #[arg(long, value_enum, default_value_t)]
+    pub accel: Accel,
+    /// Keep the logs and the JSON report in this directory instead of the cache
+    #[arg(long, value_name = "DIR")]
+    pub output: Option<PathBuf>,
+    /// Add this to the guest's kernel command line
+    #[arg(long, value_name = "ARGS")]
+    pub append: Option<String>,
+}
+
+/// `mn-inject vm build`
+#[derive(Clone, Debug, Args)]
+pub struct VmBuildArgs {
+    /// Which kernel
+    #[command(flatten)]
+    pub kernel: KernelArgs,
+}
+
+/// `mn-inject vm shell`
+#[derive(Clone, Debug, Args)]
+pub struct VmShellArgs {
+    /// Which kernel
+    #[command(flatten)]
+    pub kernel: KernelArgs,
+    /// How the guest is run
+    #[arg(long, value_enum, default_value_t)]
+    pub accel: Accel,
+}

@@ -1,0 +1,445 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Reads `/dev/kmsg` between markers and knows when it did not get everything.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
+use std::os::fd::AsFd;
+use std::os::unix::fs::OpenOptionsExt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use nix::errno::Errno;
+use nix::libc;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+use super::Record;
+
+const PATH: &str = "/dev/kmsg";
+
+/// Larger than any record: the kernel's own limit is 8 KiB with all escapes.
+const BUFFER: usize = 16 * 1024;
+
+/// Where records come from: `/dev/kmsg`, or a test's idea of it.
+pub trait Source {
+    /// Reads one record, with the error codes of a non-blocking `/dev/kmsg`.
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize>;
+
+    /// Waits until there may be something to read, or for that long.
+    fn wait(&mut self, timeout: Duration) -> io::Result<()>;
+
+    /// Puts one record of user space into the log.
+    fn write(&mut self, line: &str) -> io::Result<()>;
+}
+
+/// The real thing.
+#[derive(Debug)]
+pub struct DevKmsg {
+    file: File,
+}
+
+impl Source for DevKmsg {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.file.read(buffer)
+    }
+
+    fn wait(&mut self, timeout: Duration) -> io::Result<()> {
+        let timeout = PollTimeout::try_from(timeout).unwrap_or(PollTimeout::MAX);
+        let mut fds = [PollFd::new(self.file.as_fd(), PollFlags::POLLIN)];
+        match poll(&mut fds, timeout) {
+            Ok(_) | Err(Errno::EINTR) => Ok(()),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
+    fn write(&mut self, line: &str) -> io::Result<()> {
+        // Writes are rate-limited for each descriptor, and a write that is dropped succeeds.
+        // A record is one write(), so no formatting macro and no buffer here.
+        let written = OpenOptions::new()
+            .write(true)
+            .open(PATH)?
+            .write(line.as_bytes())?;
+        if written == line.len() {
+            Ok(())
+        } else {
+            Err(ErrorKind::WriteZero.into())
+        }
+    }
+}
+
+/// A line in the log that only this program can have written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Marker {
+    text: String,
+}
+
+impl Marker {
+    fn new(label: &str) -> Self {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        // What the kernel would escape could come back changed, and a line break ends the record.
+        let label = label.replace(|c: char| !(' '..='~').contains(&c) || c == '\\', "_");
+        Marker {
+            text: format!(
+                "mn-inject: marker {}-{}-{count} {label}",
+                std::process::id(),
+                now.as_nanos()
+            ),
+        }
+    }
+
+    /// Whether `record` is this marker.
+    pub fn is(&self, record: &Record) -> bool {
+        !record.is_kernel() && record.text == self.text
+    }
+}
+
+/// Reads the kernel's log record by record.
+///
+/// ```no_run
+/// # use std::time::{Duration, Instant};
+/// # use mn_inject::kmsg::KmsgReader;
+/// let mut kmsg = KmsgReader::open_at_end()?;
+/// let begin = kmsg.mark("begin")?;
+/// kmsg.read_until(&begin, Instant::now() + Duration::from_secs(1));
+/// // ... what is to be observed ...
+/// let end = kmsg.mark("end")?;
+/// let (records, lost) = kmsg.read_until(&end, Instant::now() + Duration::from_secs(1));
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct KmsgReader<S = DevKmsg> {
+    source: S,
+    buffer: Vec<u8>,
+    next_seq: Option<u64>,
+}
+
+impl KmsgReader<DevKmsg> {
+    /// Opens `/dev/kmsg` behind its last record.
+    pub fn open_at_end() -> io::Result<Self> {
+        let mut file = OpenOptions::new()
+            .read(true)
+            .custom_flags(libc::O_NONBLOCK | libc::O_CLOEXEC)
+            .open(PATH)?;
+        file.seek(SeekFrom::End(0))?;
+        Ok(Self::new(DevKmsg { file }))
+    }
+}
+
+impl<S: Source> KmsgReader<S> {
+    /// Reads from `source`, from where it stands.
+    pub fn new(source: S) -> Self {
+        KmsgReader {
+            source,
+            buffer: vec![0; BUFFER],
+            next_seq: None,
+        }
+    }
+
+    /// Writes a marker with a token that never comes twice. The label is for people.
+    pub fn mark(&mut self, label: &str) -> io::Result<Marker> {
+        let marker = Marker::new(label);
+        // <14>: facility 1 (user), level 6 (info).
+        self.source.write(&format!("<14>{}\n", marker.text))?;
+        Ok(marker)
+    }
+
+    /// Returns all records up to the marker, without the marker, and why some may be missing.
+    pub fn read_until(
+        &mut self,
+        marker: &Marker,
+        deadline: Instant,
+    ) -> (Vec<Record>, Option<String>) {
+        let (mut records, lost) = self.read_to(|record| marker.is(record), deadline);
+        records.pop_if(|record| marker.is(record));
+        (records, lost)
+    }
+
+    /// Returns all records up to the first for which `is_last` holds, with that one, and why some
+    /// may be missing.
+    pub fn read_to(
+        &mut self,
+        mut is_last: impl FnMut(&Record) -> bool,
+        deadline: Instant,
+    ) -> (Vec<Record>, Option<String>) {
+        let mut records = Vec::new();
+        let mut lost = Lost::default();
+        loop {
+            match self.source.read(&mut self.buffer) {
+                Ok(0) => {
+                    lost.note("the log ended before the last record that was due");
+                    break;
+                }
+                Ok(len) => {
+                    if let Some(record) = self.take(len, &mut lost) {
+                        let last = is_last(&record);
+                        records.push(record);
+                        if last {
+                            break;
+                        }
+                    }
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    let left = deadline.saturating_duration_since(Instant::now());
+                    if left.is_zero() {
+                        lost.note("the last record that was due did not come in time");
+                        break;
+                    }
+                    if let Err(error) = self.source.wait(left) {
+                        lost.note(&format!("cannot wait for the log: {error}"));
+                        break;
+                    }
+                    continue;
+                }
+                // The position is at the next record that is left.
+                Err(error) if error.raw_os_error() == Some(libc::EPIPE) => {
+                    lost.note("records were overwritten before they could be read");
+                }
+                // The record is behind us, unread.
+                Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {
+                    lost.note("a record was too long to be read");
+                }
+                Err(error) => {
+                    lost.note(&format!("cannot read the log: {error}"));
+                    break;
+                }
+            }
+            // A log that never runs dry must not hold us for ever.
+            if Instant::now() > deadline {
+                lost.note("the last record that was due did not come in time");
+                break;
+            }
+        }
+        (records, lost.0)
+    }
+
+    /// The record in the first `len` bytes of the buffer, where it can be read.
+    fn take(&mut self, len: usize, lost: &mut Lost) -> Option<Record> {
+        let raw = String::from_utf8_lossy(&self.buffer[..len]);
+        let record: Record = match raw.parse() {
+            Ok(record) => record,
+            Err(error) => {
+                lost.note(&format!("a record is unreadable ({error}): {raw:?}"));
+                // Its number is unknown, so the next one cannot be checked.
+                self.next_seq = None;
+                return None;
+            }
+        };
+        if let Some(next) = self.next_seq
+            && record.seq != next
+        {
+            lost.note(&format!("record {} came where {next} was due", record.seq));
+        }
+        self.next_seq = record.seq.checked_add(1);
+        Some(record)
+    }
+}
+
+/// The reasons, each once: an overrun repeats itself.
+#[derive(Default)]
+struct Lost(Option<String>);
+
+impl Lost {
+    fn note(&mut self, reason: &str) {
+        match &mut self.0 {
+            None => self.0 = Some(reason.to_owned()),
+            Some(all) if all.contains(reason) || all.len() > 1000 => {}
+            Some(all) => {
+                all.push_str("; ");
+                all.push_str(reason);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+
+    use super::*;
+
+    /// What a read gives.
+    #[derive(Debug)]
+    enum Step {
+        Raw(String),
+        Errno(i32),
+        /// The last marker that was written, as a record with this priority.
+        Marker(u32, u64),
+    }
+
+    #[derive(Debug, Default)]
+    struct Fake {
+        steps: VecDeque<Step>,
+        written: Vec<String>,
+        waits: usize,
+    }
+
+    impl Source for Fake {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let raw = match self.steps.pop_front() {
+                None => return Err(io::Error::from_raw_os_error(libc::EAGAIN)),
+                Some(Step::Errno(errno)) => return Err(io::Error::from_raw_os_error(errno)),
+                Some(Step::Raw(raw)) => raw,
+                Some(Step::Marker(prio, seq)) => {
+                    let line = self.written.last().expect("a marker was written");
+                    let text = line.strip_prefix("<14>").expect("user facility");
+                    format!("{prio},{seq},1,-;{text}")
+                }
+            };
+            buffer[..raw.len()].copy_from_slice(raw.as_bytes());
+            Ok(raw.len())
+        }
+
+        fn wait(&mut self, timeout: Duration) -> io::Result<()> {
+            self.waits += 1;
+            std::thread::sleep(timeout.min(Duration::from_millis(1)));
+            Ok(())
+        }
+
+        fn write(&mut self, line: &str) -> io::Result<()> {
+            self.written.push(line.to_owned());
+            Ok(())
+        }
+    }
+
+    fn raw(seq: u64) -> Step {
+        Step::Raw(format!("6,{seq},1,-;text {seq}\n"))
+    }
+
+    fn read(steps: impl IntoIterator<Item = Step>) -> (Vec<u64>, Option<String>) {
+        let mut reader = KmsgReader::new(Fake {
+            steps: steps.into_iter().collect(),
+            ..Fake::default()
+        });
+        let marker = reader.mark("end").unwrap();
+        let (records, lost) =
+            reader.read_until(&marker, Instant::now() + Duration::from_millis(20));
+        (records.into_iter().map(|record| record.seq).collect(), lost)
+    }
+
+    #[test]
+    fn records_up_to_the_marker_without_it() {
+        assert_eq!(
+            read([raw(7), raw(8), Step::Marker(14, 9), raw(10)]),
+            (vec![7, 8], None)
+        );
+    }
+
+    #[test]
+    fn waits_and_interruptions_lose_nothing() {
+        assert_eq!(
+            read([
+                raw(1),
+                Step::Errno(libc::EAGAIN),
+                Step::Errno(libc::EINTR),
+                raw(2),
+                Step::Marker(14, 3)
+            ]),
+            (vec![1, 2], None)
+        );
+    }
+
+    #[test]
+    fn overwritten_records_are_noted_and_reading_goes_on() {
+        let (seqs, lost) = read([
+            raw(1),
+            Step::Errno(libc::EPIPE),
+            raw(9),
+            Step::Marker(14, 10),
+        ]);
+        assert_eq!(seqs, [1, 9]);
+        let lost = lost.unwrap();
+        assert!(lost.contains("overwritten"), "{lost}");
+        assert!(lost.contains("record 9 came where 2 was due"), "{lost}");
+    }
+
+    #[test]
+    fn a_gap_is_a_loss_and_so_is_one_before_the_marker() {
+        assert!(read([raw(1), raw(3), Step::Marker(14, 4)]).1.is_some());
+        assert!(read([raw(1), Step::Marker(14, 3)]).1.is_some());
+        assert!(read([raw(2), raw(1), Step::Marker(14, 2)]).1.is_some());
+    }
+
+    #[test]
+    fn a_record_that_is_too_long_or_unreadable_is_a_loss() {
+        let (seqs, lost) = read([
+            raw(1),
+            Step::Errno(libc::EINVAL),
+            raw(3),
+            Step::Marker(14, 4),
+        ]);
+        assert_eq!(seqs, [1, 3]);
+        assert!(lost.unwrap().contains("too long"));
+
+        let (seqs, lost) = read([raw(1), Step::Raw("6,2".into()), raw(3), Step::Marker(14, 4)]);
+        assert_eq!(seqs, [1, 3]);
+        assert!(lost.unwrap().contains("unreadable"));
+    }
+
+    #[test]
+    fn a_marker_that_never_comes_is_a_loss() {
+        let (seqs, lost) = read([raw(1)]);
+        assert_eq!(seqs, [1]);
+        assert!(lost.unwrap().contains("marker did not come"));
+
+        let (_, lost) = read([Step::Raw(String::new())]);
+        assert!(lost.unwrap().contains("ended before the marker"));
+
+        let (_, lost) = read([Step::Errno(libc::EIO)]);
+        assert!(lost.unwrap().contains("cannot read"));
+    }
+
+    #[test]
+    fn the_kernel_cannot_write_a_marker() {
+        let (seqs, lost) = read([Step::Marker(6, 1)]);
+        assert_eq!(seqs, [1]);
+        assert!(lost.is_some());
+    }
+
+    #[test]
+    fn a_flood_without_the_marker_ends_at_the_deadline() {
+        struct Flood(u64);
+        impl Source for Flood {
+            fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+                self.0 += 1;
+                let raw = format!("6,{},1,-;x", self.0);
+                buffer[..raw.len()].copy_from_slice(raw.as_bytes());
+                Ok(raw.len())
+            }
+            fn wait(&mut self, _: Duration) -> io::Result<()> {
+                Ok(())
+            }
+            fn write(&mut self, _: &str) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let mut reader = KmsgReader::new(Flood(0));
+        let marker = reader.mark("end").unwrap();
+        let (_, lost) = reader.read_until(&marker, Instant::now() + Duration::from_millis(5));
+        assert!(lost.is_some());
+    }
+
+    #[test]
+    fn the_loss_of_one_window_is_not_told_again_in_the_next() {
+        let mut reader = KmsgReader::new(Fake::default());
+        let first = reader.mark("a\nb").unwrap();
+        assert_eq!(reader.source.written.len(), 1);
+        assert_eq!(reader.source.written[0].matches('\n').count(), 1);
+        reader
+            .source
+            .steps
+            .extend([raw(1), raw(5), Step::Marker(14, 6)]);
+        let deadline = Instant::now() + Duration::from_millis(20);
+        assert!(reader.read_until(&first, deadline).1.is_some());
+
+        let second = reader.mark("a\nb").unwrap();
+        assert_ne!(first, second);
+        reader.source.steps.extend([raw(7), Step::Marker(14, 8)]);
+        let (records, lost) = reader.read_until(&second, deadline);
+        assert_eq!((records.len(), lost), (1, None));
+    }
+}

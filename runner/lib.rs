@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! `mn-inject` makes mmu notifiers fail on purpose and proves whether the kernel notices.
+//!
+//! Data flows one way: scenario → trigger → module log and kmsg → oracle → verdict → report.
+
+pub mod cli;
+pub mod exit;
+pub mod inject;
+pub mod kernel;
+pub mod kmsg;
+pub mod list;
+pub mod model;
+pub mod oracle;
+pub mod report;
+pub mod run;
+pub mod scenario;
+pub mod session;
+pub mod sys;
+pub mod trigger;
+pub mod vm;

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! `mn-inject`: parses the command line and turns the outcome into an exit code.
+
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result};
+use clap::Parser;
+use indicatif::{ProgressBar, ProgressStyle};
+
+use mn_inject::cli::{Cli, Command, Format, ListArgs, RunArgs};
+use mn_inject::exit::Exit;
+use mn_inject::inject::LoadedModule;
+use mn_inject::model::Progress;
+use mn_inject::run::{self, RunOptions};
+use mn_inject::{list, report, scenario, trigger, vm};
+
+fn main() -> ExitCode {
+    if vm::guest::is_init() {
+        vm::guest::init();
+    }
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are no errors. clap's own code for the others is 2, which the
+            // kselftest runner counts as a pass.
+            let exit = if error.use_stderr() {
+                Exit::Usage
+            } else {
+                Exit::Pass
+            };
+            // Nobody is left to be told if this fails.
+            let _ = error.print();
+            return exit.into();
+        }
+    };
+    match carry_out(cli.command) {
+        Ok(exit) => exit.into(),
+        Err(error) if is_broken_pipe(&error) => Exit::NoVerdict.into(),
+        Err(error) => {
+            eprintln!("mn-inject: {error:#}");
+            Exit::Unavailable.into()
+        }
+    }
+}
+
+fn carry_out(command: Command) -> Result<Exit> {
+    match command {
+        Command::Run(args) => run_here(&args),
+        Command::List(args) => list_scenarios(&args),
+        Command::Vm(command) => vm::main(command),
+        Command::Target => trigger::target::main().map(|()| Exit::Pass),
+    }
+}
+
+/// Whether whoever reads our output is gone: nothing more to say, and nobody was told a verdict.
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<io::Error>())
+        .any(|cause| cause.kind() == io::ErrorKind::BrokenPipe)
+}
+
+fn list_scenarios(args: &ListArgs) -> Result<Exit> {
+    let scenarios = scenario::select(&args.only);
+    if scenarios.is_empty() {
+        eprintln!("mn-inject: no scenario matches {}", args.only.join(", "));
+        return Ok(Exit::Usage);
+    }
+    list::print(&scenarios, args.format, &mut io::stdout().lock())?;
+    Ok(Exit::Pass)
+}
+
+fn run_here(args: &RunArgs) -> Result<Exit> {
+    if scenario::select(&args.suite.only).is_empty() {
+        eprintln!(
+            "mn-inject: no scenario matches {}; `mn-inject list` shows them all",
+            args.suite.only.join(", ")
+        );
+        return Ok(Exit::Usage);
+    }
+    // Made before anything runs, so that a path that cannot be written costs nothing.
+    let mut kept = match &args.output {
+        None => None,
+        Some(dir) => {
+            fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
+            let path = dir.join("results.jsonl");
+            let file =
+                File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
+            Some((dir, path, BufWriter::new(file)))
+        }
+    };
+    let _module = match &args.module {
+        Some(path) => Some(LoadedModule::load(path)?),
+        None => None,
+    };
+
+    let options = RunOptions {
+        expect: args.suite.expect,
+        only: args.suite.only.clone(),
+        disposable: args.disposable,
+        allow_panic_on_warn: args.allow_panic_on_warn,
+    };
+    // Draws nothing where standard error is no terminal.
+    let bar = ProgressBar::new(0).with_style(
+        ProgressStyle::with_template("{pos}/{len} {msg}")
+            .unwrap_or_else(|_| ProgressStyle::default_bar()),
+    );
+    let mut lost = None;
+    let report = run::run(&options, &mut |progress| {
+        match progress {
+            Progress::Begin { plan, .. } => bar.set_length(plan.len() as u64),
+            Progress::Start { scenario, .. } => {
+                bar.inc(1);
+                bar.set_message(scenario.clone());
+            }
+            _ => {}
+        }
+        if let Some((_, _, file)) = &mut kept
+            && let Err(error) = write_line(file, progress)
+        {
+            lost = Some(error);
+        }
+    });
+    bar.finish_and_clear();
+
+    if let Some((dir, path, mut file)) = kept {
+        if let Some(error) = lost.or_else(|| file.flush().err()) {
+            return Err(error).with_context(|| format!("cannot write {}", path.display()));
+        }
+        let path = dir.join("report.json");
+        let mut file = BufWriter::new(
+            File::create(&path).with_context(|| format!("cannot write {}", path.display()))?,
+        );
+        report::print(&report, Format::Json, &mut file)
+            .and_then(|()| file.flush())
+            .with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    report::print(&report, args.suite.format, &mut io::stdout().lock())
+        .context("cannot print the report")?;
+    Ok(report::exit(&report))
+}
+
+fn write_line(file: &mut impl Write, progress: &Progress) -> io::Result<()> {
+    serde_json::to_writer(&mut *file, progress)?;
+    file.write_all(b"\n")
+}

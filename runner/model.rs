@@ -1,0 +1,494 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The words every part of the program shares.
+//!
+//! Data flows one way: a [`Scenario`] is triggered, the module's log and `/dev/kmsg` are read into
+//! a [`Window`], the oracle turns each window into [`ScenarioResult`]s, and the reports print
+//! those. Nothing here does I/O.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::kmsg::Record;
+
+/// `enum mmu_notifier_event` (include/linux/mmu_notifier.h), in the kernel's order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+#[expect(missing_docs, reason = "the names are the kernel's")]
+pub enum NotifierEvent {
+    Unmap,
+    Clear,
+    ProtectionVma,
+    ProtectionPage,
+    SoftDirty,
+    Release,
+    Migrate,
+    Exclusive,
+}
+
+impl NotifierEvent {
+    /// All events, in the kernel's order.
+    pub const ALL: [NotifierEvent; 8] = [
+        NotifierEvent::Unmap,
+        NotifierEvent::Clear,
+        NotifierEvent::ProtectionVma,
+        NotifierEvent::ProtectionPage,
+        NotifierEvent::SoftDirty,
+        NotifierEvent::Release,
+        NotifierEvent::Migrate,
+        NotifierEvent::Exclusive,
+    ];
+
+    /// The name of the event's folder in debugfs, which is the kernel's name without its prefix.
+    pub const fn name(self) -> &'static str {
+        match self {
+            NotifierEvent::Unmap => "UNMAP",
+            NotifierEvent::Clear => "CLEAR",
+            NotifierEvent::ProtectionVma => "PROTECTION_VMA",
+            NotifierEvent::ProtectionPage => "PROTECTION_PAGE",
+            NotifierEvent::SoftDirty => "SOFT_DIRTY",
+            NotifierEvent::Release => "RELEASE",
+            NotifierEvent::Migrate => "MIGRATE",
+            NotifierEvent::Exclusive => "EXCLUSIVE",
+        }
+    }
+
+    /// The event of that debugfs name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|event| event.name() == name)
+    }
+}
+
+impl fmt::Display for NotifierEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Whether a call may sleep: `mmu_notifier_range_blockable()`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Context {
+    /// The call may sleep, and a failure breaks the contract.
+    Blockable,
+    /// The OOM reaper or `process_mrelease`: the callback may refuse with `-EAGAIN`.
+    NonBlockable,
+}
+
+impl fmt::Display for Context {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Context::Blockable => "blockable",
+            Context::NonBlockable => "non-blockable",
+        })
+    }
+}
+
+/// One `invalidate_range_start` as the module logged it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Call {
+    /// Position among all calls of all targets since the module was loaded, from 0.
+    pub seq: u64,
+    /// Nanoseconds on the kernel's monotonic clock.
+    pub time_ns: u64,
+    /// Why the kernel invalidates.
+    pub event: NotifierEvent,
+    /// First byte of the range.
+    pub start: u64,
+    /// First byte after the range.
+    pub end: u64,
+    /// Whether the call may sleep.
+    pub context: Context,
+    /// Thread that made the call (`current->pid` in the initial namespace).
+    pub tid: i32,
+    /// Its `comm`.
+    pub comm: String,
+    /// What the callback returned: 0 or a negative errno.
+    pub returned: i32,
+}
+
+/// The module's own counters of one target, read after the operation.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Counters {
+    /// Calls of `invalidate_range_start`.
+    pub calls: u64,
+    /// Calls that were made to fail.
+    pub injected: u64,
+    /// Log entries that were overwritten before they could be read.
+    pub overwritten: u64,
+}
+
+/// How the injector was set for a scenario.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase", tag = "mode", content = "errno")]
+pub enum Arming {
+    /// The callback fails with this (negative) errno.
+    Inject(i32),
+    /// As `Inject`, but the address filter leaves the scenario's range out: nothing is due.
+    Filtered(i32),
+    /// Attached, no error set: nothing is due.
+    Unarmed,
+}
+
+/// A number of calls that a scenario demands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Count {
+    /// Exactly so many.
+    Exactly(u64),
+    /// So many or more, where the kernel's own state decides (reclaim, for one).
+    AtLeast(u64),
+}
+
+impl Count {
+    /// Whether `n` calls are what was demanded.
+    pub fn admits(self, n: u64) -> bool {
+        match self {
+            Count::Exactly(want) => n == want,
+            Count::AtLeast(least) => n >= least,
+        }
+    }
+}
+
+impl fmt::Display for Count {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Count::Exactly(n) => write!(f, "exactly {n}"),
+            Count::AtLeast(n) => write!(f, "at least {n}"),
+        }
+    }
+}
+
+/// What the OOM reaper has to say at the end (mm/oom_kill.c, `oom_reap_task`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReaperWord {
+    /// `oom_reaper: reaped process PID (COMM), now ...`
+    Reaped,
+    /// `oom_reaper: unable to reap pid:PID (COMM)`
+    UnableToReap,
+}
+
+/// What a scenario demands of the kernel besides the messages, whatever its form of the check.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Expectation {
+    /// The event that the calls on the watched range carry.
+    pub event: NotifierEvent,
+    /// The context that these calls have.
+    pub context: Context,
+    /// How many of them there are.
+    pub calls: Count,
+    /// What the triggering operation returns: 0 or a negative errno.
+    pub outcome: i32,
+    /// The OOM reaper's closing line, where the OOM reaper is the caller.
+    pub reaper: Option<ReaperWord>,
+}
+
+/// Everything that was recorded about one scenario.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Observation {
+    /// The scenario's name.
+    pub scenario: String,
+    /// How the injector was set.
+    pub arming: Arming,
+    /// What the scenario demands.
+    pub expectation: Expectation,
+    /// The process whose address space was attached.
+    pub pid: i32,
+    /// Its `comm`.
+    pub comm: String,
+    /// The addresses the scenario works on; calls elsewhere in the process are none of its
+    /// business. Empty (`start == end`) never happens.
+    pub watched: (u64, u64),
+    /// All calls on the process's address space during the window, in the module's order.
+    pub calls: Vec<Call>,
+    /// The module's counters: a second witness for `calls`.
+    pub counters: Counters,
+    /// What the triggering operation returned: 0 or a negative errno.
+    pub outcome: i32,
+    /// Anything that kept the scenario from being carried out as planned; makes it "no verdict".
+    pub trouble: Option<String>,
+    /// How long the scenario took, in milliseconds.
+    pub millis: u64,
+}
+
+/// The symbol of the module's callback as `%pS` prints it, without offset and size.
+pub const CALLBACK_SYMBOL: &str = "mmu_notifier_inject_invalidate_range_start";
+
+/// The name of the kernel module.
+pub const MODULE_NAME: &str = "mmu_notifier_inject";
+
+/// What was seen between two markers in the kernel's log. Usually one scenario; several where
+/// their effects cannot be told apart in time (the OOM reaper works off all victims together).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Window {
+    /// The scenarios, in the order in which they were triggered.
+    pub observations: Vec<Observation>,
+    /// All records of `/dev/kmsg` between the markers, those of others included.
+    pub records: Vec<Record>,
+    /// Why `records` may be incomplete (overrun, missing marker, a gap in sequence numbers).
+    pub lost: Option<String>,
+    /// `/sys/kernel/warn_count` before and after, where the kernel has it.
+    pub warn_count: Option<(u64, u64)>,
+    /// The module's count of all calls of all targets before and after: calls of a target that
+    /// is not in this window would make the messages ambiguous.
+    pub total_calls: (u64, u64),
+}
+
+/// The form in which the kernel under test states the rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Form {
+    /// Info line, and `pr_warn("%pS callback failure not allowed\n")` in blockable context.
+    Seed,
+    /// Info line, and `WARN_ON(blockable || _ret != -EAGAIN)` (mainline since 5.4).
+    Mainline,
+    /// Info line only (before 2018): the kernel has no check.
+    InfoOnly,
+    /// Blockable failures were complained about in more than one way.
+    Mixed,
+    /// Nothing failed in blockable context, so nothing could be recognised.
+    Unknown,
+}
+
+impl fmt::Display for Form {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Form::Seed => "seed (info + pr_warn)",
+            Form::Mainline => "mainline (info + WARN_ON)",
+            Form::InfoOnly => "none (info line only, as before 2018)",
+            Form::Mixed => "mixed (complaints of more than one form)",
+            Form::Unknown => "unknown (nothing failed in blockable context)",
+        })
+    }
+}
+
+/// The form the user demands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Expect {
+    /// Recognise the form and hold the kernel to it.
+    #[default]
+    Auto,
+    /// The kernel must have the seed patch.
+    Seed,
+    /// The kernel must have the form of mainline since 5.4.
+    Mainline,
+}
+
+/// What kind of disagreement a finding is. The words are part of the output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FindingKind {
+    /// A message was due and is not there.
+    DidNotFire,
+    /// A message is there and was not due.
+    FiredWhenItShouldNot,
+    /// The message is there with another text, level, errno, context, symbol or module.
+    Altered,
+    /// The messages are there in another order.
+    OutOfOrder,
+    /// The kernel called the notifier in another way than the operation should make it.
+    Calls,
+    /// The operation returned something else than it should.
+    Outcome,
+    /// The kernel's form of the check is not one that is accepted.
+    Form,
+}
+
+impl FindingKind {
+    /// The words by which a person and a test know this kind.
+    pub const fn words(self) -> &'static str {
+        match self {
+            FindingKind::DidNotFire => "did not fire when it should",
+            FindingKind::FiredWhenItShouldNot => "fired when it should not",
+            FindingKind::Altered => "fired with the wrong content",
+            FindingKind::OutOfOrder => "fired out of order",
+            FindingKind::Calls => "notifier called differently",
+            FindingKind::Outcome => "operation ended differently",
+            FindingKind::Form => "form of the check not accepted",
+        }
+    }
+}
+
+/// One disagreement between what was due and what was seen, with its evidence.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Finding {
+    /// Its kind.
+    pub kind: FindingKind,
+    /// One sentence for a person.
+    pub text: String,
+    /// What was due, where something was.
+    pub due: Option<String>,
+    /// The kernel's line as it was read, where there is one.
+    pub seen: Option<String>,
+    /// Sequence number of that line in `/dev/kmsg`.
+    pub kmsg_seq: Option<u64>,
+    /// Sequence number of the call in the module's log.
+    pub call_seq: Option<u64>,
+}
+
+/// The answer about one scenario.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "result")]
+pub enum Verdict {
+    /// Everything that was due was seen, and nothing else.
+    Pass,
+    /// The kernel did something else.
+    Fail {
+        /// What, each with its evidence; never empty.
+        findings: Vec<Finding>,
+    },
+    /// It cannot be known.
+    NoVerdict {
+        /// Why; never empty.
+        reasons: Vec<String>,
+    },
+    /// Not run.
+    Skip {
+        /// Why; constant text for a given cause.
+        reason: String,
+    },
+}
+
+/// A message that was due and was seen.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Matched {
+    /// Sequence number of the call in the module's log; absent for a closing line of the OOM
+    /// reaper about a victim that it called no notifier for.
+    pub call_seq: Option<u64>,
+    /// Sequence number of the line in `/dev/kmsg`.
+    pub kmsg_seq: u64,
+    /// syslog level of the line.
+    pub level: u8,
+    /// The line.
+    pub text: String,
+}
+
+/// One scenario's part of the report.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ScenarioResult {
+    /// The scenario's name, `[a-z0-9-]` only.
+    pub name: String,
+    /// The answer.
+    pub verdict: Verdict,
+    /// What was recorded; absent where the scenario was skipped.
+    pub observation: Option<Observation>,
+    /// The messages that were due and seen.
+    pub matched: Vec<Matched>,
+    /// Lines of other drivers that complain about a notifier of theirs, as they were read.
+    pub foreign: Vec<String>,
+}
+
+/// Facts about the kernel under test and the machine it ran on.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KernelInfo {
+    /// `uname -r`.
+    pub release: String,
+    /// `uname -v`.
+    pub version: String,
+    /// `uname -m`.
+    pub machine: String,
+    /// `/proc/cmdline`.
+    pub cmdline: String,
+}
+
+/// Facts about the virtual machine; absent on real hardware.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VmInfo {
+    /// Package and exact version of the kernel source, or the user's tree.
+    pub source: String,
+    /// `seed`, `mainline` or `user tree`.
+    pub base: String,
+    /// Name of the kernel configuration.
+    pub config: String,
+    /// The patches in the order in which they were applied, as `NAME (sha256:...)`.
+    pub patches: Vec<String>,
+    /// `kvm` or `tcg`.
+    pub accelerator: String,
+    /// Why that accelerator, where there was a choice.
+    pub accelerator_reason: String,
+    /// Milliseconds per stage, in the order in which they ran: (stage, milliseconds).
+    pub stages: Vec<(String, u64)>,
+    /// Paths of the logs that were kept: (what, path).
+    pub logs: Vec<(String, String)>,
+}
+
+/// The whole run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Report {
+    /// Version of this format; see `docs/report.md`. Raised with every change that a reader
+    /// could notice.
+    pub schema: u32,
+    /// `mn-inject` and its version.
+    pub tool: String,
+    /// The kernel under test; absent where it never answered.
+    pub kernel: Option<KernelInfo>,
+    /// The virtual machine; absent on real hardware.
+    pub vm: Option<VmInfo>,
+    /// The form of the check that was recognised.
+    pub form: Form,
+    /// The form that was demanded.
+    pub expect: Expect,
+    /// How many scenarios were planned.
+    pub planned: usize,
+    /// The verdict on the form itself, then one entry per scenario that was planned, in that
+    /// order. Fewer than `planned` means that the run was cut short.
+    pub form_verdict: Verdict,
+    /// The scenarios' results.
+    pub scenarios: Vec<ScenarioResult>,
+    /// Why the run as a whole cannot be trusted, where it cannot (panic, hang, truncation);
+    /// not empty makes the whole run "no verdict".
+    pub trouble: Vec<String>,
+    /// How long the run took, in milliseconds.
+    pub millis: u64,
+}
+
+/// The current [`Report::schema`].
+pub const SCHEMA: u32 = 1;
+
+/// One line on the channel between the guest and the host, in the order of a run.
+///
+/// A run is complete only if it ends with [`Progress::End`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "progress", deny_unknown_fields)]
+pub enum Progress {
+    /// The runner is up.
+    Begin {
+        /// The kernel it runs on.
+        kernel: KernelInfo,
+        /// The names of the scenarios it is going to run.
+        plan: Vec<String>,
+    },
+    /// A scenario starts.
+    Start {
+        /// Its name.
+        scenario: String,
+        /// The longest it may take, in milliseconds.
+        deadline_ms: u64,
+    },
+    /// What was seen of some of the scenarios, with every record of the kernel's log in between.
+    Window {
+        /// It.
+        window: Box<Window>,
+    },
+    /// The whole report. Nothing but `End` follows.
+    Report {
+        /// The report, without `vm`.
+        report: Box<Report>,
+    },
+    /// The run is over and everything was said.
+    End,
+}

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What a scenario demands besides the messages: the calls and the operation's outcome.
+
+use crate::model::{Finding, FindingKind, Observation};
+
+use super::compare::Findings;
+use super::witness::is_watched;
+
+/// Adds what is not as demanded.
+pub(super) fn check(o: &Observation, findings: &mut Findings) {
+    let want = &o.expectation;
+    let mut count = 0;
+    for call in o.calls.iter().filter(|call| is_watched(o, call)) {
+        count += 1;
+        if (call.event, call.context) != (want.event, want.context) {
+            findings.push(Finding {
+                kind: FindingKind::Calls,
+                text: format!(
+                    "the call is {} in {} context, not {} in {} context",
+                    call.event, call.context, want.event, want.context
+                ),
+                due: None,
+                seen: None,
+                kmsg_seq: None,
+                call_seq: Some(call.seq),
+            });
+        }
+    }
+    if !want.calls.admits(count) {
+        findings.push(Finding {
+            kind: FindingKind::Calls,
+            text: format!("the notifier was called {count} times, not {}", want.calls),
+            due: None,
+            seen: None,
+            kmsg_seq: None,
+            call_seq: None,
+        });
+    }
+    if o.outcome != want.outcome {
+        findings.push(Finding {
+            kind: FindingKind::Outcome,
+            text: format!("the operation returned {}, not {}", o.outcome, want.outcome),
+            due: None,
+            seen: None,
+            kmsg_seq: None,
+            call_seq: None,
+        });
+    }
+}

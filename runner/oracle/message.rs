@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A message reduced to what is compared: due and seen ones have the same type.
+
+use std::fmt;
+
+use crate::kmsg::Record;
+use crate::model::{CALLBACK_SYMBOL, Context, MODULE_NAME, ReaperWord};
+
+/// `KERN_INFO`.
+pub(super) const LEVEL_INFO: u8 = 6;
+/// `KERN_WARNING`.
+pub(super) const LEVEL_WARNING: u8 = 4;
+
+/// What a message says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum What<'a> {
+    /// The line that is printed on every failure.
+    Info {
+        errno: i32,
+        context: Context,
+        /// Whether the symbol is the callback's first byte.
+        at_start: bool,
+    },
+    /// The complaint of the seed form.
+    PrWarn { at_start: bool },
+    /// The complaint of the mainline form.
+    Warn {
+        site: &'a str,
+        pid: i32,
+        /// `None` on all sides where the kernel does not print it.
+        comm: Option<&'a str>,
+    },
+    /// The OOM reaper's closing line.
+    Reaper {
+        word: ReaperWord,
+        pid: i32,
+        comm: &'a str,
+    },
+    /// A line about our callback that is none of these; never due.
+    Malformed,
+}
+
+impl What<'_> {
+    /// Whether a seen message of this kind can be the other one gone wrong.
+    pub(super) fn may_be(&self, due: &What<'_>) -> bool {
+        match (self, due) {
+            (What::Info { .. }, What::Info { .. })
+            | (What::PrWarn { .. }, What::PrWarn { .. })
+            | (What::Warn { .. }, What::Warn { .. })
+            | (What::Malformed, What::Info { .. } | What::PrWarn { .. }) => true,
+            // The other word is another message, and another victim's is too.
+            (
+                What::Reaper { word, pid, .. },
+                What::Reaper {
+                    word: due_word,
+                    pid: due_pid,
+                    ..
+                },
+            ) => word == due_word && pid == due_pid,
+            _ => false,
+        }
+    }
+
+    /// Whether nothing but the task differs.
+    pub(super) fn is_but_for_task(&self, other: &What<'_>) -> bool {
+        match (self, other) {
+            (What::Warn { site: a, .. }, What::Warn { site: b, .. }) => a == b,
+            _ => self == other,
+        }
+    }
+}
+
+/// A message of ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Message<'a> {
+    pub(super) what: What<'a>,
+    pub(super) level: u8,
+    /// The task that printed it; `None` on all sides where the kernel does not tell.
+    pub(super) task: Option<Caller>,
+}
+
+impl Message<'_> {
+    /// In what a seen message differs from the one that was due.
+    pub(super) fn difference(&self, due: &Message<'_>) -> String {
+        let mut parts = Vec::new();
+        let mut part = |what: &str, seen: String, due: String| {
+            if seen != due {
+                parts.push(format!("{what} is {seen}, not {due}"));
+            }
+        };
+        part("the level", self.level.to_string(), due.level.to_string());
+        if let (Some(seen), Some(due)) = (self.task, due.task) {
+            part("the task", seen.to_string(), due.to_string());
+        }
+        match (self.what, due.what) {
+            (
+                What::Info { errno, context, .. },
+                What::Info {
+                    errno: due_errno,
+                    context: due_context,
+                    ..
+                },
+            ) => {
+                part("the errno", errno.to_string(), due_errno.to_string());
+                part(
+                    "the context word",
+                    context.to_string(),
+                    due_context.to_string(),
+                );
+            }
+            (
+                What::Warn { site, pid, comm },
+                What::Warn {
+                    site: due_site,
+                    pid: due_pid,
+                    comm: due_comm,
+                },
+            ) => {
+                part("the place", site.to_owned(), due_site.to_owned());
+                part("the pid", pid.to_string(), due_pid.to_string());
+                if let (Some(seen), Some(due)) = (comm, due_comm) {
+                    part("the comm", seen.to_owned(), due.to_owned());
+                }
+            }
+            (What::Reaper { comm, .. }, What::Reaper { comm: due_comm, .. }) => {
+                part("the comm", comm.to_owned(), due_comm.to_owned());
+            }
+            (What::Malformed, _) => parts.push("the text is another".to_owned()),
+            _ => {}
+        }
+        if let What::Info { at_start, .. } | What::PrWarn { at_start } = self.what
+            && !at_start
+        {
+            parts.push("the symbol has an offset".to_owned());
+        }
+        parts.join(", ")
+    }
+}
+
+/// As `/dev/kmsg` and `dmesg --raw` would have it.
+impl fmt::Display for Message<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "<{}>", self.level)?;
+        if let Some(task) = self.task {
+            write!(f, "[{task}]")?;
+        }
+        let symbol = format_args!("{CALLBACK_SYMBOL}+0x0/... [{MODULE_NAME}]");
+        match self.what {
+            What::Info { errno, context, .. } => write!(
+                f,
+                " {symbol} callback failed with {errno} in {context} context."
+            ),
+            What::PrWarn { .. } => write!(f, " {symbol} callback failure not allowed"),
+            What::Warn { site, pid, comm } => write!(
+                f,
+                " WARNING: {} at ..., CPU#...: {}/{pid}",
+                if site.is_empty() {
+                    "mm/mmu_notifier.c:..."
+                } else {
+                    site
+                },
+                comm.unwrap_or("...")
+            ),
+            What::Reaper { word, pid, comm } => match word {
+                ReaperWord::Reaped => {
+                    write!(f, " oom_reaper: reaped process {pid} ({comm}), now ...")
+                }
+                ReaperWord::UnableToReap => {
+                    write!(f, " oom_reaper: unable to reap pid:{pid} ({comm})")
+                }
+            },
+            What::Malformed => write!(f, " (a line about {symbol})"),
+        }
+    }
+}
+
+/// A record in the same shape.
+pub(super) fn shown(record: &Record) -> String {
+    match &record.caller {
+        Some(caller) => format!("<{}>[{caller}] {}", record.level, record.text),
+        None => format!("<{}> {}", record.level, record.text),
+    }
+}
+
+/// The `caller=` of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) enum Caller {
+    /// A thread.
+    Task(i32),
+    /// An interrupt on a CPU, or something we do not know.
+    Other(u32),
+}
+
+impl Caller {
+    pub(super) fn of(record: &Record) -> Option<Self> {
+        let caller = record.caller.as_deref()?;
+        let task = caller.strip_prefix('T').and_then(|tid| tid.parse().ok());
+        let cpu = caller.strip_prefix('C').and_then(|cpu| cpu.parse().ok());
+        Some(match task {
+            Some(tid) => Caller::Task(tid),
+            None => Caller::Other(cpu.unwrap_or(u32::MAX)),
+        })
+    }
+}
+
+impl fmt::Display for Caller {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Caller::Task(tid) => write!(f, "T{tid}"),
+            Caller::Other(cpu) => write!(f, "C{cpu}"),
+        }
+    }
+}

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Judges what was observed.
+//!
+//! Pure functions: from what the kernel under test promises and what the module logged follows
+//! which messages are due; they are compared with what `/dev/kmsg` holds. A wrong pass is the
+//! worst that can happen here and a wrong failure the next worst, so where the evidence is in
+//! doubt there is no verdict.
+
+mod align;
+mod blame;
+mod compare;
+mod demand;
+mod expect;
+mod form;
+mod lines;
+mod message;
+mod seen;
+mod witness;
+
+use crate::model::{Expect, Form, Observation, ScenarioResult, Verdict, Window};
+
+use message::{Caller, What, shown};
+use seen::Scan;
+
+pub use expect::Promise;
+pub use form::NOTHING_FAILED;
+
+/// The answer about all windows of a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Judgement {
+    /// The form of the check that was recognised.
+    pub form: Form,
+    /// The verdict on it.
+    pub form_verdict: Verdict,
+    /// One for each observation, in the order of the windows.
+    pub results: Vec<ScenarioResult>,
+}
+
+/// Judges all windows of a run.
+pub fn judge(windows: &[Window], demanded: Expect) -> Judgement {
+    let scanned: Vec<(&Window, Scan<'_>, Vec<String>)> = windows
+        .iter()
+        .map(|window| {
+            let scan = Scan::of(window);
+            let doubts = witness::of_window(window, &scan);
+            (window, scan, doubts)
+        })
+        .collect();
+
+    let mut recognition = form::Recognition::default();
+    for (window, scan, doubts) in &scanned {
+        if doubts.is_empty() {
+            recognition.add(window, scan);
+        } else {
+            recognition.leave_out();
+        }
+    }
+    let rule = recognition.rule(demanded);
+    let site = recognition.site();
+
+    Judgement {
+        form: recognition.form(),
+        form_verdict: recognition.verdict(windows, demanded),
+        results: scanned
+            .into_iter()
+            .flat_map(|(window, scan, doubts)| judge_window(window, &scan, doubts, rule, site))
+            .collect(),
+    }
+}
+
+fn judge_window(
+    window: &Window,
+    scan: &Scan<'_>,
+    doubts: Vec<String>,
+    rule: form::Rule,
+    site: &str,
+) -> Vec<ScenarioResult> {
+    let reaper: Option<Caller> = scan.ours.iter().find_map(|seen| match seen.message.what {
+        What::Reaper { .. } => seen.message.task,
+        _ => None,
+    });
+    let dues = expect::dues(rule.promise, window, site, scan.told, reaper);
+    let compared = compare::compare(window, scan, &dues, rule.no_check);
+    let foreign: Vec<String> = scan.foreign.iter().map(|seen| shown(seen.record)).collect();
+
+    let mut results = Vec::new();
+    for ((o, mut findings), matched) in window
+        .observations
+        .iter()
+        .zip(compared.findings)
+        .zip(compared.matched)
+    {
+        let mut reasons = witness::of_observation(o);
+        reasons.extend(doubts.iter().cloned());
+        reasons.extend(compared.undecided.clone());
+        if rule.is_guess && o.calls.iter().any(depends_on_form) {
+            reasons.push(
+                "what is due depends on the form of the check, and nothing failed in blockable \
+                 context to recognise it by"
+                    .to_owned(),
+            );
+        }
+        demand::check(o, &mut findings);
+        let findings = findings.into_vec();
+        results.push(ScenarioResult {
+            name: o.scenario.clone(),
+            verdict: verdict(reasons, findings),
+            observation: Some(Observation::clone(o)),
+            matched,
+            foreign: foreign.clone(),
+        });
+    }
+    results
+}
+
+fn depends_on_form(call: &crate::model::Call) -> bool {
+    Promise::Seed.complains(call) != Promise::Mainline.complains(call)
+}
+
+/// Evidence that is in doubt proves nothing, neither a pass nor a failure.
+fn verdict(reasons: Vec<String>, findings: Vec<crate::model::Finding>) -> Verdict {
+    if !reasons.is_empty() {
+        Verdict::NoVerdict { reasons }
+    } else if !findings.is_empty() {
+        Verdict::Fail { findings }
+    } else {
+        Verdict::Pass
+    }
+}

@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Picks the messages that are about our callback and our victims out of a window's records.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::kmsg::Record;
+use crate::model::Window;
+
+use super::lines::{Line, Symbol, WarnHeader};
+use super::message::{Caller, Message, What};
+
+/// A message with the record it was read from.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Seen<'a> {
+    pub(super) message: Message<'a>,
+    pub(super) record: &'a Record,
+    /// Whether the symbol could be ours gone wrong.
+    pub(super) is_near: bool,
+}
+
+/// What the kernel's lines tell about themselves; the same for all lines of a window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Told {
+    /// Whether each line names the task that printed it.
+    pub(super) callers: bool,
+    /// Whether WARN headers name the comm.
+    pub(super) comms: bool,
+}
+
+/// A window's records, sorted out.
+#[derive(Debug)]
+pub(super) struct Scan<'a> {
+    /// About our callback and our victims, in the log's order.
+    pub(super) ours: Vec<Seen<'a>>,
+    /// The same messages about the callbacks of others.
+    pub(super) foreign: Vec<Seen<'a>>,
+    /// Headers of WARNs, whoever's.
+    pub(super) warn_headers: u64,
+    pub(super) told: Told,
+}
+
+impl<'a> Scan<'a> {
+    pub(super) fn of(window: &'a Window) -> Self {
+        let lines: Vec<(Line<'a>, &'a Record)> = window
+            .records
+            .iter()
+            .map(|record| (Line::of(record), record))
+            .filter(|(line, _)| *line != Line::Noise)
+            .collect();
+        let told = Told {
+            callers: lines.iter().all(|(_, record)| record.caller.is_some()),
+            comms: lines.iter().all(|(line, _)| match line {
+                Line::Warn(header) => header.comm.is_some(),
+                _ => true,
+            }),
+        };
+        let mut sorter = Sorter {
+            told,
+            victims: window.observations.iter().map(|o| o.pid).collect(),
+            tasks: window
+                .observations
+                .iter()
+                .flat_map(|o| &o.calls)
+                .map(|call| call.tid)
+                .collect(),
+            last_info: HashMap::new(),
+        };
+        let mut scan = Scan {
+            ours: Vec::new(),
+            foreign: Vec::new(),
+            warn_headers: 0,
+            told,
+        };
+        for (line, record) in lines {
+            scan.warn_headers += u64::from(matches!(line, Line::Warn(_)));
+            let task = told.callers.then(|| Caller::of(record)).flatten();
+            let is_near = match line {
+                Line::Info { symbol, .. } | Line::PrWarn { symbol } => symbol.is_near_ours(),
+                _ => false,
+            };
+            if let Some((is_ours, what)) = sorter.sort(line, task) {
+                let seen = Seen {
+                    message: Message {
+                        what,
+                        level: record.level,
+                        task,
+                    },
+                    record,
+                    is_near,
+                };
+                if is_ours {
+                    scan.ours.push(seen);
+                } else {
+                    scan.foreign.push(seen);
+                }
+            }
+        }
+        scan
+    }
+}
+
+/// The last info line of a task: the WARN after it is about the same callback.
+struct LastInfo<'a> {
+    is_ours: bool,
+    /// Where WARNs after it came from; a second one from the same place is not its own.
+    sites: Vec<&'a str>,
+}
+
+struct Sorter<'a> {
+    told: Told,
+    victims: HashSet<i32>,
+    tasks: HashSet<i32>,
+    last_info: HashMap<Option<Caller>, LastInfo<'a>>,
+}
+
+impl<'a> Sorter<'a> {
+    /// Whether the line is ours, and what it says; nothing where it is of no interest.
+    fn sort(&mut self, line: Line<'a>, task: Option<Caller>) -> Option<(bool, What<'a>)> {
+        let at_start = |symbol: &Symbol<'_>| symbol.is_start();
+        Some(match line {
+            Line::Info {
+                symbol,
+                errno,
+                context,
+            } => {
+                let is_ours = symbol.is_ours();
+                let sites = Vec::new();
+                self.last_info.insert(task, LastInfo { is_ours, sites });
+                (
+                    is_ours,
+                    What::Info {
+                        errno,
+                        context,
+                        at_start: at_start(&symbol),
+                    },
+                )
+            }
+            Line::PrWarn { symbol } => (
+                symbol.is_ours(),
+                What::PrWarn {
+                    at_start: at_start(&symbol),
+                },
+            ),
+            Line::Warn(header) => {
+                if !header.is_of_notifiers() {
+                    return None;
+                }
+                (self.is_our_warn(&header, task), self.warn(&header))
+            }
+            Line::Reaper { word, pid, comm } => {
+                if !self.victims.contains(&pid) {
+                    return None;
+                }
+                (true, What::Reaper { word, pid, comm })
+            }
+            Line::Malformed { about_ours } => (about_ours, What::Malformed),
+            Line::Noise => return None,
+        })
+    }
+
+    fn warn(&self, header: &WarnHeader<'a>) -> What<'a> {
+        What::Warn {
+            site: header.site(),
+            pid: header.pid,
+            comm: header.comm.filter(|_| self.told.comms),
+        }
+    }
+
+    /// A WARN does not name the callback: the info line before it does, and the task.
+    fn is_our_warn(&mut self, header: &WarnHeader<'a>, task: Option<Caller>) -> bool {
+        let of_our_task = self.tasks.contains(&header.pid);
+        // Without callers, an info line of someone else's task can stand in between.
+        if !self.told.callers && of_our_task {
+            return true;
+        }
+        match self.last_info.get_mut(&task) {
+            Some(info) if info.is_ours => true,
+            Some(info) if !info.sites.contains(&header.site()) => {
+                info.sites.push(header.site());
+                false
+            }
+            _ => of_our_task,
+        }
+    }
+}

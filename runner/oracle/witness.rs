@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Whether the witnesses agree: the module's counters and log, the kernel's log, `warn_count`.
+//!
+//! Where they do not, the evidence itself is in doubt, and there is no verdict.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::model::{Arming, Call, Observation, Window};
+
+use super::message::What;
+use super::seen::Scan;
+
+/// Reasons that concern all scenarios of a window.
+pub(super) fn of_window(window: &Window, scan: &Scan<'_>) -> Vec<String> {
+    let mut reasons = Vec::new();
+    if let Some(lost) = &window.lost {
+        reasons.push(format!("kernel log records were lost: {lost}"));
+    }
+    if window
+        .records
+        .windows(2)
+        .any(|two| two[0].seq >= two[1].seq)
+    {
+        reasons.push("kernel log records are not in the order of their numbers".to_owned());
+    }
+
+    if let Some((before, after)) = window.warn_count
+        && before.checked_add(scan.warn_headers) != Some(after)
+    {
+        reasons.push(format!(
+            "witnesses disagree: warn_count went from {before} to {after}; the kernel log has {} \
+             headers of WARNs; {}",
+            scan.warn_headers,
+            summary(window, scan)
+        ));
+    }
+
+    let calls: usize = window.observations.iter().map(|o| o.calls.len()).sum();
+    let (before, after) = window.total_calls;
+    if before.checked_add(calls as u64) != Some(after) {
+        reasons.push(format!(
+            "witnesses disagree: the module's total of calls went from {before} to {after}, and \
+             the scenarios' logs have {calls}: another target was called, or a log is not whole"
+        ));
+    }
+    let mut seqs = HashSet::new();
+    let all = || window.observations.iter().flat_map(|o| &o.calls);
+    if !all().all(|call| seqs.insert(call.seq)) {
+        reasons.push("the module's log has a call twice".to_owned());
+    }
+    if !all().all(|call| (before..after).contains(&call.seq)) {
+        reasons.push("the module's log has a call from outside the window".to_owned());
+    }
+    reasons
+}
+
+/// What the three witnesses say, for a person.
+fn summary(window: &Window, scan: &Scan<'_>) -> String {
+    let sum = |part: fn(&Observation) -> u64| window.observations.iter().map(part).sum::<u64>();
+    let count = |test: fn(&What<'_>) -> bool| {
+        let ours = scan.ours.iter();
+        ours.filter(|seen| test(&seen.message.what)).count()
+    };
+    format!(
+        "the module counted {} calls and made {} fail; the kernel log has {} info lines, {} \
+         pr_warns and {} WARNs about them",
+        sum(|o| o.counters.calls),
+        sum(|o| o.counters.injected),
+        count(|what| matches!(what, What::Info { .. })),
+        count(|what| matches!(what, What::PrWarn { .. })),
+        count(|what| matches!(what, What::Warn { .. })),
+    )
+}
+
+/// Reasons that concern one scenario.
+pub(super) fn of_observation(o: &Observation) -> Vec<String> {
+    let mut reasons = Vec::new();
+    if let Some(trouble) = &o.trouble {
+        reasons.push(format!(
+            "the scenario was not carried out as planned: {trouble}"
+        ));
+    }
+    if o.watched.0 >= o.watched.1 {
+        reasons.push("the scenario watches no addresses".to_owned());
+    }
+    if o.counters.overwritten > 0 {
+        reasons.push(format!(
+            "{} entries of the module's log were overwritten",
+            o.counters.overwritten
+        ));
+    }
+    let failed = o.calls.iter().filter(|call| call.returned != 0).count() as u64;
+    let logged = o.calls.len() as u64;
+    if o.counters.overwritten == 0 && (o.counters.calls, o.counters.injected) != (logged, failed) {
+        reasons.push(format!(
+            "witnesses disagree: the module counted {} calls and made {} fail, and its log has \
+             {logged} and {failed}",
+            o.counters.calls, o.counters.injected
+        ));
+    }
+    if o.calls.windows(2).any(|two| two[0].seq >= two[1].seq) {
+        reasons.push("the module's log is not in the order of its numbers".to_owned());
+    }
+    let mut times: HashMap<i32, u64> = HashMap::new();
+    if o.calls.iter().any(|call| {
+        times
+            .insert(call.tid, call.time_ns)
+            .is_some_and(|before| before > call.time_ns)
+    }) {
+        reasons.push("the module's log goes back in time".to_owned());
+    }
+    if let Some(call) = o.calls.iter().find(|call| !is_as_armed(o, call)) {
+        reasons.push(format!(
+            "the injector did not do as it was told: call {} ({}, {:#x}-{:#x}) returned {}",
+            call.seq, call.event, call.start, call.end, call.returned
+        ));
+    }
+    reasons
+}
+
+/// Whether a call is on the addresses the scenario works on.
+pub(super) fn is_watched(o: &Observation, call: &Call) -> bool {
+    call.start < o.watched.1 && o.watched.0 < call.end
+}
+
+fn is_as_armed(o: &Observation, call: &Call) -> bool {
+    match o.arming {
+        Arming::Inject(errno) if is_watched(o, call) => {
+            // The error is set for one event; what another one does here is not the injector's
+            // doing, and the call itself is a finding.
+            call.returned == errno || (call.event != o.expectation.event && call.returned == 0)
+        }
+        Arming::Inject(_) | Arming::Filtered(_) | Arming::Unarmed => call.returned == 0,
+    }
+}

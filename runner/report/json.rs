@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The whole report as JSON. The fields are described in docs/report.md.
+
+use std::io::{self, Write};
+
+use crate::model::Report;
+
+pub(super) fn print(report: &Report, out: &mut dyn Write) -> io::Result<()> {
+    serde_json::to_writer_pretty(&mut *out, report)?;
+    writeln!(out)
+}

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! KTAP version 1 (Documentation/dev-tools/ktap.rst), one flat level: parsers downstream lose the
+//! names of parents.
+//!
+//! Test 1 is the form of the check. A run that cannot be trusted as a whole fails there, so that
+//! a reader of KTAP alone does not see a run in which all is well.
+
+use std::io::{self, Write};
+
+use crate::model::{Report, Verdict};
+
+use super::tally::Tally;
+use super::text::{evidence, one_line};
+
+const FORM: &str = "kernel-form";
+
+pub(super) fn print(report: &Report, out: &mut dyn Write) -> io::Result<()> {
+    let tally = Tally::of(report);
+    let mut totals = Totals::default();
+    writeln!(out, "KTAP version 1")?;
+    writeln!(out, "1..{}", report.planned + 1)?;
+
+    let form = if !tally.problems.is_empty() {
+        &Verdict::NoVerdict {
+            reasons: tally.problems.clone(),
+        }
+    } else if report.form_verdict == Verdict::Pass && tally.passed + tally.failed == 0 {
+        // It alone must not make a run of nothing look like a pass.
+        &Verdict::Skip {
+            reason: "no scenario passed or failed".to_owned(),
+        }
+    } else {
+        &report.form_verdict
+    };
+    diagnostic(out, &format!("form: {}", report.form))?;
+    result(out, 1, FORM, form, &mut totals)?;
+    for (number, scenario) in (2..).zip(&report.scenarios) {
+        for line in &scenario.foreign {
+            diagnostic(out, &format!("of another driver: {line}"))?;
+        }
+        result(out, number, &scenario.name, &scenario.verdict, &mut totals)?;
+    }
+
+    totals.error += tally.missing;
+    let Totals {
+        pass,
+        fail,
+        skip,
+        error,
+    } = totals;
+    writeln!(
+        out,
+        "# Totals: pass:{pass} fail:{fail} xfail:0 xpass:0 skip:{skip} error:{error}"
+    )
+}
+
+#[derive(Default)]
+struct Totals {
+    pass: usize,
+    fail: usize,
+    skip: usize,
+    error: usize,
+}
+
+/// One result line, with its evidence before it: parsers add what comes before to the test.
+fn result(
+    out: &mut dyn Write,
+    number: usize,
+    name: &str,
+    verdict: &Verdict,
+    totals: &mut Totals,
+) -> io::Result<()> {
+    // A '#' would start a directive, and other characters do not survive everywhere.
+    let name: String = name
+        .chars()
+        .map(|c| match c {
+            'A'..='Z' | 'a'..='z' | '0'..='9' | '-' | '_' => c,
+            _ => '_',
+        })
+        .collect();
+    match verdict {
+        Verdict::Pass => {
+            totals.pass += 1;
+            writeln!(out, "ok {number} {name}")
+        }
+        Verdict::Fail { findings } => {
+            totals.fail += 1;
+            for line in evidence(findings) {
+                diagnostic(out, &line)?;
+            }
+            writeln!(out, "not ok {number} {name}")
+        }
+        Verdict::NoVerdict { reasons } => {
+            totals.error += 1;
+            for reason in reasons {
+                diagnostic(out, &format!("no verdict: {reason}"))?;
+            }
+            writeln!(out, "not ok {number} {name} # ERROR no verdict")
+        }
+        Verdict::Skip { reason } => {
+            totals.skip += 1;
+            let reason = one_line(reason);
+            writeln!(out, "ok {number} {name} # SKIP {reason}")
+        }
+    }
+}
+
+/// A line of the kernel's that a parser looks for must not be taken for that line.
+fn diagnostic(out: &mut dyn Write, line: &str) -> io::Result<()> {
+    let mut line = one_line(line).into_owned();
+    // kunit.py looks for these anywhere in a line and stops reading there.
+    for end in [
+        "List of all partitions:",
+        "Kernel panic - not syncing: VFS:",
+        "reboot: System halted",
+    ] {
+        line = line.replace(end, &end.replace(": ", ":").replace(' ', "_"));
+    }
+    // "# Subtest:" would open another level.
+    if line.starts_with("Subtest:") {
+        line.insert(0, '_');
+    }
+    writeln!(out, "# {line}")
+}

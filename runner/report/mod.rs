@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Prints a report, and derives the exit code from it.
+
+mod human;
+mod json;
+mod ktap;
+mod tally;
+mod text;
+
+use std::io::{self, Write};
+
+use crate::cli::Format;
+use crate::exit::Exit;
+use crate::model::Report;
+
+use tally::Tally;
+
+/// Prints the report.
+pub fn print(report: &Report, format: Format, out: &mut dyn Write) -> io::Result<()> {
+    match format {
+        Format::Human => human::print(report, out)?,
+        Format::Ktap => ktap::print(report, out)?,
+        Format::Json => json::print(report, out)?,
+    }
+    out.flush()
+}
+
+/// The exit code.
+///
+/// | the run | the results | exit |
+/// | --- | --- | --- |
+/// | in trouble, or not one result for each planned scenario | any | 70 |
+/// | whole | the form or a scenario failed | 1 |
+/// | whole | none failed, one has no verdict | 70 |
+/// | whole | all skipped, or none planned | 4 |
+/// | whole | the rest passed | 0 |
+///
+/// A failure outranks a missing verdict: its own evidence is sound, and the kernel is wrong
+/// whatever the other scenario would have said.
+pub fn exit(report: &Report) -> Exit {
+    let tally = Tally::of(report);
+    if !tally.problems.is_empty() {
+        Exit::NoVerdict
+    } else if tally.failed > 0 || tally.form_failed {
+        Exit::Fail
+    } else if tally.no_verdict > 0 || tally.form_no_verdict {
+        Exit::NoVerdict
+    } else if tally.passed == 0 {
+        Exit::Skip
+    } else {
+        Exit::Pass
+    }
+}

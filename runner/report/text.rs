@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Text for a terminal and for a parser of lines.
+
+use std::borrow::Cow;
+
+use crate::model::Finding;
+
+/// How many findings of one scenario are printed; the JSON report has more.
+const SHOWN: usize = 6;
+
+/// Kernel lines hold what others put there (a process names itself): no control character may
+/// reach a terminal, and no line break a parser.
+pub(super) fn one_line(text: &str) -> Cow<'_, str> {
+    if text.contains(char::is_control) {
+        let escape = |c: char| {
+            if c.is_control() {
+                c.escape_default().to_string()
+            } else {
+                c.to_string()
+            }
+        };
+        text.chars().map(escape).collect::<String>().into()
+    } else {
+        text.into()
+    }
+}
+
+/// The evidence as lines, the first of each finding without indentation.
+pub(super) fn evidence(findings: &[Finding]) -> Vec<String> {
+    let mut lines = Vec::new();
+    for finding in findings.iter().take(SHOWN) {
+        lines.push(format!(
+            "{}: {}",
+            finding.kind.words(),
+            one_line(&finding.text)
+        ));
+        if let Some(due) = &finding.due {
+            let call = finding.call_seq.map(|seq| format!("  (call {seq})"));
+            lines.push(format!(
+                "  due:  {}{}",
+                one_line(due),
+                call.unwrap_or_default()
+            ));
+        }
+        if let Some(seen) = &finding.seen {
+            let record = finding.kmsg_seq.map(|seq| format!("  (record {seq})"));
+            lines.push(format!(
+                "  seen: {}{}",
+                one_line(seen),
+                record.unwrap_or_default()
+            ));
+        }
+    }
+    if findings.len() > SHOWN {
+        let more = findings.len() - SHOWN;
+        lines.push(format!("and {more} more; the JSON report has them"));
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_control_character_is_left() {
+        assert_eq!(one_line("a\x1b[31m\nb\u{9b}ü"), "a\\u{1b}[31m\\nb\\u{9b}ü");
+        assert!(matches!(one_line("plain ü"), Cow::Borrowed(_)));
+    }
+}

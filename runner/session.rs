@@ -1,0 +1,344 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Carries out scenarios between two markers in the kernel's log, and records what is seen.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+use nix::unistd::Pid;
+
+use crate::inject::{self, Attachment};
+use crate::kernel;
+use crate::kmsg::{KmsgReader, Record};
+use crate::model::{Arming, Call, Counters, Observation, Window};
+use crate::scenario::{Kind, Scenario};
+use crate::sys;
+use crate::trigger::cgroup::{self, Cgroup};
+use crate::trigger::operation::Operation;
+use crate::trigger::target::Target;
+use crate::trigger::wait::{WaitError, Waiter};
+
+/// The longest that one step of a scenario may take.
+const STEP: Duration = Duration::from_secs(5);
+
+/// The longest that the OOM reaper may take: its delay of 2 s, and 1 s for each victim that it
+/// cannot reap, with room for a slow machine.
+const REAPER: Duration = Duration::from_secs(30);
+
+/// What a victim's cgroup may have: more than the process needs, less than it then takes.
+const VICTIM_LIMIT: u64 = 16 << 20;
+
+/// First part of the names of our cgroups; the runner's pid follows.
+const CGROUP_PREFIX: &str = "mn-inject.";
+
+/// Addresses where nothing is ever mapped, for a filter that lets nothing through.
+const NOWHERE: (u64, u64) = (0x1000, 0x2000);
+
+/// Why a window has no full record.
+pub enum WindowError {
+    /// The scenarios could not be carried out; the window says why, the session can go on.
+    Scenario(Box<Window>),
+    /// Nothing more can be done.
+    Session(anyhow::Error),
+}
+
+/// A process with the notifier on it and the injector set.
+struct Subject {
+    scenario: Scenario,
+    // In this order: the notifier goes while the process is still there, the cgroup after it.
+    attachment: Attachment,
+    target: Target,
+    _cgroup: Option<Cgroup>,
+    comm: String,
+    before: Counters,
+    begin: Instant,
+    outcome: i32,
+}
+
+/// The counts that must not be moved by anybody but the scenarios of a window.
+#[derive(Clone, Copy)]
+struct Witnesses {
+    warns: Option<u64>,
+    calls: u64,
+}
+
+impl Witnesses {
+    fn read() -> Result<Self> {
+        Ok(Witnesses {
+            warns: kernel::warn_count(),
+            calls: inject::total_calls()?,
+        })
+    }
+}
+
+/// A run's hold on the machine.
+pub struct Session {
+    kmsg: KmsgReader,
+    waiter: Waiter,
+    cgroups: usize,
+}
+
+impl Session {
+    /// Takes hold of the kernel's log, and removes what an earlier run left because it was killed.
+    pub fn open() -> Result<Self> {
+        let waiter = Waiter::new().context("cannot block signals")?;
+        inject::detach_stale()?;
+        if cgroup::missing().is_none() {
+            cgroup::remove_stale(CGROUP_PREFIX)?;
+        }
+        Ok(Session {
+            kmsg: KmsgReader::open_at_end().context("cannot open /dev/kmsg")?,
+            waiter,
+            cgroups: 0,
+        })
+    }
+
+    /// Ends the session. Fails if a signal came that nobody has seen yet.
+    pub fn close(self) -> Result<()> {
+        Ok(self.waiter.check()?)
+    }
+
+    /// Carries out `group` between two markers.
+    pub fn window(&mut self, group: &[Scenario]) -> Result<Window, WindowError> {
+        let begin = Instant::now();
+        match self.try_window(group) {
+            Ok(window) => Ok(window),
+            Err(error) if is_interrupt(&error) => Err(WindowError::Session(error)),
+            Err(error) => Err(WindowError::Scenario(Box::new(no_window(
+                group,
+                &format!("{error:#}"),
+                begin,
+            )))),
+        }
+    }
+
+    fn try_window(&mut self, group: &[Scenario]) -> Result<Window> {
+        let mut subjects = Vec::with_capacity(group.len());
+        for &scenario in group {
+            let subject = self
+                .subject(scenario)
+                .with_context(|| format!("cannot set up {}", scenario.name()))?;
+            subjects.push(subject);
+        }
+
+        let label = group.first().map(Scenario::name).unwrap_or_default();
+        let begin = self.kmsg.mark(&format!("begin {label}"))?;
+        let (drained, _) = self
+            .kmsg
+            .read_to(|record| begin.is(record), Instant::now() + STEP);
+        if !drained.last().is_some_and(|record| begin.is(record)) {
+            bail!("the begin marker is not in /dev/kmsg");
+        }
+        let before = Witnesses::read()?;
+
+        let acted = self.act(&mut subjects);
+        // Whatever has happened, nothing fails any more from here on.
+        let disarmed: Result<()> = subjects
+            .iter()
+            .try_for_each(|subject| subject.attachment.set_errors(0));
+
+        let end = self.kmsg.mark(&format!("end {label}"))?;
+        let (records, lost) = self.kmsg.read_until(&end, Instant::now() + STEP);
+        let after = Witnesses::read()?;
+        acted?;
+        disarmed?;
+
+        let mut observations = Vec::with_capacity(subjects.len());
+        for subject in subjects {
+            observations.push(subject.observation()?);
+        }
+        Ok(Window {
+            observations,
+            records,
+            lost,
+            warn_count: before.warns.zip(after.warns),
+            total_calls: (before.calls, after.calls),
+        })
+    }
+
+    /// Starts a process for a scenario, attaches the notifier, and sets the injector.
+    fn subject(&mut self, scenario: Scenario) -> Result<Subject> {
+        let begin = Instant::now();
+        let operation = match scenario.trigger.kind {
+            Kind::Own(operation) => operation,
+            Kind::Mrelease | Kind::GlobalOom => Operation::Hold,
+            Kind::MemcgOom => Operation::Hog,
+        };
+        let cgroup = match scenario.trigger.kind {
+            Kind::MemcgOom => {
+                self.cgroups += 1;
+                let name = format!("{CGROUP_PREFIX}{}-{}", std::process::id(), self.cgroups);
+                Some(Cgroup::new(&name, VICTIM_LIMIT)?)
+            }
+            _ => None,
+        };
+        let target = Target::start(operation, &self.waiter, STEP)?;
+        if let Some(cgroup) = &cgroup {
+            cgroup.add(target.pid())?;
+        }
+        let comm = target.comm()?;
+        let attachment = Attachment::new(target.pid().as_raw())?;
+        if !matches!(scenario.trigger.kind, Kind::Own(_)) {
+            target.hold_at_exit()?;
+        }
+        if scenario.trigger.kind == Kind::Mrelease {
+            target.kill()?;
+            target.wait_held(&self.waiter, STEP)?;
+        }
+
+        let mut subject = Subject {
+            scenario,
+            attachment,
+            target,
+            _cgroup: cgroup,
+            comm,
+            before: Counters::default(),
+            begin,
+            outcome: 0,
+        };
+        subject.arm()?;
+        Ok(subject)
+    }
+
+    /// Makes happen what the scenarios are about.
+    fn act(&self, subjects: &mut [Subject]) -> Result<()> {
+        // Its own reader: it must see the reaper's last words, not take them from the window's.
+        let mut reaper = KmsgReader::open_at_end().context("cannot open /dev/kmsg")?;
+        let mut victims = Vec::new();
+        for subject in subjects.iter_mut() {
+            let pid = subject.target.pid();
+            match subject.scenario.trigger.kind {
+                Kind::Own(_) => subject.outcome = subject.target.act(&self.waiter, STEP)?,
+                Kind::Mrelease => {
+                    let pidfd = sys::pidfd_open(pid).context("pidfd_open failed")?;
+                    subject.outcome = match sys::process_mrelease(&pidfd) {
+                        Ok(()) => 0,
+                        Err(errno) => -(errno as i32),
+                    };
+                }
+                Kind::MemcgOom => {
+                    subject.target.act_and_die()?;
+                    subject.target.wait_held(&self.waiter, STEP)?;
+                    victims.push(pid);
+                }
+                Kind::GlobalOom => {
+                    // The OOM killer takes the worst, and this is as bad as can be.
+                    set_oom_score_adj(pid, 1000)?;
+                    fs::write("/proc/sysrq-trigger", "f").context("f > /proc/sysrq-trigger")?;
+                    subject.target.wait_held(&self.waiter, STEP)?;
+                    // The held victim would be the worst again.
+                    set_oom_score_adj(pid, -1000)?;
+                    victims.push(pid);
+                }
+            }
+        }
+        if victims.is_empty() {
+            return Ok(());
+        }
+        let mut left = victims;
+        reaper.read_to(
+            |record| {
+                left.retain(|&pid| !is_last_word(record, pid));
+                left.is_empty()
+            },
+            Instant::now() + REAPER,
+        );
+        self.waiter.check()?;
+        if !left.is_empty() {
+            bail!("the OOM reaper said nothing about {left:?} within {REAPER:?}");
+        }
+        Ok(())
+    }
+}
+
+impl Subject {
+    /// Sets the injector, and takes everything so far as read.
+    fn arm(&mut self) -> Result<()> {
+        match self.scenario.arming {
+            Arming::Inject(errno) => {
+                self.attachment.set_range(self.target.watched())?;
+                self.attachment.set_errors(errno)?;
+            }
+            Arming::Filtered(errno) => {
+                self.attachment.set_range(NOWHERE)?;
+                self.attachment.set_errors(errno)?;
+            }
+            Arming::Unarmed => {}
+        }
+        self.attachment.new_calls()?;
+        self.before = self.attachment.counters()?;
+        Ok(())
+    }
+
+    /// What was recorded. Ends the process and detaches the notifier.
+    fn observation(mut self) -> Result<Observation> {
+        let calls = self.attachment.new_calls()?;
+        let after = self.attachment.counters()?;
+        let observation = Observation {
+            scenario: self.scenario.name(),
+            arming: self.scenario.arming,
+            expectation: self.scenario.expectation(),
+            pid: self.target.pid().as_raw(),
+            comm: self.comm,
+            watched: self.target.watched(),
+            calls,
+            counters: Counters {
+                calls: after.calls.saturating_sub(self.before.calls),
+                injected: after.injected.saturating_sub(self.before.injected),
+                overwritten: after.overwritten.saturating_sub(self.before.overwritten),
+            },
+            outcome: self.outcome,
+            trouble: None,
+            millis: self.begin.elapsed().as_millis() as u64,
+        };
+        self.attachment.detach()?;
+        Ok(observation)
+    }
+}
+
+fn set_oom_score_adj(pid: Pid, value: i32) -> Result<()> {
+    let path = format!("/proc/{pid}/oom_score_adj");
+    fs::write(&path, value.to_string()).with_context(|| format!("{value} > {path} failed"))
+}
+
+/// Whether the record is what the OOM reaper says when it is done with that victim.
+fn is_last_word(record: &Record, pid: Pid) -> bool {
+    record.is_kernel()
+        && [
+            format!("oom_reaper: reaped process {pid} ("),
+            format!("oom_reaper: unable to reap pid:{pid} ("),
+        ]
+        .iter()
+        .any(|start| record.text.starts_with(start))
+}
+
+fn is_interrupt(error: &anyhow::Error) -> bool {
+    error
+        .chain()
+        .any(|cause| matches!(cause.downcast_ref(), Some(WaitError::Interrupted(_))))
+}
+
+/// A window in which nothing was seen, for scenarios that could not be carried out.
+fn no_window(group: &[Scenario], why: &str, begin: Instant) -> Window {
+    let observation = |scenario: &Scenario| Observation {
+        scenario: scenario.name(),
+        arming: scenario.arming,
+        expectation: scenario.expectation(),
+        pid: 0,
+        comm: String::new(),
+        watched: NOWHERE,
+        calls: Vec::<Call>::new(),
+        counters: Counters::default(),
+        outcome: 0,
+        trouble: Some(why.to_owned()),
+        millis: begin.elapsed().as_millis() as u64,
+    };
+    Window {
+        observations: group.iter().map(observation).collect(),
+        records: Vec::new(),
+        lost: None,
+        warn_count: None,
+        total_calls: (0, 0),
+    }
+}

@@ -1,0 +1,8 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What makes the kernel call a notifier: throw-away processes, and what is done in and to them.
+
+pub mod cgroup;
+pub mod operation;
+pub mod target;
+pub mod wait;

@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The memory operations that a target process carries out on an [`Area`] of its own.
+
+use std::fmt;
+use std::os::fd::OwnedFd;
+use std::str::FromStr;
+
+use nix::errno::Errno;
+use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::sys::mman::MmapAdvise;
+use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::waitpid;
+use nix::unistd::{Pid, ftruncate};
+
+use crate::sys::{self, Area, PAGE};
+
+/// How many pages an area has. Small enough to lie in one page table.
+const PAGES: usize = 16;
+
+/// How much memory `Hog` takes at the most; its cgroup must allow less.
+const HOG_PAGES: usize = (64 << 20) / PAGE;
+
+/// One operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operation {
+    /// `munmap` of the whole VMA.
+    MunmapWhole,
+    /// `munmap` of pages in the middle of the VMA.
+    MunmapPart,
+    /// `munmap` across two VMAs.
+    MunmapTwoVmas,
+    /// `madvise(MADV_DONTNEED)`.
+    Dontneed,
+    /// `madvise(MADV_DONTNEED)` across two VMAs.
+    DontneedTwoVmas,
+    /// `madvise(MADV_FREE)`.
+    Free,
+    /// `madvise(MADV_COLD)`.
+    Cold,
+    /// `madvise(MADV_PAGEOUT)` on a shared mapping of a memfd.
+    Pageout,
+    /// `madvise(MADV_WILLNEED)` on a shared mapping of a memfd: without swap, anonymous memory
+    /// has none.
+    Willneed,
+    /// `mprotect` to read-only.
+    Mprotect,
+    /// `mprotect` to the protection that it has already.
+    MprotectSame,
+    /// `mremap` to another address.
+    Mremap,
+    /// `fork`.
+    Fork,
+    /// A write to a page that a forked child shares.
+    CopyOnWrite,
+    /// Nothing: the process only holds its memory.
+    Hold,
+    /// Touches memory until its cgroup has no more; only ever ends by the OOM killer.
+    Hog,
+}
+
+impl Operation {
+    const ALL: [Operation; 16] = [
+        Operation::MunmapWhole,
+        Operation::MunmapPart,
+        Operation::MunmapTwoVmas,
+        Operation::Dontneed,
+        Operation::DontneedTwoVmas,
+        Operation::Free,
+        Operation::Cold,
+        Operation::Pageout,
+        Operation::Willneed,
+        Operation::Mprotect,
+        Operation::MprotectSame,
+        Operation::Mremap,
+        Operation::Fork,
+        Operation::CopyOnWrite,
+        Operation::Hold,
+        Operation::Hog,
+    ];
+}
+
+impl fmt::Display for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self:?}")
+    }
+}
+
+impl FromStr for Operation {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        Operation::ALL
+            .into_iter()
+            .find(|operation| operation.to_string() == name)
+            .ok_or_else(|| format!("unknown operation {name:?}"))
+    }
+}
+
+/// A child that is ended and waited for when dropped.
+#[derive(Debug)]
+struct Sleeper(Pid);
+
+impl Drop for Sleeper {
+    fn drop(&mut self) {
+        // It is our own child and not yet waited for, so neither call can meet a stranger; it may
+        // have been ended by somebody else, which is as good.
+        let _ = kill(self.0, Signal::SIGKILL);
+        let _ = waitpid(self.0, None);
+    }
+}
+
+/// An operation whose memory is ready.
+#[derive(Debug)]
+pub struct Prepared {
+    operation: Operation,
+    area: Area,
+    other: Option<Area>,
+    sleeper: Option<Sleeper>,
+    _file: Option<OwnedFd>,
+}
+
+impl Prepared {
+    /// Sets up and populates the memory, so that the operation does one thing only.
+    pub fn new(operation: Operation) -> Result<Self, Errno> {
+        let file = match operation {
+            Operation::Pageout | Operation::Willneed => {
+                let file = memfd_create(c"mn-inject", MFdFlags::MFD_CLOEXEC)?;
+                ftruncate(&file, (PAGES * PAGE) as i64)?;
+                Some(file)
+            }
+            _ => None,
+        };
+        let area = Area::map(PAGES, file.as_ref())?;
+        area.touch(0, PAGES)?;
+
+        let mut other = None;
+        let mut sleeper = None;
+        match operation {
+            Operation::MunmapTwoVmas | Operation::DontneedTwoVmas => {
+                area.protect(PAGES / 2, PAGES / 2, true)?;
+            }
+            Operation::Mremap => other = Some(Area::map(PAGES, None)?),
+            Operation::CopyOnWrite => sleeper = Some(Sleeper(sys::fork_sleeper()?)),
+            _ => {}
+        }
+        Ok(Prepared {
+            operation,
+            area,
+            other,
+            sleeper,
+            _file: file,
+        })
+    }
+
+    /// The addresses that the operation works on.
+    pub fn watched(&self) -> (u64, u64) {
+        self.area.range()
+    }
+
+    /// Carries it out, once.
+    pub fn act(&mut self) -> Result<(), Errno> {
+        let pages = self.area.pages();
+        match self.operation {
+            Operation::MunmapWhole | Operation::MunmapTwoVmas => self.area.unmap(0, pages),
+            Operation::MunmapPart => self.area.unmap(pages / 4, pages / 2),
+            Operation::Dontneed | Operation::DontneedTwoVmas => {
+                self.area.advise(MmapAdvise::MADV_DONTNEED)
+            }
+            Operation::Free => self.area.advise(MmapAdvise::MADV_FREE),
+            Operation::Cold => self.area.advise(MmapAdvise::MADV_COLD),
+            Operation::Pageout => self.area.advise(MmapAdvise::MADV_PAGEOUT),
+            Operation::Willneed => self.area.advise(MmapAdvise::MADV_WILLNEED),
+            Operation::Mprotect => self.area.protect(0, pages, true),
+            Operation::MprotectSame => self.area.protect(0, pages, false),
+            Operation::Mremap => match &self.other {
+                Some(other) => self.area.move_over(other),
+                None => Err(Errno::EINVAL),
+            },
+            Operation::Fork => {
+                self.sleeper = Some(Sleeper(sys::fork_sleeper()?));
+                Ok(())
+            }
+            // One page: one fault.
+            Operation::CopyOnWrite => self.area.touch(0, 1),
+            Operation::Hold => Ok(()),
+            Operation::Hog => {
+                let hoard = Area::map(HOG_PAGES, None)?;
+                hoard.touch(0, HOG_PAGES)?;
+                // Whoever gets here was not stopped by the OOM killer.
+                Err(Errno::EDQUOT)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_come_back() {
+        for operation in Operation::ALL {
+            assert_eq!(operation.to_string().parse(), Ok(operation));
+        }
+        assert!("munmap".parse::<Operation>().is_err());
+    }
+}

@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The throw-away process whose address space a scenario works on: both of its ends.
+//!
+//! It is this program again (`mn-inject target`), so it has an address space that nothing else
+//! uses and no libraries. It is told what to do by lines on its standard input:
+//!
+//! - `prepare OPERATION` is answered by `ready START END` (hexadecimal),
+//! - `act` is answered by `done ERRNO` (0 or negative),
+//! - the end of the input ends the process.
+
+use std::io::{BufRead, BufReader, Write};
+use std::os::fd::AsFd;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use nix::errno::Errno;
+use nix::sys::prctl;
+use nix::sys::ptrace;
+use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{WaitStatus, waitpid};
+use nix::unistd::Pid;
+
+use super::operation::{Operation, Prepared};
+use super::wait::Waiter;
+
+/// The process's own end: carries out what its standard input says. Returns at the end of it.
+pub fn main() -> Result<()> {
+    // The name that the kernel's log gives to this process.
+    prctl::set_name(c"mn-target").context("PR_SET_NAME failed")?;
+    // Whatever becomes of the runner, nothing of it stays.
+    prctl::set_pdeathsig(Signal::SIGKILL).context("PR_SET_PDEATHSIG failed")?;
+
+    let mut prepared = None;
+    let mut input = std::io::stdin().lock();
+    let mut output = std::io::stdout().lock();
+    let mut line = String::new();
+    loop {
+        line.clear();
+        if input.read_line(&mut line).context("standard input")? == 0 {
+            return Ok(());
+        }
+        match line.trim_end().split_once(' ') {
+            Some(("prepare", name)) => {
+                let operation: Operation = name.parse().map_err(anyhow::Error::msg)?;
+                let ready = Prepared::new(operation)
+                    .with_context(|| format!("cannot set up the memory for {operation}"))?;
+                let (start, end) = ready.watched();
+                prepared = Some(ready);
+                writeln!(output, "ready {start:x} {end:x}")?;
+            }
+            None if line.trim_end() == "act" => {
+                let prepared = prepared.as_mut().context("\"act\" before \"prepare\"")?;
+                let errno = match prepared.act() {
+                    Ok(()) => 0,
+                    Err(errno) => -(errno as i32),
+                };
+                writeln!(output, "done {errno}")?;
+            }
+            _ => bail!("{line:?} is no command for a target"),
+        }
+        output.flush()?;
+    }
+}
+
+/// The runner's end. Dropping it ends the process and waits for it.
+#[derive(Debug)]
+pub struct Target {
+    child: Child,
+    input: ChildStdin,
+    output: BufReader<ChildStdout>,
+    watched: (u64, u64),
+}
+
+impl Target {
+    /// Starts a process and lets it set up the memory for `operation`.
+    pub fn start(operation: Operation, waiter: &Waiter, limit: Duration) -> Result<Self> {
+        let mut child = Command::new("/proc/self/exe")
+            .arg("target")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .context("cannot start the target process (this program again)")?;
+        let (Some(input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
+            bail!("the target process has no pipes");
+        };
+        let mut target = Target {
+            child,
+            input,
+            output: BufReader::new(output),
+            watched: (0, 0),
+        };
+        target.say(&format!("prepare {operation}"))?;
+        let answer = target.answer("ready", waiter, limit)?;
+        let (start, end) = answer
+            .split_once(' ')
+            .with_context(|| format!("target {}: \"ready {answer}\"", target.pid()))?;
+        target.watched = (
+            u64::from_str_radix(start, 16).with_context(|| format!("address {start:?}"))?,
+            u64::from_str_radix(end, 16).with_context(|| format!("address {end:?}"))?,
+        );
+        Ok(target)
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> Pid {
+        Pid::from_raw(self.child.id() as i32)
+    }
+
+    /// The addresses that its operation works on.
+    pub fn watched(&self) -> (u64, u64) {
+        self.watched
+    }
+
+    /// Its `comm`, as the kernel's log names it.
+    pub fn comm(&self) -> Result<String> {
+        let path = format!("/proc/{}/comm", self.pid());
+        let comm = std::fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
+        Ok(comm.trim_end_matches('\n').to_owned())
+    }
+
+    fn say(&mut self, line: &str) -> Result<()> {
+        // One write(2) for one line.
+        self.input
+            .write_all(format!("{line}\n").as_bytes())
+            .with_context(|| format!("cannot say {line:?} to target {}", self.pid()))
+    }
+
+    fn answer(&mut self, word: &str, waiter: &Waiter, limit: Duration) -> Result<String> {
+        let what = format!("{word:?} of target {}", self.pid());
+        waiter.readable(self.output.get_ref().as_fd(), &what, limit)?;
+        let mut line = String::new();
+        self.output
+            .read_line(&mut line)
+            .with_context(|| format!("cannot read {what}"))?;
+        match line.trim_end().split_once(' ') {
+            Some((first, rest)) if first == word => Ok(rest.to_owned()),
+            _ if line.is_empty() => bail!("target {} ended where {word:?} was due", self.pid()),
+            _ => bail!("target {}: {line:?} where {word:?} was due", self.pid()),
+        }
+    }
+
+    /// Lets it carry out its operation. Returns what that returned: 0 or a negative errno.
+    pub fn act(&mut self, waiter: &Waiter, limit: Duration) -> Result<i32> {
+        self.say("act")?;
+        let answer = self.answer("done", waiter, limit)?;
+        answer
+            .parse()
+            .with_context(|| format!("target {}: \"done {answer}\"", self.pid()))
+    }
+
+    /// Lets it carry out its operation, from which it is not expected back.
+    pub fn act_and_die(&mut self) -> Result<()> {
+        self.say("act")
+    }
+
+    /// From now on the process stops on its way out, with its address space still whole
+    /// (`PTRACE_EVENT_EXIT`), however it dies.
+    pub fn hold_at_exit(&self) -> Result<()> {
+        let options = ptrace::Options::PTRACE_O_TRACEEXIT | ptrace::Options::PTRACE_O_EXITKILL;
+        ptrace::seize(self.pid(), options)
+            .with_context(|| format!("cannot trace target {}", self.pid()))
+    }
+
+    /// Kills the process; with [`Self::hold_at_exit`] it then stops on its way out.
+    pub fn kill(&self) -> Result<()> {
+        kill(self.pid(), Signal::SIGKILL)
+            .with_context(|| format!("cannot kill target {}", self.pid()))
+    }
+
+    /// Waits until the dying process stops on its way out.
+    pub fn wait_held(&self, waiter: &Waiter, limit: Duration) -> Result<()> {
+        let what = format!("the death of target {}", self.pid());
+        match waiter.child(self.pid(), &what, limit)? {
+            WaitStatus::PtraceEvent(_, _, event)
+                if event == ptrace::Event::PTRACE_EVENT_EXIT as i32 =>
+            {
+                Ok(())
+            }
+            status => bail!(
+                "target {} was to stop on its way out, but: {status:?}",
+                self.pid()
+            ),
+        }
+    }
+}
+
+impl Drop for Target {
+    fn drop(&mut self) {
+        // All of this is about our own child, which has not been waited for.
+        let pid = self.pid();
+        let mut result = kill(pid, Signal::SIGKILL).map(|()| true);
+        // If it is held already, that stop has been waited for and does not come again. It has
+        // no such process (to trace) where it is not.
+        match ptrace::cont(pid, None) {
+            Ok(()) | Err(Errno::ESRCH) => {}
+            Err(errno) => result = Err(errno),
+        }
+        while let Ok(true) = result {
+            result = match waitpid(pid, None) {
+                // On its way out: let it go.
+                Ok(WaitStatus::PtraceEvent(..) | WaitStatus::Stopped(..)) => {
+                    ptrace::cont(pid, None).map(|()| true)
+                }
+                Ok(WaitStatus::Exited(..) | WaitStatus::Signaled(..)) => Ok(false),
+                Ok(_) | Err(Errno::EINTR) => Ok(true),
+                Err(errno) => Err(errno),
+            };
+        }
+        if let Err(errno) = result {
+            eprintln!("mn-inject: cannot end target {pid}: {errno}");
+        }
+    }
+}

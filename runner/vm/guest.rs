@@ -1,0 +1,286 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Inside the guest: the first and only program there.
+
+use std::ffi::CString;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::panic::AssertUnwindSafe;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+use nix::kmod::{ModuleInitFlags, finit_module};
+use nix::mount::{MsFlags, mount};
+use nix::sys::reboot::{RebootMode, reboot};
+use serde::{Deserialize, Serialize};
+
+use crate::model::Progress;
+use crate::run::RunOptions;
+
+/// Where the guest finds what it is to do. Its presence tells that this is our guest.
+pub const OPTIONS: &str = "/options.json";
+/// Where the guest finds the module.
+pub const MODULE: &str = "/mmu_notifier_inject.ko";
+/// The module's folder, in which the shell starts.
+const DIRECTORY: &str = "/sys/kernel/debug/mmu_notifier_inject";
+/// Name of the virtio-serial port for the results.
+pub const PORT: &str = "mn-inject.results";
+
+/// What the guest is to do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GuestOptions {
+    /// What for it was started.
+    pub mode: Mode,
+}
+
+/// What a guest is for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Mode {
+    /// Run the scenarios and report.
+    Suite(RunOptions),
+    /// A shell on the console.
+    Shell,
+    /// Say that the guest runs: it proves an accelerator.
+    Probe,
+    /// Nothing: it measures how long a boot takes at least.
+    PowerOff,
+}
+
+/// What a guest in [`Mode::Probe`] says.
+pub const PROBE_ANSWER: &str = "mn-inject guest runs";
+
+struct Mount {
+    kind: &'static str,
+    target: &'static str,
+    data: Option<&'static str>,
+}
+
+const fn plain(kind: &'static str, target: &'static str) -> Mount {
+    Mount {
+        kind,
+        target,
+        data: None,
+    }
+}
+
+/// In this order: later ones are mounted in earlier ones.
+const MOUNTS: &[Mount] = &[
+    plain("proc", "/proc"),
+    plain("sysfs", "/sys"),
+    plain("devtmpfs", "/dev"),
+    plain("debugfs", "/sys/kernel/debug"),
+    plain("cgroup2", "/sys/fs/cgroup"),
+    Mount {
+        kind: "tmpfs",
+        target: "/tmp",
+        data: Some("mode=1777"),
+    },
+];
+
+/// The directories that the initramfs must have for them.
+pub const MOUNT_POINTS: &[&str] = &["/proc", "/sys", "/dev", "/tmp"];
+
+/// Whether this process is the first one of our guest.
+pub fn is_init() -> bool {
+    std::process::id() == 1 && Path::new(OPTIONS).exists()
+}
+
+/// Does what the options say, and powers the machine off.
+pub fn init() -> ! {
+    // A panic, too, ends in an orderly power-off. It was not followed by `Progress::End`, so the
+    // host does not take it for a result.
+    let result = std::panic::catch_unwind(AssertUnwindSafe(work));
+    match result {
+        Ok(Ok(())) => {}
+        Ok(Err(e)) => complain(&format!("mn-inject: {e:#}")),
+        Err(_) => complain("mn-inject: the runner panicked"),
+    }
+    power_off()
+}
+
+fn work() -> Result<()> {
+    let options = fs::read(OPTIONS).with_context(|| format!("cannot read {OPTIONS}"))?;
+    let options: GuestOptions =
+        serde_json::from_slice(&options).with_context(|| format!("cannot read {OPTIONS}"))?;
+    if options.mode == Mode::PowerOff {
+        return Ok(());
+    }
+    for mount in MOUNTS {
+        mount_one(mount)?;
+    }
+    match options.mode {
+        Mode::Suite(options) => {
+            let mut port = open_port()?;
+            load_module()?;
+            suite(&options, &mut port)
+        }
+        Mode::Shell => {
+            load_module()?;
+            shell()
+        }
+        Mode::Probe => {
+            let mut port = open_port()?;
+            writeln!(port, "{PROBE_ANSWER}").context("cannot write to the results' channel")
+        }
+        Mode::PowerOff => Ok(()),
+    }
+}
+
+fn mount_one(entry: &Mount) -> Result<()> {
+    mount(
+        Some(entry.kind),
+        entry.target,
+        Some(entry.kind),
+        MsFlags::empty(),
+        entry.data,
+    )
+    .with_context(|| format!("cannot mount {} on {}", entry.kind, entry.target))
+}
+
+fn load_module() -> Result<()> {
+    let file = File::open(MODULE).with_context(|| format!("cannot open {MODULE}"))?;
+    finit_module(&file, &CString::default(), ModuleInitFlags::empty()).with_context(|| {
+        format!("cannot load {MODULE}; the kernel's log, which is the console's, says why")
+    })
+}
+
+/// The channel to the host, found by its name.
+fn open_port() -> Result<File> {
+    const PORTS: &str = "/sys/class/virtio-ports";
+    let ports = fs::read_dir(PORTS).with_context(|| format!("cannot read {PORTS}"))?;
+    for port in ports {
+        let port = port.with_context(|| format!("cannot read {PORTS}"))?;
+        let name = fs::read_to_string(port.path().join("name")).unwrap_or_default();
+        if name.trim() == PORT {
+            let path = PathBuf::from("/dev").join(port.file_name());
+            return OpenOptions::new()
+                .write(true)
+                .open(&path)
+                .with_context(|| format!("cannot open {}", path.display()));
+        }
+    }
+    bail!("there is no virtio-serial port with the name {PORT}")
+}
+
+fn suite(options: &RunOptions, port: &mut File) -> Result<()> {
+    let mut lost = None;
+    let report = crate::run::run(options, &mut |progress| {
+        if let Err(e) = send(port, progress) {
+            lost.get_or_insert(e);
+        }
+    });
+    if let Some(e) = lost {
+        return Err(e).context("the results' channel to the host broke");
+    }
+    send(
+        port,
+        &Progress::Report {
+            report: Box::new(report),
+        },
+    )?;
+    send(port, &Progress::End)
+}
+
+/// Writes one line; the host sees all of it before anything that happens later.
+fn send(port: &mut File, progress: &Progress) -> Result<()> {
+    let mut line = serde_json::to_vec(progress).context("cannot write a result as JSON")?;
+    line.push(b'\n');
+    port.write_all(&line)
+        .context("cannot write to the results' channel")
+}
+
+fn shell() -> Result<()> {
+    let console = |write: bool| -> Result<Stdio> {
+        Ok(OpenOptions::new()
+            .read(!write)
+            .write(write)
+            .open("/dev/ttyS0")
+            .context("cannot open /dev/ttyS0")?
+            .into())
+    };
+    println!(
+        "The module is loaded, and debugfs is mounted on /sys/kernel/debug.\n\
+         `exit` ends the guest; Ctrl-A X ends it at any time."
+    );
+    io::stdout()
+        .flush()
+        .context("cannot write to the console")?;
+    // Not by `Command::current_dir`: with it the standard library, where it is linked statically,
+    // starts programs in a way that needs sockets, and this kernel has no network.
+    std::env::set_current_dir(DIRECTORY).with_context(|| format!("cannot enter {DIRECTORY}"))?;
+    // What the kernel says about a notifier is what one is here to see.
+    fs::write("/proc/sys/kernel/printk", "7").context("cannot set the console's log level")?;
+    // `cttyhack` gives the shell a terminal of its own, and with it Ctrl-C and job control.
+    let mut shell = Command::new("/bin/busybox");
+    shell
+        .args(["setsid", "cttyhack", "/bin/sh"])
+        .env_clear()
+        .env("PATH", "/bin")
+        .env("HOME", "/root")
+        .env("TERM", "vt100")
+        .env("PS1", "guest# ")
+        .stdin(console(false)?)
+        .stdout(console(true)?)
+        .stderr(console(true)?);
+    // Its status is that of whatever was typed last.
+    shell
+        .status()
+        .map(|_| ())
+        .context("cannot start /bin/busybox")
+}
+
+/// Says on the console, at a level that reaches it, what went wrong.
+fn complain(text: &str) {
+    let said = OpenOptions::new()
+        .write(true)
+        .open("/dev/kmsg")
+        .and_then(|mut kmsg| kmsg.write_all(format!("<2>{text}\n").as_bytes()));
+    if said.is_err() {
+        eprintln!("{text}");
+    }
+}
+
+fn power_off() -> ! {
+    nix::unistd::sync();
+    // It returns only where it fails, and then the end of the first process makes the kernel
+    // panic, which the host sees.
+    let Err(e) = reboot(RebootMode::RB_POWER_OFF);
+    complain(&format!("mn-inject: cannot power off: {e}"));
+    std::process::exit(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_survive_the_way_into_the_guest() -> Result<()> {
+        for mode in [
+            Mode::Suite(RunOptions::default()),
+            Mode::Shell,
+            Mode::Probe,
+            Mode::PowerOff,
+        ] {
+            let options = GuestOptions { mode };
+            let text = serde_json::to_string(&options)?;
+            assert_eq!(serde_json::from_str::<GuestOptions>(&text)?, options);
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn every_mount_has_its_place() {
+        for mount in MOUNTS {
+            assert!(
+                MOUNT_POINTS
+                    .iter()
+                    .any(|point| mount.target.starts_with(point)),
+                "{}",
+                mount.target
+            );
+        }
+    }
+}

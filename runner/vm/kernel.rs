@@ -1,0 +1,555 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Builds kernels, and keeps what was built.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Serialize};
+
+use super::cache::{self, Cache, Key};
+use super::module;
+use super::patch::{Patch, Tree};
+use super::progress::Ui;
+use super::source::Source;
+use super::stage::{self, Log};
+use super::toolchain::{self, Toolchain};
+
+/// The configurations by name: everything that is not in them is off.
+const CONFIGS: &[(&str, &str)] = &[("core", include_str!("configs/core.config"))];
+
+/// The seed patch, ported to 7.3.
+const SEED: (&str, &str) = ("7.3-seed.patch", include_str!("patches/7.3-seed.patch"));
+
+/// The seed patch as a patch like any other.
+pub fn seed() -> Patch {
+    Patch {
+        name: SEED.0.to_owned(),
+        text: SEED.1.as_bytes().to_vec(),
+    }
+}
+
+/// Where the source of a kernel comes from.
+#[derive(Clone, Debug)]
+pub enum Origin {
+    /// A package, with patches.
+    Packaged {
+        /// The source in the cache.
+        source: Source,
+        /// `seed` or `mainline`.
+        base: &'static str,
+        /// What is applied, in that order; the seed patch is one of them.
+        patches: Vec<Patch>,
+    },
+    /// The user's own tree, which is never written to.
+    Tree(PathBuf),
+}
+
+/// A kernel to build.
+#[derive(Clone, Debug)]
+pub struct Spec {
+    /// Its source.
+    pub origin: Origin,
+    /// Name of its configuration.
+    pub config: String,
+}
+
+/// What was built from what.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BuildInfo {
+    /// Package and version of the source, or the user's tree.
+    pub source: String,
+    /// `seed`, `mainline` or `user tree`.
+    pub base: String,
+    /// Name of the configuration.
+    pub config: String,
+    /// `NAME (sha256:...)`, in the order in which they were applied.
+    pub patches: Vec<String>,
+    /// What it was built with.
+    pub toolchain: Toolchain,
+}
+
+/// A kernel and its module, ready to boot.
+#[derive(Clone, Debug)]
+pub struct Built {
+    /// The kernel: an ELF file with a PVH entry, which QEMU starts without unpacking it.
+    pub kernel: PathBuf,
+    /// Its configuration.
+    pub config: PathBuf,
+    /// The module for it.
+    pub module: PathBuf,
+    /// What it was built from.
+    pub info: BuildInfo,
+}
+
+const KERNEL: &str = "vmlinux";
+const CONFIG: &str = "config";
+const INFO: &str = "build.json";
+
+/// The configuration of that name.
+fn config(name: &str) -> Result<&'static str> {
+    CONFIGS
+        .iter()
+        .find(|(known, _)| *known == name)
+        .map(|(_, text)| *text)
+        .with_context(|| {
+            let known: Vec<_> = CONFIGS.iter().map(|(name, _)| *name).collect();
+            format!(
+                "there is no configuration {name:?}; there is: {}",
+                known.join(", ")
+            )
+        })
+}
+
+/// Errors where there is no configuration of that name.
+pub fn check_config(name: &str) -> Result<()> {
+    config(name).map(|_| ())
+}
+
+impl Spec {
+    fn info(&self, toolchain: &Toolchain) -> BuildInfo {
+        let (source, base, patches) = match &self.origin {
+            Origin::Packaged {
+                source,
+                base,
+                patches,
+            } => {
+                let describe = |patch: &Patch| {
+                    format!("{} (sha256:{})", patch.name, cache::sha256(&patch.text))
+                };
+                (source.name(), *base, patches.iter().map(describe).collect())
+            }
+            Origin::Tree(dir) => (dir.display().to_string(), "user tree", Vec::new()),
+        };
+        BuildInfo {
+            source,
+            base: base.to_owned(),
+            config: self.config.clone(),
+            patches,
+            toolchain: toolchain.clone(),
+        }
+    }
+
+    /// Changes with whatever would change the kernel. The patches count by what they contain,
+    /// not by their names.
+    fn key(&self, toolchain: &Toolchain) -> Result<String> {
+        let key = Key::default()
+            .part("config", config(&self.config)?.as_bytes())
+            .part("toolchain", toolchain.key().as_bytes());
+        let key = match &self.origin {
+            Origin::Packaged {
+                source, patches, ..
+            } => patches.iter().fold(
+                key.part("source", source.name().as_bytes()),
+                |key, patch| key.part("patch", &patch.text),
+            ),
+            Origin::Tree(dir) => key
+                .part("tree", dir.as_os_str().as_encoded_bytes())
+                .part("files", fingerprint(dir)?.as_bytes()),
+        };
+        Ok(key.finish())
+    }
+
+    /// A word for everything that is built in the same tree.
+    fn tree_id(&self) -> String {
+        match &self.origin {
+            Origin::Packaged { source, .. } => source.id(),
+            Origin::Tree(dir) => format!(
+                "tree-{}",
+                Key::default()
+                    .part("dir", dir.as_os_str().as_encoded_bytes())
+                    .finish()
+            ),
+        }
+    }
+}
+
+/// The kernel and the module; built only where they are not in the cache.
+pub fn provide(spec: &Spec, toolchain: &Toolchain, cache: &Cache, ui: &Ui) -> Result<Built> {
+    if let Origin::Tree(dir) = &spec.origin {
+        check_tree(dir)?;
+    }
+    let key = spec.key(toolchain)?;
+    let image = cache.path("images").join(&key);
+    let module = image.join(module::key()).join(module::FILE);
+    // Names may differ where contents do not; the report says what was asked for now.
+    let built = |module: PathBuf| Built {
+        kernel: image.join(KERNEL),
+        config: image.join(CONFIG),
+        module,
+        info: spec.info(toolchain),
+    };
+    if module.exists() {
+        ui.line("kernel", &format!("cached: {}", image.display()));
+        return Ok(built(module));
+    }
+    let _lock = cache.lock(&spec.tree_id(), ui)?;
+    if module.exists() {
+        ui.line("kernel", &format!("cached: {}", image.display()));
+        return Ok(built(module));
+    }
+    let build = Build {
+        spec,
+        toolchain,
+        cache,
+        ui,
+        key: &key,
+        dir: cache.path("build").join(format!(
+            "{}-{}-{}",
+            spec.tree_id(),
+            spec.config,
+            toolchain.key()
+        )),
+        image: &image,
+    };
+    let tree = build.kernel()?;
+    let task = ui.begin("module", "building the module");
+    let mut log = Log::create(cache.path("logs/module.log"))?;
+    let staged = cache.path("module").join(&key);
+    module::stage(&staged)?;
+    let mut make = toolchain.make();
+    make.arg("-C")
+        .arg(&build.dir)
+        .arg(toolchain::define("M", &staged))
+        .arg("modules");
+    stage::run(&task, &mut log, &mut make, |_| {})?;
+    cache::write_atomically(&module, &cache::read(&staged.join(module::FILE))?)?;
+    task.done("built the module");
+    drop(tree);
+    Ok(built(module))
+}
+
+/// One build of a kernel.
+struct Build<'a> {
+    spec: &'a Spec,
+    toolchain: &'a Toolchain,
+    cache: &'a Cache,
+    ui: &'a Ui,
+    key: &'a str,
+    /// What `make` gets as `O=`.
+    dir: PathBuf,
+    image: &'a Path,
+}
+
+impl Build<'_> {
+    /// Brings tree and build directory to the state of this kernel, and keeps the kernel.
+    fn kernel(&self) -> Result<PathBuf> {
+        let task = self
+            .ui
+            .begin("kernel", &format!("building {}", self.describe()));
+        let mut log = Log::create(self.cache.path("logs/kernel.log"))?;
+        cache::make_dir(&self.dir)?;
+        let (tree, changed) = self.tree()?;
+
+        let state = self.dir.join("mn-inject.state");
+        let built = fs::read_to_string(&state).is_ok_and(|built| built == self.key);
+        if built && self.image.exists() {
+            task.done("the build directory is in the state of this kernel");
+            return Ok(tree);
+        }
+        match fs::remove_file(&state) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                return Err(cache::explain(e, "cannot remove", &state));
+            }
+            _ => {}
+        }
+        if changed.is_empty() {
+            task.line("no source file changes");
+        } else {
+            let names: Vec<_> = changed
+                .iter()
+                .map(|path| path.display().to_string())
+                .collect();
+            task.line(&format!(
+                "changed since the last build: {}",
+                names.join(", ")
+            ));
+        }
+        task.note("configuring");
+        self.configure(&tree, &mut log, &task)?;
+
+        let mut make = self.toolchain.make();
+        make.arg("-C")
+            .arg(&tree)
+            .arg(toolchain::define("O", &self.dir))
+            .arg(format!(
+                "-j{}",
+                std::thread::available_parallelism().map_or(1, usize::from)
+            ))
+            .args(["vmlinux", "modules"]);
+        let mut steps = 0u32;
+        stage::run(&task, &mut log, &mut make, |line| {
+            if line.starts_with("  ") {
+                steps += 1;
+                task.note(&format!("{steps} steps, {}", line.trim()));
+            }
+        })?;
+        self.keep()?;
+        cache::write_atomically(&state, self.key.as_bytes())?;
+        task.done(&format!("built {}", self.describe()));
+        Ok(tree)
+    }
+
+    fn describe(&self) -> String {
+        match &self.spec.origin {
+            Origin::Packaged {
+                source, patches, ..
+            } => {
+                let names: Vec<_> = patches.iter().map(|patch| patch.name.as_str()).collect();
+                let with = if names.is_empty() {
+                    "no patch".to_owned()
+                } else {
+                    names.join(", ")
+                };
+                format!("{} with {with}, config {}", source.name(), self.spec.config)
+            }
+            Origin::Tree(dir) => format!("{}, config {}", dir.display(), self.spec.config),
+        }
+    }
+
+    /// The source tree in the state of this kernel, and what was written for that.
+    fn tree(&self) -> Result<(PathBuf, Vec<PathBuf>)> {
+        match &self.spec.origin {
+            Origin::Packaged {
+                source, patches, ..
+            } => {
+                let tree = Tree::new(&source.dir(self.cache));
+                let scratch = self.cache.temp_dir()?;
+                let plan = tree.plan(patches, scratch.path())?;
+                let written = tree.bring_to(&plan)?;
+                Ok((tree.path().to_owned(), written))
+            }
+            Origin::Tree(dir) => Ok((dir.clone(), Vec::new())),
+        }
+    }
+
+    /// Makes `.config`, and errors where it is not what was asked for.
+    fn configure(
+        &self,
+        tree: &Path,
+        log: &mut Log,
+        task: &super::progress::Task<'_>,
+    ) -> Result<()> {
+        let fragment = self.dir.join("mn-inject.config");
+        let asked = config(&self.spec.config)?;
+        cache::write_atomically(&fragment, asked.as_bytes())?;
+        let mut make = self.toolchain.make();
+        make.arg("-C")
+            .arg(tree)
+            .arg(toolchain::define("O", &self.dir))
+            .env("KCONFIG_ALLCONFIG", &fragment)
+            .arg("allnoconfig");
+        stage::run(task, log, &mut make, |_| {})?;
+        let file = self.dir.join(".config");
+        let got = String::from_utf8_lossy(&cache::read(&file)?).into_owned();
+        let dropped = dropped(asked, &got);
+        if !dropped.is_empty() {
+            let rust = if dropped.iter().any(|line| line == "CONFIG_RUST=y") {
+                self.why_no_rust(tree)
+            } else {
+                String::new()
+            };
+            bail!(
+                "[kernel] this kernel's configuration dropped what the configuration {:?} asks for: {}. \
+                 The result is {}{rust}",
+                self.spec.config,
+                dropped.join(", "),
+                file.display()
+            );
+        }
+        Ok(())
+    }
+
+    /// The kernel's own words on why it cannot have Rust.
+    fn why_no_rust(&self, tree: &Path) -> String {
+        let mut make: Command = self.toolchain.make();
+        make.arg("-s")
+            .arg("-C")
+            .arg(tree)
+            .arg(toolchain::define("O", &self.dir))
+            .arg("rustavailable");
+        match stage::output(&mut make) {
+            Ok(_) => String::new(),
+            Err(e) => format!("\n{}", stage::tail(&format!("{e:#}"))),
+        }
+    }
+
+    /// Keeps the kernel where later runs find it.
+    fn keep(&self) -> Result<()> {
+        if self.image.exists() {
+            return Ok(());
+        }
+        let temp = self.cache.temp_dir()?;
+        let whole = temp.path().join("image");
+        cache::make_dir(&whole)?;
+        for (from, to) in [("vmlinux", KERNEL), (".config", CONFIG)] {
+            let from = self.dir.join(from);
+            fs::copy(&from, whole.join(to))
+                .map_err(|e| cache::explain(e, "cannot keep a copy of", &from))?;
+        }
+        let info = serde_json::to_vec_pretty(&self.spec.info(self.toolchain))?;
+        cache::write_atomically(&whole.join(INFO), &info)?;
+        if let Some(parent) = self.image.parent() {
+            cache::make_dir(parent)?;
+        }
+        fs::rename(&whole, self.image)
+            .map_err(|e| cache::explain(e, "cannot keep the kernel in", self.image))
+    }
+}
+
+/// The lines of `asked` that `got` does not honour.
+fn dropped(asked: &str, got: &str) -> Vec<String> {
+    let got: std::collections::HashSet<_> = got.lines().collect();
+    asked
+        .lines()
+        .filter(|line| match line.strip_prefix("# CONFIG_") {
+            Some(rest) => rest.strip_suffix(" is not set").is_some_and(|name| {
+                let set = format!("CONFIG_{name}=");
+                got.iter().any(|line| line.starts_with(&set))
+            }),
+            None => line.starts_with("CONFIG_") && !got.contains(line),
+        })
+        .map(str::to_owned)
+        .collect()
+}
+
+/// Errors where a tree of the user's cannot be built.
+fn check_tree(dir: &Path) -> Result<()> {
+    for needed in ["Kconfig", "Makefile", "mm/mmu_notifier.c"] {
+        if !dir.join(needed).exists() {
+            bail!(
+                "{}: not a Linux source tree ({needed} is missing); give --linux the top of one",
+                dir.display()
+            );
+        }
+    }
+    for built in [".config", "include/config", "arch/x86/include/generated"] {
+        if dir.join(built).exists() {
+            bail!(
+                "{}: it was built in place ({built} is there), and the kernel refuses to build from \
+                 such a tree in another directory. Run `make mrproper` in it (this removes its .config; \
+                 keep a copy), or give --linux a clean `git worktree`",
+                dir.display()
+            );
+        }
+    }
+    Ok(())
+}
+
+/// Changes with every file of a tree, by name, size and time of its last change.
+fn fingerprint(dir: &Path) -> Result<String> {
+    use std::os::unix::fs::MetadataExt;
+    let mut lines = Vec::new();
+    let mut dirs = vec![dir.to_owned()];
+    while let Some(current) = dirs.pop() {
+        let entries =
+            fs::read_dir(&current).map_err(|e| cache::explain(e, "cannot read", &current))?;
+        for entry in entries {
+            let entry = entry.map_err(|e| cache::explain(e, "cannot read", &current))?;
+            let path = entry.path();
+            let meta =
+                fs::symlink_metadata(&path).map_err(|e| cache::explain(e, "cannot read", &path))?;
+            if meta.is_dir() {
+                if entry.file_name() != ".git" {
+                    dirs.push(path);
+                }
+            } else {
+                lines.push(format!(
+                    "{} {} {}.{:09}",
+                    path.display(),
+                    meta.size(),
+                    meta.mtime(),
+                    meta.mtime_nsec()
+                ));
+            }
+        }
+    }
+    lines.sort_unstable();
+    Ok(cache::sha256(lines.join("\n").as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_option_that_was_dropped_is_named() {
+        let asked =
+            "# a comment\nCONFIG_A=y\nCONFIG_B=2\n# CONFIG_C is not set\n# CONFIG_D is not set\n";
+        assert!(dropped(asked, "CONFIG_A=y\nCONFIG_B=2\n# CONFIG_C is not set\n").is_empty());
+        assert_eq!(
+            dropped(asked, "CONFIG_A=y\nCONFIG_B=21\nCONFIG_C=m\n"),
+            ["CONFIG_B=2", "# CONFIG_C is not set"]
+        );
+    }
+
+    #[test]
+    fn configurations_are_found_by_name() {
+        assert!(check_config("core").is_ok());
+        let text = format!("{:#}", check_config("cor").unwrap_err());
+        assert!(text.contains("core"), "{text}");
+    }
+
+    #[test]
+    fn the_key_follows_contents_and_not_names() -> Result<()> {
+        let toolchain = Toolchain {
+            rustc: "/r".into(),
+            llvm: "1".to_owned(),
+            bindgen: "/b".into(),
+            libclang: None,
+            versions: Default::default(),
+        };
+        let spec = |name: &str, text: &str| Spec {
+            origin: Origin::Packaged {
+                source: Source {
+                    package: "p".to_owned(),
+                    version: "1".to_owned(),
+                    suite: "s".to_owned(),
+                },
+                base: "mainline",
+                patches: vec![Patch {
+                    name: name.to_owned(),
+                    text: text.into(),
+                }],
+            },
+            config: "core".to_owned(),
+        };
+        let key = spec("a", "x").key(&toolchain)?;
+        assert_eq!(key, spec("b", "x").key(&toolchain)?);
+        assert_ne!(key, spec("a", "y").key(&toolchain)?);
+        let mut other = toolchain.clone();
+        other.versions.insert("rustc".to_owned(), "2".to_owned());
+        assert_ne!(key, spec("a", "x").key(&other)?);
+        Ok(())
+    }
+
+    #[test]
+    fn a_changed_file_changes_the_fingerprint_of_a_tree() -> Result<()> {
+        let dir = tempfile::tempdir()?;
+        fs::create_dir(dir.path().join(".git"))?;
+        fs::write(dir.path().join("a"), "1")?;
+        let before = fingerprint(dir.path())?;
+        fs::write(dir.path().join(".git/x"), "1")?;
+        assert_eq!(before, fingerprint(dir.path())?);
+        fs::write(dir.path().join("a"), "12")?;
+        assert_ne!(before, fingerprint(dir.path())?);
+        Ok(())
+    }
+
+    #[test]
+    fn a_tree_that_cannot_be_built_is_explained() -> Result<()> {
+        let dir = tempfile::tempdir()?;
+        let text = format!("{:#}", check_tree(dir.path()).unwrap_err());
+        assert!(text.contains("Kconfig"), "{text}");
+        fs::create_dir(dir.path().join("mm"))?;
+        for file in ["Kconfig", "Makefile", "mm/mmu_notifier.c", ".config"] {
+            fs::write(dir.path().join(file), "")?;
+        }
+        let text = format!("{:#}", check_tree(dir.path()).unwrap_err());
+        assert!(text.contains("make mrproper"), "{text}");
+        Ok(())
+    }
+}

@@ -1,0 +1,362 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! `mn-inject vm`: from a machine with nothing to a verdict on a kernel.
+//!
+//! [`deps`] → [`source`] and [`toolchain`] → [`patch`] and [`kernel`] with [`module`] →
+//! [`initramfs`] → [`accel`] and [`qemu`] → [`results`]. [`guest`] is the part that runs inside.
+
+mod accel;
+mod cache;
+mod deps;
+pub mod guest;
+mod initramfs;
+mod kernel;
+mod module;
+mod patch;
+mod progress;
+mod qemu;
+mod results;
+mod signals;
+mod source;
+mod stage;
+mod toolchain;
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant, SystemTime};
+
+use anyhow::{Context, Result};
+
+use self::cache::Cache;
+use self::guest::{GuestOptions, Mode};
+use self::initramfs::Shell;
+use self::kernel::{Built, Origin, Spec};
+use self::patch::Patch;
+use self::progress::Ui;
+use self::qemu::{Accelerator, Machine};
+use self::results::{Conversation, Ending};
+use self::signals::Interrupted;
+use self::toolchain::Toolchain;
+use crate::cli::{Base, Format, KernelArgs, VmBuildArgs, VmCommand, VmRunArgs, VmShellArgs};
+use crate::exit::Exit;
+use crate::model::{Report, VmInfo};
+use crate::run::RunOptions;
+
+/// How many runs the cache keeps.
+const RUNS_KEPT: usize = 20;
+/// How long QEMU may take to end after the guest said its last word.
+const POWER_OFF: Duration = Duration::from_secs(10);
+
+/// Does a command, and says on stderr what kept it from being done.
+///
+/// # Errors
+///
+/// None that a user could cause: those are told and become [`Exit::Unavailable`].
+pub fn main(command: VmCommand) -> Result<Exit> {
+    signals::install()?;
+    let ui = Ui::new();
+    let result = match command {
+        VmCommand::Run(args) => run(&args, &ui),
+        VmCommand::Build(args) => build(&args, &ui),
+        VmCommand::Shell(args) => shell(&args, &ui),
+        VmCommand::Clean => cache::clean(&ui).map(|()| Exit::Pass),
+    };
+    Ok(result.unwrap_or_else(|error| {
+        if error.is::<Interrupted>() {
+            ui.text("mn-inject: interrupted");
+            return Exit::Interrupted;
+        }
+        ui.text(&format!("mn-inject: {error:#}"));
+        Exit::Unavailable
+    }))
+}
+
+/// `vm build`
+fn build(args: &VmBuildArgs, ui: &Ui) -> Result<Exit> {
+    let cache = Cache::open()?;
+    let built = provide(&args.kernel, false, &cache, ui)?;
+    let mut out = std::io::stdout().lock();
+    for (name, path) in [
+        ("kernel", &built.kernel),
+        ("config", &built.config),
+        ("module", &built.module),
+    ] {
+        writeln!(out, "{name} {}", path.display()).context("cannot write to stdout")?;
+    }
+    Ok(Exit::Pass)
+}
+
+/// `vm shell`
+fn shell(args: &VmShellArgs, ui: &Ui) -> Result<Exit> {
+    let cache = Cache::open()?;
+    let built = provide(&args.kernel, true, &cache, ui)?;
+    let (accelerator, why) = accel::choose(args.accel, &built.kernel, &cache, ui)?;
+    let busybox = deps::busybox().context("no statically linked busybox")?;
+    let temp = cache.temp_dir()?;
+    let initramfs = temp.path().join("initramfs");
+    let options = GuestOptions { mode: Mode::Shell };
+    let archive = initramfs::build(&options, Some(&built.module), Some(&Shell { busybox }))?;
+    cache::write_atomically(&initramfs, &archive)?;
+    let machine = Machine {
+        kernel: &built.kernel,
+        initramfs: &initramfs,
+        append: None,
+        accelerator,
+        console: None,
+        log: temp.path().join("qemu.log"),
+    };
+    ui.line("guest", &format!("{} ({why})", accelerator.name()));
+    let status = machine.interact()?;
+    if !status.success() {
+        let log = fs::read_to_string(&machine.log).unwrap_or_default();
+        anyhow::bail!("[guest] QEMU failed ({status})\n{}", stage::tail(&log));
+    }
+    Ok(Exit::Pass)
+}
+
+/// `vm run`
+fn run(args: &VmRunArgs, ui: &Ui) -> Result<Exit> {
+    let cache = Cache::open()?;
+    // Before anything that takes long: a directory that cannot be written is known at once.
+    let output = output(args, &cache)?;
+    let built = provide(&args.kernel, false, &cache, ui)?;
+    let (accelerator, why) = accel::choose(args.accel, &built.kernel, &cache, ui)?;
+    ui.line("guest", &format!("{} ({why})", accelerator.name()));
+
+    let temp = cache.temp_dir()?;
+    let initramfs = temp.path().join("initramfs");
+    let options = GuestOptions {
+        mode: Mode::Suite(RunOptions {
+            expect: args.suite.expect,
+            only: args.suite.only.clone(),
+            disposable: true,
+            allow_panic_on_warn: false,
+        }),
+    };
+    cache::write_atomically(
+        &initramfs,
+        &initramfs::build(&options, Some(&built.module), None)?,
+    )?;
+    let console = output.join("console.log");
+    let machine = Machine {
+        kernel: &built.kernel,
+        initramfs: &initramfs,
+        append: args.append.as_deref(),
+        accelerator,
+        console: Some(console.clone()),
+        log: output.join("qemu.log"),
+    };
+    let task = ui.begin("guest", "running the scenarios");
+    let heard = listen(&machine, &output.join("results.jsonl"), &task)?;
+    let console_text = fs::read(&console).unwrap_or_default();
+    let console_text = String::from_utf8_lossy(&console_text);
+    let mut report =
+        heard
+            .conversation
+            .finish(heard.ending, &heard.rest, &console_text, args.suite.expect);
+    if report.trouble.is_empty() {
+        task.done("finished");
+    } else {
+        let log = fs::read_to_string(&machine.log).unwrap_or_default();
+        if !log.trim().is_empty() {
+            report
+                .trouble
+                .push(format!("QEMU said: {}", log.trim().replace('\n', "; ")));
+        }
+        task.done(&format!("no verdict: {}", report.trouble.join("; ")));
+        ui.text(&format!(
+            "[guest] the console's last lines, of {}:\n{}",
+            console.display(),
+            stage::tail(&console_text)
+        ));
+    }
+    report.vm = Some(vm_info(&built, accelerator, why, ui, &output));
+    let text = serde_json::to_vec_pretty(&report).context("cannot write the report as JSON")?;
+    cache::write_atomically(&output.join("report.json"), &text)?;
+    show(&report, args.suite.format)?;
+    ui.line("output", &output.display().to_string());
+    Ok(crate::report::exit(&report))
+}
+
+/// Where the logs go.
+fn output(args: &VmRunArgs, cache: &Cache) -> Result<PathBuf> {
+    if let Some(output) = &args.output {
+        cache::make_dir(output)?;
+        return std::path::absolute(output)
+            .with_context(|| format!("{} is not a usable path", output.display()));
+    }
+    let runs = cache.dir("runs")?;
+    prune(&runs);
+    let now = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .map_or(0, |time| time.as_millis());
+    let output = runs.join(format!("{now:013}-{}", std::process::id()));
+    cache::make_dir(&output)?;
+    Ok(output)
+}
+
+/// Removes the oldest runs. One that cannot be removed is tried again the next time.
+fn prune(runs: &Path) {
+    let Ok(entries) = fs::read_dir(runs) else {
+        return;
+    };
+    let mut paths: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
+    paths.sort();
+    let old = paths.len().saturating_sub(RUNS_KEPT - 1);
+    for path in &paths[..old] {
+        drop(fs::remove_dir_all(path));
+    }
+}
+
+/// What came of a run.
+struct Heard {
+    conversation: Conversation,
+    /// Why nothing more was listened to; `None` where all was said.
+    ending: Option<Ending>,
+    /// What came after the last whole line.
+    rest: Vec<u8>,
+}
+
+/// Runs the guest and listens to it, to its end or its deadline.
+fn listen(machine: &Machine<'_>, log: &Path, task: &progress::Task<'_>) -> Result<Heard> {
+    let mut log_file = fs::File::create(log).map_err(|e| cache::explain(e, "cannot write", log))?;
+    let slowness = machine.accelerator.slowness();
+    let mut conversation = Conversation::default();
+    let mut lines = stage::Lines::default();
+    let mut guest = machine.start()?;
+    let mut buffer = vec![0; 64 * 1024];
+    let mut deadline = Instant::now() + conversation.patience(slowness);
+    let mut started = 0;
+    let ending = loop {
+        match guest.read(&mut buffer, Some(deadline))? {
+            None => break Some(Ending::Deadline),
+            Some(0) => break Some(Ending::Closed),
+            Some(n) => {
+                log_file
+                    .write_all(&buffer[..n])
+                    .map_err(|e| cache::explain(e, "cannot write", log))?;
+                let mut new_line = false;
+                lines.feed(&buffer[..n], |line| {
+                    new_line = true;
+                    conversation.line(line);
+                });
+                // Only a whole line is a sign of life: half of one can be repeated for ever.
+                if new_line {
+                    deadline = Instant::now() + conversation.patience(slowness);
+                    if let Some(scenario) = conversation.scenario() {
+                        started += 1;
+                        task.note(&format!(
+                            "{started} of {}: {scenario}",
+                            conversation.planned()
+                        ));
+                    }
+                }
+            }
+        }
+        if conversation.over() {
+            break None;
+        }
+    };
+    if ending.is_none() {
+        // Nothing that comes now changes the verdict, but the console's log gets its end.
+        let deadline = Instant::now() + POWER_OFF;
+        while guest
+            .read(&mut buffer, Some(deadline))?
+            .is_some_and(|n| n > 0)
+        {}
+    }
+    Ok(Heard {
+        conversation,
+        ending,
+        rest: lines.rest().to_vec(),
+    })
+}
+
+fn vm_info(
+    built: &Built,
+    accelerator: Accelerator,
+    accelerator_reason: String,
+    ui: &Ui,
+    output: &Path,
+) -> VmInfo {
+    let info = &built.info;
+    let log = |name: &str, file: &str| (name.to_owned(), output.join(file).display().to_string());
+    VmInfo {
+        source: info.source.clone(),
+        base: info.base.clone(),
+        config: info.config.clone(),
+        patches: info.patches.clone(),
+        accelerator: accelerator.name().to_owned(),
+        accelerator_reason,
+        stages: ui.stages(),
+        logs: vec![
+            log("console", "console.log"),
+            log("results", "results.jsonl"),
+            log("qemu", "qemu.log"),
+            log("report", "report.json"),
+        ],
+    }
+}
+
+fn show(report: &Report, format: Format) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    crate::report::print(report, format, &mut out)
+        .and_then(|()| out.flush())
+        .context("cannot write the report to stdout")
+}
+
+/// The kernel and the module that were asked for, and everything that takes.
+fn provide(args: &KernelArgs, shell: bool, cache: &Cache, ui: &Ui) -> Result<Built> {
+    // What the user got wrong is said first.
+    kernel::check_config(&args.config)?;
+    let mut patches = match args.base {
+        Base::Seed => vec![kernel::seed()],
+        Base::Mainline => Vec::new(),
+    };
+    for path in &args.patch {
+        patches.push(Patch::read(path)?);
+    }
+    let tree = match &args.linux {
+        None => None,
+        Some(dir) => Some(fs::canonicalize(dir).with_context(|| {
+            format!(
+                "cannot find {}; give --linux the top of a kernel tree",
+                dir.display()
+            )
+        })?),
+    };
+    let uses = deps::Uses {
+        packaged: tree.is_none(),
+        patches: tree.is_none() && !patches.is_empty(),
+        shell,
+    };
+    deps::provide(uses, args.install_deps, ui)?;
+
+    // Both are waited for together: one is busy with the network and the disk, the other with
+    // the processor.
+    let (bindgen, origin) = std::thread::scope(|scope| {
+        let bindgen = scope.spawn(|| toolchain::bindgen(cache, ui));
+        let origin = match tree {
+            Some(dir) => Ok(Origin::Tree(dir)),
+            None => source::provide(cache, ui).map(|source| Origin::Packaged {
+                source,
+                base: match args.base {
+                    Base::Seed => "seed",
+                    Base::Mainline => "mainline",
+                },
+                patches,
+            }),
+        };
+        let bindgen = bindgen
+            .join()
+            .unwrap_or_else(|_| Err(anyhow::anyhow!("the thread that builds bindgen panicked")));
+        (bindgen, origin)
+    });
+    let toolchain = Toolchain::find(&bindgen?)?;
+    let spec = Spec {
+        origin: origin?,
+        config: args.config.clone(),
+    };
+    kernel::provide(&spec, &toolchain, cache, ui)
+}

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The module's sources, which are part of this program.
+
+use std::path::Path;
+use std::sync::LazyLock;
+
+use anyhow::Result;
+
+use super::cache::{self, Key};
+
+/// The module as it is built.
+pub const FILE: &str = "mmu_notifier_inject.ko";
+
+/// Every file that takes part in the module's build: path and content.
+const SOURCES: &[(&str, &str)] = &[
+    ("Kbuild", include_str!("../../Kbuild")),
+    (
+        "module/abstractions.rs",
+        include_str!("../../module/abstractions.rs"),
+    ),
+    ("module/control.rs", include_str!("../../module/control.rs")),
+    ("module/files.rs", include_str!("../../module/files.rs")),
+    ("module/filter.rs", include_str!("../../module/filter.rs")),
+    (
+        "module/injector.rs",
+        include_str!("../../module/injector.rs"),
+    ),
+    ("module/log.rs", include_str!("../../module/log.rs")),
+    (
+        "module/mmu_notifier_inject.rs",
+        include_str!("../../module/mmu_notifier_inject.rs"),
+    ),
+    ("module/text.rs", include_str!("../../module/text.rs")),
+];
+
+/// Changes with the module's sources.
+pub fn key() -> &'static str {
+    static KEY: LazyLock<String> = LazyLock::new(|| {
+        let key = SOURCES.iter().fold(Key::default(), |key, (path, text)| {
+            key.part(path, text.as_bytes())
+        });
+        format!("module-{}", key.finish())
+    });
+    &KEY
+}
+
+/// Writes the sources to a directory in which `make M=` can build. Files that are the same stay
+/// as they are.
+pub fn stage(dir: &Path) -> Result<()> {
+    for (path, text) in SOURCES {
+        let file = dir.join(path);
+        if std::fs::read(&file).is_ok_and(|there| there == text.as_bytes()) {
+            continue;
+        }
+        cache::write_atomically(&file, text.as_bytes())?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_source_file_of_the_module_is_in_the_table() -> Result<()> {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let mut dirs = vec![root.join("module")];
+        while let Some(dir) = dirs.pop() {
+            for entry in std::fs::read_dir(&dir)? {
+                let path = entry?.path();
+                if path.is_dir() {
+                    dirs.push(path);
+                } else if path.extension().is_some_and(|extension| extension == "rs") {
+                    let name = path.strip_prefix(root)?;
+                    assert!(
+                        SOURCES.iter().any(|(known, _)| Path::new(known) == name),
+                        "{} is missing in runner/vm/module.rs",
+                        name.display()
+                    );
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,349 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The host's end of the results' channel: what the guest says becomes a report, and whatever
+//! goes wrong becomes "no verdict".
+
+use std::time::Duration;
+
+use crate::model::{Expect, Form, KernelInfo, Progress, Report, SCHEMA, Verdict};
+
+/// From the start of QEMU to [`Progress::Begin`], on a real machine.
+const BOOT: Duration = Duration::from_secs(12);
+/// Between two scenarios, and from the last one to the end, on a real machine.
+const PAUSE: Duration = Duration::from_secs(6);
+/// What is added to the deadline of a scenario for the way to the host.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// What the guest has said so far.
+#[derive(Debug, Default)]
+pub struct Conversation {
+    kernel: Option<KernelInfo>,
+    plan: Vec<String>,
+    begun: bool,
+    scenario: Option<(String, Duration)>,
+    report: Option<Box<Report>>,
+    ended: bool,
+    /// The first thing that was wrong with what it said.
+    broken: Option<String>,
+}
+
+/// Why the host stopped to listen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// The channel was closed: QEMU has ended.
+    Closed,
+    /// A deadline passed.
+    Deadline,
+}
+
+impl Conversation {
+    /// Takes one line.
+    pub fn line(&mut self, line: &str) {
+        if self.broken.is_some() {
+            return;
+        }
+        let progress = match serde_json::from_str::<Progress>(line) {
+            Ok(progress) => progress,
+            Err(e) => {
+                let start: String = line.chars().take(80).collect();
+                self.broken = Some(format!(
+                    "a line on the results' channel could not be read ({e}): {start}"
+                ));
+                return;
+            }
+        };
+        self.broken = self.take(progress).err();
+    }
+
+    fn take(&mut self, progress: Progress) -> Result<(), String> {
+        if self.ended {
+            return Err("the guest went on after it said that it had ended".to_owned());
+        }
+        match progress {
+            Progress::Begin { kernel, plan } => {
+                if self.begun {
+                    return Err("the guest began twice".to_owned());
+                }
+                self.begun = true;
+                self.kernel = Some(kernel);
+                self.plan = plan;
+            }
+            _ if !self.begun => return Err("the guest did not say how it began".to_owned()),
+            Progress::Start {
+                scenario,
+                deadline_ms,
+            } => {
+                if !self.plan.contains(&scenario) {
+                    return Err(format!(
+                        "the guest started {scenario}, which it had not planned"
+                    ));
+                }
+                self.scenario = Some((scenario, Duration::from_millis(deadline_ms)));
+            }
+            // Kept in the file of results; the report has what is needed of it.
+            Progress::Window { .. } => {}
+            Progress::Report { report } => {
+                if self.report.is_some() {
+                    return Err("the guest reported twice".to_owned());
+                }
+                self.scenario = None;
+                self.report = Some(report);
+            }
+            Progress::End => {
+                if self.report.is_none() {
+                    return Err("the guest ended without a report".to_owned());
+                }
+                self.ended = true;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether nothing more is to be expected.
+    pub fn over(&self) -> bool {
+        self.ended || self.broken.is_some()
+    }
+
+    /// The scenario that runs.
+    pub fn scenario(&self) -> Option<&str> {
+        self.scenario.as_ref().map(|(name, _)| name.as_str())
+    }
+
+    /// How many scenarios are planned.
+    pub fn planned(&self) -> usize {
+        self.plan.len()
+    }
+
+    /// How long to wait for the next line, on a machine that is so many times slower.
+    pub fn patience(&self, slowness: u32) -> Duration {
+        let real = if let Some((_, deadline)) = &self.scenario {
+            // Scenarios mostly wait for the kernel's own timers, which run in real time: the
+            // runner, who knows that, set the deadline, and a busy host is given twice of it.
+            return *deadline * 2 + GRACE * slowness;
+        } else if self.begun {
+            PAUSE
+        } else {
+            BOOT
+        };
+        real * slowness
+    }
+
+    /// The report: the guest's own where it is whole, or else one that says what is wrong.
+    /// `rest` is what came after the last whole line.
+    pub fn finish(
+        self,
+        ending: Option<Ending>,
+        rest: &[u8],
+        console: &str,
+        expect: Expect,
+    ) -> Report {
+        let trouble = self.trouble(ending, rest, console);
+        let planned = self.plan.len();
+        let mut report = match (self.report, &trouble) {
+            (Some(report), _) => *report,
+            (None, _) => Report {
+                schema: SCHEMA,
+                tool: format!("mn-inject {}", env!("CARGO_PKG_VERSION")),
+                kernel: self.kernel,
+                vm: None,
+                form: Form::Unknown,
+                expect,
+                planned,
+                form_verdict: Verdict::NoVerdict {
+                    reasons: vec!["the run did not come to its end".to_owned()],
+                },
+                scenarios: Vec::new(),
+                trouble: Vec::new(),
+                millis: 0,
+            },
+        };
+        report.trouble.extend(trouble);
+        report
+    }
+
+    /// What makes the result worthless.
+    fn trouble(&self, ending: Option<Ending>, rest: &[u8], console: &str) -> Option<String> {
+        let place = match (&self.scenario, self.begun) {
+            (Some((name, _)), _) => format!("in scenario {name}"),
+            (None, true) if self.report.is_some() => "after its report".to_owned(),
+            (None, true) => "between scenarios".to_owned(),
+            (None, false) => "before its runner began".to_owned(),
+        };
+        if let Some(broken) = &self.broken {
+            return Some(broken.clone());
+        }
+        if !self.ended {
+            let panic = line_with(console, "Kernel panic - not syncing");
+            let complaint = line_with(console, "mn-inject: ");
+            return Some(match (ending, panic, complaint) {
+                (_, _, Some(complaint)) => format!("the guest gave up {place}: {complaint}"),
+                (_, Some(panic), None) => format!("the guest's kernel panicked {place}: {panic}"),
+                (Some(Ending::Deadline), None, None) => {
+                    format!("the guest hung {place}: it said nothing until its deadline")
+                }
+                (_, None, None) if !rest.is_empty() => {
+                    format!(
+                        "the guest ended {place}, in the middle of a line: the result is truncated"
+                    )
+                }
+                (_, None, None) => format!("the guest ended too early, {place}"),
+            });
+        }
+        let report = self.report.as_ref()?;
+        let names: Vec<_> = report.scenarios.iter().map(|result| &result.name).collect();
+        if report.planned != self.plan.len() || names != self.plan.iter().collect::<Vec<_>>() {
+            return Some(format!(
+                "the report does not match the plan: {} planned, {} reported",
+                self.plan.len(),
+                names.len()
+            ));
+        }
+        if report.schema != SCHEMA {
+            return Some(format!(
+                "the report has schema {}, not {SCHEMA}",
+                report.schema
+            ));
+        }
+        None
+    }
+}
+
+/// The first line of the console that contains the words, from them on.
+fn line_with<'a>(console: &'a str, words: &str) -> Option<&'a str> {
+    console
+        .lines()
+        .find_map(|line| line.find(words).map(|at| line[at..].trim_end()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exit::Exit;
+    use crate::model::ScenarioResult;
+
+    fn result(name: &str) -> ScenarioResult {
+        ScenarioResult {
+            name: name.to_owned(),
+            verdict: Verdict::Pass,
+            observation: None,
+            matched: Vec::new(),
+            foreign: Vec::new(),
+        }
+    }
+
+    fn run(names: &[&str]) -> Vec<Progress> {
+        let plan: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let mut said = vec![Progress::Begin {
+            kernel: KernelInfo::default(),
+            plan,
+        }];
+        said.extend(names.iter().map(|name| Progress::Start {
+            scenario: (*name).to_owned(),
+            deadline_ms: 1000,
+        }));
+        said.push(Progress::Report {
+            report: Box::new(Report {
+                schema: SCHEMA,
+                tool: "test".to_owned(),
+                kernel: None,
+                vm: None,
+                form: Form::Seed,
+                expect: Expect::Auto,
+                planned: names.len(),
+                form_verdict: Verdict::Pass,
+                scenarios: names.iter().map(|name| result(name)).collect(),
+                trouble: Vec::new(),
+                millis: 1,
+            }),
+        });
+        said.push(Progress::End);
+        said
+    }
+
+    fn hear(said: &[Progress]) -> Conversation {
+        let mut conversation = Conversation::default();
+        for progress in said {
+            conversation.line(&serde_json::to_string(progress).unwrap());
+        }
+        conversation
+    }
+
+    fn trouble(conversation: Conversation, ending: Ending, rest: &[u8], console: &str) -> String {
+        let report = conversation.finish(Some(ending), rest, console, Expect::Auto);
+        assert_eq!(crate::report::exit(&report), Exit::NoVerdict);
+        report.trouble.join("; ")
+    }
+
+    #[test]
+    fn a_whole_run_is_a_pass() {
+        let report = hear(&run(&["a", "b"])).finish(None, b"", "", Expect::Auto);
+        assert!(report.trouble.is_empty());
+        assert_eq!(crate::report::exit(&report), Exit::Pass);
+    }
+
+    #[test]
+    fn a_run_that_is_cut_short_anywhere_is_no_verdict() {
+        let said = run(&["a", "b"]);
+        for length in 0..said.len() {
+            let text = trouble(hear(&said[..length]), Ending::Closed, b"", "");
+            assert!(text.contains("ended too early"), "{length}: {text}");
+            let text = trouble(hear(&said[..length]), Ending::Deadline, b"", "");
+            assert!(text.contains("hung"), "{length}: {text}");
+            let text = trouble(hear(&said[..length]), Ending::Closed, b"{\"pro", "");
+            assert!(text.contains("truncated"), "{length}: {text}");
+        }
+    }
+
+    #[test]
+    fn a_panic_is_named_with_the_scenario() {
+        let said = run(&["a", "b"]);
+        let console = "[    1.0] x\n[    T1] Kernel panic - not syncing: test\n";
+        let text = trouble(hear(&said[..3]), Ending::Closed, b"", console);
+        assert!(text.contains("panicked in scenario b"), "{text}");
+        assert!(text.contains("not syncing: test"), "{text}");
+    }
+
+    #[test]
+    fn a_runner_that_gave_up_is_quoted() {
+        let console = "[    T1] mn-inject: cannot load /x\nKernel panic - not syncing: y\n";
+        let text = trouble(Conversation::default(), Ending::Closed, b"", console);
+        assert!(text.contains("gave up before its runner began"), "{text}");
+        assert!(text.contains("cannot load /x"), "{text}");
+    }
+
+    #[test]
+    fn nonsense_is_no_verdict() {
+        let mut conversation = hear(&run(&["a"])[..2]);
+        conversation.line("[   12.3] printk");
+        assert!(conversation.over());
+        let text = trouble(conversation, Ending::Closed, b"", "");
+        assert!(text.contains("could not be read"), "{text}");
+        let mut said = run(&["a"]);
+        said.insert(1, said[0].clone());
+        let text = trouble(hear(&said), Ending::Closed, b"", "");
+        assert!(text.contains("began twice"), "{text}");
+        let text = trouble(hear(&run(&["a"])[1..]), Ending::Closed, b"", "");
+        assert!(text.contains("how it began"), "{text}");
+    }
+
+    #[test]
+    fn a_report_must_be_what_was_planned() {
+        let mut said = run(&["a", "b"]);
+        for progress in &mut said {
+            if let Progress::Report { report } = progress {
+                report.scenarios.pop();
+            }
+        }
+        let text = trouble(hear(&said), Ending::Closed, b"", "");
+        assert!(text.contains("does not match the plan"), "{text}");
+    }
+
+    #[test]
+    fn patience_follows_the_scenario() {
+        let said = run(&["a"]);
+        let boot = Conversation::default().patience(5);
+        assert_eq!(boot, BOOT * 5);
+        assert_eq!(hear(&said[..1]).patience(1), PAUSE);
+        assert_eq!(hear(&said[..2]).patience(1), Duration::from_secs(2) + GRACE);
+    }
+}
