@@ -1,0 +1,459 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Makes up runs: what the module would log and what a correct kernel would print.
+//!
+//! The lines are rendered here from the kernel's format strings, on purpose not by the oracle.
+
+use mn_inject::kmsg::Record;
+use mn_inject::model::{
+    Arming, Call, Context, Count, Counters, Expectation, NotifierEvent, Observation, ReaperWord,
+    Window,
+};
+use proptest::prelude::*;
+
+pub const EAGAIN: i32 = -11;
+pub const REAPER_TID: i32 = 40;
+pub const RUNNER_TID: i32 = 70;
+pub const SYMBOL: &str =
+    "mmu_notifier_inject_invalidate_range_start+0x0/0x90 [mmu_notifier_inject]";
+
+/// Which kernel prints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kernel {
+    Seed,
+    Mainline,
+    /// Info line only.
+    NoCheck,
+    /// `if (!blockable) pr_warn`.
+    Inverted,
+    /// The mainline form that tests `ret`, still 0, for `_ret`.
+    WrongVariable,
+    /// Both complaints.
+    Both,
+}
+
+/// How a kernel's lines look.
+#[derive(Clone, Copy, Debug)]
+pub struct Style {
+    pub kernel: Kernel,
+    pub callers: bool,
+    /// `[cond]` in the header of a WARN.
+    pub detailed: bool,
+    /// The header of 6.12, which has no comm.
+    pub old_header: bool,
+}
+
+impl Style {
+    pub fn of(kernel: Kernel) -> Self {
+        Style {
+            kernel,
+            callers: true,
+            detailed: false,
+            old_header: false,
+        }
+    }
+}
+
+/// What one scenario does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Deed {
+    /// The target unmaps: blockable.
+    Unmap(Arming),
+    /// The runner calls `process_mrelease`: non-blockable.
+    Mrelease(Arming),
+    /// The OOM reaper comes: non-blockable.
+    Oom(Arming),
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct Plan {
+    pub deed: Deed,
+    pub calls: u64,
+    /// Calls elsewhere in the process, which succeed.
+    pub elsewhere: u64,
+}
+
+/// A line with what it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Role {
+    Noise,
+    Ours { observation: usize },
+    WarnHeader { observation: usize },
+    ForeignWarnHeader,
+}
+
+#[derive(Clone, Debug)]
+pub struct History {
+    pub windows: Vec<Window>,
+    /// For each window, for each record.
+    pub roles: Vec<Vec<Role>>,
+}
+
+/// Renders a run.
+pub struct Writer<'a> {
+    style: Style,
+    noise: Box<dyn Iterator<Item = u8> + 'a>,
+    kmsg_seq: u64,
+    call_seq: u64,
+    warn_count: u64,
+    records: Vec<Record>,
+    roles: Vec<Role>,
+}
+
+impl<'a> Writer<'a> {
+    pub fn new(style: Style, noise: &'a [u8]) -> Self {
+        let noise: Box<dyn Iterator<Item = u8> + 'a> = if noise.is_empty() {
+            Box::new(std::iter::repeat(0))
+        } else {
+            Box::new(noise.iter().copied().cycle())
+        };
+        Writer {
+            style,
+            noise,
+            kmsg_seq: 500,
+            call_seq: 0,
+            warn_count: 3,
+            records: Vec::new(),
+            roles: Vec::new(),
+        }
+    }
+
+    fn put(&mut self, role: Role, level: u8, task: i32, text: String) {
+        self.records.push(Record {
+            seq: self.kmsg_seq,
+            time_us: self.kmsg_seq * 10,
+            level,
+            facility: 0,
+            caller: self.style.callers.then(|| format!("T{task}")),
+            text,
+        });
+        self.roles.push(role);
+        self.kmsg_seq += 1;
+    }
+
+    fn warn_header(&self, place: &str, cond: &str, symbol: &str, task: i32, comm: &str) -> String {
+        if self.style.old_header {
+            return format!("WARNING: CPU: 1 PID: {task} at {place} {symbol}");
+        }
+        let cond = if self.style.detailed {
+            format!("[{cond}] ")
+        } else {
+            String::new()
+        };
+        format!("WARNING: {cond}{place} at {symbol}, CPU#1: {comm}/{task}")
+    }
+
+    pub fn warn(&mut self, role: Role, place: &str, symbol: &str, task: i32, comm: &str) {
+        let header = self.warn_header(
+            place,
+            "mmu_notifier_range_blockable(range) || _ret != -11",
+            symbol,
+            task,
+            comm,
+        );
+        self.put(
+            Role::Noise,
+            6,
+            task,
+            "------------[ cut here ]------------".into(),
+        );
+        self.put(role, 4, task, header);
+        for line in [
+            "Modules linked in: mmu_notifier_inject(O)",
+            "RIP: 0010:mn_hlist_invalidate_range_start+0xcd/0x1a0",
+            " ? mmu_notifier_inject_invalidate_range_start+0x0/0x90 [mmu_notifier_inject]",
+            "---[ end trace 0000000000000000 ]---",
+        ] {
+            self.put(Role::Noise, 4, task, line.into());
+        }
+        self.warn_count += 1;
+    }
+
+    fn some_noise(&mut self) {
+        match self.noise.next().unwrap_or(0) % 24 {
+            1 => self.put(Role::Noise, 6, 1, "usb 1-1: new device".into()),
+            2 => {
+                let text = "gpu_mn_invalidate+0x0/0x40 [gpu] callback failure not allowed";
+                self.put(Role::Noise, 4, 900, text.into());
+            }
+            3 => {
+                let text = "gpu_mn_invalidate+0x0/0x40 [gpu] callback failed with -11 in non-blockable context.";
+                self.put(Role::Noise, 6, 900, text.into());
+            }
+            4 => {
+                let text = "gpu_mn_invalidate+0x0/0x40 [gpu] callback failed with -11 in blockable context.";
+                self.put(Role::Noise, 6, 900, text.into());
+                let symbol = "mn_hlist_invalidate_range_start+0xcd/0x1a0";
+                self.warn(
+                    Role::ForeignWarnHeader,
+                    "mm/mmu_notifier.c:534",
+                    symbol,
+                    900,
+                    "gpu",
+                );
+            }
+            5 => {
+                let symbol = "some_driver+0x1/0x20 [some]";
+                self.warn(
+                    Role::ForeignWarnHeader,
+                    "drivers/some.c:7",
+                    symbol,
+                    901,
+                    "some",
+                );
+            }
+            6 => {
+                // What a user-space process writes cannot have the kernel's facility.
+                self.put(
+                    Role::Noise,
+                    4,
+                    902,
+                    format!("{SYMBOL} callback failure not allowed"),
+                );
+                self.records.last_mut().unwrap().facility = 1;
+            }
+            7 => {
+                let text = "oom_reaper: reaped process 9999 (other), now anon-rss:0kB, file-rss:0kB, shmem-rss:0kB";
+                self.put(Role::Noise, 6, REAPER_TID, text.into());
+            }
+            8 => {
+                let text = "WARNING: possible circular locking dependency detected";
+                self.put(Role::Noise, 4, 1, text.into());
+            }
+            _ => {}
+        }
+    }
+
+    /// One call, with the lines it makes.
+    pub fn call(&mut self, o: &mut Observation, index: usize, call: Call) {
+        self.log(o, call.clone());
+        self.print(index, &call);
+    }
+
+    /// The module's log of one call.
+    pub fn log(&mut self, o: &mut Observation, mut call: Call) {
+        call.seq = self.call_seq;
+        call.time_ns = 1_000_000 + self.call_seq * 1000;
+        self.call_seq += 1;
+        o.counters.calls += 1;
+        o.counters.injected += u64::from(call.returned != 0);
+        o.calls.push(call);
+    }
+
+    /// The kernel's lines about one call.
+    pub fn print(&mut self, index: usize, call: &Call) {
+        self.some_noise();
+        if call.returned == 0 {
+            return;
+        }
+        let blockable = call.context == Context::Blockable;
+        let role = Role::Ours { observation: index };
+        let word = if blockable { "" } else { "non-" };
+        let (errno, tid) = (call.returned, call.tid);
+        self.put(
+            role.clone(),
+            6,
+            tid,
+            format!("{SYMBOL} callback failed with {errno} in {word}blockable context."),
+        );
+        let (pr_warn, warn) = match self.style.kernel {
+            Kernel::Seed => (blockable, false),
+            Kernel::Mainline => (false, blockable || errno != EAGAIN),
+            Kernel::NoCheck => (false, false),
+            Kernel::Inverted => (!blockable, false),
+            Kernel::WrongVariable => (false, true),
+            Kernel::Both => (blockable, blockable || errno != EAGAIN),
+        };
+        if pr_warn {
+            self.some_noise();
+            self.put(
+                role,
+                4,
+                tid,
+                format!("{SYMBOL} callback failure not allowed"),
+            );
+        }
+        if warn {
+            self.warn(
+                Role::WarnHeader { observation: index },
+                "mm/mmu_notifier.c:534",
+                "mn_hlist_invalidate_range_start+0xcd/0x1a0",
+                tid,
+                &call.comm,
+            );
+        }
+    }
+
+    pub fn reaper_word(&mut self, o: &Observation, index: usize, word: ReaperWord) {
+        let text = match word {
+            ReaperWord::Reaped => format!(
+                "oom_reaper: reaped process {} ({}), now anon-rss:0kB, file-rss:4kB, shmem-rss:0kB",
+                o.pid, o.comm
+            ),
+            ReaperWord::UnableToReap => {
+                format!("oom_reaper: unable to reap pid:{} ({})", o.pid, o.comm)
+            }
+        };
+        self.put(Role::Ours { observation: index }, 6, REAPER_TID, text);
+    }
+
+    /// One window, its scenarios one after the other.
+    pub fn window(&mut self, plans: &[Plan], first_pid: i32) -> (Window, Vec<Role>) {
+        let (warns, calls) = (self.warn_count, self.call_seq);
+        let mut observations = Vec::new();
+        for (index, plan) in plans.iter().enumerate() {
+            let pid = first_pid + index as i32;
+            let mut o = observation(plan, pid);
+            for _ in 0..plan.elsewhere {
+                let mut call = call(plan.deed, pid, Arming::Unarmed);
+                (call.start, call.end) = (0x9000, 0xa000);
+                (call.context, call.tid) = (Context::Blockable, pid);
+                call.comm = o.comm.clone();
+                self.call(&mut o, index, call);
+            }
+            for _ in 0..plan.calls {
+                let call = call(plan.deed, pid, o.arming);
+                self.call(&mut o, index, call);
+            }
+            if let Some(word) = o.expectation.reaper {
+                self.reaper_word(&o, index, word);
+            }
+            self.some_noise();
+            observations.push(o);
+        }
+        self.end(observations, warns, calls)
+    }
+
+    pub fn end(
+        &mut self,
+        observations: Vec<Observation>,
+        warns: u64,
+        calls: u64,
+    ) -> (Window, Vec<Role>) {
+        let window = Window {
+            observations,
+            records: std::mem::take(&mut self.records),
+            lost: None,
+            warn_count: Some((warns, self.warn_count)),
+            total_calls: (calls, self.call_seq),
+        };
+        // The marker.
+        self.kmsg_seq += 1;
+        (window, std::mem::take(&mut self.roles))
+    }
+
+    pub fn warn_count(&self) -> u64 {
+        self.warn_count
+    }
+
+    pub fn call_seq(&self) -> u64 {
+        self.call_seq
+    }
+}
+
+/// An observation without calls.
+pub fn observation(plan: &Plan, pid: i32) -> Observation {
+    let (arming, context) = match plan.deed {
+        Deed::Unmap(arming) => (arming, Context::Blockable),
+        Deed::Mrelease(arming) | Deed::Oom(arming) => (arming, Context::NonBlockable),
+    };
+    let refuses = matches!(arming, Arming::Inject(_)) && plan.calls > 0;
+    Observation {
+        scenario: format!("scenario-{pid}"),
+        arming,
+        expectation: Expectation {
+            event: NotifierEvent::Unmap,
+            context,
+            calls: Count::Exactly(plan.calls),
+            outcome: 0,
+            reaper: match plan.deed {
+                Deed::Oom(_) if refuses => Some(ReaperWord::UnableToReap),
+                Deed::Oom(_) => Some(ReaperWord::Reaped),
+                _ => None,
+            },
+        },
+        pid,
+        comm: "victim (1)".into(),
+        watched: (0x1000, 0x4000),
+        calls: Vec::new(),
+        counters: Counters::default(),
+        outcome: 0,
+        trouble: None,
+        millis: 5,
+    }
+}
+
+/// A call on the watched addresses.
+pub fn call(deed: Deed, pid: i32, arming: Arming) -> Call {
+    let (context, tid, comm) = match deed {
+        Deed::Unmap(_) => (Context::Blockable, pid, "victim (1)"),
+        Deed::Mrelease(_) => (Context::NonBlockable, RUNNER_TID, "mn-inject"),
+        Deed::Oom(_) => (Context::NonBlockable, REAPER_TID, "oom_reaper"),
+    };
+    Call {
+        seq: 0,
+        time_ns: 0,
+        event: NotifierEvent::Unmap,
+        start: 0x2000,
+        end: 0x3000,
+        context,
+        tid,
+        comm: comm.into(),
+        returned: match arming {
+            Arming::Inject(errno) => errno,
+            Arming::Filtered(_) | Arming::Unarmed => 0,
+        },
+    }
+}
+
+/// A run of the given windows.
+pub fn history(style: Style, windows: &[Vec<Plan>], noise: &[u8]) -> History {
+    let mut writer = Writer::new(style, noise);
+    let (windows, roles) = windows
+        .iter()
+        .enumerate()
+        .map(|(index, plans)| writer.window(plans, 1000 + 100 * index as i32))
+        .unzip();
+    History { windows, roles }
+}
+
+pub fn arming() -> impl Strategy<Value = Arming> {
+    let errno = prop::sample::select(vec![-11, -16, -4, -12]);
+    prop_oneof![
+        4 => errno.clone().prop_map(Arming::Inject),
+        1 => errno.prop_map(Arming::Filtered),
+        1 => Just(Arming::Unarmed),
+    ]
+}
+
+pub fn plan() -> impl Strategy<Value = Plan> {
+    let deed = prop_oneof![
+        arming().prop_map(Deed::Unmap),
+        arming().prop_map(Deed::Mrelease),
+        arming().prop_map(Deed::Oom),
+    ];
+    (deed, 0u64..5, 0u64..3).prop_map(|(deed, calls, elsewhere)| Plan {
+        deed,
+        calls,
+        elsewhere,
+    })
+}
+
+pub fn style(kernel: Kernel) -> impl Strategy<Value = Style> {
+    (any::<bool>(), any::<bool>(), any::<bool>()).prop_map(move |(callers, detailed, old)| Style {
+        kernel,
+        callers,
+        detailed,
+        old_header: old,
+    })
+}
+
+/// Any run on a correct kernel.
+pub fn any_history() -> impl Strategy<Value = (Style, History)> {
+    (
+        prop_oneof![style(Kernel::Seed), style(Kernel::Mainline)],
+        prop::collection::vec(prop::collection::vec(plan(), 1..4), 1..4),
+        prop::collection::vec(any::<u8>(), 0..30),
+    )
+        .prop_map(|(style, windows, noise)| (style, history(style, &windows, &noise)))
+}

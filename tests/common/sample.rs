@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Reports to print.
+
+use mn_inject::model::{
+    Arming, Call, Context, Count, Counters, Expect, Expectation, Finding, FindingKind, Form,
+    KernelInfo, Matched, NotifierEvent, Observation, Report, SCHEMA, ScenarioResult, Verdict,
+    VmInfo,
+};
+
+pub fn observation(name: &str) -> Observation {
+    Observation {
+        scenario: name.into(),
+        arming: Arming::Inject(-11),
+        expectation: Expectation {
+            event: NotifierEvent::Unmap,
+            context: Context::Blockable,
+            calls: Count::Exactly(1),
+            outcome: 0,
+            reaper: None,
+        },
+        pid: 80,
+        comm: "target".into(),
+        watched: (0x7f00_0000_0000, 0x7f00_0000_4000),
+        calls: vec![Call {
+            seq: 3,
+            time_ns: 1_000_000,
+            event: NotifierEvent::Unmap,
+            start: 0x7f00_0000_0000,
+            end: 0x7f00_0000_4000,
+            context: Context::Blockable,
+            tid: 80,
+            comm: "target".into(),
+            returned: -11,
+        }],
+        counters: Counters {
+            calls: 1,
+            injected: 1,
+            overwritten: 0,
+        },
+        outcome: 0,
+        trouble: None,
+        millis: 4,
+    }
+}
+
+const SYMBOL: &str = "mmu_notifier_inject_invalidate_range_start+0x0/0x90 [mmu_notifier_inject]";
+
+pub fn scenario(name: &str, verdict: Verdict) -> ScenarioResult {
+    let is_skipped = matches!(verdict, Verdict::Skip { .. });
+    ScenarioResult {
+        name: name.into(),
+        verdict,
+        observation: (!is_skipped).then(|| observation(name)),
+        matched: if is_skipped {
+            Vec::new()
+        } else {
+            vec![Matched {
+                call_seq: Some(3),
+                kmsg_seq: 512,
+                level: 6,
+                text: format!("{SYMBOL} callback failed with -11 in blockable context."),
+            }]
+        },
+        foreign: Vec::new(),
+    }
+}
+
+pub fn fail() -> Verdict {
+    let due = format!("<4>[T80] {SYMBOL} callback failure not allowed");
+    Verdict::Fail {
+        findings: vec![
+            Finding {
+                kind: FindingKind::DidNotFire,
+                text: "the pr_warn is missing".into(),
+                due: Some(due),
+                seen: None,
+                kmsg_seq: None,
+                call_seq: Some(3),
+            },
+            Finding {
+                kind: FindingKind::FiredWhenItShouldNot,
+                text: "no WARN was due".into(),
+                due: None,
+                seen: Some(
+                    "<4>[T80] WARNING: mm/mmu_notifier.c:534 at x+0x1/0x2, CPU#0: \x1b[31m/80"
+                        .into(),
+                ),
+                kmsg_seq: Some(514),
+                call_seq: None,
+            },
+        ],
+    }
+}
+
+pub fn no_verdict() -> Verdict {
+    Verdict::NoVerdict {
+        reasons: vec!["kernel log records were lost: the marker did not come in time".into()],
+    }
+}
+
+pub fn skip() -> Verdict {
+    Verdict::Skip {
+        reason: "needs a disposable machine".into(),
+    }
+}
+
+/// A whole run with these results.
+pub fn report(verdicts: &[Verdict]) -> Report {
+    Report {
+        schema: SCHEMA,
+        tool: "mn-inject 0.1.0".into(),
+        kernel: Some(KernelInfo {
+            release: "7.3.4".into(),
+            version: "#1 SMP".into(),
+            machine: "x86_64".into(),
+            cmdline: "quiet".into(),
+        }),
+        vm: Some(VmInfo {
+            source: "linux-source-7.3 7.3.4-1".into(),
+            base: "seed".into(),
+            config: "core".into(),
+            patches: vec!["seed.patch (sha256:0123)".into()],
+            accelerator: "tcg".into(),
+            accelerator_reason: "/dev/kvm did not boot in time".into(),
+            stages: vec![("boot".into(), 900)],
+            logs: vec![("console".into(), "logs/console.log".into())],
+        }),
+        form: Form::Seed,
+        expect: Expect::Auto,
+        planned: verdicts.len(),
+        form_verdict: Verdict::Pass,
+        scenarios: verdicts
+            .iter()
+            .enumerate()
+            .map(|(index, verdict)| scenario(&format!("munmap-{index}"), verdict.clone()))
+            .collect(),
+        trouble: Vec::new(),
+        millis: 3210,
+    }
+}
+
+/// One of everything.
+pub fn mixed() -> Report {
+    let mut report = report(&[Verdict::Pass, fail(), no_verdict(), skip()]);
+    report.scenarios[0].foreign =
+        vec!["<4>[T9] gpu_mn+0x0/0x10 [gpu] callback failure not allowed".into()];
+    report
+}

@@ -1,0 +1,321 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The whole way, from a kernel's source to a verdict, with the program as a user has it.
+//!
+//! Kernels are built where they are not in the cache. Where packages are missing the tests fail
+//! with the command that installs them, unless `MN_INJECT_INSTALL_DEPS=1` allows to run it.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use mn_inject::model::{FindingKind, Report};
+
+/// Kernels share one source tree, and guests share the processors: one test at a time.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+/// Allows the tests to install packages.
+const INSTALL: &str = "MN_INJECT_INSTALL_DEPS";
+
+fn mn_inject(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mn-inject"));
+    command.arg("vm").args(arguments);
+    let installs = arguments.first().is_some_and(|verb| *verb != "clean");
+    if installs && std::env::var_os(INSTALL).is_some_and(|value| value == "1") {
+        command.arg("--install-deps");
+    }
+    command
+}
+
+/// What a run ended with, and all that it said.
+struct Ran {
+    code: i32,
+    stdout: String,
+    stderr: String,
+}
+
+impl Ran {
+    fn new(output: &Output) -> Self {
+        let ran = Ran {
+            code: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        };
+        assert!(
+            !ran.stderr.contains("missing packages"),
+            "this test needs packages that this machine does not have. Install them, or run the tests with \
+             {INSTALL}=1, which allows it:\n{}",
+            ran.stderr
+        );
+        ran
+    }
+
+    /// Asserts on the exit code, and that all the words were said.
+    fn expect(&self, code: i32, words: &[&str]) {
+        assert_eq!(self.code, code, "{self}");
+        for word in words {
+            assert!(
+                self.stdout.contains(word) || self.stderr.contains(word),
+                "nobody said {word:?}: {self}"
+            );
+        }
+    }
+}
+
+impl std::fmt::Display for Ran {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "exit code {}\n--- stdout\n{}\n--- stderr\n{}",
+            self.code, self.stdout, self.stderr
+        )
+    }
+}
+
+fn run(arguments: &[&str]) -> Ran {
+    let _one = ONE_AT_A_TIME
+        .lock()
+        .unwrap_or_else(|poisoned| poisoned.into_inner());
+    run_now(arguments)
+}
+
+fn run_now(arguments: &[&str]) -> Ran {
+    let output = mn_inject(arguments)
+        .stdin(Stdio::null())
+        .output()
+        .expect("cannot start mn-inject");
+    Ran::new(&output)
+}
+
+fn patch(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/patches")
+        .join(name);
+    path.display().to_string()
+}
+
+/// Runs the whole suite on mainline with a patch of `tests/patches`.
+fn run_patched(name: &str) -> Ran {
+    run(&["run", "--base", "mainline", "--patch", &patch(name)])
+}
+
+#[test]
+fn seed_passes_and_the_second_time_nothing_is_built() {
+    run(&["run"]).expect(0, &["seed"]);
+    let second = run(&["run"]);
+    second.expect(0, &["[kernel] cached"]);
+    assert!(!second.stderr.contains("building"), "{second}");
+    assert!(!second.stderr.contains("fetching"), "{second}");
+}
+
+#[test]
+fn mainline_passes() {
+    run(&["run", "--base", "mainline"]).expect(0, &["mainline"]);
+}
+
+#[test]
+fn a_kernel_without_the_check_fails() {
+    run_patched("no-check.patch").expect(1, &[FindingKind::DidNotFire.words()]);
+}
+
+#[test]
+fn the_inverted_check_of_v4_fails_both_ways() {
+    run_patched("inverted-v4.patch").expect(
+        1,
+        &[
+            FindingKind::DidNotFire.words(),
+            FindingKind::FiredWhenItShouldNot.words(),
+        ],
+    );
+}
+
+#[test]
+fn the_accumulated_ret_of_v5_fails() {
+    run_patched("accumulated-ret-v5.patch").expect(1, &[FindingKind::FiredWhenItShouldNot.words()]);
+}
+
+#[test]
+fn a_guest_that_panics_is_no_verdict() {
+    run_patched("panic.patch").expect(
+        70,
+        &[
+            "panicked",
+            "mn-inject test: notifier failed",
+            "console's last lines",
+        ],
+    );
+}
+
+#[test]
+fn a_guest_that_hangs_is_no_verdict() {
+    run_patched("hang.patch").expect(70, &["hung", "console's last lines"]);
+}
+
+#[test]
+fn a_log_that_overran_is_no_verdict() {
+    run_patched("kmsg-overrun.patch").expect(70, &["lost"]);
+}
+
+#[test]
+fn the_report_is_kept_and_says_what_ran() {
+    let dir = tempfile::tempdir().expect("cannot make a directory");
+    let output = dir.path().display().to_string();
+    let ran = run(&[
+        "run", "--accel", "tcg", "--format", "json", "--output", &output,
+    ]);
+    ran.expect(0, &[]);
+    let printed: Report =
+        serde_json::from_str(&ran.stdout).expect("stdout is not the report alone");
+    let kept = std::fs::read(dir.path().join("report.json")).expect("there is no report.json");
+    let kept: Report = serde_json::from_slice(&kept).expect("report.json is not a report");
+    assert_eq!(printed, kept);
+    let vm = kept.vm.expect("the report does not say which VM");
+    assert_eq!((vm.accelerator.as_str(), vm.base.as_str()), ("tcg", "seed"));
+    assert!(vm.source.starts_with("linux-source-7.3 "), "{}", vm.source);
+    assert!(
+        vm.patches[0].starts_with("7.3-seed.patch (sha256:"),
+        "{:?}",
+        vm.patches
+    );
+    for (name, path) in vm.logs {
+        assert!(Path::new(&path).exists(), "the log {name} is not at {path}");
+    }
+}
+
+#[test]
+fn a_patch_that_is_none_is_said_and_nothing_is_built() {
+    let dir = tempfile::tempdir().expect("cannot make a directory");
+    let file = dir.path().join("not-a.patch");
+    std::fs::write(&file, "hello\n").expect("cannot write");
+    let file = file.display().to_string();
+    let ran = run(&["run", "--patch", &file]);
+    ran.expect(69, &["not-a.patch", "not a patch"]);
+    assert!(!ran.stderr.contains("building"), "{ran}");
+}
+
+#[test]
+fn a_patch_that_does_not_apply_is_said_and_nothing_changes() {
+    let dir = tempfile::tempdir().expect("cannot make a directory");
+    let file = dir.path().join("wrong.patch");
+    std::fs::write(
+        &file,
+        "--- a/mm/mmu_notifier.c\n+++ b/mm/mmu_notifier.c\n@@ -1 +1 @@\n-no such line\n+x\n",
+    )
+    .expect("cannot write");
+    let file = file.display().to_string();
+    run(&["run", "--patch", &file]).expect(
+        69,
+        &["wrong.patch", "does not apply", "nothing was changed"],
+    );
+    // The seed's kernel is still what it was.
+    run(&["build"]).expect(0, &["[kernel] cached"]);
+}
+
+#[test]
+fn a_configuration_that_is_unknown_is_said() {
+    run(&["build", "--config", "none"]).expect(69, &["\"none\"", "core"]);
+}
+
+#[test]
+fn usage_errors_exit_64() {
+    run(&["run", "--accel", "none"]).expect(64, &["--accel"]);
+    run(&["run", "--linux", ".", "--patch", "x"]).expect(64, &["--linux"]);
+}
+
+#[test]
+fn clean_removes_only_what_it_made() {
+    let dir = tempfile::tempdir().expect("cannot make a directory");
+    let clean = || {
+        let output = mn_inject(&["clean"])
+            .env("MN_INJECT_CACHE", dir.path())
+            .output()
+            .expect("cannot start mn-inject");
+        Ran::new(&output)
+    };
+    let build = || {
+        // An unknown configuration ends it after the cache was opened.
+        let output = mn_inject(&["build", "--config", "none"])
+            .env("MN_INJECT_CACHE", dir.path())
+            .output()
+            .expect("cannot start mn-inject");
+        Ran::new(&output)
+    };
+    std::fs::write(dir.path().join("mine"), "x").expect("cannot write");
+    build().expect(69, &["not a cache of mn-inject"]);
+    clean().expect(0, &["nothing to remove"]);
+    assert!(dir.path().join("mine").exists());
+
+    std::fs::remove_file(dir.path().join("mine")).expect("cannot remove");
+    build().expect(69, &["\"none\""]);
+    std::fs::write(dir.path().join("mine"), "x").expect("cannot write");
+    clean().expect(0, &["the rest was left"]);
+    let left: Vec<_> = std::fs::read_dir(dir.path())
+        .expect("cannot read")
+        .flatten()
+        .collect();
+    assert_eq!(left.len(), 1, "{left:?}");
+}
+
+/// The processes that have a file open or mapped, by what `/proc` says.
+fn users_of(path: &Path) -> Vec<PathBuf> {
+    let wanted = path.display().to_string();
+    std::fs::read_dir("/proc")
+        .expect("cannot read /proc")
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|process| {
+            std::fs::read(process.join("cmdline"))
+                .is_ok_and(|line| String::from_utf8_lossy(&line).contains(&wanted))
+        })
+        .collect()
+}
+
+#[test]
+fn signals_leave_no_qemu_behind() {
+    let _one = ONE_AT_A_TIME
+        .lock()
+        .unwrap_or_else(|poisoned| poisoned.into_inner());
+    run_now(&["build"]).expect(0, &[]);
+    for signal in ["INT", "TERM", "KILL"] {
+        let dir = tempfile::tempdir().expect("cannot make a directory");
+        let output = dir.path().display().to_string();
+        let mut child = mn_inject(&["run", "--accel", "tcg", "--output", &output])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("cannot start mn-inject");
+        // QEMU runs when it has made the console's log.
+        let console = dir.path().join("console.log");
+        wait_for("QEMU to start", || console.exists());
+        assert!(!users_of(&console).is_empty());
+        let status = Command::new("kill")
+            .args(["-s", signal, &child.id().to_string()])
+            .status()
+            .expect("cannot start kill");
+        assert!(status.success());
+        let status = child.wait().expect("cannot wait for mn-inject");
+        let mut said = String::new();
+        if signal != "KILL" {
+            assert_eq!(status.code(), Some(130), "{signal}");
+            let mut stderr = child.stderr.take().expect("stderr is a pipe");
+            stderr.read_to_string(&mut said).expect("cannot read");
+            assert!(said.contains("interrupted"), "{said}");
+            // It waited for QEMU, so there is nothing to wait for here.
+            assert!(users_of(&console).is_empty(), "{signal} left a QEMU behind");
+        } else {
+            wait_for("QEMU to end", || users_of(&console).is_empty());
+        }
+    }
+}
+
+/// Waits for something that another process does, and about which it tells nobody.
+fn wait_for(what: &str, mut done: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !done() {
+        assert!(Instant::now() < deadline, "waited in vain for {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
