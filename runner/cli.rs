@@ -180,6 +180,9 @@ pub struct VmBuildArgs {
     /// Which kernel
     #[command(flatten)]
     pub kernel: KernelArgs,
+    /// Build the module again, and take its warnings for errors
+    #[arg(long)]
+    pub werror: bool,
 }
 
 /// `mn-inject vm shell`

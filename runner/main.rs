@@ -66,7 +66,7 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
 fn list_scenarios(args: &ListArgs) -> Result<Exit> {
     let scenarios = scenario::select(&args.only);
     if scenarios.is_empty() {
-        eprintln!("mn-inject: no scenario matches {}", args.only.join(", "));
+        eprintln!("{}", scenario::none_matches(&args.only));
         return Ok(Exit::Usage);
     }
     list::print(&scenarios, args.format, &mut io::stdout().lock())?;
@@ -75,10 +75,7 @@ fn list_scenarios(args: &ListArgs) -> Result<Exit> {
 
 fn run_here(args: &RunArgs) -> Result<Exit> {
     if scenario::select(&args.suite.only).is_empty() {
-        eprintln!(
-            "mn-inject: no scenario matches {}; `mn-inject list` shows them all",
-            args.suite.only.join(", ")
-        );
+        eprintln!("{}", scenario::none_matches(&args.suite.only));
         return Ok(Exit::Usage);
     }
     // Made before anything runs, so that a path that cannot be written costs nothing.

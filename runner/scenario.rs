@@ -235,6 +235,14 @@ pub fn select(only: &[String]) -> Vec<Scenario> {
         .collect()
 }
 
+/// What to tell a user whose patterns match nothing.
+pub fn none_matches(only: &[String]) -> String {
+    format!(
+        "mn-inject: no scenario matches {}; `mn-inject list` shows them all",
+        only.join(", ")
+    )
+}
+
 /// Whether `name` matches a shell pattern with `*` and `?`.
 fn matches(pattern: &str, name: &str) -> bool {
     let (mut p, mut n) = (pattern.as_bytes(), name.as_bytes());

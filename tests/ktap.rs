@@ -6,6 +6,7 @@ mod common;
 #[path = "common/sample.rs"]
 mod sample;
 
+use std::path::PathBuf;
 use std::process::Command;
 
 use mn_inject::cli::Format;
@@ -14,6 +15,18 @@ use mn_inject::model::{Report, Verdict};
 use mn_inject::report::{exit, print};
 use sample::{fail, mixed, no_verdict, report, skip};
 use serde_json::Value;
+
+/// A Linux source tree, for the tools that come with it. Builds the default kernel if need be.
+fn kernel_source() -> PathBuf {
+    let output = common::vm(&["build"])
+        .output()
+        .expect("cannot start mn-inject");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    common::assert_installed(&stderr);
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    let source = stdout.lines().find_map(|line| line.strip_prefix("source "));
+    PathBuf::from(source.unwrap_or_else(|| panic!("`vm build` failed:\n{stderr}")))
+}
 
 /// What kunit.py makes of a report: its exit code, the status of each test, and its counts.
 fn parsed(report: &Report) -> (Option<i32>, Vec<(String, String)>, Value) {
@@ -26,7 +39,7 @@ fn parsed(report: &Report) -> (Option<i32>, Vec<(String, String)>, Value) {
     )
     .unwrap();
     let json = dir.path().join("run.json");
-    let tools = common::kernel_source().join("tools/testing/kunit");
+    let tools = kernel_source().join("tools/testing/kunit");
     let output = Command::new("python3")
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .arg(tools.join("kunit.py"))

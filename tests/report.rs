@@ -95,6 +95,7 @@ fn ktap_in_trouble() {
     insta::assert_snapshot!(printed(&in_trouble(), Format::Ktap), @r###"
     KTAP version 1
     1..3
+    # form: seed (info + pr_warn)
     # no verdict: the guest panicked: Kernel_panic_-_not_syncing:VFS: x\nsecond
     # no verdict: 2 scenarios were planned, and there are 1 results
     not ok 1 kernel-form # ERROR no verdict
@@ -443,24 +444,28 @@ fn form_fail() -> Verdict {
 #[test]
 fn exit_codes() {
     let pass = Verdict::Pass;
-    let table: [(&[Verdict], Verdict, Exit); 14] = [
-        (&[pass.clone()], pass.clone(), Exit::Pass),
-        (&[pass.clone(), skip()], pass.clone(), Exit::Pass),
-        (&[pass.clone()], skip(), Exit::Pass),
-        (&[skip(), skip()], skip(), Exit::Skip),
-        (&[skip()], pass.clone(), Exit::Skip),
-        (&[], skip(), Exit::Skip),
-        (&[pass.clone(), fail()], pass.clone(), Exit::Fail),
-        (&[fail(), no_verdict()], pass.clone(), Exit::Fail),
-        (&[fail(), skip()], skip(), Exit::Fail),
-        (&[pass.clone()], form_fail(), Exit::Fail),
-        (&[skip()], form_fail(), Exit::Fail),
-        (&[pass.clone(), no_verdict()], pass.clone(), Exit::NoVerdict),
-        (&[skip(), no_verdict()], skip(), Exit::NoVerdict),
-        (&[pass.clone()], no_verdict(), Exit::NoVerdict),
+    let table: [(Vec<Verdict>, Verdict, Exit); 14] = [
+        (vec![pass.clone()], pass.clone(), Exit::Pass),
+        (vec![pass.clone(), skip()], pass.clone(), Exit::Pass),
+        (vec![pass.clone()], skip(), Exit::Pass),
+        (vec![skip(), skip()], skip(), Exit::Skip),
+        (vec![skip()], pass.clone(), Exit::Skip),
+        (vec![], skip(), Exit::Skip),
+        (vec![pass.clone(), fail()], pass.clone(), Exit::Fail),
+        (vec![fail(), no_verdict()], pass.clone(), Exit::Fail),
+        (vec![fail(), skip()], skip(), Exit::Fail),
+        (vec![pass.clone()], form_fail(), Exit::Fail),
+        (vec![skip()], form_fail(), Exit::Fail),
+        (
+            vec![pass.clone(), no_verdict()],
+            pass.clone(),
+            Exit::NoVerdict,
+        ),
+        (vec![skip(), no_verdict()], skip(), Exit::NoVerdict),
+        (vec![pass.clone()], no_verdict(), Exit::NoVerdict),
     ];
     for (verdicts, form, code) in table {
-        let mut report = report(verdicts);
+        let mut report = report(&verdicts);
         report.form_verdict = form;
         assert_eq!(exit(&report), code, "{report:?}");
 

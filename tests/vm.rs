@@ -5,6 +5,8 @@
 //! Kernels are built where they are not in the cache. Where packages are missing the tests fail
 //! with the command that installs them, unless `MN_INJECT_INSTALL_DEPS=1` allows to run it.
 
+mod common;
+
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -15,19 +17,6 @@ use mn_inject::model::{FindingKind, Report};
 
 /// Kernels share one source tree, and guests share the processors: one test at a time.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-
-/// Allows the tests to install packages.
-const INSTALL: &str = "MN_INJECT_INSTALL_DEPS";
-
-fn mn_inject(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_mn-inject"));
-    command.arg("vm").args(arguments);
-    let installs = arguments.first().is_some_and(|verb| *verb != "clean");
-    if installs && std::env::var_os(INSTALL).is_some_and(|value| value == "1") {
-        command.arg("--install-deps");
-    }
-    command
-}
 
 /// What a run ended with, and all that it said.
 struct Ran {
@@ -43,12 +32,7 @@ impl Ran {
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
             stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
         };
-        assert!(
-            !ran.stderr.contains("missing packages"),
-            "this test needs packages that this machine does not have. Install them, or run the tests with \
-             {INSTALL}=1, which allows it:\n{}",
-            ran.stderr
-        );
+        common::assert_installed(&ran.stderr);
         ran
     }
 
@@ -82,8 +66,7 @@ fn run(arguments: &[&str]) -> Ran {
 }
 
 fn run_now(arguments: &[&str]) -> Ran {
-    let output = mn_inject(arguments)
-        .stdin(Stdio::null())
+    let output = common::vm(arguments)
         .output()
         .expect("cannot start mn-inject");
     Ran::new(&output)
@@ -228,7 +211,7 @@ fn usage_errors_exit_64() {
 fn clean_removes_only_what_it_made() {
     let dir = tempfile::tempdir().expect("cannot make a directory");
     let clean = || {
-        let output = mn_inject(&["clean"])
+        let output = common::vm(&["clean"])
             .env("MN_INJECT_CACHE", dir.path())
             .output()
             .expect("cannot start mn-inject");
@@ -236,7 +219,7 @@ fn clean_removes_only_what_it_made() {
     };
     let build = || {
         // An unknown configuration ends it after the cache was opened.
-        let output = mn_inject(&["build", "--config", "none"])
+        let output = common::vm(&["build", "--config", "none"])
             .env("MN_INJECT_CACHE", dir.path())
             .output()
             .expect("cannot start mn-inject");
@@ -281,8 +264,7 @@ fn signals_leave_no_qemu_behind() {
     for signal in ["INT", "TERM", "KILL"] {
         let dir = tempfile::tempdir().expect("cannot make a directory");
         let output = dir.path().display().to_string();
-        let mut child = mn_inject(&["run", "--accel", "tcg", "--output", &output])
-            .stdin(Stdio::null())
+        let mut child = common::vm(&["run", "--accel", "tcg", "--output", &output])
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()

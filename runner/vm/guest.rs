@@ -4,7 +4,7 @@
 
 use std::ffi::CString;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -14,6 +14,7 @@ use nix::kmod::{ModuleInitFlags, finit_module};
 use nix::mount::{MsFlags, mount};
 use nix::sys::reboot::{RebootMode, reboot};
 use serde::{Deserialize, Serialize};
+use signal_hook::consts::{SIGTERM, SIGUSR1, SIGUSR2};
 
 use crate::model::Progress;
 use crate::run::RunOptions;
@@ -225,11 +226,23 @@ fn shell() -> Result<()> {
         .stdin(console(false)?)
         .stdout(console(true)?)
         .stderr(console(true)?);
-    // Its status is that of whatever was typed last.
-    shell
-        .status()
-        .map(|_| ())
-        .context("cannot start /bin/busybox")
+    // busybox's `poweroff`, `halt` and `reboot` only tell the first process.
+    let (mut reader, mut writer) = io::pipe().context("cannot make a pipe")?;
+    for signal in [SIGUSR1, SIGUSR2, SIGTERM] {
+        let writer = writer.try_clone().context("cannot duplicate a pipe")?;
+        signal_hook::low_level::pipe::register(signal, writer)
+            .with_context(|| format!("cannot take note of signal {signal}"))?;
+    }
+    let mut shell = shell.spawn().context("cannot start /bin/busybox")?;
+    std::thread::spawn(move || {
+        // Its status is that of whatever was typed last. Where it cannot be waited for, the
+        // guest ends, too.
+        drop(shell.wait());
+        writer.write_all(b"x")
+    });
+    reader
+        .read_exact(&mut [0])
+        .context("cannot wait for the shell's end")
 }
 
 /// Says on the console, at a level that reaches it, what went wrong.

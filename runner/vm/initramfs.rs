@@ -51,11 +51,8 @@ pub struct Shell {
     pub busybox: PathBuf,
 }
 
-/// Names of busybox that would only hang: the guest has no ACPI-aware service manager.
-const NOT_LINKED: &[&str] = &["init", "linuxrc", "poweroff", "halt", "reboot", "busybox"];
-
-/// What ends the guest from its shell.
-const END: &str = "#!/bin/sh\nexec /bin/busybox poweroff -f\n";
+/// Names of busybox that would replace what is there.
+const NOT_LINKED: &[&str] = &["init", "linuxrc", "busybox"];
 
 /// Makes the archive.
 pub fn build(
@@ -91,9 +88,6 @@ pub fn build(
         }
         archive.add("/bin/busybox", PROGRAM, &cache::read(&shell.busybox)?)?;
         archive.add("/bin/mn-inject", LINK, b"/init")?;
-        for name in ["poweroff", "halt", "reboot"] {
-            archive.add(&format!("/bin/{name}"), PROGRAM, END.as_bytes())?;
-        }
         let applets =
             super::stage::output(std::process::Command::new(&shell.busybox).arg("--list"))?;
         for applet in applets

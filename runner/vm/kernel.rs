@@ -81,6 +81,9 @@ pub struct Built {
     pub config: PathBuf,
     /// The module for it.
     pub module: PathBuf,
+    /// The source tree it was built from. A packaged one is in the state of whatever kernel was
+    /// built from it last.
+    pub tree: PathBuf,
     /// What it was built from.
     pub info: BuildInfo,
 }
@@ -153,6 +156,14 @@ impl Spec {
         Ok(key.finish())
     }
 
+    /// The source tree.
+    fn tree(&self, cache: &Cache) -> PathBuf {
+        match &self.origin {
+            Origin::Packaged { source, .. } => Tree::new(&source.dir(cache)).path().to_owned(),
+            Origin::Tree(dir) => dir.clone(),
+        }
+    }
+
     /// A word for everything that is built in the same tree.
     fn tree_id(&self) -> String {
         match &self.origin {
@@ -167,8 +178,15 @@ impl Spec {
     }
 }
 
-/// The kernel and the module; built only where they are not in the cache.
-pub fn provide(spec: &Spec, toolchain: &Toolchain, cache: &Cache, ui: &Ui) -> Result<Built> {
+/// The kernel and the module; built only where they are not in the cache. With `werror` the module
+/// is built in any case, and a warning is an error.
+pub fn provide(
+    spec: &Spec,
+    toolchain: &Toolchain,
+    werror: bool,
+    cache: &Cache,
+    ui: &Ui,
+) -> Result<Built> {
     if let Origin::Tree(dir) = &spec.origin {
         check_tree(dir)?;
     }
@@ -180,14 +198,15 @@ pub fn provide(spec: &Spec, toolchain: &Toolchain, cache: &Cache, ui: &Ui) -> Re
         kernel: image.join(KERNEL),
         config: image.join(CONFIG),
         module,
+        tree: spec.tree(cache),
         info: spec.info(toolchain),
     };
-    if module.exists() {
+    if module.exists() && !werror {
         ui.line("kernel", &format!("cached: {}", image.display()));
         return Ok(built(module));
     }
     let _lock = cache.lock(&spec.tree_id(), ui)?;
-    if module.exists() {
+    if module.exists() && !werror {
         ui.line("kernel", &format!("cached: {}", image.display()));
         return Ok(built(module));
     }
@@ -215,6 +234,9 @@ pub fn provide(spec: &Spec, toolchain: &Toolchain, cache: &Cache, ui: &Ui) -> Re
         .arg(&build.dir)
         .arg(toolchain::define("M", &staged))
         .arg("modules");
+    if werror {
+        make.arg("W=e");
+    }
     stage::run(&task, &mut log, &mut make, |_| {})?;
     cache::write_atomically(&module, &cache::read(&staged.join(module::FILE))?)?;
     task.done("built the module");

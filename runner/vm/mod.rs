@@ -42,6 +42,7 @@ use crate::cli::{Base, Format, KernelArgs, VmBuildArgs, VmCommand, VmRunArgs, Vm
 use crate::exit::Exit;
 use crate::model::{Report, VmInfo};
 use crate::run::RunOptions;
+use crate::scenario;
 
 /// How many runs the cache keeps.
 const RUNS_KEPT: usize = 20;
@@ -75,11 +76,20 @@ pub fn main(command: VmCommand) -> Result<Exit> {
 /// `vm build`
 fn build(args: &VmBuildArgs, ui: &Ui) -> Result<Exit> {
     let cache = Cache::open()?;
-    let built = provide(&args.kernel, false, &cache, ui)?;
+    let built = provide(
+        &args.kernel,
+        Needs {
+            werror: args.werror,
+            ..Needs::default()
+        },
+        &cache,
+        ui,
+    )?;
     let mut out = std::io::stdout().lock();
     for (name, path) in [
         ("kernel", &built.kernel),
         ("config", &built.config),
+        ("source", &built.tree),
         ("module", &built.module),
     ] {
         writeln!(out, "{name} {}", path.display()).context("cannot write to stdout")?;
@@ -90,7 +100,15 @@ fn build(args: &VmBuildArgs, ui: &Ui) -> Result<Exit> {
 /// `vm shell`
 fn shell(args: &VmShellArgs, ui: &Ui) -> Result<Exit> {
     let cache = Cache::open()?;
-    let built = provide(&args.kernel, true, &cache, ui)?;
+    let built = provide(
+        &args.kernel,
+        Needs {
+            shell: true,
+            ..Needs::default()
+        },
+        &cache,
+        ui,
+    )?;
     let (accelerator, why) = accel::choose(args.accel, &built.kernel, &cache, ui)?;
     let busybox = deps::busybox().context("no statically linked busybox")?;
     let temp = cache.temp_dir()?;
@@ -117,10 +135,14 @@ fn shell(args: &VmShellArgs, ui: &Ui) -> Result<Exit> {
 
 /// `vm run`
 fn run(args: &VmRunArgs, ui: &Ui) -> Result<Exit> {
+    if scenario::select(&args.suite.only).is_empty() {
+        ui.text(&scenario::none_matches(&args.suite.only));
+        return Ok(Exit::Usage);
+    }
     let cache = Cache::open()?;
     // Before anything that takes long: a directory that cannot be written is known at once.
     let output = output(args, &cache)?;
-    let built = provide(&args.kernel, false, &cache, ui)?;
+    let built = provide(&args.kernel, Needs::default(), &cache, ui)?;
     let (accelerator, why) = accel::choose(args.accel, &built.kernel, &cache, ui)?;
     ui.line("guest", &format!("{} ({why})", accelerator.name()));
 
@@ -306,8 +328,17 @@ fn show(report: &Report, format: Format) -> Result<()> {
         .context("cannot write the report to stdout")
 }
 
+/// What one command needs and another does not.
+#[derive(Clone, Copy, Default)]
+struct Needs {
+    /// A shell for the guest.
+    shell: bool,
+    /// That the module builds without a warning.
+    werror: bool,
+}
+
 /// The kernel and the module that were asked for, and everything that takes.
-fn provide(args: &KernelArgs, shell: bool, cache: &Cache, ui: &Ui) -> Result<Built> {
+fn provide(args: &KernelArgs, needs: Needs, cache: &Cache, ui: &Ui) -> Result<Built> {
     // What the user got wrong is said first.
     kernel::check_config(&args.config)?;
     let mut patches = match args.base {
@@ -329,7 +360,7 @@ fn provide(args: &KernelArgs, shell: bool, cache: &Cache, ui: &Ui) -> Result<Bui
     let uses = deps::Uses {
         packaged: tree.is_none(),
         patches: tree.is_none() && !patches.is_empty(),
-        shell,
+        shell: needs.shell,
     };
     deps::provide(uses, args.install_deps, ui)?;
 
@@ -358,5 +389,5 @@ fn provide(args: &KernelArgs, shell: bool, cache: &Cache, ui: &Ui) -> Result<Bui
         origin: origin?,
         config: args.config.clone(),
     };
-    kernel::provide(&spec, &toolchain, cache, ui)
+    kernel::provide(&spec, &toolchain, needs.werror, cache, ui)
 }

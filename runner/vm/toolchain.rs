@@ -202,8 +202,8 @@ pub fn bindgen(cache: &Cache, ui: &Ui) -> Result<PathBuf> {
     let cargo = cargo().context("cargo is not in PATH")?;
     let mut install = stage::tied(cargo, "TERM");
     stage::clean_environment(&mut install);
-    // It runs a few seconds per kernel, and is compiled at this level in half of the time that
-    // the release profile takes.
+    // It runs a few seconds per kernel, and is compiled at this level in little more than half of
+    // the time that the release profile takes.
     install
         .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1")
         .env("CARGO_TARGET_DIR", temp.path().join("target"))

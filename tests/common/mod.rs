@@ -2,24 +2,28 @@
 
 //! What the tests share.
 
-use std::path::PathBuf;
+use std::process::{Command, Stdio};
 
-/// A Linux source tree, for the tools that come with it.
-///
-/// A test that needs it fails without it: a check that did not run is not a check that passed.
-pub fn kernel_source() -> PathBuf {
-    const VARIABLE: &str = "MN_INJECT_KERNEL_SRC";
-    let Some(path) = std::env::var_os(VARIABLE).map(PathBuf::from) else {
-        panic!(
-            "this test needs a Linux source tree; type:\n    \
-             {VARIABLE}=/path/to/linux cargo test --release"
-        );
-    };
-    let parser = path.join("tools/testing/kunit/kunit.py");
+/// Allows the tests to install packages.
+const INSTALL: &str = "MN_INJECT_INSTALL_DEPS";
+
+/// `mn-inject vm` with these arguments; it may install packages where the tests may.
+pub fn vm(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mn-inject"));
+    command.arg("vm").args(arguments).stdin(Stdio::null());
+    let installs = arguments.first().is_some_and(|verb| *verb != "clean");
+    if installs && std::env::var_os(INSTALL).is_some_and(|value| value == "1") {
+        command.arg("--install-deps");
+    }
+    command
+}
+
+/// Fails where a test could not run for lack of packages: a check that did not run is not a check
+/// that passed.
+pub fn assert_installed(stderr: &str) {
     assert!(
-        parser.is_file(),
-        "{VARIABLE} is no Linux source tree: there is no {}",
-        parser.display()
+        !stderr.contains("missing packages"),
+        "this test needs packages that this machine does not have. Install them with the command \
+         below, or allow the tests to do it:\n    {INSTALL}=1 cargo test --release\n{stderr}"
     );
-    path
 }

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The command line as a user sees it.
+
+use assert_cmd::Command;
+use predicates::prelude::*;
+
+fn mn_inject(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mn-inject"));
+    command.args(arguments);
+    command
+}
+
+fn help(arguments: &[&str]) -> String {
+    let assert = mn_inject(arguments).assert().code(0);
+    String::from_utf8_lossy(&assert.get_output().stdout).into_owned()
+}
+
+#[test]
+fn help_names_every_command() {
+    insta::assert_snapshot!(help(&["--help"]));
+}
+
+#[test]
+fn help_of_vm_run() {
+    insta::assert_snapshot!(help(&["vm", "run", "--help"]));
+}
+
+#[test]
+fn help_of_run() {
+    insta::assert_snapshot!(help(&["run", "--help"]));
+}
+
+#[test]
+fn the_list_of_scenarios() {
+    insta::assert_snapshot!(help(&["list"]));
+}
+
+#[test]
+fn the_list_as_json_has_the_same_scenarios() {
+    let list: serde_json::Value =
+        serde_json::from_str(&help(&["list", "--format", "json"])).expect("the list is not JSON");
+    let names: Vec<_> = list
+        .as_array()
+        .expect("the list is no array")
+        .iter()
+        .map(|entry| entry["name"].as_str().expect("no name"))
+        .collect();
+    let table = help(&["list"]);
+    let lines: Vec<_> = table
+        .lines()
+        .map(|line| line.split_whitespace().next().expect("an empty line"))
+        .collect();
+    assert_eq!(names, lines);
+}
+
+/// 2, the usual code, would be a pass for the kselftest runner.
+#[test]
+fn usage_errors_are_64_and_say_what_is_wrong() {
+    for (arguments, word) in [
+        (vec![], "Usage"),
+        (vec!["frobnicate"], "frobnicate"),
+        (vec!["run", "--expect", "2018"], "2018"),
+        (
+            vec!["run", "--only", "nothing-of-the-kind"],
+            "nothing-of-the-kind",
+        ),
+        (
+            vec!["list", "--only", "nothing-of-the-kind"],
+            "nothing-of-the-kind",
+        ),
+        (
+            vec!["vm", "run", "--only", "nothing-of-the-kind"],
+            "nothing-of-the-kind",
+        ),
+        (vec!["vm", "run", "--base", "next"], "next"),
+    ] {
+        mn_inject(&arguments)
+            .assert()
+            .code(64)
+            .stdout("")
+            .stderr(predicate::str::contains(word));
+    }
+}
+
+#[test]
+fn without_the_module_everything_is_skipped() {
+    // Where somebody has it loaded, the scenarios would run.
+    assert!(
+        !std::path::Path::new("/sys/kernel/debug/mmu_notifier_inject").exists(),
+        "the module is loaded on this machine: unload it (rmmod mmu_notifier_inject)"
+    );
+    mn_inject(&["run", "--format", "ktap"])
+        .assert()
+        .code(4)
+        .stdout(predicate::str::contains("# SKIP"))
+        .stdout(
+            predicate::str::is_match("(?m)^ok .* munmap-whole-eagain # SKIP").expect("a regex"),
+        );
+}
+
+#[test]
+fn a_module_that_is_not_there_is_said() {
+    mn_inject(&["run", "--module", "no-such-module.ko"])
+        .assert()
+        .code(69)
+        .stderr(predicate::str::contains("no-such-module.ko"));
+}
+
+#[test]
+fn an_output_that_cannot_be_written_is_said_before_anything_runs() {
+    mn_inject(&["run", "--output", "/proc/nowhere"])
+        .assert()
+        .code(69)
+        .stdout("")
+        .stderr(predicate::str::contains("/proc/nowhere"));
+}
