@@ -108,6 +108,8 @@ pub enum VmCommand {
     Build(VmBuildArgs),
     /// Boot the guest to a shell, with the module loaded and debugfs mounted
     Shell(VmShellArgs),
+    /// Time a boot of the guest that does nothing, which no run can be quicker than
+    Floor(VmFloorArgs),
     /// Remove everything that was built and downloaded
     Clean,
 }
@@ -188,6 +190,17 @@ pub struct VmBuildArgs {
 /// `mn-inject vm shell`
 #[derive(Clone, Debug, Args)]
 pub struct VmShellArgs {
+    /// Which kernel
+    #[command(flatten)]
+    pub kernel: KernelArgs,
+    /// How the guest is run
+    #[arg(long, value_enum, default_value_t)]
+    pub accel: Accel,
+}
+
+/// `mn-inject vm floor`
+#[derive(Clone, Debug, Args)]
+pub struct VmFloorArgs {
     /// Which kernel
     #[command(flatten)]
     pub kernel: KernelArgs,

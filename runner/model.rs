@@ -213,7 +213,8 @@ pub struct Observation {
     pub outcome: i32,
     /// Anything that kept the scenario from being carried out as planned; makes it "no verdict".
     pub trouble: Option<String>,
-    /// How long the scenario took, in milliseconds.
+    /// How long the scenario took, in milliseconds by the clock of the kernel under test, which
+    /// under TCG is virtual time.
     pub millis: u64,
 }
 
@@ -452,7 +453,7 @@ pub struct Report {
     /// Why the run as a whole cannot be trusted, where it cannot (panic, hang, truncation);
     /// not empty makes the whole run "no verdict".
     pub trouble: Vec<String>,
-    /// How long the run took, in milliseconds.
+    /// How long the run took, in milliseconds: in a VM, the host's from QEMU's start to its end.
     pub millis: u64,
 }
 

@@ -30,6 +30,9 @@ pub trait Source {
 
     /// Puts one record of user space into the log.
     fn write(&mut self, line: &str) -> io::Result<()>;
+
+    /// Goes behind the last record.
+    fn skip_to_end(&mut self) -> io::Result<()>;
 }
 
 /// The real thing.
@@ -64,6 +67,10 @@ impl Source for DevKmsg {
         } else {
             Err(ErrorKind::WriteZero.into())
         }
+    }
+
+    fn skip_to_end(&mut self) -> io::Result<()> {
+        self.file.seek(SeekFrom::End(0)).map(drop)
     }
 }
 
@@ -120,12 +127,13 @@ pub struct KmsgReader<S = DevKmsg> {
 impl KmsgReader<DevKmsg> {
     /// Opens `/dev/kmsg` behind its last record.
     pub fn open_at_end() -> io::Result<Self> {
-        let mut file = OpenOptions::new()
+        let file = OpenOptions::new()
             .read(true)
             .custom_flags(libc::O_NONBLOCK | libc::O_CLOEXEC)
             .open(PATH)?;
-        file.seek(SeekFrom::End(0))?;
-        Ok(Self::new(DevKmsg { file }))
+        let mut reader = Self::new(DevKmsg { file });
+        reader.skip_to_end()?;
+        Ok(reader)
     }
 }
 
@@ -137,6 +145,12 @@ impl<S: Source> KmsgReader<S> {
             buffer: vec![0; BUFFER],
             next_seq: None,
         }
+    }
+
+    /// Leaves out what is in the log already: nobody is going to ask for it, and it may be long.
+    pub fn skip_to_end(&mut self) -> io::Result<()> {
+        self.next_seq = None;
+        self.source.skip_to_end()
     }
 
     /// Writes a marker with a token that never comes twice. The label is for people.
@@ -304,6 +318,11 @@ mod tests {
             self.written.push(line.to_owned());
             Ok(())
         }
+
+        fn skip_to_end(&mut self) -> io::Result<()> {
+            self.steps.retain(|step| matches!(step, Step::Marker(..)));
+            Ok(())
+        }
     }
 
     fn raw(seq: u64) -> Step {
@@ -416,11 +435,29 @@ mod tests {
             fn write(&mut self, _: &str) -> io::Result<()> {
                 Ok(())
             }
+            fn skip_to_end(&mut self) -> io::Result<()> {
+                Ok(())
+            }
         }
         let mut reader = KmsgReader::new(Flood(0));
         let marker = reader.mark("end").unwrap();
         let (_, lost) = reader.read_until(&marker, Instant::now() + Duration::from_millis(5));
         assert!(lost.is_some());
+    }
+
+    #[test]
+    fn what_is_skipped_is_not_lost() {
+        let mut reader = KmsgReader::new(Fake {
+            steps: [raw(1), raw(2), Step::Marker(14, 7)].into(),
+            ..Fake::default()
+        });
+        reader.mark("begin").unwrap();
+        reader.next_seq = Some(1);
+        reader.skip_to_end().unwrap();
+        let marker = reader.mark("end").unwrap();
+        let (records, lost) =
+            reader.read_until(&marker, Instant::now() + Duration::from_millis(20));
+        assert_eq!((records, lost), (vec![], None));
     }
 
     #[test]

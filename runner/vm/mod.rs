@@ -38,7 +38,9 @@ use self::qemu::{Accelerator, Machine};
 use self::results::{Conversation, Ending};
 use self::signals::Interrupted;
 use self::toolchain::Toolchain;
-use crate::cli::{Base, Format, KernelArgs, VmBuildArgs, VmCommand, VmRunArgs, VmShellArgs};
+use crate::cli::{
+    Base, Format, KernelArgs, VmBuildArgs, VmCommand, VmFloorArgs, VmRunArgs, VmShellArgs,
+};
 use crate::exit::Exit;
 use crate::model::{Report, VmInfo};
 use crate::run::RunOptions;
@@ -46,6 +48,8 @@ use crate::scenario;
 
 /// How many runs the cache keeps.
 const RUNS_KEPT: usize = 20;
+/// How long a guest that does nothing may take.
+const FLOOR_LIMIT: Duration = Duration::from_secs(60);
 /// How long QEMU may take to end after the guest said its last word.
 const POWER_OFF: Duration = Duration::from_secs(10);
 
@@ -61,6 +65,7 @@ pub fn main(command: VmCommand) -> Result<Exit> {
         VmCommand::Run(args) => run(&args, &ui),
         VmCommand::Build(args) => build(&args, &ui),
         VmCommand::Shell(args) => shell(&args, &ui),
+        VmCommand::Floor(args) => floor(&args, &ui),
         VmCommand::Clean => cache::clean(&ui).map(|()| Exit::Pass),
     };
     Ok(result.unwrap_or_else(|error| {
@@ -133,6 +138,42 @@ fn shell(args: &VmShellArgs, ui: &Ui) -> Result<Exit> {
     Ok(Exit::Pass)
 }
 
+/// `vm floor`
+fn floor(args: &VmFloorArgs, ui: &Ui) -> Result<Exit> {
+    let cache = Cache::open()?;
+    let built = provide(&args.kernel, Needs::default(), &cache, ui)?;
+    let (accelerator, why) = accel::choose(args.accel, &built.kernel, &cache, ui)?;
+    ui.line("guest", &format!("{} ({why})", accelerator.name()));
+    let temp = cache.temp_dir()?;
+    let initramfs = temp.path().join("initramfs");
+    let options = GuestOptions {
+        mode: Mode::PowerOff,
+    };
+    cache::write_atomically(&initramfs, &initramfs::build(&options, None, None)?)?;
+    let console = temp.path().join("console.log");
+    let machine = Machine {
+        kernel: &built.kernel,
+        initramfs: &initramfs,
+        append: None,
+        accelerator,
+        console: Some(console.clone()),
+        log: temp.path().join("qemu.log"),
+    };
+    let begin = Instant::now();
+    let mut guest = machine.start()?;
+    let ended = guest.read(&mut [0; 64], Some(begin + FLOOR_LIMIT))?;
+    let took = begin.elapsed();
+    let text = String::from_utf8_lossy(&fs::read(&console).unwrap_or_default()).into_owned();
+    if ended != Some(0) || text.contains("Kernel panic") {
+        anyhow::bail!(
+            "[guest] it did not power off as it should; its console's last lines:\n{}",
+            stage::tail(&text)
+        );
+    }
+    writeln!(std::io::stdout(), "{:.3} s", took.as_secs_f64()).context("cannot write to stdout")?;
+    Ok(Exit::Pass)
+}
+
 /// `vm run`
 fn run(args: &VmRunArgs, ui: &Ui) -> Result<Exit> {
     if scenario::select(&args.suite.only).is_empty() {
@@ -170,6 +211,7 @@ fn run(args: &VmRunArgs, ui: &Ui) -> Result<Exit> {
         log: output.join("qemu.log"),
     };
     let task = ui.begin("guest", "running the scenarios");
+    let begin = Instant::now();
     let heard = listen(&machine, &output.join("results.jsonl"), &task)?;
     let console_text = fs::read(&console).unwrap_or_default();
     let console_text = String::from_utf8_lossy(&console_text);
@@ -193,6 +235,8 @@ fn run(args: &VmRunArgs, ui: &Ui) -> Result<Exit> {
             stage::tail(&console_text)
         ));
     }
+    // The guest's own clock is not the host's.
+    report.millis = u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX);
     report.vm = Some(vm_info(&built, accelerator, why, ui, &output));
     let text = serde_json::to_vec_pretty(&report).context("cannot write the report as JSON")?;
     cache::write_atomically(&output.join("report.json"), &text)?;
