@@ -10,10 +10,14 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, bail};
 use nix::kmod::{DeleteModuleFlags, ModuleInitFlags, delete_module, finit_module};
 
+use crate::kernel;
 use crate::model::{Call, Context, Counters, MODULE_NAME, NotifierEvent};
 
 /// The module's folder, where debugfs is mounted in its usual place.
 pub const FOLDER: &str = "/sys/kernel/debug/mmu_notifier_inject";
+
+/// First part of the names of our targets; the runner's pid and the target's follow.
+const NAME_PREFIX: &str = "mn-inject.";
 
 /// Writes `text` as one write(2), since that is what the module takes for one line.
 fn write_once(path: &Path, text: &str) -> io::Result<()> {
@@ -101,7 +105,7 @@ pub struct Attachment {
 impl Attachment {
     /// Attaches a notifier to the process `pid`; it agrees to everything.
     pub fn new(pid: i32) -> Result<Self> {
-        let name = format!("mn-inject.{pid}");
+        let name = format!("{NAME_PREFIX}{}-{pid}", std::process::id());
         control(&format!("attach {pid} name={name}"))?;
         let folder = Path::new(FOLDER).join("targets").join(&name);
         let log = File::open(folder.join("log"));
@@ -179,8 +183,8 @@ impl Drop for Attachment {
     }
 }
 
-/// Detaches what an earlier run of this program left on processes that are dead, because it was
-/// killed. Returns how many those were.
+/// Detaches what an earlier run of this program left because it was killed. Returns how many
+/// targets those were.
 pub fn detach_stale() -> Result<usize> {
     let targets = Path::new(FOLDER).join("targets");
     let mut stale = 0;
@@ -190,10 +194,13 @@ pub fn detach_stale() -> Result<usize> {
         let entry = entry.with_context(|| format!("cannot read {}", targets.display()))?;
         let name = entry.file_name();
         let Some(name) = name.to_str() else { continue };
-        let Some(pid) = name.strip_prefix("mn-inject.") else {
+        let Some((runner, _)) = name
+            .strip_prefix(NAME_PREFIX)
+            .and_then(|pids| pids.split_once('-'))
+        else {
             continue;
         };
-        if !Path::new("/proc").join(pid).exists() {
+        if kernel::is_dead(runner) {
             control(&format!("detach {name}"))?;
             stale += 1;
         }

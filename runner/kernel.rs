@@ -79,3 +79,41 @@ pub fn why_skip(scenario: &Scenario, options: &RunOptions) -> Option<&'static st
         Kind::GlobalOom => None,
     }
 }
+
+/// Whether no process of that id is left, or only its exit status is (a zombie).
+pub fn is_dead(pid: &str) -> bool {
+    match fs::read_to_string(Path::new("/proc").join(pid).join("stat")) {
+        Err(_) => true,
+        // The state follows the name, which ends with the last parenthesis.
+        Ok(stat) => stat
+            .rsplit_once(") ")
+            .is_some_and(|(_, rest)| rest.starts_with(['Z', 'X'])),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn we_are_not_dead() {
+        assert!(!is_dead(&std::process::id().to_string()));
+        assert!(!is_dead("1"));
+    }
+
+    #[test]
+    fn nobody_and_zombies_are_dead() {
+        assert!(is_dead("4194305"));
+        assert!(is_dead("no-pid"));
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        let pid = child.id().to_string();
+        // It becomes a zombie, since nobody waits for it; this tells when, and leaves it so.
+        nix::sys::wait::waitid(
+            nix::sys::wait::Id::Pid(nix::unistd::Pid::from_raw(child.id() as i32)),
+            nix::sys::wait::WaitPidFlag::WEXITED | nix::sys::wait::WaitPidFlag::WNOWAIT,
+        )
+        .unwrap();
+        assert!(is_dead(&pid));
+        child.wait().unwrap();
+    }
+}

@@ -27,6 +27,9 @@ const STEP: Duration = Duration::from_secs(20);
 /// cannot reap, with room for a slow machine.
 const REAPER: Duration = Duration::from_secs(30);
 
+/// How long a signal may go unnoticed.
+const SLICE: Duration = Duration::from_millis(200);
+
 /// What a victim's cgroup may have: more than the process needs, less than it then takes.
 const VICTIM_LIMIT: u64 = 16 << 20;
 
@@ -150,7 +153,7 @@ impl Session {
 
         let mut observations = Vec::with_capacity(subjects.len());
         for subject in subjects {
-            observations.push(subject.observation()?);
+            observations.push(subject.observation(&self.waiter)?);
         }
         Ok(Window {
             observations,
@@ -241,16 +244,20 @@ impl Session {
             return Ok(());
         }
         let mut left = victims;
-        reaper.read_to(
-            |record| {
-                left.retain(|&pid| !is_last_word(record, pid));
-                left.is_empty()
-            },
-            Instant::now() + REAPER,
-        );
-        self.waiter.check()?;
-        if !left.is_empty() {
-            bail!("the OOM reaper said nothing about {left:?} within {REAPER:?}");
+        let until = Instant::now() + REAPER;
+        while !left.is_empty() {
+            if Instant::now() >= until {
+                bail!("the OOM reaper said nothing about {left:?} within {REAPER:?}");
+            }
+            // In slices, for a signal to be seen in between.
+            reaper.read_to(
+                |record| {
+                    left.retain(|&pid| !is_last_word(record, pid));
+                    left.is_empty()
+                },
+                Instant::now() + SLICE,
+            );
+            self.waiter.check()?;
         }
         Ok(())
     }
@@ -276,7 +283,7 @@ impl Subject {
     }
 
     /// What was recorded. Ends the process and detaches the notifier.
-    fn observation(mut self) -> Result<Observation> {
+    fn observation(mut self, waiter: &Waiter) -> Result<Observation> {
         let calls = self.attachment.new_calls()?;
         let after = self.attachment.counters()?;
         let observation = Observation {
@@ -297,6 +304,9 @@ impl Subject {
             millis: self.begin.elapsed().as_millis() as u64,
         };
         self.attachment.detach()?;
+        if let Kind::Own(_) = self.scenario.trigger.kind {
+            self.target.finish(waiter, STEP)?;
+        }
         Ok(observation)
     }
 }

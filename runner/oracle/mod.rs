@@ -97,7 +97,7 @@ fn judge_window(
         if rule.is_guess && o.calls.iter().any(depends_on_form) {
             reasons.push(
                 "what is due depends on the form of the check, and nothing failed in blockable \
-                 context to recognise it by"
+                 context to recognise it by; --expect seed or --expect mainline demands one"
                     .to_owned(),
             );
         }

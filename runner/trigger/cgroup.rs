@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 use nix::unistd::Pid;
 
+use crate::kernel;
+
 /// Where cgroup v2 is mounted.
 const ROOT: &str = "/sys/fs/cgroup";
 
@@ -74,7 +76,7 @@ pub fn remove_stale(prefix: &str) -> Result<()> {
             .and_then(|name| name.strip_prefix(prefix))
             .and_then(|rest| rest.split('-').next());
         let Some(owner) = owner else { continue };
-        if !Path::new("/proc").join(owner).exists() {
+        if kernel::is_dead(owner) {
             let path = entry.path();
             fs::remove_dir(&path).with_context(|| format!("cannot remove {}", path.display()))?;
         }

@@ -68,9 +68,11 @@ pub fn main() -> Result<()> {
 #[derive(Debug)]
 pub struct Target {
     child: Child,
-    input: ChildStdin,
+    /// Closed to end the process.
+    input: Option<ChildStdin>,
     output: BufReader<ChildStdout>,
     watched: (u64, u64),
+    ended: bool,
 }
 
 impl Target {
@@ -87,9 +89,10 @@ impl Target {
         };
         let mut target = Target {
             child,
-            input,
+            input: Some(input),
             output: BufReader::new(output),
             watched: (0, 0),
+            ended: false,
         };
         target.say(&format!("prepare {operation}"))?;
         let answer = target.answer("ready", waiter, limit)?;
@@ -121,10 +124,13 @@ impl Target {
     }
 
     fn say(&mut self, line: &str) -> Result<()> {
+        let Some(input) = &mut self.input else {
+            bail!("target {} was told to end already", self.child.id());
+        };
         // One write(2) for one line.
-        self.input
+        input
             .write_all(format!("{line}\n").as_bytes())
-            .with_context(|| format!("cannot say {line:?} to target {}", self.pid()))
+            .with_context(|| format!("cannot say {line:?} to target {}", self.child.id()))
     }
 
     fn answer(&mut self, word: &str, waiter: &Waiter, limit: Duration) -> Result<String> {
@@ -153,6 +159,22 @@ impl Target {
     /// Lets it carry out its operation, from which it is not expected back.
     pub fn act_and_die(&mut self) -> Result<()> {
         self.say("act")
+    }
+
+    /// Lets the process end by itself, with its own children, and waits for it.
+    pub fn finish(mut self, waiter: &Waiter, limit: Duration) -> Result<()> {
+        self.input = None;
+        let what = format!("the end of target {}", self.pid());
+        let status = waiter.child(self.pid(), &what, limit)?;
+        // It has been waited for: nothing is left to do for `drop`.
+        self.ended = true;
+        match status {
+            WaitStatus::Exited(_, 0) => Ok(()),
+            status => bail!(
+                "target {} was to end by itself, but: {status:?}",
+                self.pid()
+            ),
+        }
     }
 
     /// From now on the process stops on its way out, with its address space still whole
@@ -188,6 +210,9 @@ impl Target {
 
 impl Drop for Target {
     fn drop(&mut self) {
+        if self.ended {
+            return;
+        }
         // All of this is about our own child, which has not been waited for.
         let pid = self.pid();
         let mut result = kill(pid, Signal::SIGKILL).map(|()| true);

@@ -10,9 +10,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
+use nix::errno::Errno;
 use nix::kmod::{ModuleInitFlags, finit_module};
 use nix::mount::{MsFlags, mount};
 use nix::sys::reboot::{RebootMode, reboot};
+use nix::sys::wait::waitpid;
+use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 use signal_hook::consts::{SIGTERM, SIGUSR1, SIGUSR2};
 
@@ -233,11 +236,18 @@ fn shell() -> Result<()> {
         signal_hook::low_level::pipe::register(signal, writer)
             .with_context(|| format!("cannot take note of signal {signal}"))?;
     }
-    let mut shell = shell.spawn().context("cannot start /bin/busybox")?;
+    let shell = shell.spawn().context("cannot start /bin/busybox")?;
+    let shell = Pid::from_raw(shell.id().try_into().context("no process id")?);
     std::thread::spawn(move || {
-        // Its status is that of whatever was typed last. Where it cannot be waited for, the
-        // guest ends, too.
-        drop(shell.wait());
+        // The first process inherits every orphan, and has to wait for it. The shell's status is
+        // that of whatever was typed last. Where it cannot be waited for, the guest ends, too.
+        loop {
+            match waitpid(None, None) {
+                Ok(status) if status.pid() == Some(shell) => break,
+                Ok(_) | Err(Errno::EINTR) => {}
+                Err(_) => break,
+            }
+        }
         writer.write_all(b"x")
     });
     reader

@@ -114,7 +114,8 @@ impl Machine<'_> {
         // Nothing that we did not ask for, from no configuration file.
         command.args(["-no-user-config", "-nodefaults", "-display", "none"]);
         command.args(["-machine", "q35", "-accel", self.accelerator.name()]);
-        if self.accelerator == Accelerator::Tcg {
+        // Not where a person waits at a prompt: `sleep` is to mean what it says.
+        if self.accelerator == Accelerator::Tcg && self.console.is_some() {
             command.args(["-icount", VIRTUAL_TIME]);
         }
         // `max` and not `host`: it exists with both accelerators.
