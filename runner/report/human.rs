@@ -16,6 +16,7 @@ const INDENT: &str = "      ";
 pub(super) fn print(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     head(report, out)?;
     table(report, out)?;
+    behind(report, out)?;
     closing(report, out)
 }
 
@@ -58,32 +59,100 @@ fn machine(vm: &VmInfo, out: &mut dyn Write) -> io::Result<()> {
     fact(out, "vm", &format!("{}{why}", vm.accelerator))
 }
 
+/// One row for each trigger, one column for each setting of the injector: the last word of a
+/// scenario's name is the setting.
 fn table(report: &Report, out: &mut dyn Write) -> io::Result<()> {
-    const NAME: &str = "scenario";
-    let names = report.scenarios.iter().map(|scenario| scenario.name.len());
-    let width = names.max().unwrap_or(0).max("kernel-form".len());
+    let split = |name: &str| match name.rsplit_once('-') {
+        Some((trigger, setting)) => (trigger.to_owned(), setting.to_owned()),
+        None => (name.to_owned(), String::new()),
+    };
+    let mut rows: Vec<(String, Vec<(String, &'static str)>)> = Vec::new();
+    let mut columns: Vec<String> = Vec::new();
+    for scenario in &report.scenarios {
+        let (trigger, setting) = split(&one_line(&scenario.name));
+        if !columns.contains(&setting) {
+            columns.push(setting.clone());
+        }
+        let cell = (setting, word(&scenario.verdict));
+        match rows.iter_mut().find(|(name, _)| *name == trigger) {
+            Some((_, cells)) => cells.push(cell),
+            None => rows.push((trigger, vec![cell])),
+        }
+    }
+
+    let width = rows.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+    let width = width.max("kernel-form".len());
+    let mut header = format!("{:<width$}", "");
+    for column in &columns {
+        header.push_str(&format!("  {column:<WORD$}"));
+    }
+    writeln!(out, "{}", header.trim_end())?;
     writeln!(
         out,
-        "{INDENT}{NAME:<width$}  {:>7} {:>8} {:>8}",
-        "calls", "injected", "matched"
+        "{:<width$}  {}",
+        "kernel-form",
+        word(&report.form_verdict)
     )?;
-    line(out, &report.form_verdict, "kernel-form")?;
-    details(out, &report.form_verdict)?;
+    for (name, cells) in &rows {
+        let mut row = format!("{name:<width$}");
+        for column in &columns {
+            // Of two results of one name, which are trouble enough, the last is shown.
+            let cell = cells.iter().rev().find(|(setting, _)| setting == column);
+            let cell = cell.map_or("", |(_, word)| word);
+            row.push_str(&format!("  {cell:<0$}", column.len().max(WORD)));
+        }
+        writeln!(out, "{}", row.trim_end())?;
+    }
+    writeln!(out)
+}
+
+/// What stands behind every result that is no pass, and what other drivers did.
+fn behind(report: &Report, out: &mut dyn Write) -> io::Result<()> {
+    let mut skipped: Vec<(&str, Vec<&str>)> = Vec::new();
+    let mut said = false;
+    if !matches!(report.form_verdict, Verdict::Pass) {
+        writeln!(out, "{}  kernel-form", word(&report.form_verdict))?;
+        details(out, &report.form_verdict)?;
+        said = true;
+    }
     for scenario in &report.scenarios {
-        line(out, &scenario.verdict, &row(scenario, width))?;
+        if let Verdict::Skip { reason } = &scenario.verdict {
+            match skipped.iter_mut().find(|(known, _)| known == reason) {
+                Some((_, names)) => names.push(&scenario.name),
+                None => skipped.push((reason, vec![&scenario.name])),
+            }
+            continue;
+        }
+        if scenario.verdict == Verdict::Pass && scenario.foreign.is_empty() {
+            continue;
+        }
+        said = true;
+        writeln!(out, "{}  {}", word(&scenario.verdict), counts(scenario))?;
         details(out, &scenario.verdict)?;
         for foreign in &scenario.foreign {
             writeln!(out, "{INDENT}of another driver: {}", one_line(foreign))?;
         }
     }
-    writeln!(out)
+    for (reason, names) in &skipped {
+        said = true;
+        let names = match names.as_slice() {
+            names if names.len() > 3 => format!("{} scenarios", names.len()),
+            names => names.join(", "),
+        };
+        writeln!(out, "SKIP  {}: {}", one_line(&names), one_line(reason))?;
+    }
+    if said {
+        writeln!(out)?;
+    }
+    Ok(())
 }
 
-fn row(scenario: &ScenarioResult, width: usize) -> String {
+/// A scenario's name with its numbers.
+fn counts(scenario: &ScenarioResult) -> String {
     let name = one_line(&scenario.name);
     match &scenario.observation {
         Some(o) => format!(
-            "{name:<width$}  {:>7} {:>8} {:>8}",
+            "{name} ({} calls, {} made to fail, {} messages matched)",
             o.counters.calls,
             o.counters.injected,
             scenario.matched.len()
@@ -92,14 +161,16 @@ fn row(scenario: &ScenarioResult, width: usize) -> String {
     }
 }
 
-fn line(out: &mut dyn Write, verdict: &Verdict, text: &str) -> io::Result<()> {
-    let word = match verdict {
+/// Length of a verdict's word.
+const WORD: usize = 4;
+
+const fn word(verdict: &Verdict) -> &'static str {
+    match verdict {
         Verdict::Pass => "PASS",
         Verdict::Fail { .. } => "FAIL",
         Verdict::NoVerdict { .. } => "????",
         Verdict::Skip { .. } => "SKIP",
-    };
-    writeln!(out, "{word}  {text}")
+    }
 }
 
 fn details(out: &mut dyn Write, verdict: &Verdict) -> io::Result<()> {
