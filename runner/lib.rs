@@ -12,6 +12,7 @@ pub mod kmsg;
 pub mod list;
 pub mod model;
 pub mod oracle;
+pub mod preflight;
 pub mod report;
 pub mod run;
 pub mod scenario;

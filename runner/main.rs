@@ -13,9 +13,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 use mn_inject::cli::{Cli, Command, Format, ListArgs, RunArgs};
 use mn_inject::exit::Exit;
 use mn_inject::inject::LoadedModule;
-use mn_inject::model::Progress;
-use mn_inject::run::{self, RunOptions};
-use mn_inject::{list, report, scenario, trigger, vm};
+use mn_inject::model::{Progress, RunOptions};
+use mn_inject::{list, report, run, scenario, trigger, vm};
 
 fn main() -> ExitCode {
     if vm::guest::is_init() {

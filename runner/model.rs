@@ -188,6 +188,16 @@ pub struct Expectation {
     pub reaper: Option<ReaperWord>,
 }
 
+/// Who makes the calls on the watched addresses, where nobody interferes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Initiator {
+    /// The thread of that id.
+    Thread(i32),
+    /// The kernel thread of mm/oom_kill.c.
+    OomReaper,
+}
+
 /// Everything that was recorded about one scenario.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -202,6 +212,9 @@ pub struct Observation {
     pub pid: i32,
     /// Its `comm`.
     pub comm: String,
+    /// Who is to make the calls on the watched addresses. Reclaim, migration and the like make
+    /// some of their own at times, and those prove nothing.
+    pub initiator: Initiator,
     /// The addresses the scenario works on; calls elsewhere in the process are none of its
     /// business. Empty (`start == end`) never happens.
     pub watched: (u64, u64),
@@ -281,6 +294,20 @@ pub enum Expect {
     Seed,
     /// The kernel must have the form of mainline since 5.4.
     Mainline,
+}
+
+/// What to run.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunOptions {
+    /// The form of the check that is demanded.
+    pub expect: Expect,
+    /// Names of scenarios to run as shell patterns; empty means all.
+    pub only: Vec<String>,
+    /// Whether the machine may be harmed (global OOM).
+    pub disposable: bool,
+    /// Whether to run although a WARN brings the machine down.
+    pub allow_panic_on_warn: bool,
 }
 
 /// What kind of disagreement a finding is. The words are part of the output.

@@ -5,24 +5,11 @@
 use std::time::Instant;
 
 use crate::kernel;
-use crate::model::{Expect, Progress, Report, SCHEMA, ScenarioResult, Verdict, Window};
+use crate::model::{Progress, Report, RunOptions, SCHEMA, ScenarioResult, Verdict, Window};
 use crate::oracle;
+use crate::preflight;
 use crate::scenario::{self, Kind, Scenario};
 use crate::session::{Session, WindowError};
-
-/// What to run.
-#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RunOptions {
-    /// The form of the check that is demanded.
-    pub expect: Expect,
-    /// Names of scenarios to run as shell patterns; empty means all.
-    pub only: Vec<String>,
-    /// Whether the machine may be harmed (global OOM).
-    pub disposable: bool,
-    /// Whether to run although a WARN brings the machine down.
-    pub allow_panic_on_warn: bool,
-}
 
 /// Host milliseconds that one scenario may take before somebody outside may call it hung. The
 /// waits inside are shorter.
@@ -45,12 +32,12 @@ pub fn run(options: &RunOptions, say: &mut dyn FnMut(&Progress)) -> Report {
     let mut skipped = Vec::new();
     let mut windows = Vec::new();
     let mut trouble = Vec::new();
-    match kernel::why_not() {
+    match preflight::why_not() {
         Some(reason) => skipped.extend(plan.iter().map(|scenario| (scenario.name(), reason))),
         None => {
             let mut runnable = Vec::new();
             for scenario in &plan {
-                match kernel::why_skip(scenario, options) {
+                match preflight::why_skip(scenario, options) {
                     Some(reason) => skipped.push((scenario.name(), reason)),
                     None => runnable.push(*scenario),
                 }

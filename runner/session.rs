@@ -6,12 +6,12 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
-use nix::unistd::Pid;
+use nix::unistd::{Pid, gettid};
 
 use crate::inject::{self, Attachment};
 use crate::kernel;
 use crate::kmsg::{KmsgReader, Record};
-use crate::model::{Arming, Call, Counters, Observation, Window};
+use crate::model::{Arming, Call, Counters, Initiator, Observation, Window};
 use crate::scenario::{Kind, Scenario};
 use crate::sys;
 use crate::trigger::cgroup::{self, Cgroup};
@@ -292,6 +292,11 @@ impl Subject {
             expectation: self.scenario.expectation(),
             pid: self.target.pid().as_raw(),
             comm: self.comm,
+            initiator: match self.scenario.trigger.kind {
+                Kind::Own(_) => Initiator::Thread(self.target.pid().as_raw()),
+                Kind::Mrelease => Initiator::Thread(gettid().as_raw()),
+                Kind::MemcgOom | Kind::GlobalOom => Initiator::OomReaper,
+            },
             watched: self.target.watched(),
             calls,
             counters: Counters {
@@ -341,6 +346,7 @@ fn no_window(group: &[Scenario], why: &str, begin: Instant) -> Window {
         expectation: scenario.expectation(),
         pid: 0,
         comm: String::new(),
+        initiator: Initiator::Thread(0),
         watched: NOWHERE,
         calls: Vec::<Call>::new(),
         counters: Counters::default(),

@@ -8,8 +8,8 @@
 
 use mn_inject::kmsg::Record;
 use mn_inject::model::{
-    Arming, Call, Context, Count, Counters, Expect, Expectation, Form, NotifierEvent, Observation,
-    Verdict, Window,
+    Arming, Call, Context, Count, Counters, Expect, Expectation, Form, Initiator, NotifierEvent,
+    Observation, Verdict, Window,
 };
 use mn_inject::oracle::judge;
 
@@ -63,6 +63,7 @@ fn observation(name: &str, calls: &[Call]) -> Observation {
         },
         pid: 35,
         comm: "init".into(),
+        initiator: Initiator::Thread(calls[0].tid),
         watched: (0, u64::MAX),
         calls: calls.to_vec(),
         counters: Counters {

@@ -353,7 +353,7 @@ proptest! {
     fn a_witness_that_disagrees_is_no_verdict(
         (_, history) in any_history(),
         w: prop::sample::Index,
-        which in 0..9,
+        which in 0..10,
     ) {
         let mut windows = history.windows;
         let at = w.index(windows.len());
@@ -368,6 +368,14 @@ proptest! {
             5 => o.counters.injected += 1,
             6 => o.counters.overwritten = 1,
             7 => o.trouble = Some("the target died".into()),
+            8 => {
+                // Somebody else's call on the same addresses, say kswapd's.
+                let (start, end) = o.watched;
+                let Some(call) = o.calls.iter_mut().find(|c| c.start < end && start < c.end) else {
+                    return Ok(());
+                };
+                (call.tid, call.comm) = (77, "kswapd0".into());
+            }
             _ => {
                 // A call that the injector should have let through.
                 let Some(call) = o.calls.first_mut() else { return Ok(()) };

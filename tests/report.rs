@@ -170,6 +170,9 @@ fn json_is_the_documented_schema() {
             },
             "pid": 80,
             "comm": "target",
+            "initiator": {
+              "thread": 80
+            },
             "watched": [
               139637976727552,
               139637976743936
@@ -248,6 +251,9 @@ fn json_is_the_documented_schema() {
             },
             "pid": 80,
             "comm": "target",
+            "initiator": {
+              "thread": 80
+            },
             "watched": [
               139637976727552,
               139637976743936
@@ -309,6 +315,9 @@ fn json_is_the_documented_schema() {
             },
             "pid": 80,
             "comm": "target",
+            "initiator": {
+              "thread": 80
+            },
             "watched": [
               139637976727552,
               139637976743936

@@ -403,10 +403,10 @@ mod tests {
     fn a_marker_that_never_comes_is_a_loss() {
         let (seqs, lost) = read([raw(1)]);
         assert_eq!(seqs, [1]);
-        assert!(lost.unwrap().contains("marker did not come"));
+        assert!(lost.unwrap().contains("did not come in time"));
 
         let (_, lost) = read([Step::Raw(String::new())]);
-        assert!(lost.unwrap().contains("ended before the marker"));
+        assert!(lost.unwrap().contains("the log ended before"));
 
         let (_, lost) = read([Step::Errno(libc::EIO)]);
         assert!(lost.unwrap().contains("cannot read"));

@@ -6,7 +6,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::model::{Arming, Call, Observation, Window};
+use crate::model::{Arming, Call, Initiator, Observation, Window};
 
 use super::message::What;
 use super::seen::Scan;
@@ -110,6 +110,16 @@ pub(super) fn of_observation(o: &Observation) -> Vec<String> {
     }) {
         reasons.push("the module's log goes back in time".to_owned());
     }
+    if let Some(call) = o
+        .calls
+        .iter()
+        .find(|call| is_watched(o, call) && !is_by_initiator(o, call))
+    {
+        reasons.push(format!(
+            "somebody else worked on the same addresses: call {} came from {} ({})",
+            call.seq, call.tid, call.comm
+        ));
+    }
     if let Some(call) = o.calls.iter().find(|call| !is_as_armed(o, call)) {
         reasons.push(format!(
             "the injector did not do as it was told: call {} ({}, {:#x}-{:#x}) returned {}",
@@ -122,6 +132,14 @@ pub(super) fn of_observation(o: &Observation) -> Vec<String> {
 /// Whether a call is on the addresses the scenario works on.
 pub(super) fn is_watched(o: &Observation, call: &Call) -> bool {
     call.start < o.watched.1 && o.watched.0 < call.end
+}
+
+fn is_by_initiator(o: &Observation, call: &Call) -> bool {
+    match o.initiator {
+        Initiator::Thread(tid) => call.tid == tid,
+        // Its pid is not known, and no process of user space runs in these contexts.
+        Initiator::OomReaper => call.comm == "oom_reaper",
+    }
 }
 
 fn is_as_armed(o: &Observation, call: &Call) -> bool {

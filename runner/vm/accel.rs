@@ -102,9 +102,8 @@ fn key() -> Result<String> {
 /// Boots a guest with KVM that only answers.
 fn probe(kernel: &Path, cache: &Cache) -> Result<Option<String>> {
     let temp = cache.temp_dir()?;
-    let initramfs = temp.path().join("initramfs");
-    let archive = initramfs::build(&GuestOptions { mode: Mode::Probe }, None, None)?;
-    cache::write_atomically(&initramfs, &archive)?;
+    let options = GuestOptions { mode: Mode::Probe };
+    let initramfs = initramfs::write(temp.path(), &options, None, None)?;
     let machine = Machine {
         kernel,
         initramfs: &initramfs,

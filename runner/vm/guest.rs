@@ -19,8 +19,7 @@ use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 use signal_hook::consts::{SIGTERM, SIGUSR1, SIGUSR2};
 
-use crate::model::Progress;
-use crate::run::RunOptions;
+use crate::model::{Progress, RunOptions};
 
 /// Where the guest finds what it is to do. Its presence tells that this is our guest.
 pub const OPTIONS: &str = "/options.json";

@@ -54,12 +54,20 @@ pub struct Shell {
 /// Names of busybox that would replace what is there.
 const NOT_LINKED: &[&str] = &["init", "linuxrc", "busybox"];
 
-/// Makes the archive.
-pub fn build(
+/// Makes the archive in `dir`, and returns its path.
+pub fn write(
+    dir: &Path,
     options: &GuestOptions,
     module: Option<&Path>,
     shell: Option<&Shell>,
-) -> Result<Vec<u8>> {
+) -> Result<PathBuf> {
+    let path = dir.join("initramfs");
+    cache::write_atomically(&path, &build(options, module, shell)?)?;
+    Ok(path)
+}
+
+/// The archive.
+fn build(options: &GuestOptions, module: Option<&Path>, shell: Option<&Shell>) -> Result<Vec<u8>> {
     let mut archive = Archive::default();
     for dir in guest::MOUNT_POINTS {
         archive.add(dir, DIRECTORY, &[])?;

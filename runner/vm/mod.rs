@@ -42,8 +42,7 @@ use crate::cli::{
     Base, Format, KernelArgs, VmBuildArgs, VmCommand, VmFloorArgs, VmRunArgs, VmShellArgs,
 };
 use crate::exit::Exit;
-use crate::model::{Report, VmInfo};
-use crate::run::RunOptions;
+use crate::model::{Report, RunOptions, VmInfo};
 use crate::scenario;
 
 /// How many runs the cache keeps.
@@ -117,10 +116,13 @@ fn shell(args: &VmShellArgs, ui: &Ui) -> Result<Exit> {
     let (accelerator, why) = accel::choose(args.accel, &built.kernel, &cache, ui)?;
     let busybox = deps::busybox().context("no statically linked busybox")?;
     let temp = cache.temp_dir()?;
-    let initramfs = temp.path().join("initramfs");
     let options = GuestOptions { mode: Mode::Shell };
-    let archive = initramfs::build(&options, Some(&built.module), Some(&Shell { busybox }))?;
-    cache::write_atomically(&initramfs, &archive)?;
+    let initramfs = initramfs::write(
+        temp.path(),
+        &options,
+        Some(&built.module),
+        Some(&Shell { busybox }),
+    )?;
     let machine = Machine {
         kernel: &built.kernel,
         initramfs: &initramfs,
@@ -145,11 +147,10 @@ fn floor(args: &VmFloorArgs, ui: &Ui) -> Result<Exit> {
     let (accelerator, why) = accel::choose(args.accel, &built.kernel, &cache, ui)?;
     ui.line("guest", &format!("{} ({why})", accelerator.name()));
     let temp = cache.temp_dir()?;
-    let initramfs = temp.path().join("initramfs");
     let options = GuestOptions {
         mode: Mode::PowerOff,
     };
-    cache::write_atomically(&initramfs, &initramfs::build(&options, None, None)?)?;
+    let initramfs = initramfs::write(temp.path(), &options, None, None)?;
     let console = temp.path().join("console.log");
     let machine = Machine {
         kernel: &built.kernel,
@@ -188,7 +189,6 @@ fn run(args: &VmRunArgs, ui: &Ui) -> Result<Exit> {
     ui.line("guest", &format!("{} ({why})", accelerator.name()));
 
     let temp = cache.temp_dir()?;
-    let initramfs = temp.path().join("initramfs");
     let options = GuestOptions {
         mode: Mode::Suite(RunOptions {
             expect: args.suite.expect,
@@ -197,10 +197,7 @@ fn run(args: &VmRunArgs, ui: &Ui) -> Result<Exit> {
             allow_panic_on_warn: false,
         }),
     };
-    cache::write_atomically(
-        &initramfs,
-        &initramfs::build(&options, Some(&built.module), None)?,
-    )?;
+    let initramfs = initramfs::write(temp.path(), &options, Some(&built.module), None)?;
     let console = output.join("console.log");
     let machine = Machine {
         kernel: &built.kernel,

@@ -6,8 +6,8 @@
 
 use mn_inject::kmsg::Record;
 use mn_inject::model::{
-    Arming, Call, Context, Count, Counters, Expectation, NotifierEvent, Observation, ReaperWord,
-    Window,
+    Arming, Call, Context, Count, Counters, Expectation, Initiator, NotifierEvent, Observation,
+    ReaperWord, Window,
 };
 use proptest::prelude::*;
 
@@ -374,6 +374,11 @@ pub fn observation(plan: &Plan, pid: i32) -> Observation {
         },
         pid,
         comm: "victim (1)".into(),
+        initiator: match plan.deed {
+            Deed::Unmap(_) => Initiator::Thread(pid),
+            Deed::Mrelease(_) => Initiator::Thread(RUNNER_TID),
+            Deed::Oom(_) => Initiator::OomReaper,
+        },
         watched: (0x1000, 0x4000),
         calls: Vec::new(),
         counters: Counters::default(),

@@ -4,8 +4,8 @@
 
 use mn_inject::model::{
     Arming, Call, Context, Count, Counters, Expect, Expectation, Finding, FindingKind, Form,
-    KernelInfo, Matched, NotifierEvent, Observation, Report, SCHEMA, ScenarioResult, Verdict,
-    VmInfo,
+    Initiator, KernelInfo, Matched, NotifierEvent, Observation, Report, SCHEMA, ScenarioResult,
+    Verdict, VmInfo,
 };
 
 pub fn observation(name: &str) -> Observation {
@@ -21,6 +21,7 @@ pub fn observation(name: &str) -> Observation {
         },
         pid: 80,
         comm: "target".into(),
+        initiator: Initiator::Thread(80),
         watched: (0x7f00_0000_0000, 0x7f00_0000_4000),
         calls: vec![Call {
             seq: 3,
