@@ -5,6 +5,7 @@
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use anyhow::{Context, Result, bail};
 use etcetera::BaseStrategy;
@@ -112,6 +113,30 @@ impl Cache {
         ui.line("wait", &format!("another mn-inject works on {name}"));
         wait_for(file, &path, File::lock).map(Lock)
     }
+}
+
+/// Leaves only the newest directories in `dir`. One that cannot be removed is tried again the next
+/// time.
+pub fn keep_newest(dir: &Path, count: usize) {
+    let Ok(entries) = fs::read_dir(dir) else {
+        return;
+    };
+    let mut found: Vec<_> = entries
+        .flatten()
+        .filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.path())))
+        .collect();
+    found.sort();
+    let old = found.len().saturating_sub(count);
+    for (_, path) in &found[..old] {
+        drop(fs::remove_dir_all(path));
+    }
+}
+
+/// Makes a directory one of the newest.
+pub fn touch(dir: &Path) -> Result<()> {
+    File::open(dir)
+        .and_then(|file| file.set_modified(SystemTime::now()))
+        .map_err(|e| explain(e, "cannot touch", dir))
 }
 
 /// Marks the cache as in use.
@@ -315,6 +340,25 @@ fn hex(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_touched_last_is_kept() -> Result<()> {
+        let dir = tempfile::tempdir()?;
+        let epoch = SystemTime::UNIX_EPOCH;
+        for (age, name) in ["old", "older", "oldest"].iter().enumerate() {
+            let path = dir.path().join(name);
+            fs::create_dir(&path)?;
+            let then = epoch + std::time::Duration::from_secs(1000 - age as u64);
+            File::open(&path)?.set_modified(then)?;
+        }
+        touch(&dir.path().join("oldest"))?;
+        keep_newest(dir.path(), 2);
+        let left = |name: &str| dir.path().join(name).exists();
+        assert!(left("oldest") && left("old") && !left("older"));
+        keep_newest(dir.path(), 5);
+        assert!(left("oldest") && left("old"));
+        Ok(())
+    }
 
     #[test]
     fn a_key_sees_the_borders_of_its_parts() {

@@ -88,6 +88,9 @@ pub struct Built {
     pub info: BuildInfo,
 }
 
+/// How many kernels the cache keeps, of some 20 MB each.
+const IMAGES_KEPT: usize = 40;
+
 const KERNEL: &str = "vmlinux";
 const CONFIG: &str = "config";
 const INFO: &str = "build.json";
@@ -203,6 +206,7 @@ pub fn provide(
     };
     if module.exists() && !werror {
         ui.line("kernel", &format!("cached: {}", image.display()));
+        cache::touch(&image)?;
         return Ok(built(module));
     }
     let _lock = cache.lock(&spec.tree_id(), ui)?;
@@ -416,6 +420,10 @@ impl Build<'_> {
         cache::write_atomically(&whole.join(INFO), &info)?;
         if let Some(parent) = self.image.parent() {
             cache::make_dir(parent)?;
+        }
+        // What was used of late is not among those that go.
+        if let Some(parent) = self.image.parent() {
+            cache::keep_newest(parent, IMAGES_KEPT - 1);
         }
         fs::rename(&whole, self.image)
             .map_err(|e| cache::explain(e, "cannot keep the kernel in", self.image))

@@ -250,26 +250,13 @@ fn output(args: &VmRunArgs, cache: &Cache) -> Result<PathBuf> {
             .with_context(|| format!("{} is not a usable path", output.display()));
     }
     let runs = cache.dir("runs")?;
-    prune(&runs);
+    cache::keep_newest(&runs, RUNS_KEPT - 1);
     let now = SystemTime::now()
         .duration_since(SystemTime::UNIX_EPOCH)
         .map_or(0, |time| time.as_millis());
     let output = runs.join(format!("{now:013}-{}", std::process::id()));
     cache::make_dir(&output)?;
     Ok(output)
-}
-
-/// Removes the oldest runs. One that cannot be removed is tried again the next time.
-fn prune(runs: &Path) {
-    let Ok(entries) = fs::read_dir(runs) else {
-        return;
-    };
-    let mut paths: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
-    paths.sort();
-    let old = paths.len().saturating_sub(RUNS_KEPT - 1);
-    for path in &paths[..old] {
-        drop(fs::remove_dir_all(path));
-    }
 }
 
 /// What came of a run.
