@@ -132,6 +132,18 @@ fn a_guest_that_panics_is_no_verdict() {
 }
 
 #[test]
+fn a_guest_that_is_gone_too_early_is_no_verdict() {
+    // Most scenarios have passed by then, and are shown; that is no pass.
+    run_patched("reset.patch").expect(
+        70,
+        &[
+            "ended too early, in scenario mrelease-eagain",
+            "48 of 59 scenarios passed",
+        ],
+    );
+}
+
+#[test]
 fn a_guest_that_hangs_is_no_verdict() {
     run_patched("hang.patch").expect(70, &["hung", "console's last lines"]);
 }

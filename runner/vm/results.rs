@@ -5,7 +5,8 @@
 
 use std::time::Duration;
 
-use crate::model::{Expect, Form, KernelInfo, Progress, Report, SCHEMA, Verdict};
+use crate::model::{Expect, KernelInfo, Progress, Report, SCHEMA, Verdict, Window};
+use crate::oracle;
 
 /// From the start of QEMU to [`Progress::Begin`], on a real machine.
 const BOOT: Duration = Duration::from_secs(12);
@@ -21,6 +22,7 @@ pub struct Conversation {
     plan: Vec<String>,
     begun: bool,
     scenario: Option<(String, Duration)>,
+    windows: Vec<Window>,
     report: Option<Box<Report>>,
     ended: bool,
     /// The first thing that was wrong with what it said.
@@ -80,8 +82,7 @@ impl Conversation {
                 }
                 self.scenario = Some((scenario, Duration::from_millis(deadline_ms)));
             }
-            // Kept in the file of results; the report has what is needed of it.
-            Progress::Window { .. } => {}
+            Progress::Window { window } => self.windows.push(*window),
             Progress::Report { report } => {
                 if self.report.is_some() {
                     return Err("the guest reported twice".to_owned());
@@ -139,23 +140,27 @@ impl Conversation {
     ) -> Report {
         let trouble = self.trouble(ending, rest, console);
         let planned = self.plan.len();
-        let mut report = match (self.report, &trouble) {
-            (Some(report), _) => *report,
-            (None, _) => Report {
-                schema: SCHEMA,
-                tool: format!("mn-inject {}", env!("CARGO_PKG_VERSION")),
-                kernel: self.kernel,
-                vm: None,
-                form: Form::Unknown,
-                expect,
-                planned,
-                form_verdict: Verdict::NoVerdict {
-                    reasons: vec!["the run did not come to its end".to_owned()],
-                },
-                scenarios: Vec::new(),
-                trouble: Vec::new(),
-                millis: 0,
-            },
+        let mut report = match self.report {
+            Some(report) => *report,
+            // What was seen up to then is judged, so that one sees how far it came.
+            None => {
+                let judgement = oracle::judge(&self.windows, expect);
+                Report {
+                    schema: SCHEMA,
+                    tool: format!("mn-inject {}", env!("CARGO_PKG_VERSION")),
+                    kernel: self.kernel,
+                    vm: None,
+                    form: judgement.form,
+                    expect,
+                    planned,
+                    form_verdict: Verdict::NoVerdict {
+                        reasons: vec!["the run did not come to its end".to_owned()],
+                    },
+                    scenarios: judgement.results,
+                    trouble: Vec::new(),
+                    millis: 0,
+                }
+            }
         };
         report.trouble.extend(trouble);
         report
@@ -219,7 +224,7 @@ fn line_with<'a>(console: &'a str, words: &str) -> Option<&'a str> {
 mod tests {
     use super::*;
     use crate::exit::Exit;
-    use crate::model::ScenarioResult;
+    use crate::model::{Form, ScenarioResult};
 
     fn result(name: &str) -> ScenarioResult {
         ScenarioResult {
