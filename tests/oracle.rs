@@ -658,6 +658,18 @@ fn calls_and_outcome_are_as_demanded() {
     );
 }
 
+/// How many pages reclaim finds is not the check's business: too few prove nothing.
+#[test]
+fn too_few_calls_of_reclaim_are_no_verdict() {
+    let mut windows = history(Style::of(Kernel::Seed), &suite()[2..3], &[]).windows;
+    windows[0].observations[0].expectation.calls = mn_inject::model::Count::AtLeast(100);
+    let verdict = &judge(&windows, Expect::Seed).results[0].verdict;
+    assert!(
+        matches!(verdict, Verdict::NoVerdict { reasons } if reasons[0].contains("at least 100")),
+        "{verdict:?}"
+    );
+}
+
 /// Two targets fail at the same time: calls A B, then the lines in the order that is given.
 fn concurrent(callers: bool, order: &[(usize, usize)]) -> Judgement {
     let mut style = Style::of(Kernel::Seed);

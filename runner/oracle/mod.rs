@@ -101,7 +101,7 @@ fn judge_window(
                     .to_owned(),
             );
         }
-        demand::check(o, &mut findings);
+        reasons.extend(demand::check(o, &mut findings));
         let findings = findings.into_vec();
         results.push(ScenarioResult {
             name: o.scenario.clone(),

@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use nix::errno::Errno;
+use nix::sched::{CpuSet, sched_getcpu, sched_setaffinity};
 use nix::sys::prctl;
 use nix::sys::ptrace;
 use nix::sys::signal::{Signal, kill};
@@ -29,6 +30,9 @@ use super::wait::Waiter;
 pub fn main() -> Result<()> {
     // The name that the kernel's log gives to this process.
     prctl::set_name(c"mn-target").context("PR_SET_NAME failed")?;
+    // On one processor: a page that was touched on another may still be in that one's batch for
+    // the LRU lists, where MADV_PAGEOUT does not find it.
+    stay_on_this_cpu().context("sched_setaffinity failed")?;
     // Whatever becomes of the runner, nothing of it stays.
     prctl::set_pdeathsig(Signal::SIGKILL).context("PR_SET_PDEATHSIG failed")?;
 
@@ -62,6 +66,12 @@ pub fn main() -> Result<()> {
         }
         output.flush()?;
     }
+}
+
+fn stay_on_this_cpu() -> nix::Result<()> {
+    let mut here = CpuSet::new();
+    here.set(sched_getcpu()?)?;
+    sched_setaffinity(Pid::from_raw(0), &here)
 }
 
 /// The runner's end. Dropping it ends the process and waits for it.
