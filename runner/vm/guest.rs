@@ -126,7 +126,8 @@ fn work() -> Result<()> {
         }
         Mode::Probe => {
             let mut port = open_port()?;
-            writeln!(port, "{PROBE_ANSWER}").context("cannot write to the results' channel")
+            writeln!(port, "{PROBE_ANSWER}").context("cannot write to the results' channel")?;
+            wait_for_host(&mut port)
         }
         Mode::PowerOff => Ok(()),
     }
@@ -160,6 +161,7 @@ fn open_port() -> Result<File> {
         if name.trim() == PORT {
             let path = PathBuf::from("/dev").join(port.file_name());
             return OpenOptions::new()
+                .read(true)
                 .write(true)
                 .open(&path)
                 .with_context(|| format!("cannot open {}", path.display()));
@@ -184,10 +186,18 @@ fn suite(options: &RunOptions, port: &mut File) -> Result<()> {
             report: Box::new(report),
         },
     )?;
-    send(port, &Progress::End)
+    send(port, &Progress::End)?;
+    wait_for_host(port)
 }
 
-/// Writes one line; the host sees all of it before anything that happens later.
+/// Waits until the host has everything. A write to the port only queues: what QEMU has not passed
+/// on when the machine is powered off would be lost.
+fn wait_for_host(port: &mut File) -> Result<()> {
+    port.read_exact(&mut [0])
+        .context("the host did not say that it has the results")
+}
+
+/// Writes one line.
 fn send(port: &mut File, progress: &Progress) -> Result<()> {
     let mut line = serde_json::to_vec(progress).context("cannot write a result as JSON")?;
     line.push(b'\n');

@@ -309,6 +309,7 @@ fn listen(machine: &Machine<'_>, log: &Path, task: &progress::Task<'_>) -> Resul
         }
     };
     if ending.is_none() {
+        guest.acknowledge();
         // Nothing that comes now changes the verdict, but the console's log gets its end.
         let deadline = Instant::now() + POWER_OFF;
         while guest

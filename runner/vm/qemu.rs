@@ -155,8 +155,8 @@ impl Machine<'_> {
         command
             // The terminal's Ctrl-C reaches only us.
             .process_group(0)
-            // Never written to, but it stays open: for QEMU its end is the end of the results'
-            // channel, in both directions.
+            // The way back on the results' channel. For QEMU its end is the end of the channel in
+            // both directions, so it stays open.
             .stdin(Stdio::piped())
             .stdout(writer)
             .stderr(self.open_log()?);
@@ -220,6 +220,14 @@ impl Guest {
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                 Err(e) => return Err(e).context("cannot read the results' channel"),
             }
+        }
+    }
+
+    /// Tells the guest that everything has arrived, for which it waits before it powers off.
+    pub fn acknowledge(&mut self) {
+        if let Some(stdin) = self.child.as_mut().and_then(|child| child.stdin.as_mut()) {
+            // Where QEMU has ended already, nobody waits.
+            drop(io::Write::write_all(stdin, b"\n"));
         }
     }
 
