@@ -183,11 +183,9 @@ impl Drop for Attachment {
     }
 }
 
-/// Detaches what an earlier run of this program left because it was killed. Returns how many
-/// targets those were.
-pub fn detach_stale() -> Result<usize> {
+/// Detaches what an earlier run of this program left because it was killed.
+pub fn detach_stale() -> Result<()> {
     let targets = Path::new(FOLDER).join("targets");
-    let mut stale = 0;
     let entries =
         fs::read_dir(&targets).with_context(|| format!("cannot read {}", targets.display()))?;
     for entry in entries {
@@ -202,10 +200,9 @@ pub fn detach_stale() -> Result<usize> {
         };
         if kernel::is_dead(runner) {
             control(&format!("detach {name}"))?;
-            stale += 1;
         }
     }
-    Ok(stale)
+    Ok(())
 }
 
 /// Splits a line of `key=value` words, and demands these keys in this order.

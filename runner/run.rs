@@ -8,7 +8,7 @@ use crate::kernel;
 use crate::model::{Progress, Report, RunOptions, SCHEMA, ScenarioResult, Verdict, Window};
 use crate::oracle;
 use crate::preflight;
-use crate::scenario::{self, Kind, Scenario};
+use crate::scenario::{self, Scenario};
 use crate::session::{Session, WindowError};
 
 /// Host milliseconds that one scenario may take before somebody outside may call it hung. The
@@ -75,8 +75,7 @@ fn observe(
         return Ok(());
     }
     let mut session = Session::open()?;
-    let by_reaper =
-        |scenario: &Scenario| matches!(scenario.trigger.kind, Kind::MemcgOom | Kind::GlobalOom);
+    let by_reaper = |scenario: &Scenario| scenario.trigger.kind.is_oom();
     for group in scenarios.chunk_by(|a, b| by_reaper(a) && by_reaper(b)) {
         let oom = group.iter().any(by_reaper);
         for scenario in group {

@@ -18,6 +18,13 @@ pub enum Kind {
     GlobalOom,
 }
 
+impl Kind {
+    /// Whether the OOM reaper is the one that calls.
+    pub const fn is_oom(self) -> bool {
+        matches!(self, Kind::MemcgOom | Kind::GlobalOom)
+    }
+}
+
 /// What a refusal changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Refused {

@@ -211,7 +211,14 @@ impl Session {
     /// Makes happen what the scenarios are about.
     fn act(&self, subjects: &mut [Subject]) -> Result<()> {
         // Its own reader: it must see the reaper's last words, not take them from the window's.
-        let mut reaper = KmsgReader::open_at_end().context("cannot open /dev/kmsg")?;
+        // Opened before anybody dies, so that it cannot be late.
+        let mut reaper = None;
+        if subjects
+            .iter()
+            .any(|subject| subject.scenario.trigger.kind.is_oom())
+        {
+            reaper = Some(KmsgReader::open_at_end().context("cannot open /dev/kmsg")?);
+        }
         let mut victims = Vec::new();
         for subject in subjects.iter_mut() {
             let pid = subject.target.pid();
@@ -240,10 +247,14 @@ impl Session {
                 }
             }
         }
-        if victims.is_empty() {
-            return Ok(());
+        match reaper {
+            Some(reaper) => self.reaped(victims, reaper),
+            None => Ok(()),
         }
-        let mut left = victims;
+    }
+
+    /// Waits until the OOM reaper is done with all victims.
+    fn reaped(&self, mut left: Vec<Pid>, mut reaper: KmsgReader) -> Result<()> {
         let until = Instant::now() + REAPER;
         while !left.is_empty() {
             if Instant::now() >= until {
