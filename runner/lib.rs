@@ -5,6 +5,7 @@
 //! Data flows one way: scenario → trigger → module log and kmsg → oracle → verdict → report.
 
 pub mod cli;
+pub mod exercise;
 pub mod exit;
 pub mod inject;
 pub mod kernel;

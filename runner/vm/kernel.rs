@@ -17,8 +17,41 @@ use super::source::Source;
 use super::stage::{self, Log};
 use super::toolchain::{self, Toolchain};
 
-/// The configurations by name: everything that is not in them is off.
-const CONFIGS: &[(&str, &str)] = &[("core", include_str!("configs/core.config"))];
+/// A configuration: what it is made of, and what its guest needs.
+#[derive(Debug)]
+pub struct Config {
+    /// Its name.
+    pub name: &'static str,
+    /// Everything that is not in one of these is off.
+    fragments: &'static [&'static str],
+    /// The guest's memory, in MiB.
+    pub memory: u32,
+    /// What the guest's kernel command line has on top.
+    pub cmdline: &'static str,
+    /// How many times slower its guest is than that of `core`.
+    pub slowness: u32,
+}
+
+const CORE: &str = include_str!("configs/core.config");
+
+/// The configurations.
+const CONFIGS: &[Config] = &[
+    Config {
+        name: "core",
+        fragments: &[CORE],
+        memory: 512,
+        cmdline: "",
+        slowness: 1,
+    },
+    Config {
+        name: "debug",
+        fragments: &[CORE, include_str!("configs/debug.config")],
+        memory: 1536,
+        // Complaints are long, and none may be lost; kmemleak is off unless it is asked for.
+        cmdline: "log_buf_len=16M kmemleak=on",
+        slowness: 8,
+    },
+];
 
 /// The seed patch, ported to 7.3.
 const SEED: (&str, &str) = ("7.3-seed.patch", include_str!("patches/7.3-seed.patch"));
@@ -96,13 +129,12 @@ const CONFIG: &str = "config";
 const INFO: &str = "build.json";
 
 /// The configuration of that name.
-fn config(name: &str) -> Result<&'static str> {
+pub fn config(name: &str) -> Result<&'static Config> {
     CONFIGS
         .iter()
-        .find(|(known, _)| *known == name)
-        .map(|(_, text)| *text)
+        .find(|config| config.name == name)
         .with_context(|| {
-            let known: Vec<_> = CONFIGS.iter().map(|(name, _)| *name).collect();
+            let known: Vec<_> = CONFIGS.iter().map(|config| config.name).collect();
             format!(
                 "there is no configuration {name:?}; there is: {}",
                 known.join(", ")
@@ -110,9 +142,11 @@ fn config(name: &str) -> Result<&'static str> {
         })
 }
 
-/// Errors where there is no configuration of that name.
-pub fn check_config(name: &str) -> Result<()> {
-    config(name).map(|_| ())
+impl Config {
+    /// What Kconfig is given.
+    fn text(&self) -> String {
+        self.fragments.concat()
+    }
 }
 
 impl Spec {
@@ -143,7 +177,7 @@ impl Spec {
     /// not by their names.
     fn key(&self, toolchain: &Toolchain) -> Result<String> {
         let key = Key::default()
-            .part("config", config(&self.config)?.as_bytes())
+            .part("config", config(&self.config)?.text().as_bytes())
             .part("toolchain", toolchain.key().as_bytes());
         let key = match &self.origin {
             Origin::Packaged {
@@ -360,7 +394,7 @@ impl Build<'_> {
         task: &super::progress::Task<'_>,
     ) -> Result<()> {
         let fragment = self.dir.join("mn-inject.config");
-        let asked = config(&self.spec.config)?;
+        let asked = config(&self.spec.config)?.text();
         cache::write_atomically(&fragment, asked.as_bytes())?;
         let mut make = self.toolchain.make();
         make.arg("-C")
@@ -371,7 +405,7 @@ impl Build<'_> {
         stage::run(task, log, &mut make, |_| {})?;
         let file = self.dir.join(".config");
         let got = String::from_utf8_lossy(&cache::read(&file)?).into_owned();
-        let dropped = dropped(asked, &got);
+        let dropped = dropped(&asked, &got);
         if !dropped.is_empty() {
             let rust = if dropped.iter().any(|line| line == "CONFIG_RUST=y") {
                 self.why_no_rust(tree)
@@ -518,8 +552,8 @@ mod tests {
 
     #[test]
     fn configurations_are_found_by_name() {
-        assert!(check_config("core").is_ok());
-        let text = format!("{:#}", check_config("cor").unwrap_err());
+        assert!(config("core").is_ok());
+        let text = format!("{:#}", config("cor").unwrap_err());
         assert!(text.contains("core"), "{text}");
     }
 

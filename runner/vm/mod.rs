@@ -369,7 +369,7 @@ struct Needs {
 /// The kernel and the module that were asked for, and everything that takes.
 fn provide(args: &KernelArgs, needs: Needs, cache: &Cache, ui: &Ui) -> Result<Built> {
     // What the user got wrong is said first.
-    kernel::check_config(&args.config)?;
+    kernel::config(&args.config)?;
     let mut patches = match args.base {
         Base::Seed => vec![kernel::seed()],
         Base::Mainline => Vec::new(),
