@@ -10,31 +10,55 @@
 //!
 //! - [`mmu_notifier`], as `rust/kernel/mm/mmu_notifier.rs`,
 //! - [`debugfs`], as an addition of `struct debugfs_short_fops` to `rust/kernel/debugfs.rs`,
-//! - [`task`], as additions to `rust/kernel/task.rs` and `rust/kernel/time.rs`.
+//! - [`chardev`], as an addition of data that every open file shares to
+//!   `rust/kernel/miscdevice.rs`,
+//! - [`stack`], as `rust/kernel/stacktrace.rs`,
+//! - [`task`], as additions to `rust/kernel/task.rs`, `rust/kernel/time.rs` and the like.
 
 /// MMU notifiers.
 ///
 /// A driver that mirrors the page tables of a process registers a notifier with the process's
-/// `mm_struct`; the kernel then calls `invalidate_range_start` before it changes them.
+/// `mm_struct`; the kernel then calls it before it changes them. There are two sorts:
 ///
-/// The call may be *blockable* or not. Where it is not (the OOM reaper and
-/// `process_mrelease(2)`), the callback must not sleep, and may refuse with `-EAGAIN`. Where it
-/// is, the callback may sleep and must not refuse. A callback that can refuse must not be paired
-/// with an `invalidate_range_end`, since the core cannot tell it which of its starts counted
-/// (the comment above `invalidate_range_start` in `struct mmu_notifier_ops`).
+/// - A *notifier* hears of the whole address space: `invalidate_range_start` before a change, and
+///   `invalidate_range_end` after it.
+/// - An *interval notifier* hears of one range of addresses: `invalidate`, or where the work is
+///   better done in two passes, `invalidate_start` for all of them and then `invalidate_finish`.
 ///
-/// The types carry these rules: [`RefusingNotifier`](mmu_notifier::RefusingNotifier) has no end
-/// callback, and a [`Refusal`](mmu_notifier::Refusal) comes from a non-blockable
-/// [`Range`](mmu_notifier::Range) only, unless one is made by a function whose name says that
-/// the contract is broken.
+/// A call may be *blockable* or not. Where it is not (the OOM reaper and `process_mrelease(2)`),
+/// the callback must not sleep, and may refuse with `-EAGAIN`. Where it is, the callback may sleep
+/// and must not refuse. A callback that can refuse must not be paired with an
+/// `invalidate_range_end`, since the core cannot tell it which of its starts counted (the comment
+/// above `invalidate_range_start` in `struct mmu_notifier_ops`).
+///
+/// The types carry these rules:
+///
+/// - A [`Refusal`](mmu_notifier::Refusal) comes from a non-blockable
+///   [`Range`](mmu_notifier::Range) only.
+/// - A [`RefusingNotifier`](mmu_notifier::RefusingNotifier) has no end callback, and a
+///   [`PairedNotifier`](mmu_notifier::PairedNotifier), which has one, cannot refuse.
+/// - Whoever breaks them has to say so: every way around has `in_breach_of_contract` in its name.
 ///
 /// C header: [`include/linux/mmu_notifier.h`](srctree/include/linux/mmu_notifier.h)
+///
+/// # Examples
+///
+/// Two drivers that keep the contract. This file is compiled with the module's tests.
+///
+/// ```ignore
+#[doc = include_str!("example.rs")]
+/// ```
 pub(crate) mod mmu_notifier {
+    use core::convert::Infallible;
     use kernel::{
         bindings,
         error::to_result,
         mm::MmWithUser,
         prelude::*,
+        sync::atomic::{
+            atomic_load,
+            Relaxed, //
+        },
         types::Opaque, //
     };
 
@@ -57,6 +81,11 @@ pub(crate) mod mmu_notifier {
                     match self {
                         $(Event::$variant => $name,)*
                     }
+                }
+
+                /// The same as a string.
+                pub(crate) fn name_str(self) -> &'static str {
+                    self.name().to_str().unwrap_or("?")
                 }
 
                 /// The event of that number, if this kernel's list has it.
@@ -151,30 +180,120 @@ pub(crate) mod mmu_notifier {
         pub(crate) fn in_breach_of_contract(error: Error) -> Self {
             Refusal(error)
         }
+
+        /// What the core is told.
+        fn to_errno(&self) -> c_int {
+            self.0.to_errno()
+        }
+    }
+
+    /// A refusal by a notifier that has an end callback as well.
+    pub(crate) struct PairedRefusal(Refusal);
+
+    impl PairedRefusal {
+        /// Refuses although the notifier has an end callback: for fault injection only.
+        ///
+        /// The core calls the end of every notifier that has one when any of them refused, and
+        /// such a notifier cannot tell which of its starts that end belongs to.
+        pub(crate) fn in_breach_of_contract(refusal: Refusal) -> Self {
+            PairedRefusal(refusal)
+        }
+    }
+
+    /// What the start of a [`PairedNotifier`] may answer besides yes: nothing ([`Infallible`]), or
+    /// a [`PairedRefusal`], of which every one breaks the contract.
+    pub(crate) trait RefusalOfPaired: sealed::Sealed {
+        /// What the core is told.
+        fn to_errno(&self) -> c_int;
+    }
+
+    impl RefusalOfPaired for Infallible {
+        fn to_errno(&self) -> c_int {
+            match *self {}
+        }
+    }
+
+    impl RefusalOfPaired for PairedRefusal {
+        fn to_errno(&self) -> c_int {
+            self.0.to_errno()
+        }
+    }
+
+    mod sealed {
+        /// Nobody else is to invent an answer.
+        pub(crate) trait Sealed {}
+        impl Sealed for core::convert::Infallible {}
+        impl Sealed for super::PairedRefusal {}
     }
 
     /// A notifier that may refuse, and that therefore has no end callback.
     ///
+    /// All callbacks are called with locks of the memory management held, in reclaim too: they
+    /// must not allocate with anything that may reclaim, must neither take nor rely on
+    /// `mmap_lock`, and `current` need not be the process whose memory it is. Several calls may be
+    /// under way at once.
+    ///
     /// Implement the table that the kernel calls with [`refusing_notifier!`].
     pub(crate) trait RefusingNotifier: Send + Sync {
-        /// The kernel is about to change `range`.
-        ///
-        /// May sleep only where [`Range::is_blockable`]. Called with locks of the memory
-        /// management held, in reclaim too: it must not allocate with anything that may reclaim,
-        /// must neither take nor rely on `mmap_lock`, and `current` need not be the process whose
-        /// memory it is. Several calls may be under way at once.
+        /// The kernel is about to change `range`. May sleep only where [`Range::is_blockable`].
         fn invalidate_range_start(&self, range: &Range) -> Result<(), Refusal>;
+
+        /// The address space goes away, or this notifier does. Nothing is called after it. May
+        /// sleep.
+        fn release(&self) {}
     }
 
-    /// The table of callbacks of a notifier. Implemented by [`refusing_notifier!`] only.
+    /// A notifier that hears of the end of a change as well, and that therefore must not refuse.
+    ///
+    /// What is said of callbacks at [`RefusingNotifier`] holds here, too. Implement the table that
+    /// the kernel calls with [`paired_notifier!`].
+    pub(crate) trait PairedNotifier: Send + Sync {
+        /// [`Infallible`] for every driver that keeps the contract.
+        type Refusal: RefusalOfPaired;
+
+        /// The kernel is about to change `range`. May sleep only where [`Range::is_blockable`].
+        fn invalidate_range_start(&self, range: &Range) -> Result<(), Self::Refusal>;
+
+        /// The kernel has changed `range`, or has not, because another notifier refused. May sleep
+        /// only where [`Range::is_blockable`].
+        fn invalidate_range_end(&self, range: &Range);
+
+        /// As [`RefusingNotifier::release`].
+        fn release(&self) {}
+    }
+
+    /// The table of callbacks of a notifier. Implemented by [`refusing_notifier!`] and
+    /// [`paired_notifier!`] only.
     ///
     /// # Safety
     ///
     /// Every callback in `OPS` must be sound for a subscription that is the `subscription` of a
     /// live `Registration<Self>`.
-    pub(crate) unsafe trait Operations: Sized {
+    pub(crate) unsafe trait Operations: Send + Sync + Sized {
         /// The callbacks.
         const OPS: &'static bindings::mmu_notifier_ops;
+    }
+
+    /// The notifier of a registration, from what the core passes to a callback.
+    ///
+    /// # Safety
+    ///
+    /// `subscription` must be the `subscription` of a `Registration<T>` that lives for `'a`.
+    #[inline(always)]
+    unsafe fn notifier_of<'a, T: Operations + 'a>(
+        subscription: *mut bindings::mmu_notifier,
+    ) -> &'a T {
+        // SAFETY:
+        // - By this function's requirements, `subscription` is that field of a live registration.
+        // - `Opaque<T>` has the layout of `T`.
+        let registration = unsafe {
+            &*kernel::container_of!(
+                Opaque::cast_from(subscription),
+                Registration<T>,
+                subscription
+            )
+        };
+        &registration.notifier
     }
 
     /// The body of every `invalidate_range_start` of a [`RefusingNotifier`].
@@ -184,34 +303,92 @@ pub(crate) mod mmu_notifier {
     /// - `subscription` must be the `subscription` of a live `Registration<T>`.
     /// - `range` must satisfy [`Range::from_raw`] for the duration of the call.
     #[inline(always)]
-    pub(crate) unsafe fn refusing_range_start<T: RefusingNotifier>(
+    pub(crate) unsafe fn refusing_range_start<T: RefusingNotifier + Operations>(
         subscription: *mut bindings::mmu_notifier,
         range: *const bindings::mmu_notifier_range,
     ) -> c_int {
-        // SAFETY: By this function's requirements, `subscription` is that field of a live
-        // registration, and `Opaque<T>` has the layout of `T`.
-        let registration = unsafe {
-            &*kernel::container_of!(
-                Opaque::cast_from(subscription),
-                Registration<T>,
-                subscription
-            )
-        };
+        // SAFETY: By this function's requirements.
+        let notifier: &T = unsafe { notifier_of(subscription) };
         // SAFETY: By this function's requirements.
         let range = unsafe { Range::from_raw(range) };
 
-        match registration.notifier.invalidate_range_start(range) {
+        match notifier.invalidate_range_start(range) {
             Ok(()) => 0,
-            Err(Refusal(error)) => error.to_errno(),
+            Err(refusal) => refusal.to_errno(),
         }
     }
 
-    /// Gives a [`RefusingNotifier`] the function that the kernel calls, under a name of its own.
+    /// The body of every `invalidate_range_start` of a [`PairedNotifier`].
     ///
-    /// The kernel prints that name (`%pS`) when the callback fails, so it is an unmangled symbol
+    /// # Safety
+    ///
+    /// As for [`refusing_range_start`].
+    #[inline(always)]
+    pub(crate) unsafe fn paired_range_start<T: PairedNotifier + Operations>(
+        subscription: *mut bindings::mmu_notifier,
+        range: *const bindings::mmu_notifier_range,
+    ) -> c_int {
+        // SAFETY: By this function's requirements.
+        let notifier: &T = unsafe { notifier_of(subscription) };
+        // SAFETY: By this function's requirements.
+        let range = unsafe { Range::from_raw(range) };
+
+        match notifier.invalidate_range_start(range) {
+            Ok(()) => 0,
+            Err(refusal) => refusal.to_errno(),
+        }
+    }
+
+    /// `invalidate_range_end` of a [`PairedNotifier`].
+    ///
+    /// # Safety
+    ///
+    /// As for [`refusing_range_start`].
+    pub(crate) unsafe extern "C" fn paired_range_end<T: PairedNotifier + Operations>(
+        subscription: *mut bindings::mmu_notifier,
+        range: *const bindings::mmu_notifier_range,
+    ) {
+        // SAFETY: By this function's requirements.
+        let notifier: &T = unsafe { notifier_of(subscription) };
+        // SAFETY: By this function's requirements.
+        notifier.invalidate_range_end(unsafe { Range::from_raw(range) });
+    }
+
+    /// `release` of a [`RefusingNotifier`].
+    ///
+    /// # Safety
+    ///
+    /// `subscription` must be the `subscription` of a live `Registration<T>`.
+    pub(crate) unsafe extern "C" fn refusing_release<T: RefusingNotifier + Operations>(
+        subscription: *mut bindings::mmu_notifier,
+        _mm: *mut bindings::mm_struct,
+    ) {
+        // SAFETY: By this function's requirements.
+        let notifier: &T = unsafe { notifier_of(subscription) };
+        notifier.release();
+    }
+
+    /// `release` of a [`PairedNotifier`].
+    ///
+    /// # Safety
+    ///
+    /// As for [`refusing_release`].
+    pub(crate) unsafe extern "C" fn paired_release<T: PairedNotifier + Operations>(
+        subscription: *mut bindings::mmu_notifier,
+        _mm: *mut bindings::mm_struct,
+    ) {
+        // SAFETY: By this function's requirements.
+        let notifier: &T = unsafe { notifier_of(subscription) };
+        notifier.release();
+    }
+
+    /// The function that the kernel calls as `invalidate_range_start`, with its table.
+    ///
+    /// The kernel prints the function's name (`%pS`) when it fails, so it is an unmangled symbol
     /// that the user of the macro chooses.
-    macro_rules! refusing_notifier {
-        ($type:ty, $symbol:ident) => {
+    #[doc(hidden)]
+    macro_rules! notifier_operations {
+        ($type:ty, $symbol:ident, $start:ident, { $($field:ident: $callback:ident),* }) => {
             /// `invalidate_range_start`, under the name that the kernel prints.
             ///
             /// # Safety
@@ -228,26 +405,63 @@ pub(crate) mod mmu_notifier {
                 //   which is part of a live registration: it is only freed after
                 //   `mmu_notifier_unregister()` has waited for all callbacks.
                 // - The core passes a range that it has filled in and keeps for the call.
-                unsafe {
-                    $crate::abstractions::mmu_notifier::refusing_range_start::<$type>(
-                        subscription,
-                        range,
-                    )
-                }
+                unsafe { $crate::abstractions::mmu_notifier::$start::<$type>(subscription, range) }
             }
 
-            // SAFETY: The only callback is the one above, which asks for no more than a
-            // subscription of a live registration of this type.
+            // SAFETY: The callbacks are the one above and those of the abstraction, which ask for
+            // no more than a subscription of a live registration of this type, and a range that
+            // the core has filled in.
             unsafe impl $crate::abstractions::mmu_notifier::Operations for $type {
                 const OPS: &'static ::kernel::bindings::mmu_notifier_ops =
                     &::kernel::bindings::mmu_notifier_ops {
                         invalidate_range_start: Some($symbol),
+                        $($field: Some($crate::abstractions::mmu_notifier::$callback::<$type>),)*
                         ..::pin_init::zeroed()
                     };
             }
         };
     }
+    pub(crate) use notifier_operations;
+
+    /// Makes a [`RefusingNotifier`] one that can be registered, with the name of its callback.
+    macro_rules! refusing_notifier {
+        ($type:ty, $symbol:ident) => {
+            $crate::abstractions::mmu_notifier::notifier_operations!(
+                $type,
+                $symbol,
+                refusing_range_start,
+                { release: refusing_release }
+            );
+        };
+    }
     pub(crate) use refusing_notifier;
+
+    /// Makes a [`PairedNotifier`] one that can be registered, with the name of its callback.
+    macro_rules! paired_notifier {
+        ($type:ty, $symbol:ident) => {
+            $crate::abstractions::mmu_notifier::notifier_operations!(
+                $type,
+                $symbol,
+                paired_range_start,
+                { invalidate_range_end: paired_range_end, release: paired_release }
+            );
+        };
+    }
+    pub(crate) use paired_notifier;
+
+    /// Whether some process still uses the address space.
+    ///
+    /// # Safety
+    ///
+    /// The `mm_struct` must not be freed during the call.
+    unsafe fn has_users(mm: *mut bindings::mm_struct) -> bool {
+        // SAFETY:
+        // - By this function's requirements, `mm_users` is valid, and it is aligned.
+        // - The kernel changes it by atomic operations only.
+        let users =
+            unsafe { atomic_load(&raw mut (*mm).__bindgen_anon_1.mm_users.counter, Relaxed) };
+        users > 0
+    }
 
     /// A notifier that is registered with an address space.
     ///
@@ -259,23 +473,25 @@ pub(crate) mod mmu_notifier {
     /// `subscription` is registered with the `mm` that it names, which holds a reference
     /// (`mmgrab`) until it is unregistered.
     #[pin_data(PinnedDrop)]
-    pub(crate) struct Registration<T: RefusingNotifier> {
+    pub(crate) struct Registration<T: Operations> {
         #[pin]
         subscription: Opaque<bindings::mmu_notifier>,
         notifier: T,
     }
 
     // SAFETY: A subscription may be unregistered from any thread, and `T` is `Send`.
-    unsafe impl<T: RefusingNotifier> Send for Registration<T> {}
+    unsafe impl<T: Operations> Send for Registration<T> {}
 
-    // SAFETY: Shared access reaches `notifier` only, and `T` is `Sync`.
-    unsafe impl<T: RefusingNotifier> Sync for Registration<T> {}
+    // SAFETY: Shared access reaches `notifier`, which is `Sync`, and reads what the core never
+    // changes after the registration.
+    unsafe impl<T: Operations> Sync for Registration<T> {}
 
-    impl<T: RefusingNotifier + Operations> Registration<T> {
+    impl<T: Operations> Registration<T> {
         /// Registers `notifier` with the address space `mm`.
         ///
         /// Takes `mmap_lock` of `mm` for writing, so it may sleep. Callbacks may come in before
-        /// this returns. Fails with `ENOMEM`, or `EINTR` where the kernel cannot take all locks.
+        /// this returns. Fails with `ENOMEM`, or `EINTR` where a signal ended the wait for all
+        /// locks.
         pub(crate) fn new<'a>(mm: &'a MmWithUser, notifier: T) -> impl PinInit<Self, Error> + 'a
         where
             T: 'a,
@@ -300,16 +516,323 @@ pub(crate) mod mmu_notifier {
                 }),
             }? Error)
         }
+
+        /// Whether some process still uses the address space: it was neither exited nor exec'ed
+        /// away from.
+        pub(crate) fn is_mm_in_use(&self) -> bool {
+            // SAFETY: By the type invariants, the core holds a reference to the `mm`.
+            unsafe { has_users((*self.subscription.get()).mm) }
+        }
     }
 
     #[pinned_drop]
-    impl<T: RefusingNotifier> PinnedDrop for Registration<T> {
+    impl<T: Operations> PinnedDrop for Registration<T> {
         fn drop(self: Pin<&mut Self>) {
             let subscription = self.subscription.get();
             // SAFETY:
             // - By the type invariants the subscription is registered with the `mm` it names.
             // - The core holds a reference to that `mm` until this call is done.
             unsafe { bindings::mmu_notifier_unregister(subscription, (*subscription).mm) };
+        }
+    }
+
+    /// A notifier that hears of one range of addresses.
+    ///
+    /// What is said of callbacks at [`RefusingNotifier`] holds here, too.
+    pub(crate) trait IntervalNotifier: Send + Sync {
+        /// The kernel is about to change `range`, part of which is in the interval. May sleep only
+        /// where [`Range::is_blockable`].
+        ///
+        /// The core takes every refusal for `-EAGAIN`: `invalidate` returns a `bool`.
+        fn invalidate(&self, range: &Range) -> Result<(), Refusal>;
+    }
+
+    /// An interval notifier whose work is done in two passes: all of them start, then all finish.
+    #[cfg(mmu_interval_two_pass)]
+    pub(crate) trait TwoPassNotifier: Send + Sync {
+        /// What the finish has to know of its start.
+        type Pending: Send;
+
+        /// As [`IntervalNotifier::invalidate`]. With [`Some`], the finish is called later on,
+        /// before the kernel changes the range.
+        fn invalidate_start(&self, range: &Range) -> Result<Option<Self::Pending>, Refusal>;
+
+        /// The second pass. Must not sleep, since the range may not have been blockable.
+        fn invalidate_finish(&self, pending: Self::Pending);
+    }
+
+    /// The table of callbacks of an interval notifier, with what they need in the registration.
+    ///
+    /// # Safety
+    ///
+    /// Every callback in `OPS` must be sound for an interval notifier that is the `subscription`
+    /// of a live `IntervalRegistration<Self>`.
+    pub(crate) unsafe trait IntervalOperations: Send + Sync {
+        /// The callbacks.
+        const OPS: &'static bindings::mmu_interval_notifier_ops;
+    }
+
+    /// An [`IntervalNotifier`] that can be registered.
+    pub(crate) struct OnePass<T>(pub(crate) T);
+
+    // SAFETY: The only callback asks for what the trait demands.
+    unsafe impl<T: IntervalNotifier> IntervalOperations for OnePass<T> {
+        const OPS: &'static bindings::mmu_interval_notifier_ops =
+            &bindings::mmu_interval_notifier_ops {
+                invalidate: Some(Self::invalidate),
+                ..pin_init::zeroed()
+            };
+    }
+
+    impl<T: IntervalNotifier> OnePass<T> {
+        /// # Safety
+        ///
+        /// - `subscription` must be the `subscription` of a live `IntervalRegistration<Self>`.
+        /// - `range` must satisfy [`Range::from_raw`] for the duration of the call.
+        unsafe extern "C" fn invalidate(
+            subscription: *mut bindings::mmu_interval_notifier,
+            range: *const bindings::mmu_notifier_range,
+            _cur_seq: c_ulong,
+        ) -> bool {
+            // SAFETY: By this function's requirements.
+            let OnePass(notifier) = unsafe { &*interval_notifier_of::<Self>(subscription) };
+            // SAFETY: By this function's requirements.
+            let range = unsafe { Range::from_raw(range) };
+
+            // Nobody reads under this notifier (`mmu_interval_read_begin()`), so there is no
+            // sequence number to be set.
+            notifier.invalidate(range).is_ok()
+        }
+    }
+
+    /// A [`TwoPassNotifier`] that can be registered.
+    #[cfg(mmu_interval_two_pass)]
+    pub(crate) struct TwoPass<T: TwoPassNotifier> {
+        notifier: T,
+        pool: [FinishSlot<T::Pending>; FINISH_SLOTS],
+    }
+
+    /// How many starts of one notifier may wait for their finish at once. One that finds no slot
+    /// does all in its first pass, as the core has it for one that cannot allocate.
+    #[cfg(mmu_interval_two_pass)]
+    const FINISH_SLOTS: usize = 4;
+
+    /// The core's link to a start that waits for its finish, and what the finish is told.
+    ///
+    /// # Invariants
+    ///
+    /// Whoever has changed `taken` from false to true owns `link` and `pending` until he changes
+    /// it back; from then on until the finish, `pending` has a value.
+    #[cfg(mmu_interval_two_pass)]
+    #[repr(C)]
+    struct FinishSlot<P> {
+        // First, so that the core's pointer to it is one to the slot.
+        link: Opaque<bindings::mmu_interval_notifier_finish>,
+        pending: core::cell::UnsafeCell<core::mem::MaybeUninit<P>>,
+        taken: kernel::sync::atomic::Atomic<bool>,
+    }
+
+    // SAFETY: What is in a slot is a `P`, which is `Send`, and belongs to one thread at a time.
+    #[cfg(mmu_interval_two_pass)]
+    unsafe impl<P: Send> Send for FinishSlot<P> {}
+
+    // SAFETY: By the type invariants, one thread at a time has access to what is in a slot.
+    #[cfg(mmu_interval_two_pass)]
+    unsafe impl<P: Send> Sync for FinishSlot<P> {}
+
+    #[cfg(mmu_interval_two_pass)]
+    impl<P> FinishSlot<P> {
+        fn new() -> Self {
+            FinishSlot {
+                link: Opaque::zeroed(),
+                pending: core::cell::UnsafeCell::new(core::mem::MaybeUninit::uninit()),
+                taken: kernel::sync::atomic::Atomic::new(false),
+            }
+        }
+    }
+
+    // SAFETY: The callbacks ask for what the trait demands, and the finish for a link that the
+    // start has given out, as the core has it.
+    #[cfg(mmu_interval_two_pass)]
+    unsafe impl<T: TwoPassNotifier> IntervalOperations for TwoPass<T> {
+        const OPS: &'static bindings::mmu_interval_notifier_ops =
+            &bindings::mmu_interval_notifier_ops {
+                invalidate_start: Some(Self::invalidate_start),
+                invalidate_finish: Some(Self::invalidate_finish),
+                ..pin_init::zeroed()
+            };
+    }
+
+    #[cfg(mmu_interval_two_pass)]
+    impl<T: TwoPassNotifier> TwoPass<T> {
+        /// Makes `notifier` one that can be registered.
+        pub(crate) fn new(notifier: T) -> Self {
+            TwoPass {
+                notifier,
+                pool: core::array::from_fn(|_| FinishSlot::new()),
+            }
+        }
+
+        /// # Safety
+        ///
+        /// - `subscription` must be the `subscription` of a live `IntervalRegistration<Self>`.
+        /// - `range` must satisfy [`Range::from_raw`] for the duration of the call.
+        /// - `finish` must be valid for writes.
+        unsafe extern "C" fn invalidate_start(
+            subscription: *mut bindings::mmu_interval_notifier,
+            range: *const bindings::mmu_notifier_range,
+            _cur_seq: c_ulong,
+            finish: *mut *mut bindings::mmu_interval_notifier_finish,
+        ) -> bool {
+            // SAFETY: By this function's requirements.
+            let this = unsafe { &*interval_notifier_of::<Self>(subscription) };
+            // SAFETY: By this function's requirements.
+            let range = unsafe { Range::from_raw(range) };
+
+            let pending = match this.notifier.invalidate_start(range) {
+                Ok(Some(pending)) => pending,
+                Ok(None) => return true,
+                Err(_) => return false,
+            };
+            let free = this.pool.iter().find(|slot| {
+                slot.taken
+                    .cmpxchg(false, true, kernel::sync::atomic::Acquire)
+                    .is_ok()
+            });
+            match free {
+                Some(slot) => {
+                    // SAFETY: By its type invariants the slot is ours, since we have taken it.
+                    unsafe { (*slot.pending.get()).write(pending) };
+                    // SAFETY: By this function's requirements.
+                    unsafe { finish.write(slot.link.get()) };
+                }
+                None => this.notifier.invalidate_finish(pending),
+            }
+            true
+        }
+
+        /// # Safety
+        ///
+        /// `finish` must be what [`Self::invalidate_start`] gave out, with its `notifier` set by
+        /// the core to the `subscription` of a live `IntervalRegistration<Self>`. The core must
+        /// not use it any more.
+        unsafe extern "C" fn invalidate_finish(
+            finish: *mut bindings::mmu_interval_notifier_finish,
+        ) {
+            // SAFETY: By this function's requirements.
+            let this = unsafe { &*interval_notifier_of::<Self>((*finish).notifier) };
+            // SAFETY: `finish` is the first field of a slot of the same registration.
+            let slot = unsafe { &*finish.cast::<FinishSlot<T::Pending>>() };
+            // SAFETY: By its type invariants the slot is that start's, and has a value.
+            let pending = unsafe { (*slot.pending.get()).assume_init_read() };
+            slot.taken.store(false, kernel::sync::atomic::Release);
+            this.notifier.invalidate_finish(pending);
+        }
+    }
+
+    /// The notifier of a registration, from what the core passes to a callback.
+    ///
+    /// # Safety
+    ///
+    /// `subscription` must be the `subscription` of a live `IntervalRegistration<T>`, and what is
+    /// returned is valid as long as that is.
+    #[inline(always)]
+    unsafe fn interval_notifier_of<T: IntervalOperations>(
+        subscription: *mut bindings::mmu_interval_notifier,
+    ) -> *const T {
+        // SAFETY:
+        // - By this function's requirements, `subscription` is that field of a live registration.
+        // - `Opaque<T>` has the layout of `T`.
+        unsafe {
+            &raw const (*kernel::container_of!(
+                Opaque::cast_from(subscription),
+                IntervalRegistration<T>,
+                subscription
+            ))
+            .notifier
+        }
+    }
+
+    /// An interval notifier that is registered with an address space.
+    ///
+    /// Dropping it removes the notifier and waits until no invalidation of the address space is
+    /// under way, so it may sleep, and must not happen in a callback.
+    ///
+    /// # Invariants
+    ///
+    /// `subscription` is in the interval tree of the `mm` that it names, which holds a reference
+    /// (`mmgrab`) until it is removed.
+    #[pin_data(PinnedDrop)]
+    pub(crate) struct IntervalRegistration<T: IntervalOperations> {
+        #[pin]
+        subscription: Opaque<bindings::mmu_interval_notifier>,
+        notifier: T,
+    }
+
+    // SAFETY: An interval notifier may be removed from any thread, and `T` is `Send`.
+    unsafe impl<T: IntervalOperations> Send for IntervalRegistration<T> {}
+
+    // SAFETY: Shared access reaches `notifier`, which is `Sync`, and reads what the core never
+    // changes after the registration.
+    unsafe impl<T: IntervalOperations> Sync for IntervalRegistration<T> {}
+
+    impl<T: IntervalOperations> IntervalRegistration<T> {
+        /// Registers `notifier` for the addresses from `start` to before `end` of `mm`.
+        ///
+        /// The first one of an address space takes its `mmap_lock` for writing; all may sleep.
+        /// Callbacks may come in before this returns. Fails with `EOVERFLOW` unless `start` is
+        /// below `end`, with `ENOMEM`, or with `EINTR` as [`Registration::new`].
+        pub(crate) fn new<'a>(
+            mm: &'a MmWithUser,
+            start: u64,
+            end: u64,
+            notifier: T,
+        ) -> impl PinInit<Self, Error> + 'a
+        where
+            T: 'a,
+        {
+            try_pin_init!(Self {
+                // The notifier comes first: callbacks may run as soon as it is registered.
+                notifier,
+                // INVARIANT: On success the subscription is in the tree, and the core holds a
+                // reference to `mm` for it.
+                subscription <- Opaque::try_ffi_init(
+                    move |ptr: *mut bindings::mmu_interval_notifier| {
+                        let length = end.checked_sub(start).ok_or(EOVERFLOW)?;
+                        // SAFETY: `ptr` is valid for writes, and an all-zero
+                        // `mmu_interval_notifier` is valid.
+                        unsafe { ptr.write(pin_init::zeroed()) };
+                        // SAFETY:
+                        // - `ptr` is a pinned notifier, and `T::OPS` asks for one inside an
+                        //   `IntervalRegistration<T>`, which this is.
+                        // - `mm` has users, by the invariants of `MmWithUser`.
+                        to_result(unsafe {
+                            bindings::mmu_interval_notifier_insert(
+                                ptr,
+                                mm.as_raw(),
+                                start as c_ulong,
+                                length as c_ulong,
+                                T::OPS,
+                            )
+                        })
+                    }
+                ),
+            }? Error)
+        }
+
+        /// As [`Registration::is_mm_in_use`].
+        pub(crate) fn is_mm_in_use(&self) -> bool {
+            // SAFETY: By the type invariants, the core holds a reference to the `mm`.
+            unsafe { has_users((*self.subscription.get()).mm) }
+        }
+    }
+
+    #[pinned_drop]
+    impl<T: IntervalOperations> PinnedDrop for IntervalRegistration<T> {
+        fn drop(self: Pin<&mut Self>) {
+            // SAFETY: By the type invariants it is in the tree of an `mm` to which the core holds
+            // a reference until this call is done.
+            unsafe { bindings::mmu_interval_notifier_remove(self.subscription.get()) };
         }
     }
 }
@@ -393,7 +916,7 @@ pub(crate) mod debugfs {
     /// What stands behind a file.
     pub(crate) trait FileOperations: Send + Sync + 'static {
         /// Who may do what; root owns the file.
-        const MODE: u16;
+        fn mode(&self) -> u16;
 
         /// Copies out what stands at `position`, moves `position` on, and returns the number of
         /// bytes. 0 is the end of the file.
@@ -425,6 +948,7 @@ pub(crate) mod debugfs {
     impl<F: FileOperations> File<F> {
         /// Creates the file `name` in `dir`. Fails like [`Dir::new`].
         pub(crate) fn new(name: &CStr, dir: &Arc<Dir>, operations: F) -> Result<Self> {
+            let mode = operations.mode();
             let operations = KBox::new(operations, GFP_KERNEL)?;
             // SAFETY:
             // - `name` is a C string, of which debugfs makes a copy.
@@ -434,7 +958,7 @@ pub(crate) mod debugfs {
             let dentry = unsafe {
                 bindings::debugfs_create_file_short(
                     name.as_char_ptr(),
-                    F::MODE,
+                    mode,
                     dir.dentry.0,
                     core::ptr::from_ref::<F>(&operations).cast_mut().cast(),
                     core::ptr::null(),
@@ -514,7 +1038,212 @@ pub(crate) mod debugfs {
     }
 }
 
-/// Tasks and time.
+/// A character device whose open files share some data.
+///
+/// Each open file has a state of its own, which lives until the last reference to the file is
+/// gone: also where the process that opened it was killed. While one is open the module cannot be
+/// unloaded.
+///
+/// C header: [`include/linux/miscdevice.h`](srctree/include/linux/miscdevice.h)
+pub(crate) mod chardev {
+    use core::marker::PhantomData;
+    use kernel::{
+        fs::{
+            File,
+            Kiocb, //
+        },
+        iov::{
+            IovIterDest,
+            IovIterSource, //
+        },
+        miscdevice::{
+            MiscDevice,
+            MiscDeviceOptions,
+            MiscDeviceRegistration, //
+        },
+        prelude::*,
+    };
+
+    /// What stands behind an open file.
+    pub(crate) trait OpenFile: Send + Sync + Sized + 'static {
+        /// What all open files share.
+        type Shared: Send + Sync + 'static;
+
+        /// A file is opened.
+        fn open(shared: &Self::Shared) -> Result<Self>;
+
+        /// All that the file has to say, or as much of it as has changed since.
+        fn read(&self) -> Result<KVec<u8>>;
+
+        /// Takes what one `write(2)` brought, as a whole or not at all.
+        fn write(&self, data: &[u8]) -> Result;
+    }
+
+    /// A registered device.
+    #[pin_data]
+    pub(crate) struct Device<T: OpenFile> {
+        // Dropped first, by the order of the fields: nobody opens it any more when `shared` goes.
+        #[pin]
+        registration: MiscDeviceRegistration<Handle<T>>,
+        shared: T::Shared,
+    }
+
+    impl<T: OpenFile> Device<T> {
+        /// Registers a device of that name, which root only may open.
+        ///
+        /// It may be opened before this returns, so it should be the last step of a module's
+        /// start: a module that fails to start must not have open files.
+        pub(crate) fn new(name: &'static CStr, shared: T::Shared) -> impl PinInit<Self, Error> {
+            try_pin_init!(Self {
+                // This comes first: the device may be opened as soon as it is registered.
+                shared,
+                registration <- MiscDeviceRegistration::register(MiscDeviceOptions { name }),
+            }? Error)
+        }
+    }
+
+    /// An open file of a [`Device`]. Only that registers it.
+    struct Handle<T>(T, PhantomData<T>);
+
+    #[vtable]
+    impl<T: OpenFile> MiscDevice for Handle<T> {
+        type Ptr = KBox<Self>;
+
+        fn open(_file: &File, misc: &MiscDeviceRegistration<Self>) -> Result<KBox<Self>> {
+            // SAFETY:
+            // - Only `Device::new` registers a `Handle<T>`, so `misc` is that field of a device.
+            // - The device lives while one of its files is being opened (`misc_open()` holds the
+            //   lock that `misc_deregister()` needs), and `shared` was initialised first.
+            let shared = unsafe {
+                &(*kernel::container_of!(core::ptr::from_ref(misc), Device<T>, registration)).shared
+            };
+            Ok(KBox::new(
+                Handle(T::open(shared)?, PhantomData),
+                GFP_KERNEL,
+            )?)
+        }
+
+        fn read_iter(mut kiocb: Kiocb<'_, KBox<Self>>, iov: &mut IovIterDest<'_>) -> Result<usize> {
+            let text = kiocb.file().0.read()?;
+            iov.simple_read_from_buffer(kiocb.ki_pos_mut(), &text)
+        }
+
+        fn write_iter(kiocb: Kiocb<'_, KBox<Self>>, iov: &mut IovIterSource<'_>) -> Result<usize> {
+            let length = iov.len();
+            if length > super::debugfs::MAX_WRITE {
+                return Err(E2BIG);
+            }
+            let mut data = KVec::new();
+            if iov.copy_from_iter_vec(&mut data, GFP_KERNEL)? != length {
+                return Err(EFAULT);
+            }
+            kiocb.file().0.write(&data)?;
+            Ok(length)
+        }
+    }
+}
+
+/// Who called.
+///
+/// C header: [`include/linux/stacktrace.h`](srctree/include/linux/stacktrace.h)
+pub(crate) mod stack {
+    use kernel::{
+        bindings,
+        prelude::*, //
+    };
+
+    /// How many frames are kept. The module's own come first, and are passed over when printed.
+    const FRAMES: usize = 12;
+
+    /// The first frames of a stack.
+    #[derive(Clone, Copy)]
+    pub(crate) struct Trace {
+        frames: [c_ulong; FRAMES],
+        len: usize,
+    }
+
+    impl Trace {
+        /// No frames.
+        pub(crate) const EMPTY: Trace = Trace {
+            frames: [0; FRAMES],
+            len: 0,
+        };
+
+        /// The stack of the caller. Neither sleeps nor allocates. Empty on a kernel without
+        /// `CONFIG_STACKTRACE`.
+        pub(crate) fn save() -> Self {
+            let mut trace = Self::EMPTY;
+            #[cfg(CONFIG_STACKTRACE)]
+            {
+                // SAFETY: The pointer is valid for writes of as many entries as are announced.
+                let len = unsafe {
+                    bindings::stack_trace_save(trace.frames.as_mut_ptr(), FRAMES as c_uint, 0)
+                };
+                trace.len = len as usize;
+            }
+            trace
+        }
+
+        /// The frames, from the innermost.
+        pub(crate) fn frames(&self) -> impl Iterator<Item = Address> + '_ {
+            self.frames
+                .iter()
+                .take(self.len)
+                .map(|&frame| Address(frame))
+        }
+    }
+
+    /// A place in the kernel's code.
+    #[derive(Clone, Copy)]
+    pub(crate) struct Address(c_ulong);
+
+    /// `KSYM_SYMBOL_LEN` (include/linux/kallsyms.h) rounded up: the name, and what is around it.
+    const SYMBOL_LEN: usize = bindings::KSYM_NAME_LEN as usize + 256;
+
+    /// The text that the kernel has for an address: `function+0xoffset/0xsize [module]`.
+    pub(crate) struct Symbol {
+        text: [u8; SYMBOL_LEN],
+        len: usize,
+    }
+
+    impl Address {
+        /// Looks it up. Where the kernel has no names, the address is all there is.
+        #[cfg(CONFIG_KALLSYMS)]
+        pub(crate) fn symbol(self) -> Symbol {
+            let mut text = [0u8; SYMBOL_LEN];
+            // SAFETY: The kernel writes `KSYM_SYMBOL_LEN` bytes at most, the NUL included,
+            // and there is room for more.
+            let len = unsafe { bindings::sprint_symbol(text.as_mut_ptr().cast(), self.0) };
+            Symbol {
+                text,
+                len: usize::try_from(len).unwrap_or(0),
+            }
+        }
+    }
+
+    impl Symbol {
+        fn text(&self) -> &str {
+            let text = self.text.get(..self.len).unwrap_or(&[]);
+            core::str::from_utf8(text).unwrap_or("?")
+        }
+
+        /// The function, or an address where it has no name.
+        pub(crate) fn function(&self) -> &str {
+            let text = self.text();
+            text.split(['+', ' ']).next().unwrap_or(text)
+        }
+
+        /// Whether it is in the module of that name.
+        pub(crate) fn is_in(&self, module: &str) -> bool {
+            self.text()
+                .rsplit_once(" [")
+                .and_then(|(_, rest)| rest.split([' ', ']']).next())
+                .is_some_and(|name| name == module)
+        }
+    }
+}
+
+/// Tasks, time and chance.
 pub(crate) mod task {
     use core::ptr::NonNull;
     use kernel::{
@@ -568,5 +1297,16 @@ pub(crate) mod task {
         // SAFETY: This may be called in any context but NMI, and no notifier is called in that.
         let now = unsafe { bindings::ktime_get() };
         now as u64
+    }
+    /// A random number below `ceiling`, which must not be 0. Never sleeps.
+    pub(crate) fn random_below(ceiling: u32) -> u32 {
+        // SAFETY: Any number is fine; 0 gives one that is not below it.
+        unsafe { bindings::__get_random_u32_below(ceiling) }
+    }
+
+    /// Prints the caller's stack to the kernel's log.
+    pub(crate) fn dump_stack() {
+        // SAFETY: This may be called in any context.
+        unsafe { bindings::dump_stack() };
     }
 }

@@ -13,9 +13,12 @@ use crate::{
     },
     filter::{
         AddressRange,
-        ContextFilter, //
+        ContextFilter,
+        Events,
+        TaskFilter, //
     },
     injector::Injector,
+    notifier::Attached,
     text::{
         self,
         Text, //
@@ -23,83 +26,278 @@ use crate::{
 };
 use kernel::{
     prelude::*,
-    sync::Arc,
+    sync::{
+        atomic::{
+            Atomic,
+            Relaxed, //
+        },
+        Arc, //
+    },
     uaccess::UserSliceWriter, //
 };
 
-/// Room for what a file with a single value shows.
-type Value = Text<128>;
-
-/// A file of a target that shows one thing about it, and may set it.
-struct Knob {
-    name: &'static CStr,
-    show: fn(&Target) -> Result<Value>,
-    store: Option<fn(&Injector, &str) -> Result>,
+/// What the files of a target are about.
+#[derive(Clone)]
+pub(crate) struct Subject {
+    /// The process, as it was given.
+    pub(crate) pid: i32,
+    /// The notifier's injector.
+    pub(crate) injector: Arc<Injector>,
+    /// The notifier.
+    pub(crate) attached: Arc<Attached>,
 }
 
-/// The files that stand directly in a target's folder.
-const KNOBS: [Knob; 4] = [
-    Knob {
+impl Subject {
+    /// Whether some process still uses the address space, in a word.
+    pub(crate) fn state(&self) -> &'static str {
+        if self.attached.is_mm_in_use() {
+            "live"
+        } else {
+            "gone"
+        }
+    }
+}
+
+/// What a file shows and takes.
+enum Knob {
+    /// Something about the target.
+    Fact(fn(&Subject, &mut Text) -> Result),
+    /// A number of the injector's, with the least and the most that it may be.
+    Number(fn(&Injector) -> &Atomic<i32>, i32, i32),
+    /// Another setting of the injector's.
+    Setting {
+        show: fn(&Injector, &mut Text) -> Result,
+        store: fn(&Injector, &str) -> Result,
+    },
+}
+
+/// A file in a target's folder.
+struct Entry {
+    name: &'static CStr,
+    knob: Knob,
+}
+
+/// The files that stand directly in a target's folder, but for the log. The settings are in the
+/// order in which `settings` shows them.
+const ENTRIES: &[Entry] = &[
+    Entry {
         name: c"pid",
-        show: |target| Value::new(fmt!("{}\n", target.pid)),
-        store: None,
+        knob: Knob::Fact(|subject, text| text.add(fmt!("{}", subject.pid))),
     },
-    Knob {
-        name: c"range",
-        show: |target| Value::new(fmt!("{}\n", target.injector.filter().range)),
-        store: Some(|injector, line| {
-            let range = AddressRange::parse(line)?;
-            injector.update_filter(|filter| filter.range = range);
-            Ok(())
-        }),
+    Entry {
+        name: c"kind",
+        knob: Knob::Fact(|subject, text| text.add(fmt!("{}", subject.injector.kind()))),
     },
-    Knob {
-        name: c"context",
-        show: |target| Value::new(fmt!("{}\n", target.injector.filter().context)),
-        store: Some(|injector, line| {
-            let context = ContextFilter::parse(line)?;
-            injector.update_filter(|filter| filter.context = context);
-            Ok(())
-        }),
+    Entry {
+        name: c"state",
+        knob: Knob::Fact(|subject, text| text.add(fmt!("{}", subject.state()))),
     },
-    Knob {
+    Entry {
         name: c"counters",
-        show: |target| {
-            let injector = &target.injector;
-            Value::new(fmt!(
-                "calls={} injected={} overwritten={}\n",
-                injector.calls(),
-                injector.injected(),
-                injector.log().overwritten(),
-            ))
+        knob: Knob::Fact(|subject, text| subject.injector.show_counters(text)),
+    },
+    Entry {
+        name: c"settings",
+        knob: Knob::Fact(|subject, text| show_settings(&subject.injector, text)),
+    },
+    Entry {
+        name: c"events",
+        knob: Knob::Setting {
+            show: |injector, text| text.add(fmt!("{}", injector.filter().events)),
+            store: |injector, line| {
+                let events = Events::parse(line)?;
+                injector.update_filter(|filter| filter.events = events);
+                Ok(())
+            },
         },
-        store: None,
+    },
+    Entry {
+        name: c"range",
+        knob: Knob::Setting {
+            show: |injector, text| text.add(fmt!("{}", injector.filter().range)),
+            store: |injector, line| {
+                let range = AddressRange::parse(line)?;
+                injector.update_filter(|filter| filter.range = range);
+                Ok(())
+            },
+        },
+    },
+    Entry {
+        name: c"context",
+        knob: Knob::Setting {
+            show: |injector, text| text.add(fmt!("{}", injector.filter().context)),
+            store: |injector, line| {
+                let context = ContextFilter::parse(line)?;
+                injector.update_filter(|filter| filter.context = context);
+                Ok(())
+            },
+        },
+    },
+    Entry {
+        name: c"task",
+        knob: Knob::Setting {
+            show: |injector, text| text.add(fmt!("{}", injector.filter().task)),
+            store: |injector, line| {
+                let task = TaskFilter::parse(line)?;
+                injector.update_filter(|filter| filter.task = task);
+                Ok(())
+            },
+        },
+    },
+    Entry {
+        name: c"probability",
+        knob: Knob::Number(|injector| &injector.chance.probability, 0, 100),
+    },
+    Entry {
+        name: c"interval",
+        knob: Knob::Number(|injector| &injector.chance.interval, 1, i32::MAX),
+    },
+    Entry {
+        name: c"times",
+        knob: Knob::Number(|injector| &injector.chance.times, -1, i32::MAX),
+    },
+    Entry {
+        name: c"space",
+        knob: Knob::Number(|injector| &injector.chance.space, 0, i32::MAX),
+    },
+    Entry {
+        name: c"verbose",
+        knob: Knob::Number(|injector| &injector.verbose, 0, 2),
+    },
+    Entry {
+        name: c"sleep_us",
+        knob: Knob::Number(|injector| &injector.misdeeds.sleep_us, 0, 10_000_000),
+    },
+    Entry {
+        name: c"delay_us",
+        knob: Knob::Number(|injector| &injector.misdeeds.delay_us, 0, 100_000),
+    },
+    Entry {
+        name: c"alloc_bytes",
+        knob: Knob::Number(|injector| &injector.misdeeds.alloc_bytes, 0, 1 << 20),
+    },
+    Entry {
+        name: c"lock",
+        knob: Knob::Setting {
+            show: |injector, text| text.add(fmt!("{}", injector.misdeeds.lock.load(Relaxed))),
+            store: |injector, line| {
+                let value = number(line, 0, 1)?;
+                if value != 0 {
+                    injector.hold_lock_over_allocation()?;
+                }
+                injector.misdeeds.lock.store(value, Relaxed);
+                Ok(())
+            },
+        },
+    },
+    Entry {
+        name: c"record",
+        knob: Knob::Setting {
+            show: |injector, text| {
+                text.add(fmt!(
+                    "{}",
+                    if injector.records_all() {
+                        ALL
+                    } else {
+                        INJECTED
+                    }
+                ))
+            },
+            store: |injector, line| {
+                match line {
+                    ALL => injector.set_records_all(true),
+                    INJECTED => injector.set_records_all(false),
+                    _ => return Err(EINVAL),
+                }
+                Ok(())
+            },
+        },
     },
 ];
 
-/// What the files of a target are about.
-#[derive(Clone)]
-struct Target {
-    pid: i32,
-    injector: Arc<Injector>,
+/// What `record` takes: which calls are logged.
+const ALL: &str = "all";
+const INJECTED: &str = "injected";
+
+/// A decimal number in these bounds. Fails with `EINVAL` or `ERANGE`.
+fn number(line: &str, least: i32, most: i32) -> Result<i32> {
+    match text::parse_i32(line)? {
+        number if (least..=most).contains(&number) => Ok(number),
+        _ => Err(ERANGE),
+    }
 }
 
-struct KnobFile {
-    target: Target,
-    knob: &'static Knob,
+impl Knob {
+    fn is_setting(&self) -> bool {
+        !matches!(self, Knob::Fact(_))
+    }
+
+    /// Shows a setting; nothing for a fact.
+    fn show_setting(&self, injector: &Injector, text: &mut Text) -> Result {
+        match self {
+            Knob::Fact(_) => Ok(()),
+            Knob::Number(field, _, _) => text.add(fmt!("{}", field(injector).load(Relaxed))),
+            Knob::Setting { show, .. } => show(injector, text),
+        }
+    }
 }
 
-impl FileOperations for KnobFile {
-    const MODE: u16 = 0o600;
+/// All settings in one line, so that a script sees them with one read.
+fn show_settings(injector: &Injector, text: &mut Text) -> Result {
+    for Entry { name, knob } in ENTRIES.iter().filter(|entry| entry.knob.is_setting()) {
+        text.add(fmt!("{}=", name.to_str().unwrap_or("?")))?;
+        knob.show_setting(injector, text)?;
+        text.add(fmt!(" "))?;
+    }
+    text.add(fmt!("errors="))?;
+    let mut comma = "";
+    for &event in Event::ALL {
+        text.add(fmt!("{comma}{}", injector.error(event)))?;
+        comma = ",";
+    }
+    Ok(())
+}
+
+/// Room for what most files show; longer text grows.
+const SHORT: usize = 256;
+
+struct EntryFile {
+    subject: Subject,
+    entry: &'static Entry,
+}
+
+impl FileOperations for EntryFile {
+    fn mode(&self) -> u16 {
+        if self.entry.knob.is_setting() {
+            0o600
+        } else {
+            0o400
+        }
+    }
 
     fn read(&self, position: &mut u64, out: &mut UserSliceWriter) -> Result<usize> {
-        let value = (self.knob.show)(&self.target)?;
-        text::copy_out(value.as_bytes(), position, out)
+        let mut text = Text::with_capacity(SHORT)?;
+        match &self.entry.knob {
+            Knob::Fact(show) => show(&self.subject, &mut text)?,
+            setting => setting.show_setting(&self.subject.injector, &mut text)?,
+        }
+        if text.as_bytes().last() != Some(&b'\n') {
+            text.add(fmt!("\n"))?;
+        }
+        text::copy_out(text.as_bytes(), position, out)
     }
 
     fn write(&self, data: &[u8]) -> Result {
-        let store = self.knob.store.ok_or(EPERM)?;
-        store(&self.target.injector, text::line(data)?)
+        let line = text::line(data)?;
+        let injector = &self.subject.injector;
+        match &self.entry.knob {
+            Knob::Fact(_) => Err(EPERM),
+            Knob::Number(field, least, most) => {
+                field(injector).store(number(line, *least, *most)?, Relaxed);
+                Ok(())
+            }
+            Knob::Setting { store, .. } => store(injector, line),
+        }
     }
 }
 
@@ -110,11 +308,14 @@ struct ErrorFile {
 }
 
 impl FileOperations for ErrorFile {
-    const MODE: u16 = 0o600;
+    fn mode(&self) -> u16 {
+        0o600
+    }
 
     fn read(&self, position: &mut u64, out: &mut UserSliceWriter) -> Result<usize> {
-        let value = Value::new(fmt!("{}\n", self.injector.error(self.event)))?;
-        text::copy_out(value.as_bytes(), position, out)
+        let mut text = Text::with_capacity(SHORT)?;
+        text.add(fmt!("{}\n", self.injector.error(self.event)))?;
+        text::copy_out(text.as_bytes(), position, out)
     }
 
     fn write(&self, data: &[u8]) -> Result {
@@ -126,7 +327,9 @@ impl FileOperations for ErrorFile {
 struct LogFile(Arc<Injector>);
 
 impl FileOperations for LogFile {
-    const MODE: u16 = 0o400;
+    fn mode(&self) -> u16 {
+        0o400
+    }
 
     fn read(&self, position: &mut u64, out: &mut UserSliceWriter) -> Result<usize> {
         self.0.log().read(position, out)
@@ -135,35 +338,26 @@ impl FileOperations for LogFile {
 
 /// A target's folder with all its files. Dropping it removes them, and waits for their readers.
 pub(crate) struct Files {
-    _knobs: KVec<File<KnobFile>>,
+    _entries: KVec<File<EntryFile>>,
     _errors: KVec<File<ErrorFile>>,
     _log: File<LogFile>,
 }
 
 impl Files {
     /// Creates the folder `name` in `targets`. Fails with `EEXIST`, `ENOMEM` and the like.
-    pub(crate) fn new(
-        name: &CStr,
-        targets: &Arc<Dir>,
-        pid: i32,
-        injector: &Arc<Injector>,
-    ) -> Result<Self> {
+    pub(crate) fn new(name: &CStr, targets: &Arc<Dir>, subject: &Subject) -> Result<Self> {
         let dir = Dir::new(name, Some(targets.clone()))?;
 
-        let mut knobs = KVec::new();
-        for knob in &KNOBS {
-            let file = KnobFile {
-                target: Target {
-                    pid,
-                    injector: injector.clone(),
-                },
-                knob,
-            };
-            knobs.push(File::new(knob.name, &dir, file)?, GFP_KERNEL)?;
+        let mut entries = KVec::with_capacity(ENTRIES.len(), GFP_KERNEL)?;
+        for entry in ENTRIES {
+            let subject = subject.clone();
+            let file = File::new(entry.name, &dir, EntryFile { subject, entry })?;
+            entries.push(file, GFP_KERNEL)?;
         }
 
+        let injector = &subject.injector;
         let actions = Dir::new(c"actions", Some(dir.clone()))?;
-        let mut errors = KVec::new();
+        let mut errors = KVec::with_capacity(Event::ALL.len(), GFP_KERNEL)?;
         for &event in Event::ALL {
             let dir = Dir::new(event.name(), Some(actions.clone()))?;
             let file = ErrorFile {
@@ -174,7 +368,7 @@ impl Files {
         }
 
         Ok(Files {
-            _knobs: knobs,
+            _entries: entries,
             _errors: errors,
             _log: File::new(c"log", &dir, LogFile(injector.clone()))?,
         })

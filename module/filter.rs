@@ -2,17 +2,83 @@
 
 //! Which calls a fault is meant for.
 
-use crate::text;
+use crate::{
+    abstractions::{
+        mmu_notifier::{
+            Event,
+            Range, //
+        },
+        task, //
+    },
+    text,
+};
 use kernel::{
     fmt,
     prelude::*, //
 };
 
+/// A set of events.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Events(u64);
+
+impl Events {
+    /// Every event, those that are newer than this module too.
+    pub(crate) const ALL: Events = Events(u64::MAX);
+
+    /// Takes names with a comma between them, each once and in any order, or `all`.
+    pub(crate) fn parse(line: &str) -> Result<Self> {
+        if line == "all" {
+            return Ok(Self::ALL);
+        }
+        let mut set = 0;
+        for name in line.split(',') {
+            let event = Event::ALL
+                .iter()
+                .find(|event| event.name().to_bytes() == name.as_bytes())
+                .ok_or(EINVAL)?;
+            let bit = Self::bit(*event);
+            if set & bit != 0 {
+                return Err(EINVAL);
+            }
+            set |= bit;
+        }
+        let named_all = Event::ALL.iter().all(|&event| set & Self::bit(event) != 0);
+        Ok(if named_all { Self::ALL } else { Events(set) })
+    }
+
+    const fn bit(event: Event) -> u64 {
+        1 << event as u32
+    }
+
+    fn admits(self, event: Option<Event>) -> bool {
+        match event {
+            Some(event) => self.0 & Self::bit(event) != 0,
+            None => self == Self::ALL,
+        }
+    }
+}
+
+impl fmt::Display for Events {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if *self == Self::ALL {
+            return write!(f, "all");
+        }
+        let mut comma = "";
+        for &event in Event::ALL {
+            if self.admits(Some(event)) {
+                write!(f, "{comma}{}", event.name_str())?;
+                comma = ",";
+            }
+        }
+        Ok(())
+    }
+}
+
 /// Addresses from `start` to before `end`.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct AddressRange {
-    start: u64,
-    end: u64,
+    pub(crate) start: u64,
+    pub(crate) end: u64,
 }
 
 impl AddressRange {
@@ -37,14 +103,14 @@ impl AddressRange {
     }
 
     /// Whether some byte is in both.
-    pub(crate) fn overlaps(self, start: u64, end: u64) -> bool {
+    fn overlaps(self, start: u64, end: u64) -> bool {
         start < self.end && self.start < end
     }
 }
 
 impl fmt::Display for AddressRange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.start == Self::ALL.start && self.end == Self::ALL.end {
+        if *self == Self::ALL {
             write!(f, "all")
         } else {
             write!(f, "{:#x}-{:#x}", self.start, self.end)
@@ -53,7 +119,7 @@ impl fmt::Display for AddressRange {
 }
 
 /// Calls in one of the two contexts, or in both.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ContextFilter {
     /// Both.
     Any,
@@ -86,8 +152,7 @@ impl ContextFilter {
             .ok_or(EINVAL)
     }
 
-    /// Whether a call in this context is meant.
-    pub(crate) fn admits(self, blockable: bool) -> bool {
+    fn admits(self, blockable: bool) -> bool {
         match self {
             ContextFilter::Any => true,
             ContextFilter::Blockable => blockable,
@@ -102,11 +167,283 @@ impl fmt::Display for ContextFilter {
     }
 }
 
-/// Which calls a fault is meant for, whatever their event.
-#[derive(Clone, Copy)]
+/// Calls by one thread, by threads of one name, or by all.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TaskFilter {
+    /// All threads.
+    All,
+    /// The thread of that id, as the initial pid namespace counts, and the log.
+    Tid(i32),
+    /// Threads of that name; NUL-padded.
+    Comm([u8; task::COMM_LEN]),
+}
+
+/// The largest pid that there can be: `PID_MAX_LIMIT` of include/linux/threads.h on 64 bits.
+const PID_MAX: i32 = 4 << 20;
+
+impl TaskFilter {
+    /// Takes `all`, `tid=N` or `comm=NAME`.
+    pub(crate) fn parse(line: &str) -> Result<Self> {
+        if line == "all" {
+            return Ok(TaskFilter::All);
+        }
+        match line.split_once('=') {
+            Some(("tid", number)) => match text::parse_i32(number)? {
+                tid @ 1..=PID_MAX => Ok(TaskFilter::Tid(tid)),
+                _ => Err(ERANGE),
+            },
+            Some(("comm", name)) => {
+                let mut comm = [0; task::COMM_LEN];
+                // One byte is for the NUL.
+                let fits = (1..task::COMM_LEN).contains(&name.len());
+                if !fits || !name.bytes().all(|byte| byte.is_ascii_graphic()) {
+                    return Err(EINVAL);
+                }
+                for (to, from) in comm.iter_mut().zip(name.bytes()) {
+                    *to = from;
+                }
+                Ok(TaskFilter::Comm(comm))
+            }
+            _ => Err(EINVAL),
+        }
+    }
+
+    fn admits_current(self) -> bool {
+        match self {
+            TaskFilter::All => true,
+            TaskFilter::Tid(tid) => kernel::current!().pid() == tid,
+            TaskFilter::Comm(comm) => name(&task::current_comm()) == name(&comm),
+        }
+    }
+}
+
+/// What stands before the first NUL.
+fn name(comm: &[u8; task::COMM_LEN]) -> &[u8] {
+    comm.split(|&byte| byte == 0).next().unwrap_or(comm)
+}
+
+impl fmt::Display for TaskFilter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            TaskFilter::All => write!(f, "all"),
+            TaskFilter::Tid(tid) => write!(f, "tid={tid}"),
+            TaskFilter::Comm(comm) => {
+                let name = core::str::from_utf8(name(comm)).unwrap_or("?");
+                write!(f, "comm={name}")
+            }
+        }
+    }
+}
+
+/// Which calls a fault is meant for.
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Filter {
+    /// Calls with one of these events.
+    pub(crate) events: Events,
     /// Calls that touch one of these addresses.
     pub(crate) range: AddressRange,
     /// Calls in this context.
     pub(crate) context: ContextFilter,
+    /// Calls by these threads.
+    pub(crate) task: TaskFilter,
+}
+
+impl Filter {
+    /// Every call.
+    pub(crate) const ALL: Filter = Filter {
+        events: Events::ALL,
+        range: AddressRange::ALL,
+        context: ContextFilter::Any,
+        task: TaskFilter::All,
+    };
+
+    /// Whether a call of the current task is meant.
+    pub(crate) fn admits(&self, range: &Range) -> bool {
+        self.events.admits(range.event())
+            && self.context.admits(range.is_blockable())
+            && self.range.overlaps(range.start(), range.end())
+            && self.task.admits_current()
+    }
+
+    /// The filter as words that a [`Snapshot`](crate::snapshot::Snapshot) can hold.
+    pub(crate) fn to_words(self) -> [u64; Self::WORDS] {
+        let context = self.context as u64;
+        let (kind, first, second) = match self.task {
+            TaskFilter::All => (0, 0, 0),
+            TaskFilter::Tid(tid) => (1, tid as u64, 0),
+            TaskFilter::Comm(comm) => {
+                let all = u128::from_le_bytes(comm);
+                (2, all as u64, (all >> 64) as u64)
+            }
+        };
+        [
+            self.events.0,
+            self.range.start,
+            self.range.end,
+            context | kind << 8,
+            first,
+            second,
+        ]
+    }
+
+    /// What [`Self::to_words`] made words of.
+    pub(crate) fn from_words(words: [u64; Self::WORDS]) -> Self {
+        let [events, start, end, kinds, first, second] = words;
+        let context = match kinds & 0xff {
+            0 => ContextFilter::Any,
+            1 => ContextFilter::Blockable,
+            _ => ContextFilter::NonBlockable,
+        };
+        let task = match kinds >> 8 {
+            0 => TaskFilter::All,
+            1 => TaskFilter::Tid(first as i32),
+            _ => TaskFilter::Comm((u128::from(first) | u128::from(second) << 64).to_le_bytes()),
+        };
+        Filter {
+            events: Events(events),
+            range: AddressRange { start, end },
+            context,
+            task,
+        }
+    }
+
+    /// How many words it takes.
+    pub(crate) const WORDS: usize = 6;
+}
+
+#[kunit_tests(mmu_notifier_inject_filter)]
+mod tests {
+    use super::*;
+    use crate::text::Text;
+
+    fn shown(value: impl fmt::Display) -> Result<Text> {
+        let mut text = Text::with_capacity(64)?;
+        text.add(fmt!("{value}"))?;
+        Ok(text)
+    }
+
+    #[test]
+    fn events_are_shown_in_the_kernels_order() -> Result {
+        assert_eq!(
+            shown(Events::parse("CLEAR,UNMAP")?)?.as_bytes(),
+            b"UNMAP,CLEAR"
+        );
+        let all = "EXCLUSIVE,MIGRATE,RELEASE,SOFT_DIRTY,PROTECTION_PAGE,PROTECTION_VMA,CLEAR,UNMAP";
+        assert_eq!(shown(Events::parse(all)?)?.as_bytes(), b"all");
+        for bad in [
+            "",
+            ",",
+            "UNMAP,",
+            "UNMAP,UNMAP",
+            "unmap",
+            "UNMAP CLEAR",
+            "all,UNMAP",
+        ] {
+            assert!(Events::parse(bad).is_err());
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn events_admit_what_they_name() -> Result {
+        let set = Events::parse("UNMAP,EXCLUSIVE")?;
+        assert!(set.admits(Some(Event::Unmap)));
+        assert!(set.admits(Some(Event::Exclusive)));
+        assert!(!set.admits(Some(Event::Clear)));
+        assert!(!set.admits(None));
+        assert!(Events::ALL.admits(None));
+        Ok(())
+    }
+
+    #[test]
+    fn ranges_touch_by_a_byte() -> Result {
+        let range = AddressRange::parse("0x1000-2000")?;
+        assert!(range.overlaps(0xfff, 0x1001));
+        assert!(range.overlaps(0x1fff, 0x9000));
+        assert!(!range.overlaps(0, 0x1000));
+        assert!(!range.overlaps(0x2000, 0x3000));
+        assert!(AddressRange::ALL.overlaps(0, 1));
+        Ok(())
+    }
+
+    #[test]
+    fn ranges_are_shown_as_they_are_read() -> Result {
+        assert_eq!(
+            shown(AddressRange::parse("7F00-0x8000")?)?.as_bytes(),
+            b"0x7f00-0x8000"
+        );
+        assert_eq!(
+            shown(AddressRange::parse("0-ffffffffffffffff")?)?.as_bytes(),
+            b"all"
+        );
+        for bad in ["", "-", "1-", "-1", "2-1", "1-1", "1-2-3", "1 - 2", "ALL"] {
+            assert_eq!(AddressRange::parse(bad).err(), Some(EINVAL));
+        }
+        assert_eq!(
+            AddressRange::parse("0-10000000000000000").err(),
+            Some(ERANGE)
+        );
+        Ok(())
+    }
+
+    #[test]
+    fn contexts() -> Result {
+        for filter in ContextFilter::ALL {
+            assert!(ContextFilter::parse(filter.name())? == filter);
+        }
+        assert!(ContextFilter::parse("Any").is_err());
+        assert!(ContextFilter::Blockable.admits(true));
+        assert!(!ContextFilter::Blockable.admits(false));
+        assert!(!ContextFilter::NonBlockable.admits(true));
+        assert!(ContextFilter::NonBlockable.admits(false));
+        Ok(())
+    }
+
+    #[test]
+    fn tasks() -> Result {
+        for text in [
+            "all",
+            "tid=4194304",
+            "comm=oom_reaper",
+            "comm=fifteen-bytes-x",
+        ] {
+            assert_eq!(shown(TaskFilter::parse(text)?)?.as_bytes(), text.as_bytes());
+        }
+        for bad in [
+            "",
+            "tid",
+            "comm=",
+            "comm=a b",
+            "comm=sixteen-bytes-xy",
+            "pid=1",
+            "tid=",
+        ] {
+            assert_eq!(TaskFilter::parse(bad).err(), Some(EINVAL));
+        }
+        for bad in ["tid=0", "tid=-1", "tid=4194305", "tid=99999999999"] {
+            assert_eq!(TaskFilter::parse(bad).err(), Some(ERANGE));
+        }
+        let this = kernel::current!().pid();
+        assert!(TaskFilter::Tid(this).admits_current());
+        assert!(!TaskFilter::Tid(this.wrapping_add(1)).admits_current());
+        assert!(TaskFilter::Comm(task::current_comm()).admits_current());
+        assert!(!TaskFilter::parse("comm=no-such-name")?.admits_current());
+        Ok(())
+    }
+
+    #[test]
+    fn words_hold_a_filter() -> Result {
+        for task in ["all", "tid=4194304", "comm=fifteen-bytes-x"] {
+            for context in ContextFilter::ALL {
+                let filter = Filter {
+                    events: Events::parse("CLEAR")?,
+                    range: AddressRange::parse("1-fffffffffffffffe")?,
+                    context,
+                    task: TaskFilter::parse(task)?,
+                };
+                assert!(Filter::from_words(filter.to_words()) == filter);
+            }
+        }
+        Ok(())
+    }
 }

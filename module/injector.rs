@@ -1,101 +1,181 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The notifier of one target: what it is told to do, and what it has done.
+//! What the callbacks of one target are told to do, and the doing of it.
 
 use crate::{
-    abstractions::mmu_notifier::{
-        refusing_notifier,
-        Event,
-        Range,
-        Refusal,
-        RefusingNotifier, //
+    abstractions::{
+        mmu_notifier::{
+            Event,
+            Range, //
+        },
+        task, //
     },
-    filter::{
-        AddressRange,
-        ContextFilter,
-        Filter, //
+    chance::Chance,
+    counters::Counters,
+    filter::Filter,
+    log::{
+        Arguments,
+        Log,
+        Operation, //
     },
-    log::Log, //
+    notifier::Kind,
+    snapshot::Snapshot,
+    text::Text, //
 };
 use kernel::{
-    new_spinlock,
+    new_mutex,
     prelude::*,
+    str::CString,
     sync::{
         atomic::{
             Atomic,
             Relaxed, //
         },
-        Arc,
-        SpinLock, //
+        Mutex, //
+    },
+    time::{
+        delay::{
+            fsleep,
+            udelay, //
+        },
+        Delta, //
     },
 };
 
 /// The largest number that is an errno: `MAX_ERRNO` of include/linux/err.h.
 const MAX_ERRNO: i32 = 4095;
 
-/// What one target's callback is told to do, and what it has done.
+/// The longest that is waited for in one go without sleeping, in microseconds; `MAX_UDELAY_MS` is
+/// no less anywhere.
+const DELAY_STEP: i32 = 1000;
+
+/// What a faulty callback does before it returns, besides the error that it returns. All 0: nothing.
+pub(crate) struct Misdeeds {
+    /// Sleeps so many microseconds.
+    pub(crate) sleep_us: Atomic<i32>,
+    /// Waits so many microseconds without sleeping.
+    pub(crate) delay_us: Atomic<i32>,
+    /// Allocates so many bytes with `GFP_KERNEL`, and frees them.
+    pub(crate) alloc_bytes: Atomic<i32>,
+    /// 1: takes the lock of [`Injector::hold_lock_over_allocation`].
+    pub(crate) lock: Atomic<i32>,
+}
+
+impl Misdeeds {
+    fn any(&self) -> bool {
+        [
+            &self.sleep_us,
+            &self.delay_us,
+            &self.alloc_bytes,
+            &self.lock,
+        ]
+        .into_iter()
+        .any(|misdeed| misdeed.load(Relaxed) != 0)
+    }
+}
+
+/// What one target's callbacks are told to do, and what they have done.
 ///
-/// The callback neither sleeps nor allocates. It takes two leaf locks, `filter` and the log's,
-/// one after the other, each for the time of a copy.
+/// Unless a misdeed is asked for, a callback neither sleeps nor allocates, and takes no lock but
+/// the log's, which is a leaf. Where nothing is armed or the filter lets nothing through, and only
+/// what is injected is recorded, it takes none: it costs loads, and one count.
 #[pin_data]
 pub(crate) struct Injector {
+    name: CString,
+    kind: Kind,
     /// What a call with the event of that index fails with; 0: it does not.
     errors: [Atomic<i32>; Event::ALL.len()],
+    pub(crate) misdeeds: Misdeeds,
+    pub(crate) chance: Chance,
+    /// 0: says nothing of what it does; 1: a line; 2: a stack, too.
+    pub(crate) verbose: Atomic<i32>,
+    record_all: Atomic<bool>,
     #[pin]
-    filter: SpinLock<Filter>,
-    calls: Atomic<u64>,
-    injected: Atomic<u64>,
+    filter: Snapshot<{ Filter::WORDS }>,
+    counters: Counters,
     #[pin]
     log: Log,
+    #[pin]
+    lock: Mutex<()>,
 }
 
 impl Injector {
-    /// An injector that agrees to everything, with a log of the last `log_entries` calls.
-    pub(crate) fn new(log_entries: usize) -> impl PinInit<Self, Error> {
+    /// An injector that agrees to everything, with a log of `log_bytes`.
+    pub(crate) fn new(name: CString, kind: Kind, log_bytes: usize) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
+            name,
+            kind,
             errors: [const { Atomic::new(0) }; Event::ALL.len()],
-            filter <- new_spinlock!(Filter {
-                range: AddressRange::ALL,
-                context: ContextFilter::Any,
-            }),
-            calls: Atomic::new(0),
-            injected: Atomic::new(0),
-            log <- Log::new(log_entries),
+            misdeeds: Misdeeds {
+                sleep_us: Atomic::new(0),
+                delay_us: Atomic::new(0),
+                alloc_bytes: Atomic::new(0),
+                lock: Atomic::new(0),
+            },
+            chance: Chance::new(),
+            verbose: Atomic::new(0),
+            record_all: Atomic::new(false),
+            filter <- Snapshot::new(Filter::ALL.to_words()),
+            counters: Counters::new(),
+            log <- Log::new(log_bytes),
+            lock <- new_mutex!(()),
         }? Error)
+    }
+
+    /// What sort of notifier it stands behind.
+    pub(crate) fn kind(&self) -> Kind {
+        self.kind
     }
 
     /// The errno for calls with `event`: 0 or negative.
     pub(crate) fn error(&self, event: Event) -> i32 {
-        self.errors[event as usize].load(Relaxed)
+        self.errors
+            .get(event as usize)
+            .map_or(0, |error| error.load(Relaxed))
     }
 
-    /// Sets the errno for calls with `event`. Fails with `ERANGE` unless it is -4095 to 0.
+    /// Sets the errno for calls with `event`. Fails with `ERANGE` unless it is -4095 to 0, and with
+    /// `EINVAL` where the kind of notifier has no way to say it.
     pub(crate) fn set_error(&self, event: Event, errno: i32) -> Result {
         if !(-MAX_ERRNO..=0).contains(&errno) {
             return Err(ERANGE);
         }
-        self.errors[event as usize].store(errno, Relaxed);
+        if !self.kind.can_return(errno) {
+            return Err(EINVAL);
+        }
+        let error = self.errors.get(event as usize).ok_or(EINVAL)?;
+        error.store(errno, Relaxed);
         Ok(())
     }
 
     /// Which calls are meant.
     pub(crate) fn filter(&self) -> Filter {
-        *self.filter.lock()
+        Filter::from_words(self.filter.read())
     }
 
     /// Changes which calls are meant.
     pub(crate) fn update_filter(&self, change: impl FnOnce(&mut Filter)) {
-        change(&mut self.filter.lock());
+        self.filter.update(|words| {
+            let mut filter = Filter::from_words(words);
+            change(&mut filter);
+            filter.to_words()
+        });
     }
 
-    /// Calls of `invalidate_range_start` so far.
-    pub(crate) fn calls(&self) -> u64 {
-        self.calls.load(Relaxed)
+    /// Whether calls are logged to which nothing was done.
+    pub(crate) fn records_all(&self) -> bool {
+        self.record_all.load(Relaxed)
     }
 
-    /// How many of them were made to fail.
-    pub(crate) fn injected(&self) -> u64 {
-        self.injected.load(Relaxed)
+    /// Sets it.
+    pub(crate) fn set_records_all(&self, all: bool) {
+        self.record_all.store(all, Relaxed);
+    }
+
+    /// Writes the counters.
+    pub(crate) fn show_counters(&self, text: &mut Text) -> Result {
+        self.counters
+            .show(self.log.overwritten(), self.kind.has_end(), text)
     }
 
     /// The log of the calls.
@@ -103,49 +183,95 @@ impl Injector {
         &self.log
     }
 
-    /// What the callback is to return for `range`: 0 or a negative errno.
-    fn decide(&self, range: &Range) -> i32 {
-        // An event that is newer than this module has no folder, so nobody can have armed it.
-        let Some(event) = range.event() else {
-            return 0;
-        };
-        let errno = self.error(event);
-        if errno == 0 {
-            return 0;
+    /// Takes the lock that a misdeed takes, and allocates under it, as a careless driver does whose
+    /// lock protects more than its callbacks: with that, lockdep knows that reclaim, and so a
+    /// notifier, may be called under the lock.
+    pub(crate) fn hold_lock_over_allocation(&self) -> Result {
+        let guard = self.lock.lock();
+        let memory = KVec::<u8>::with_capacity(1, GFP_KERNEL)?;
+        drop(memory);
+        drop(guard);
+        Ok(())
+    }
+
+    /// What is done to a call with `range`: [`None`], or the errno that it returns.
+    fn fault(&self, range: &Range) -> Option<i32> {
+        // An event that is newer than this module has no folder, so nobody can have set its error.
+        let errno = range.event().map_or(0, |event| self.error(event));
+        if errno == 0 && !self.misdeeds.any() {
+            return None;
         }
-        let filter = self.filter();
-        if filter.context.admits(range.is_blockable())
-            && filter.range.overlaps(range.start(), range.end())
-        {
-            errno
-        } else {
-            0
+        (self.filter().admits(range) && self.chance.strikes()).then_some(errno)
+    }
+
+    /// A callback that may refuse: 0, or the errno with which it does.
+    pub(crate) fn start(&self, range: &Range) -> i32 {
+        let fault = self.fault(range);
+        let errno = fault.unwrap_or(0);
+        self.counters.add_start(range, fault.is_some(), errno);
+        if fault.is_some() || self.records_all() {
+            // Before the misdeeds, so that one sees what the last one was.
+            self.log
+                .add(Operation::Start, range.into(), fault.is_some(), errno);
+        }
+        if fault.is_some() {
+            self.announce(range, errno);
+            self.misbehave();
+        }
+        errno
+    }
+
+    /// A callback that follows on a start.
+    pub(crate) fn end(&self, operation: Operation, arguments: Arguments) {
+        self.counters.add_end();
+        if self.records_all() {
+            self.log.add(operation, arguments, false, 0);
+        }
+    }
+
+    /// The last callback.
+    pub(crate) fn release(&self) {
+        if self.records_all() {
+            self.log
+                .add(Operation::Release, Arguments::RELEASE, false, 0);
+        }
+    }
+
+    fn announce(&self, range: &Range, errno: i32) {
+        let verbose = self.verbose.load(Relaxed);
+        if verbose >= 1 {
+            pr_info!(
+                "{}: injected {errno} for {} {:#x}-{:#x}\n",
+                self.name.to_str().unwrap_or("?"),
+                range.event().map_or("UNKNOWN", Event::name_str),
+                range.start(),
+                range.end()
+            );
+        }
+        if verbose >= 2 {
+            task::dump_stack();
+        }
+    }
+
+    fn misbehave(&self) {
+        let mut delay = self.misdeeds.delay_us.load(Relaxed);
+        while delay > 0 {
+            udelay(Delta::from_micros(delay.min(DELAY_STEP).into()));
+            delay = delay.saturating_sub(DELAY_STEP);
+        }
+        if self.misdeeds.lock.load(Relaxed) != 0 {
+            drop(self.lock.lock());
+        }
+        let bytes = self.misdeeds.alloc_bytes.load(Relaxed);
+        if bytes > 0 {
+            match KVec::<u8>::with_capacity(bytes.unsigned_abs() as usize, GFP_KERNEL) {
+                Ok(memory) => drop(memory),
+                Err(_) => self.counters.add_failed_allocation(),
+            }
+        }
+        let sleep = self.misdeeds.sleep_us.load(Relaxed);
+        if sleep > 0 {
+            fsleep(Delta::from_micros(sleep.into()));
         }
     }
 }
-
-/// The injector as a notifier.
-pub(crate) struct Notifier(pub(crate) Arc<Injector>);
-
-impl RefusingNotifier for Notifier {
-    fn invalidate_range_start(&self, range: &Range) -> Result<(), Refusal> {
-        let errno = self.0.decide(range);
-        self.0.calls.fetch_add(1, Relaxed);
-        if errno != 0 {
-            self.0.injected.fetch_add(1, Relaxed);
-        }
-        self.0.log.add(range, errno);
-
-        if errno == 0 {
-            return Ok(());
-        }
-        let error = Error::from_errno(errno);
-        // The one legal refusal comes from the range, every other one is the fault.
-        Err(match range.refuse() {
-            Some(refusal) if error == EAGAIN => refusal,
-            _ => Refusal::in_breach_of_contract(error),
-        })
-    }
-}
-
-refusing_notifier!(Notifier, mmu_notifier_inject_invalidate_range_start);

@@ -8,13 +8,16 @@ use crate::{
             Event,
             Range, //
         },
+        stack::Trace,
         task, //
     },
-    text::Text, //
+    text::{
+        Text,
+        Word, //
+    },
 };
 use kernel::{
     current,
-    fmt,
     new_spinlock,
     prelude::*,
     sync::{
@@ -28,65 +31,151 @@ use kernel::{
 };
 
 /// Longest line that an entry can make, in bytes; a power of two.
-const LINE: usize = 256;
+const LINE: usize = 512;
 
-/// Calls of all targets since the module was loaded; numbers the entries.
-pub(crate) static TOTAL_CALLS: Atomic<u64> = Atomic::new(0);
+/// How many callers an entry names, and how many bytes they may take: what is before them in a
+/// line takes up to 276.
+const CALLERS: usize = 4;
+const CALLERS_LEN: usize = 224;
 
-/// One call of `invalidate_range_start`.
+/// Log entries of all targets since the module was loaded; numbers the entries.
+pub(crate) static TOTAL_ENTRIES: Atomic<u64> = Atomic::new(0);
+
+/// Which callback was called.
 #[derive(Clone, Copy)]
-struct Entry {
-    seq: u64,
-    time_ns: u64,
+pub(crate) enum Operation {
+    /// `invalidate_range_start`, `invalidate` or `invalidate_start`.
+    Start,
+    /// `invalidate_range_end`.
+    End,
+    /// `invalidate_finish`.
+    #[cfg(mmu_interval_two_pass)]
+    Finish,
+    /// `release`.
+    Release,
+}
+
+impl Operation {
+    const fn name(self) -> &'static str {
+        match self {
+            Operation::Start => "start",
+            Operation::End => "end",
+            #[cfg(mmu_interval_two_pass)]
+            Operation::Finish => "finish",
+            Operation::Release => "release",
+        }
+    }
+}
+
+/// What a callback was called with.
+#[derive(Clone, Copy)]
+pub(crate) struct Arguments {
     event: Option<Event>,
     start: u64,
     end: u64,
     blockable: bool,
-    tid: i32,
-    comm: [u8; task::COMM_LEN],
-    returned: i32,
 }
 
-/// A name that takes one word whatever is in it: what is not printable, blanks and the backslash
-/// stand as `\xNN`.
-struct Word<'a>(&'a [u8]);
+impl Arguments {
+    /// Those of `release`, which has none.
+    pub(crate) const RELEASE: Arguments = Arguments {
+        event: Some(Event::Release),
+        start: 0,
+        end: 0,
+        blockable: true,
+    };
+}
 
-impl fmt::Display for Word<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for &byte in self.0.iter().take_while(|&&byte| byte != 0) {
-            if byte.is_ascii_graphic() && byte != b'\\' {
-                write!(f, "{}", byte as char)?;
-            } else {
-                write!(f, "\\x{byte:02x}")?;
-            }
+impl From<&Range> for Arguments {
+    fn from(range: &Range) -> Self {
+        Arguments {
+            event: range.event(),
+            start: range.start(),
+            end: range.end(),
+            blockable: range.is_blockable(),
         }
-        Ok(())
     }
 }
 
+/// One call of a callback.
+#[derive(Clone, Copy)]
+struct Entry {
+    seq: u64,
+    time_ns: u64,
+    arguments: Arguments,
+    trace: Trace,
+    tid: i32,
+    comm: [u8; task::COMM_LEN],
+    returned: i32,
+    operation: Operation,
+    injected: bool,
+}
+
 impl Entry {
-    fn format(&self) -> Result<Text<LINE>> {
-        let event = self
-            .event
-            .and_then(|event| event.name().to_str().ok())
-            .unwrap_or("UNKNOWN");
-        let context = if self.blockable {
+    const EMPTY: Entry = Entry {
+        seq: 0,
+        time_ns: 0,
+        arguments: Arguments::RELEASE,
+        trace: Trace::EMPTY,
+        tid: 0,
+        comm: [0; task::COMM_LEN],
+        returned: 0,
+        operation: Operation::Release,
+        injected: false,
+    };
+
+    fn format(&self) -> Result<Text> {
+        let arguments = &self.arguments;
+        let event = arguments.event.map_or("UNKNOWN", Event::name_str);
+        let context = if arguments.blockable {
             "blockable"
         } else {
             "nonblockable"
         };
-        Text::new(fmt!(
-            "seq={} time_ns={} event={} start={:#x} end={:#x} context={} tid={} comm={} returned={}\n",
+        let mut text = Text::with_capacity(LINE)?;
+        text.add(fmt!(
+            "seq={} time_ns={} op={} event={event} start={:#x} end={:#x} context={context} \
+             tid={} comm={} injected={} returned={} callers=",
             self.seq,
             self.time_ns,
-            event,
-            self.start,
-            self.end,
-            context,
+            self.operation.name(),
+            arguments.start,
+            arguments.end,
             self.tid,
             Word(&self.comm),
-            self.returned,
-        ))
+            u8::from(self.injected),
+            self.returned
+        ))?;
+        self.format_callers(&mut text)?;
+        text.add(fmt!("\n"))?;
+        Ok(text)
+    }
+
+    /// The first functions outside of this module, with a comma between them.
+    #[cfg(all(CONFIG_STACKTRACE, CONFIG_KALLSYMS))]
+    fn format_callers(&self, text: &mut Text) -> Result {
+        let mut room = CALLERS_LEN;
+        let mut comma = "";
+        let symbols = self.trace.frames().map(|address| address.symbol());
+        for symbol in symbols
+            .filter(|symbol| !symbol.is_in("mmu_notifier_inject"))
+            .take(CALLERS)
+        {
+            let function = symbol.function();
+            let Some(left) = room.checked_sub(function.len().saturating_add(1)) else {
+                break;
+            };
+            room = left;
+            text.add(fmt!("{comma}{function}"))?;
+            comma = ",";
+        }
+        Ok(())
+    }
+
+    /// A kernel without stack traces or names has none.
+    #[cfg(not(all(CONFIG_STACKTRACE, CONFIG_KALLSYMS)))]
+    fn format_callers(&self, _text: &mut Text) -> Result {
+        Ok(())
     }
 }
 
@@ -101,6 +190,14 @@ impl Ring {
     fn slot(&mut self, index: u64) -> Option<&mut Entry> {
         let slot = index.checked_rem(self.entries.len() as u64)?;
         self.entries.get_mut(usize::try_from(slot).ok()?)
+    }
+
+    fn push(&mut self, entry: Entry) {
+        let index = self.written;
+        if let Some(slot) = self.slot(index) {
+            *slot = entry;
+        }
+        self.written = index.wrapping_add(1);
     }
 
     fn oldest(&self) -> u64 {
@@ -128,48 +225,40 @@ pub(crate) struct Log {
 }
 
 impl Log {
-    /// A log of the last `capacity` entries.
-    pub(crate) fn new(capacity: usize) -> impl PinInit<Self, Error> {
+    /// A log of as many entries as fit into `bytes`, and one at least.
+    pub(crate) fn new(bytes: usize) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
             ring <- {
-                let empty = Entry {
-                    seq: 0,
-                    time_ns: 0,
-                    event: None,
-                    start: 0,
-                    end: 0,
-                    blockable: false,
-                    tid: 0,
-                    comm: [0; task::COMM_LEN],
-                    returned: 0,
-                };
-                let entries = KVVec::from_elem(empty, capacity.max(1), GFP_KERNEL)?;
+                let capacity = bytes.checked_div(size_of::<Entry>()).unwrap_or(0).max(1);
+                let entries = KVVec::from_elem(Entry::EMPTY, capacity, GFP_KERNEL)?;
                 new_spinlock!(Ring { entries, written: 0 })
             },
         }? Error)
     }
 
     /// Adds a call to which the callback is about to return `returned`.
-    pub(crate) fn add(&self, range: &Range, returned: i32) {
+    pub(crate) fn add(
+        &self,
+        operation: Operation,
+        arguments: Arguments,
+        injected: bool,
+        returned: i32,
+    ) {
         let mut entry = Entry {
             seq: 0,
             time_ns: task::monotonic_ns(),
-            event: range.event(),
-            start: range.start(),
-            end: range.end(),
-            blockable: range.is_blockable(),
+            arguments,
+            trace: Trace::save(),
             tid: current!().pid(),
             comm: task::current_comm(),
             returned,
+            operation,
+            injected,
         };
         let mut ring = self.ring.lock();
         // Under the lock, so that one target's entries are in the order of their numbers.
-        entry.seq = TOTAL_CALLS.fetch_add(1, Relaxed);
-        let index = ring.written;
-        if let Some(slot) = ring.slot(index) {
-            *slot = entry;
-        }
-        ring.written = index.wrapping_add(1);
+        entry.seq = TOTAL_ENTRIES.fetch_add(1, Relaxed);
+        ring.push(entry);
     }
 
     /// How many entries were overwritten.
@@ -212,5 +301,93 @@ impl Log {
                 });
         }
         Ok(copied)
+    }
+}
+
+#[kunit_tests(mmu_notifier_inject_log)]
+mod tests {
+    use super::*;
+
+    fn ring(capacity: usize, written: u64) -> Result<Ring> {
+        let mut ring = Ring {
+            entries: KVVec::from_elem(Entry::EMPTY, capacity, GFP_KERNEL)?,
+            written: 0,
+        };
+        for seq in 0..written {
+            ring.push(Entry {
+                seq,
+                ..Entry::EMPTY
+            });
+        }
+        Ok(ring)
+    }
+
+    #[test]
+    fn a_reader_gets_each_entry_once() -> Result {
+        let mut ring = ring(4, 3)?;
+        for index in 0..3 {
+            let (at, entry) = ring.entry_from(index).ok_or(EINVAL)?;
+            assert_eq!((at, entry.seq), (index, index));
+        }
+        assert!(ring.entry_from(3).is_none());
+        assert_eq!(ring.oldest(), 0);
+        Ok(())
+    }
+
+    #[test]
+    fn a_late_reader_goes_on_with_the_oldest() -> Result {
+        let mut ring = ring(4, 11)?;
+        assert_eq!(ring.oldest(), 7);
+        let (at, entry) = ring.entry_from(2).ok_or(EINVAL)?;
+        assert_eq!((at, entry.seq), (7, 7));
+        let (at, entry) = ring.entry_from(10).ok_or(EINVAL)?;
+        assert_eq!((at, entry.seq), (10, 10));
+        Ok(())
+    }
+
+    #[test]
+    fn the_longest_line_fits() -> Result {
+        let entry = Entry {
+            seq: u64::MAX,
+            time_ns: u64::MAX,
+            arguments: Arguments {
+                event: Some(Event::ProtectionPage),
+                start: u64::MAX,
+                end: u64::MAX,
+                blockable: false,
+            },
+            trace: Trace::save(),
+            tid: i32::MIN,
+            comm: [1; task::COMM_LEN],
+            returned: -4095,
+            operation: Operation::Release,
+            injected: true,
+        };
+        let text = entry.format()?;
+        let callers = text
+            .as_bytes()
+            .windows(9)
+            .position(|bytes| bytes == b" callers=")
+            .ok_or(EINVAL)?;
+        // KUnit's macro has a `LINE` of its own.
+        let room = LINE;
+        assert!(callers + 9 + CALLERS_LEN + 1 <= room);
+        assert!(text.as_bytes().len() <= room);
+        assert_eq!(text.as_bytes().last(), Some(&b'\n'));
+        Ok(())
+    }
+
+    #[test]
+    fn callers_are_the_kernels() -> Result {
+        let entry = Entry {
+            trace: Trace::save(),
+            ..Entry::EMPTY
+        };
+        let text = entry.format()?;
+        let line = core::str::from_utf8(text.as_bytes()).map_err(|_| EINVAL)?;
+        // A test is called by KUnit; frames of this module come before that, and are left out.
+        let (_, callers) = line.split_once(" callers=").ok_or(EINVAL)?;
+        assert!(callers.starts_with("kunit_"));
+        Ok(())
     }
 }

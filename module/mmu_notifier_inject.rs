@@ -2,17 +2,28 @@
 
 //! Makes mmu notifiers fail on purpose.
 //!
-//! Attaches notifiers to processes and lets their `invalidate_range_start` fail as debugfs says.
-//! See `help` in `/sys/kernel/debug/mmu_notifier_inject/`.
+//! Attaches notifiers to processes and lets their callbacks fail as debugfs says. See `help` in
+//! `/sys/kernel/debug/mmu_notifier_inject/`.
 
 use kernel::prelude::*;
 
 mod abstractions;
+mod chance;
+mod command;
 mod control;
+mod counters;
+// Compiled where the tests are, since it is the example in the documentation of `abstractions`.
+#[cfg(CONFIG_KUNIT = "y")]
+#[expect(dead_code)]
+mod example;
 mod files;
 mod filter;
 mod injector;
 mod log;
+mod notifier;
+mod session;
+mod snapshot;
+mod targets;
 mod text;
 
 module! {
@@ -22,21 +33,38 @@ module! {
     description: "Makes mmu notifiers fail on purpose",
     license: "GPL",
     params: {
-        log_entries: u32 {
-            default: 4096,
-            description: "How many calls the log of a target holds; 88 bytes each",
+        log_kib: u32 {
+            default: 512,
+            description: "How much memory the log of a target takes, in KiB (4 to 65536)",
         },
     },
 }
 
+#[pin_data]
 struct MmuNotifierInject {
+    // Dropped first, by the order of the fields: no session is open any more, and none comes.
+    #[pin]
+    _device: abstractions::chardev::Device<session::Session>,
     _control: control::Control,
 }
 
-impl kernel::Module for MmuNotifierInject {
-    fn init(_module: &'static ThisModule) -> Result<Self> {
-        Ok(MmuNotifierInject {
-            _control: control::Control::new()?,
+impl kernel::InPlaceModule for MmuNotifierInject {
+    fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
+        let control = || {
+            let log_kib = module_parameters::log_kib.value();
+            if !(4..=65_536).contains(&log_kib) {
+                pr_err!("log_kib must be 4 to 65536, and is {log_kib}\n");
+                return Err(ERANGE);
+            }
+            control::Control::new((log_kib as usize) << 10)
+        };
+        pin_init::pin_init_scope(move || {
+            let control = control()?;
+            let targets = control.targets().clone();
+            Ok(try_pin_init!(Self {
+                _control: control,
+                _device <- abstractions::chardev::Device::new(c"mmu_notifier_inject", targets),
+            }? Error))
         })
     }
 }

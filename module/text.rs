@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Text in a buffer of fixed size, for what debugfs files show.
+//! Text: what debugfs files show, and what is written to them.
 
 use kernel::{
     fmt,
@@ -8,36 +8,36 @@ use kernel::{
     uaccess::UserSliceWriter, //
 };
 
-/// Up to `N` bytes of text.
-pub(crate) struct Text<const N: usize> {
-    bytes: [u8; N],
-    len: usize,
-}
+/// Text that grows as it is written. Allocates, so it is not for callbacks.
+pub(crate) struct Text(KVec<u8>);
 
-impl<const N: usize> Text<N> {
-    /// Formats `args`. Fails with `EOVERFLOW` where they need more than `N` bytes.
-    pub(crate) fn new(args: fmt::Arguments<'_>) -> Result<Self> {
-        let mut text = Text {
-            bytes: [0; N],
-            len: 0,
-        };
-        fmt::Write::write_fmt(&mut text, args).map_err(|_| EOVERFLOW)?;
-        Ok(text)
+impl Text {
+    /// No text, with room for `capacity` bytes.
+    pub(crate) fn with_capacity(capacity: usize) -> Result<Self> {
+        Ok(Text(KVec::with_capacity(capacity, GFP_KERNEL)?))
     }
 
-    /// What was formatted.
+    /// Adds to the text. Fails with `ENOMEM`.
+    pub(crate) fn add(&mut self, args: fmt::Arguments<'_>) -> Result {
+        fmt::Write::write_fmt(self, args).map_err(|_| ENOMEM)
+    }
+
+    /// What was written.
     pub(crate) fn as_bytes(&self) -> &[u8] {
-        self.bytes.get(..self.len).unwrap_or(&[])
+        &self.0
+    }
+
+    /// What was written.
+    pub(crate) fn into_bytes(self) -> KVec<u8> {
+        self.0
     }
 }
 
-impl<const N: usize> fmt::Write for Text<N> {
+impl fmt::Write for Text {
     fn write_str(&mut self, s: &str) -> fmt::Result {
-        let end = self.len.checked_add(s.len()).ok_or(fmt::Error)?;
-        let room = self.bytes.get_mut(self.len..end).ok_or(fmt::Error)?;
-        room.copy_from_slice(s.as_bytes());
-        self.len = end;
-        Ok(())
+        self.0
+            .extend_from_slice(s.as_bytes(), GFP_KERNEL)
+            .map_err(|_| fmt::Error)
     }
 }
 
@@ -55,6 +55,23 @@ pub(crate) fn copy_out(
     out.write_slice(part)?;
     *position = position.wrapping_add(part.len() as u64);
     Ok(part.len())
+}
+
+/// A name that takes one word whatever is in it: what is not printable, blanks and the backslash
+/// stand as `\xNN`. It ends with the first NUL.
+pub(crate) struct Word<'a>(pub(crate) &'a [u8]);
+
+impl fmt::Display for Word<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for &byte in self.0.iter().take_while(|&&byte| byte != 0) {
+            if byte.is_ascii_graphic() && byte != b'\\' {
+                write!(f, "{}", byte as char)?;
+            } else {
+                write!(f, "\\x{byte:02x}")?;
+            }
+        }
+        Ok(())
+    }
 }
 
 /// The line in `data`: UTF-8 without NUL, one newline at its end left off.
@@ -77,15 +94,62 @@ fn number_error(error: core::num::ParseIntError) -> Error {
 
 /// A decimal number that may be negative. Fails with `EINVAL` or `ERANGE`.
 pub(crate) fn parse_i32(text: &str) -> Result<i32> {
+    // The standard library takes a plus, which nothing here shows.
+    if text.starts_with('+') {
+        return Err(EINVAL);
+    }
     text.parse().map_err(number_error)
 }
 
 /// A hexadecimal number; `0x` may stand before it. Fails with `EINVAL` or `ERANGE`.
 pub(crate) fn parse_hex(text: &str) -> Result<u64> {
     let digits = text.strip_prefix("0x").unwrap_or(text);
-    // The standard library takes a sign, which no address has.
     if digits.starts_with(['+', '-']) {
         return Err(EINVAL);
     }
     u64::from_str_radix(digits, 16).map_err(number_error)
+}
+
+#[kunit_tests(mmu_notifier_inject_text)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_may_end_with_one_newline() {
+        assert_eq!(line(b"5\n"), Ok("5"));
+        assert_eq!(line(b"5"), Ok("5"));
+        assert_eq!(line(b""), Ok(""));
+        for bad in [&b"5\n\n"[..], b"\n5", b"5\0", b"\0", b"\xff", b"a\nb"] {
+            assert_eq!(line(bad), Err(EINVAL));
+        }
+    }
+
+    #[test]
+    fn decimal_numbers() {
+        assert_eq!(parse_i32("-2147483648"), Ok(i32::MIN));
+        assert_eq!(parse_i32("007"), Ok(7));
+        assert_eq!(parse_i32("2147483648"), Err(ERANGE));
+        assert_eq!(parse_i32("-99999999999999999999"), Err(ERANGE));
+        for bad in ["", "-", "+5", " 5", "5 ", "0x5", "5a", "--5"] {
+            assert_eq!(parse_i32(bad), Err(EINVAL));
+        }
+    }
+
+    #[test]
+    fn hexadecimal_numbers() {
+        assert_eq!(parse_hex("0xfF"), Ok(255));
+        assert_eq!(parse_hex("ffffffffffffffff"), Ok(u64::MAX));
+        assert_eq!(parse_hex("10000000000000000"), Err(ERANGE));
+        for bad in ["", "0x", "-1", "0x+1", "0X1", "g", "1 "] {
+            assert_eq!(parse_hex(bad), Err(EINVAL));
+        }
+    }
+
+    #[test]
+    fn a_word_has_no_blanks() -> Result {
+        let mut text = Text::with_capacity(0)?;
+        text.add(fmt!("{}", Word(b"a b\\\x01c\0d")))?;
+        assert_eq!(text.as_bytes(), b"a\\x20b\\x5c\\x01c");
+        Ok(())
+    }
 }

@@ -6,22 +6,25 @@ use std::ffi::CString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail};
 use nix::kmod::{DeleteModuleFlags, ModuleInitFlags, delete_module, finit_module};
 
-use crate::kernel;
 use crate::model::{Call, Context, Counters, MODULE_NAME, NotifierEvent};
 
 /// The module's folder, where debugfs is mounted in its usual place.
 pub const FOLDER: &str = "/sys/kernel/debug/mmu_notifier_inject";
 
+/// The module's device: what is attached through an open file of it is detached when that is
+/// closed, also where its owner was killed.
+pub const DEVICE: &str = "/dev/mmu_notifier_inject";
+
 /// First part of the names of our targets; the runner's pid and the target's follow.
 const NAME_PREFIX: &str = "mn-inject.";
 
 /// Writes `text` as one write(2), since that is what the module takes for one line.
-fn write_once(path: &Path, text: &str) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).open(path)?;
+fn write_once(mut file: impl Write, text: &str) -> io::Result<()> {
     let written = file.write(text.as_bytes())?;
     if written != text.len() {
         return Err(io::Error::new(
@@ -37,8 +40,8 @@ pub fn is_there() -> bool {
     Path::new(FOLDER).join("control").exists()
 }
 
-/// Calls of all targets since the module was loaded.
-pub fn total_calls() -> Result<u64> {
+/// Log entries of all targets since the module was loaded.
+pub fn total_entries() -> Result<u64> {
     let path = Path::new(FOLDER).join("total");
     let text =
         fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
@@ -47,10 +50,50 @@ pub fn total_calls() -> Result<u64> {
         .with_context(|| format!("{} does not hold a number: {text:?}", path.display()))
 }
 
-/// Says `line` to the module.
-fn control(line: &str) -> Result<()> {
-    let path = Path::new(FOLDER).join("control");
-    write_once(&path, line).with_context(|| format!("\"{line}\" > {} failed", path.display()))
+/// A hold on the module: what was attached through it is detached when it is dropped, or when this
+/// process is killed.
+#[derive(Clone, Debug)]
+pub struct Connection(Arc<File>);
+
+impl Connection {
+    /// Opens the module's device. While it is open the module cannot be unloaded.
+    pub fn open() -> Result<Self> {
+        let file = OpenOptions::new().read(true).write(true).open(DEVICE);
+        let file = file.with_context(|| {
+            format!("cannot open {DEVICE}; the module makes it where devtmpfs is mounted on /dev")
+        })?;
+        Ok(Connection(Arc::new(file)))
+    }
+
+    fn say(&self, line: &str) -> Result<()> {
+        write_once(&*self.0, line).with_context(|| format!("\"{line}\" > {DEVICE} failed"))
+    }
+
+    /// Attaches a notifier to the process `pid`; it agrees to everything, and logs all calls.
+    pub fn attach(&self, pid: i32) -> Result<Attachment> {
+        let name = format!("{NAME_PREFIX}{}-{pid}", std::process::id());
+        self.say(&format!("attach {pid} name={name}"))?;
+        let folder = Path::new(FOLDER).join("targets").join(&name);
+        let attachment = File::open(folder.join("log"))
+            .with_context(|| format!("cannot open the log in {}", folder.display()))
+            .and_then(|log| {
+                let attachment = Attachment {
+                    connection: self.clone(),
+                    name: name.clone(),
+                    folder,
+                    log,
+                    unread: String::new(),
+                    attached: true,
+                };
+                attachment.set("record", "all")?;
+                Ok(attachment)
+            });
+        if attachment.is_err() {
+            // Where it was attached, it is detached already when it is dropped.
+            let _ = self.say(&format!("detach {name}"));
+        }
+        attachment
+    }
 }
 
 /// The module, loaded from a file. Unloaded when dropped.
@@ -95,6 +138,7 @@ impl Drop for LoadedModule {
 /// A process with a notifier of ours on its address space. Detached when dropped.
 #[derive(Debug)]
 pub struct Attachment {
+    connection: Connection,
     name: String,
     folder: PathBuf,
     log: File,
@@ -103,30 +147,13 @@ pub struct Attachment {
 }
 
 impl Attachment {
-    /// Attaches a notifier to the process `pid`; it agrees to everything.
-    pub fn new(pid: i32) -> Result<Self> {
-        let name = format!("{NAME_PREFIX}{}-{pid}", std::process::id());
-        control(&format!("attach {pid} name={name}"))?;
-        let folder = Path::new(FOLDER).join("targets").join(&name);
-        let log = File::open(folder.join("log"));
-        match log {
-            Ok(log) => Ok(Attachment {
-                name,
-                folder,
-                log,
-                unread: String::new(),
-                attached: true,
-            }),
-            Err(error) => {
-                control(&format!("detach {name}"))?;
-                Err(error).with_context(|| format!("cannot open the log in {}", folder.display()))
-            }
-        }
-    }
-
     fn set(&self, file: &str, value: &str) -> Result<()> {
         let path = self.folder.join(file);
-        write_once(&path, value).with_context(|| format!("{value:?} > {} failed", path.display()))
+        OpenOptions::new()
+            .write(true)
+            .open(&path)
+            .and_then(|file| write_once(file, value))
+            .with_context(|| format!("{value:?} > {} failed", path.display()))
     }
 
     /// Only calls that touch an address from the first to before the second are meant.
@@ -142,20 +169,23 @@ impl Attachment {
         Ok(())
     }
 
-    /// The calls since the last time.
-    pub fn new_calls(&mut self) -> Result<Vec<Call>> {
+    /// What was logged since the last time.
+    pub fn new_entries(&mut self) -> Result<Entries> {
         let path = self.folder.join("log");
         self.log
             .read_to_string(&mut self.unread)
             .with_context(|| format!("cannot read {}", path.display()))?;
         // A reader never sees part of a line that stays so: the rest comes with the next read.
         let complete = self.unread.rfind('\n').map_or(0, |last| last + 1);
-        let calls = self.unread[..complete]
-            .lines()
-            .map(|line| parse_call(line).with_context(|| format!("in {}", path.display())))
-            .collect();
+        let mut entries = Entries::default();
+        for line in self.unread[..complete].lines() {
+            match parse_entry(line).with_context(|| format!("in {}", path.display()))? {
+                Entry::Start(call) => entries.calls.push(call),
+                Entry::Other => entries.others += 1,
+            }
+        }
         self.unread.drain(..complete);
-        calls
+        Ok(entries)
     }
 
     /// The module's counters.
@@ -163,46 +193,24 @@ impl Attachment {
         let path = self.folder.join("counters");
         let text =
             fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        parse_counters(text.trim()).with_context(|| format!("in {}", path.display()))
+        parse_counters(&text).with_context(|| format!("in {}", path.display()))
     }
 
     /// Detaches the notifier, and waits until no callback of it runs any more.
     pub fn detach(mut self) -> Result<()> {
         self.attached = false;
-        control(&format!("detach {}", self.name))
+        self.connection.say(&format!("detach {}", self.name))
     }
 }
 
 impl Drop for Attachment {
     fn drop(&mut self) {
         if self.attached
-            && let Err(error) = control(&format!("detach {}", self.name))
+            && let Err(error) = self.connection.say(&format!("detach {}", self.name))
         {
             eprintln!("mn-inject: {error:#}");
         }
     }
-}
-
-/// Detaches what an earlier run of this program left because it was killed.
-pub fn detach_stale() -> Result<()> {
-    let targets = Path::new(FOLDER).join("targets");
-    let entries =
-        fs::read_dir(&targets).with_context(|| format!("cannot read {}", targets.display()))?;
-    for entry in entries {
-        let entry = entry.with_context(|| format!("cannot read {}", targets.display()))?;
-        let name = entry.file_name();
-        let Some(name) = name.to_str() else { continue };
-        let Some((runner, _)) = name
-            .strip_prefix(NAME_PREFIX)
-            .and_then(|pids| pids.split_once('-'))
-        else {
-            continue;
-        };
-        if kernel::is_dead(runner) {
-            control(&format!("detach {name}"))?;
-        }
-    }
-    Ok(())
 }
 
 /// Splits a line of `key=value` words, and demands these keys in this order.
@@ -251,25 +259,47 @@ fn unescape(word: &str) -> Result<String> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
+/// What a target's log has said.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Entries {
+    /// The starts of invalidations.
+    pub calls: Vec<Call>,
+    /// How many other entries there were.
+    pub others: u64,
+}
+
+/// One line of a target's log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Entry {
+    /// The start of an invalidation.
+    Start(Call),
+    /// An end, a finish or a release.
+    Other,
+}
+
 /// Parses one line of a target's `log`.
-pub fn parse_call(line: &str) -> Result<Call> {
+pub fn parse_entry(line: &str) -> Result<Entry> {
     let [
         seq,
         time_ns,
+        op,
         event,
         start,
         end,
         context,
         tid,
         comm,
+        injected,
         returned,
+        callers,
     ] = values(
         line,
         [
-            "seq", "time_ns", "event", "start", "end", "context", "tid", "comm", "returned",
+            "seq", "time_ns", "op", "event", "start", "end", "context", "tid", "comm", "injected",
+            "returned", "callers",
         ],
     )?;
-    Ok(Call {
+    let call = Call {
         seq: seq.parse().with_context(|| format!("seq in {line:?}"))?,
         time_ns: time_ns
             .parse()
@@ -285,14 +315,31 @@ pub fn parse_call(line: &str) -> Result<Call> {
         },
         tid: tid.parse().with_context(|| format!("tid in {line:?}"))?,
         comm: unescape(comm)?,
+        injected: match injected {
+            "0" => false,
+            "1" => true,
+            _ => bail!("injected in {line:?}"),
+        },
         returned: returned
             .parse()
             .with_context(|| format!("returned in {line:?}"))?,
-    })
+        callers: callers
+            .split(',')
+            .filter(|name| !name.is_empty())
+            .map(str::to_owned)
+            .collect(),
+    };
+    match op {
+        "start" => Ok(Entry::Start(call)),
+        "end" | "finish" | "release" => Ok(Entry::Other),
+        _ => bail!("unknown op in {line:?}"),
+    }
 }
 
 /// Parses a target's `counters`.
-pub fn parse_counters(line: &str) -> Result<Counters> {
+pub fn parse_counters(text: &str) -> Result<Counters> {
+    // What follows on the first line says the same in more detail.
+    let line = text.lines().next().unwrap_or_default();
     let [calls, injected, overwritten] = values(line, ["calls", "injected", "overwritten"])?;
     let number = |text: &str| {
         text.parse()
@@ -309,18 +356,40 @@ pub fn parse_counters(line: &str) -> Result<Counters> {
 mod tests {
     use super::*;
 
-    const LINE: &str = "seq=7 time_ns=1203 event=CLEAR start=0x7000 end=0xffffffffffffffff \
-                        context=nonblockable tid=34 comm=oom\\x20reap\\x5c returned=-11";
+    const LINE: &str = "seq=7 time_ns=1203 op=start event=CLEAR start=0x7000 \
+                        end=0xffffffffffffffff context=nonblockable tid=34 \
+                        comm=oom\\x20reap\\x5c injected=1 returned=-11 callers=a,b";
 
     #[test]
     fn parses_a_call() {
-        let call = parse_call(LINE).unwrap();
+        let Entry::Start(call) = parse_entry(LINE).unwrap() else {
+            panic!("no start");
+        };
         assert_eq!(call.seq, 7);
         assert_eq!(call.event, NotifierEvent::Clear);
         assert_eq!((call.start, call.end), (0x7000, u64::MAX));
         assert_eq!(call.context, Context::NonBlockable);
         assert_eq!(call.comm, "oom reap\\");
+        assert!(call.injected);
         assert_eq!(call.returned, -11);
+        assert_eq!(call.callers, ["a", "b"]);
+    }
+
+    #[test]
+    fn what_is_no_start_is_counted_only() {
+        for op in ["end", "finish", "release"] {
+            let line = LINE.replace("op=start", &format!("op={op}"));
+            assert_eq!(parse_entry(&line).unwrap(), Entry::Other);
+        }
+    }
+
+    #[test]
+    fn a_kernel_without_names_has_no_callers() {
+        let line = LINE.replace("callers=a,b", "callers=");
+        let Entry::Start(call) = parse_entry(&line).unwrap() else {
+            panic!("no start");
+        };
+        assert!(call.callers.is_empty());
     }
 
     #[test]
@@ -331,20 +400,23 @@ mod tests {
             ("seq=7", "seq=-7"),
             ("start=0x7000", "start=7000"),
             ("returned=-11", "returned="),
-            ("returned=-11", "returned=-11 more=1"),
+            ("callers=a,b", "callers=a,b more=1"),
+            ("op=start", "op=begin"),
+            ("injected=1", "injected=2"),
             (" tid=34", ""),
             ("\\x20", "\\xZZ"),
             ("\\x5c", "\\x5"),
         ] {
             let line = LINE.replace(from, to);
             assert_ne!(line, LINE);
-            assert!(parse_call(&line).is_err(), "{line}");
+            assert!(parse_entry(&line).is_err(), "{line}");
         }
     }
 
     #[test]
     fn parses_counters() {
-        let counters = parse_counters("calls=5 injected=3 overwritten=0").unwrap();
+        let counters =
+            parse_counters("calls=5 injected=3 overwritten=0\nstarts=5 ends=0\n").unwrap();
         assert_eq!((counters.calls, counters.injected), (5, 3));
         assert!(parse_counters("calls=5 injected=3").is_err());
         assert!(parse_counters("calls=5 injected=x overwritten=0").is_err());

@@ -85,11 +85,11 @@ impl fmt::Display for Context {
     }
 }
 
-/// One `invalidate_range_start` as the module logged it.
+/// One start of an invalidation as the module logged it: `invalidate_range_start` of a notifier.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Call {
-    /// Position among all calls of all targets since the module was loaded, from 0.
+    /// Position among all log entries of all targets since the module was loaded, from 0.
     pub seq: u64,
     /// Nanoseconds on the kernel's monotonic clock.
     pub time_ns: u64,
@@ -105,8 +105,13 @@ pub struct Call {
     pub tid: i32,
     /// Its `comm`.
     pub comm: String,
+    /// Whether the injector did something to it.
+    pub injected: bool,
     /// What the callback returned: 0 or a negative errno.
     pub returned: i32,
+    /// The kernel's functions that made the call, from the innermost; empty where the kernel has
+    /// no stack traces or no names.
+    pub callers: Vec<String>,
 }
 
 /// The module's own counters of one target, read after the operation.
@@ -220,6 +225,8 @@ pub struct Observation {
     pub watched: (u64, u64),
     /// All calls on the process's address space during the window, in the module's order.
     pub calls: Vec<Call>,
+    /// How many entries besides them the module logged: ends and releases.
+    pub other_entries: u64,
     /// The module's counters: a second witness for `calls`.
     pub counters: Counters,
     /// What the triggering operation returned: 0 or a negative errno.
@@ -250,9 +257,10 @@ pub struct Window {
     pub lost: Option<String>,
     /// `/sys/kernel/warn_count` before and after, where the kernel has it.
     pub warn_count: Option<(u64, u64)>,
-    /// The module's count of all calls of all targets before and after: calls of a target that
-    /// is not in this window would make the messages ambiguous.
-    pub total_calls: (u64, u64),
+    /// The module's count of all log entries of all targets before and after: whatever is made to
+    /// fail is logged, and failures of a target that is not in this window would make the messages
+    /// ambiguous.
+    pub total_entries: (u64, u64),
 }
 
 /// The form in which the kernel under test states the rule.
@@ -485,7 +493,7 @@ pub struct Report {
 }
 
 /// The current [`Report::schema`].
-pub const SCHEMA: u32 = 1;
+pub const SCHEMA: u32 = 2;
 
 /// One line on the channel between the guest and the host, in the order of a run.
 ///

@@ -22,6 +22,9 @@ pub fn why_not() -> Option<&'static str> {
     if !inject::is_there() {
         return Some("module mmu_notifier_inject not loaded, or debugfs not mounted");
     }
+    if !Path::new(inject::DEVICE).exists() {
+        return Some("no /dev/mmu_notifier_inject");
+    }
     if fs::File::open("/dev/kmsg").is_err() {
         return Some("no /dev/kmsg");
     }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 use nix::unistd::{Pid, gettid};
 
-use crate::inject::{self, Attachment};
+use crate::inject::{self, Attachment, Connection};
 use crate::kernel;
 use crate::kmsg::{KmsgReader, Record};
 use crate::model::{Arming, Call, Counters, Initiator, Observation, Window};
@@ -64,14 +64,14 @@ struct Subject {
 #[derive(Clone, Copy)]
 struct Witnesses {
     warns: Option<u64>,
-    calls: u64,
+    entries: u64,
 }
 
 impl Witnesses {
     fn read() -> Result<Self> {
         Ok(Witnesses {
             warns: kernel::warn_count(),
-            calls: inject::total_calls()?,
+            entries: inject::total_entries()?,
         })
     }
 }
@@ -79,20 +79,23 @@ impl Witnesses {
 /// A run's hold on the machine.
 pub struct Session {
     kmsg: KmsgReader,
+    module: Connection,
     waiter: Waiter,
     cgroups: usize,
 }
 
 impl Session {
-    /// Takes hold of the kernel's log, and removes what an earlier run left because it was killed.
+    /// Takes hold of the kernel's log and of the module, and removes what an earlier run left
+    /// because it was killed.
     pub fn open() -> Result<Self> {
         let waiter = Waiter::new().context("cannot block signals")?;
-        inject::detach_stale()?;
+        let module = Connection::open()?;
         if cgroup::missing().is_none() {
             cgroup::remove_stale(CGROUP_PREFIX)?;
         }
         Ok(Session {
             kmsg: KmsgReader::open_at_end().context("cannot open /dev/kmsg")?,
+            module,
             waiter,
             cgroups: 0,
         })
@@ -160,7 +163,7 @@ impl Session {
             records,
             lost,
             warn_count: before.warns.zip(after.warns),
-            total_calls: (before.calls, after.calls),
+            total_entries: (before.entries, after.entries),
         })
     }
 
@@ -185,7 +188,7 @@ impl Session {
             cgroup.add(target.pid())?;
         }
         let comm = target.comm()?;
-        let attachment = Attachment::new(target.pid().as_raw())?;
+        let attachment = self.module.attach(target.pid().as_raw())?;
         if !matches!(scenario.trigger.kind, Kind::Own(_)) {
             target.hold_at_exit()?;
         }
@@ -288,14 +291,14 @@ impl Subject {
             }
             Arming::Unarmed => {}
         }
-        self.attachment.new_calls()?;
+        self.attachment.new_entries()?;
         self.before = self.attachment.counters()?;
         Ok(())
     }
 
     /// What was recorded. Ends the process and detaches the notifier.
     fn observation(mut self, waiter: &Waiter) -> Result<Observation> {
-        let calls = self.attachment.new_calls()?;
+        let entries = self.attachment.new_entries()?;
         let after = self.attachment.counters()?;
         let observation = Observation {
             scenario: self.scenario.name(),
@@ -309,7 +312,8 @@ impl Subject {
                 Kind::MemcgOom | Kind::GlobalOom => Initiator::OomReaper,
             },
             watched: self.target.watched(),
-            calls,
+            calls: entries.calls,
+            other_entries: entries.others,
             counters: Counters {
                 calls: after.calls.saturating_sub(self.before.calls),
                 injected: after.injected.saturating_sub(self.before.injected),
@@ -360,6 +364,7 @@ fn no_window(group: &[Scenario], why: &str, begin: Instant) -> Window {
         initiator: Initiator::Thread(0),
         watched: NOWHERE,
         calls: Vec::<Call>::new(),
+        other_entries: 0,
         counters: Counters::default(),
         outcome: 0,
         trouble: Some(why.to_owned()),
@@ -370,6 +375,6 @@ fn no_window(group: &[Scenario], why: &str, begin: Instant) -> Window {
         records: Vec::new(),
         lost: None,
         warn_count: None,
-        total_calls: (0, 0),
+        total_entries: (0, 0),
     }
 }

@@ -45,7 +45,10 @@ fn call(line: &str) -> Call {
         },
         tid: field("tid").parse().unwrap(),
         comm: field("comm").into(),
+        // These were recorded before the module logged the rest.
+        injected: field("returned") != "0",
         returned: field("returned").parse().unwrap(),
+        callers: Vec::new(),
     }
 }
 
@@ -66,6 +69,7 @@ fn observation(name: &str, calls: &[Call]) -> Observation {
         initiator: Initiator::Thread(calls[0].tid),
         watched: (0, u64::MAX),
         calls: calls.to_vec(),
+        other_entries: 0,
         counters: Counters {
             calls: count,
             injected: count,
@@ -90,7 +94,7 @@ fn window((kmsg, log): (&str, &str)) -> Window {
         records,
         lost: None,
         warn_count: Some((0, warns)),
-        total_calls: (0, calls.len() as u64),
+        total_entries: (0, calls.len() as u64),
     }
 }
 

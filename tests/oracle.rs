@@ -353,7 +353,7 @@ proptest! {
     fn a_witness_that_disagrees_is_no_verdict(
         (_, history) in any_history(),
         w: prop::sample::Index,
-        which in 0..10,
+        which in 0..12,
     ) {
         let mut windows = history.windows;
         let at = w.index(windows.len());
@@ -363,7 +363,7 @@ proptest! {
             0 => window.lost = Some("overrun".into()),
             1 => window.warn_count = window.warn_count.map(|(a, b)| (a, b + 1)),
             2 => window.warn_count = window.warn_count.map(|(a, b)| (a + 1, b + 1)),
-            3 => window.total_calls.1 += 1,
+            3 => window.total_entries.1 += 1,
             4 => o.counters.calls += 1,
             5 => o.counters.injected += 1,
             6 => o.counters.overwritten = 1,
@@ -375,6 +375,12 @@ proptest! {
                     return Ok(());
                 };
                 (call.tid, call.comm) = (77, "kswapd0".into());
+            }
+            9 => o.other_entries += 1,
+            10 => {
+                // What the log says of the injector is not what the callback returned.
+                let Some(call) = o.calls.first_mut() else { return Ok(()) };
+                call.injected = !call.injected;
             }
             _ => {
                 // A call that the injector should have let through.

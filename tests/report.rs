@@ -111,7 +111,7 @@ fn ktap_in_trouble() {
 fn json_is_the_documented_schema() {
     insta::assert_snapshot!(printed(&mixed(), Format::Json), @r###"
     {
-      "schema": 1,
+      "schema": 2,
       "tool": "mn-inject 0.1.0",
       "kernel": {
         "release": "7.3.4",
@@ -187,9 +187,14 @@ fn json_is_the_documented_schema() {
                 "context": "blockable",
                 "tid": 80,
                 "comm": "target",
-                "returned": -11
+                "injected": true,
+                "returned": -11,
+                "callers": [
+                  "unmap_vmas"
+                ]
               }
             ],
+            "other_entries": 0,
             "counters": {
               "calls": 1,
               "injected": 1,
@@ -268,9 +273,14 @@ fn json_is_the_documented_schema() {
                 "context": "blockable",
                 "tid": 80,
                 "comm": "target",
-                "returned": -11
+                "injected": true,
+                "returned": -11,
+                "callers": [
+                  "unmap_vmas"
+                ]
               }
             ],
+            "other_entries": 0,
             "counters": {
               "calls": 1,
               "injected": 1,
@@ -332,9 +342,14 @@ fn json_is_the_documented_schema() {
                 "context": "blockable",
                 "tid": 80,
                 "comm": "target",
-                "returned": -11
+                "injected": true,
+                "returned": -11,
+                "callers": [
+                  "unmap_vmas"
+                ]
               }
             ],
+            "other_entries": 0,
             "counters": {
               "calls": 1,
               "injected": 1,

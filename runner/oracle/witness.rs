@@ -36,12 +36,14 @@ pub(super) fn of_window(window: &Window, scan: &Scan<'_>) -> Vec<String> {
         ));
     }
 
-    let calls: usize = window.observations.iter().map(|o| o.calls.len()).sum();
-    let (before, after) = window.total_calls;
-    if before.checked_add(calls as u64) != Some(after) {
+    let logged = |o: &Observation| o.calls.len() as u64 + o.other_entries;
+    let logged: u64 = window.observations.iter().map(logged).sum();
+    let (before, after) = window.total_entries;
+    if before.checked_add(logged) != Some(after) {
         reasons.push(format!(
-            "witnesses disagree: the module's total of calls went from {before} to {after}, and \
-             the scenarios' logs have {calls}: another target was called, or a log is not whole"
+            "witnesses disagree: the module's total of log entries went from {before} to {after}, \
+             and the scenarios' logs have {logged}: another target was called, or a log is not \
+             whole"
         ));
     }
     let mut seqs = HashSet::new();
@@ -90,7 +92,7 @@ pub(super) fn of_observation(o: &Observation) -> Vec<String> {
             o.counters.overwritten
         ));
     }
-    let failed = o.calls.iter().filter(|call| call.returned != 0).count() as u64;
+    let failed = o.calls.iter().filter(|call| call.injected).count() as u64;
     let logged = o.calls.len() as u64;
     if o.counters.overwritten == 0 && (o.counters.calls, o.counters.injected) != (logged, failed) {
         reasons.push(format!(
@@ -120,7 +122,11 @@ pub(super) fn of_observation(o: &Observation) -> Vec<String> {
             call.seq, call.tid, call.comm
         ));
     }
-    if let Some(call) = o.calls.iter().find(|call| !is_as_armed(o, call)) {
+    if let Some(call) = o
+        .calls
+        .iter()
+        .find(|call| !is_as_armed(o, call) || call.injected != (call.returned != 0))
+    {
         reasons.push(format!(
             "the injector did not do as it was told: call {} ({}, {:#x}-{:#x}) returned {}",
             call.seq, call.event, call.start, call.end, call.returned

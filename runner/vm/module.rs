@@ -19,9 +19,17 @@ const SOURCES: &[(&str, &str)] = &[
         "module/abstractions.rs",
         include_str!("../../module/abstractions.rs"),
     ),
+    ("module/chance.rs", include_str!("../../module/chance.rs")),
+    ("module/command.rs", include_str!("../../module/command.rs")),
     ("module/control.rs", include_str!("../../module/control.rs")),
+    (
+        "module/counters.rs",
+        include_str!("../../module/counters.rs"),
+    ),
+    ("module/example.rs", include_str!("../../module/example.rs")),
     ("module/files.rs", include_str!("../../module/files.rs")),
     ("module/filter.rs", include_str!("../../module/filter.rs")),
+    ("module/help.txt", include_str!("../../module/help.txt")),
     (
         "module/injector.rs",
         include_str!("../../module/injector.rs"),
@@ -31,6 +39,16 @@ const SOURCES: &[(&str, &str)] = &[
         "module/mmu_notifier_inject.rs",
         include_str!("../../module/mmu_notifier_inject.rs"),
     ),
+    (
+        "module/notifier.rs",
+        include_str!("../../module/notifier.rs"),
+    ),
+    ("module/session.rs", include_str!("../../module/session.rs")),
+    (
+        "module/snapshot.rs",
+        include_str!("../../module/snapshot.rs"),
+    ),
+    ("module/targets.rs", include_str!("../../module/targets.rs")),
     ("module/text.rs", include_str!("../../module/text.rs")),
 ];
 
@@ -71,7 +89,10 @@ mod tests {
                 let path = entry?.path();
                 if path.is_dir() {
                     dirs.push(path);
-                } else if path.extension().is_some_and(|extension| extension == "rs") {
+                } else if !path
+                    .file_name()
+                    .is_some_and(|name| name.to_string_lossy().starts_with('.'))
+                {
                     let name = path.strip_prefix(root)?;
                     assert!(
                         SOURCES.iter().any(|(known, _)| Path::new(known) == name),

@@ -335,7 +335,7 @@ impl<'a> Writer<'a> {
             records: std::mem::take(&mut self.records),
             lost: None,
             warn_count: Some((warns, self.warn_count)),
-            total_calls: (calls, self.call_seq),
+            total_entries: (calls, self.call_seq),
         };
         // The marker.
         self.kmsg_seq += 1;
@@ -381,6 +381,7 @@ pub fn observation(plan: &Plan, pid: i32) -> Observation {
         },
         watched: (0x1000, 0x4000),
         calls: Vec::new(),
+        other_entries: 0,
         counters: Counters::default(),
         outcome: 0,
         trouble: None,
@@ -404,10 +405,12 @@ pub fn call(deed: Deed, pid: i32, arming: Arming) -> Call {
         context,
         tid,
         comm: comm.into(),
+        injected: matches!(arming, Arming::Inject(_)),
         returned: match arming {
             Arming::Inject(errno) => errno,
             Arming::Filtered(_) | Arming::Unarmed => 0,
         },
+        callers: Vec::new(),
     }
 }
 

@@ -32,8 +32,11 @@ pub fn observation(name: &str) -> Observation {
             context: Context::Blockable,
             tid: 80,
             comm: "target".into(),
+            injected: true,
             returned: -11,
+            callers: vec!["unmap_vmas".into()],
         }],
+        other_entries: 0,
         counters: Counters {
             calls: 1,
             injected: 1,

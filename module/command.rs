@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The lines that `control` and the device take.
+
+use crate::{
+    filter::AddressRange,
+    notifier::Kind,
+    text, //
+};
+use kernel::prelude::*;
+
+/// Longest name of a target, in bytes.
+const MAX_NAME: usize = 64;
+
+/// A line that makes sense.
+pub(crate) enum Command<'a> {
+    /// `attach PID [name=NAME] [kind=KIND] [range=START-END]`
+    Attach {
+        pid: i32,
+        name: Option<&'a str>,
+        kind: Kind,
+    },
+    /// `detach NAME`
+    Detach { name: &'a str },
+}
+
+impl<'a> Command<'a> {
+    /// Fails with `EINVAL`, with `ENAMETOOLONG`, with `ERANGE` for a number that is none of its
+    /// kind, and with `EOPNOTSUPP` for a kind of notifier that this kernel does not have.
+    pub(crate) fn parse(line: &'a str) -> Result<Self> {
+        let mut words = line.split_ascii_whitespace();
+        let verb = words.next().ok_or(EINVAL)?;
+        let object = words.next().ok_or(EINVAL)?;
+        match verb {
+            "attach" => Self::parse_attach(object, words),
+            "detach" if words.next().is_none() => Ok(Command::Detach {
+                name: check_name(object)?,
+            }),
+            _ => Err(EINVAL),
+        }
+    }
+
+    fn parse_attach(pid: &str, options: impl Iterator<Item = &'a str>) -> Result<Self> {
+        let pid = text::parse_i32(pid)?;
+        let (mut name, mut kind, mut range) = (None, None, None);
+        for option in options {
+            let (key, value) = option.split_once('=').ok_or(EINVAL)?;
+            let place = match key {
+                "name" => &mut name,
+                "kind" => &mut kind,
+                "range" => &mut range,
+                _ => return Err(EINVAL),
+            };
+            if place.replace(value).is_some() {
+                return Err(EINVAL);
+            }
+        }
+        Ok(Command::Attach {
+            pid,
+            name: name.map(check_name).transpose()?,
+            kind: Kind::new(
+                kind.unwrap_or(Kind::Plain.name()),
+                range.map(AddressRange::parse).transpose()?,
+            )?,
+        })
+    }
+}
+
+/// Whether `name` can be the name of a folder, and a word in a listing.
+fn check_name(name: &str) -> Result<&str> {
+    if name.len() > MAX_NAME {
+        return Err(ENAMETOOLONG);
+    }
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    if name.is_empty() || name.starts_with('.') || !name.bytes().all(fits) {
+        return Err(EINVAL);
+    }
+    Ok(name)
+}
+
+#[kunit_tests(mmu_notifier_inject_command)]
+mod tests {
+    use super::*;
+
+    fn error(line: &str) -> Option<Error> {
+        Command::parse(line).err()
+    }
+
+    #[test]
+    fn attaches_by_default_a_plain_notifier() -> Result {
+        match Command::parse(" attach   12 ")? {
+            Command::Attach { pid, name, kind } => {
+                assert_eq!((pid, name), (12, None));
+                assert!(kind == Kind::Plain);
+            }
+            Command::Detach { .. } => return Err(EINVAL),
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn options_come_in_any_order() -> Result {
+        for line in [
+            "attach 7 name=a-b_c.d kind=interval range=1000-0x2000",
+            "attach 7 range=1000-2000 kind=interval name=a-b_c.d",
+        ] {
+            match Command::parse(line)? {
+                Command::Attach { pid, name, kind } => {
+                    assert_eq!((pid, name), (7, Some("a-b_c.d")));
+                    let range = AddressRange::parse("1000-2000")?;
+                    assert!(kind == Kind::Interval(range));
+                }
+                Command::Detach { .. } => return Err(EINVAL),
+            }
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused() {
+        for line in [
+            "",
+            "attach",
+            "detach",
+            "detach a b",
+            "detach ../a",
+            "Attach 1",
+            "attach x",
+            "attach 1 2",
+            "attach 1 name=",
+            "attach 1 name=.a",
+            "attach 1 name=a/b",
+            "attach 1 name=a name=a",
+            "attach 1 colour=blue",
+            "attach 1 kind=",
+            "attach 1 kind=odd",
+            "attach 1 kind=interval",
+            "attach 1 kind=plain range=1-2",
+            "attach 1 range=1-2",
+            "attach 1 kind=interval range=2-1",
+        ] {
+            assert_eq!(error(line), Some(EINVAL));
+        }
+        assert_eq!(error("attach 2147483648"), Some(ERANGE));
+        let long = "attach 1 name=\
+                    aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+        assert_eq!(error(long), Some(ENAMETOOLONG));
+    }
+}

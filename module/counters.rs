@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What a target's notifier has seen and done, in numbers.
+
+use crate::{
+    abstractions::mmu_notifier::{
+        Event,
+        Range, //
+    },
+    text::Text, //
+};
+use kernel::{
+    prelude::*,
+    sync::atomic::{
+        Atomic,
+        Relaxed, //
+    },
+};
+
+/// Calls with one event in one context.
+struct Cell {
+    calls: Atomic<u64>,
+    injected: Atomic<u64>,
+}
+
+impl Cell {
+    const fn new() -> Self {
+        Cell {
+            calls: Atomic::new(0),
+            injected: Atomic::new(0),
+        }
+    }
+}
+
+/// All counters of a target. Each is right at any time; several of them may be a call apart while
+/// calls are under way.
+pub(crate) struct Counters {
+    /// By event, the last for those newer than this module; non-blockable ones first.
+    cells: [[Cell; 2]; Event::ALL.len() + 1],
+    refused: Atomic<u64>,
+    ends: Atomic<u64>,
+    alloc_failed: Atomic<u64>,
+}
+
+impl Counters {
+    /// Nothing yet.
+    pub(crate) const fn new() -> Self {
+        Counters {
+            cells: [const { [const { Cell::new() }; 2] }; Event::ALL.len() + 1],
+            refused: Atomic::new(0),
+            ends: Atomic::new(0),
+            alloc_failed: Atomic::new(0),
+        }
+    }
+
+    /// A start: whether something was injected, and what it returns.
+    pub(crate) fn add_start(&self, range: &Range, injected: bool, returned: i32) {
+        let event = range
+            .event()
+            .map_or(Event::ALL.len(), |event| event as usize);
+        let cell = self
+            .cells
+            .get(event)
+            .and_then(|contexts| contexts.get(usize::from(range.is_blockable())));
+        if let Some(cell) = cell {
+            cell.calls.add(1, Relaxed);
+            if injected {
+                cell.injected.add(1, Relaxed);
+            }
+        }
+        if returned != 0 {
+            self.refused.add(1, Relaxed);
+        }
+    }
+
+    /// An end, or a finish.
+    pub(crate) fn add_end(&self) {
+        self.ends.add(1, Relaxed);
+    }
+
+    /// An allocation that was to be made and could not.
+    pub(crate) fn add_failed_allocation(&self) {
+        self.alloc_failed.add(1, Relaxed);
+    }
+
+    fn sum(&self, part: impl Fn(&Cell) -> &Atomic<u64>) -> u64 {
+        self.cells.iter().flatten().fold(0u64, |sum, cell| {
+            u64::wrapping_add(sum, part(cell).load(Relaxed))
+        })
+    }
+
+    /// Writes them all. `has_end` is whether each start that was not refused is owed an end.
+    pub(crate) fn show(&self, overwritten: u64, has_end: bool, text: &mut Text) -> Result {
+        let calls = self.sum(|cell| &cell.calls);
+        let injected = self.sum(|cell| &cell.injected);
+        let refused = self.refused.load(Relaxed);
+        let ends = self.ends.load(Relaxed);
+        let paired = if !has_end {
+            "na"
+        } else if ends.checked_add(refused) == Some(calls) {
+            "yes"
+        } else {
+            "no"
+        };
+        text.add(fmt!(
+            "calls={calls} injected={injected} overwritten={overwritten}\n"
+        ))?;
+        text.add(fmt!(
+            "starts={calls} refused={refused} ends={ends} paired={paired} alloc_failed={}\n",
+            self.alloc_failed.load(Relaxed)
+        ))?;
+
+        let names = Event::ALL.iter().map(|event| event.name_str());
+        for (name, contexts) in Iterator::chain(names, ["UNKNOWN"]).zip(&self.cells) {
+            for (context, cell) in ["nonblockable", "blockable"].into_iter().zip(contexts) {
+                let calls = cell.calls.load(Relaxed);
+                if calls != 0 {
+                    let injected = cell.injected.load(Relaxed);
+                    text.add(fmt!(
+                        "event={name} context={context} calls={calls} injected={injected}\n"
+                    ))?;
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The list of targets: attaching and detaching.
+
+use crate::{
+    abstractions::{
+        debugfs::Dir,
+        task, //
+    },
+    command::Command,
+    files::{
+        Files,
+        Subject, //
+    },
+    injector::Injector,
+    notifier::{
+        Attached,
+        Kind, //
+    },
+    text::{
+        self,
+        Text, //
+    },
+};
+use kernel::{
+    new_mutex,
+    prelude::*,
+    str::CString,
+    sync::{
+        atomic::{
+            Atomic,
+            Relaxed, //
+        },
+        Arc,
+        Mutex, //
+    },
+};
+
+/// How long a target stays.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Owner {
+    /// Until it is detached, or the module is unloaded.
+    Control,
+    /// Until the open file of that number is closed, at most.
+    Session(u64),
+}
+
+impl Owner {
+    const fn name(self) -> &'static str {
+        match self {
+            Owner::Control => "control",
+            Owner::Session(_) => "session",
+        }
+    }
+}
+
+/// A process with a notifier of ours.
+struct Target {
+    // Dropped in this order: nobody can arm the notifier any more while it is unregistered. The
+    // files share the notifier with `subject`, so it goes with the last of both.
+    _files: Files,
+    subject: Subject,
+}
+
+/// A name that is taken.
+struct Slot {
+    id: u64,
+    name: CString,
+    owner: Owner,
+    /// [`None`] while somebody attaches or detaches it.
+    target: Option<Target>,
+}
+
+/// The list of targets, and where their folders stand.
+#[pin_data]
+pub(crate) struct Targets {
+    dir: Arc<Dir>,
+    log_bytes: usize,
+    ids: Atomic<u64>,
+    /// A leaf but for allocations: neither a lock of the memory management nor one of debugfs is
+    /// taken under it, so a process that hangs holds up nobody but who works on it.
+    #[pin]
+    list: Mutex<KVec<Slot>>,
+}
+
+impl Targets {
+    /// No targets. Their folders come into `dir`, and the log of each takes `log_bytes`.
+    pub(crate) fn new(dir: Arc<Dir>, log_bytes: usize) -> Result<Arc<Self>> {
+        Arc::pin_init(
+            pin_init!(Targets {
+                dir,
+                log_bytes,
+                ids: Atomic::new(0),
+                list <- new_mutex!(KVec::new()),
+            }),
+            GFP_KERNEL,
+        )
+    }
+
+    /// A number that nobody else gets.
+    pub(crate) fn new_id(&self) -> u64 {
+        self.ids.fetch_add(1, Relaxed)
+    }
+
+    /// Does what one `write(2)` of `owner` says.
+    pub(crate) fn command(&self, owner: Owner, data: &[u8]) -> Result {
+        match Command::parse(text::line(data)?)? {
+            Command::Attach { pid, name, kind } => match name {
+                Some(name) => self.attach(owner, pid, kind, CString::try_from_fmt(fmt!("{name}"))?),
+                None => self.attach(owner, pid, kind, CString::try_from_fmt(fmt!("{pid}"))?),
+            },
+            Command::Detach { name } => self.detach(name),
+        }
+    }
+
+    fn attach(&self, owner: Owner, pid: i32, kind: Kind, name: CString) -> Result {
+        let id = self.new_id();
+        {
+            let slot = Slot {
+                id,
+                name: CString::try_from_fmt(fmt!("{}", name.to_str().map_err(|_| EINVAL)?))?,
+                owner,
+                target: None,
+            };
+            let mut list = self.list.lock();
+            if list.iter().any(|slot| *slot.name == *name) {
+                return Err(EEXIST);
+            }
+            list.push(slot, GFP_KERNEL)?;
+        }
+
+        // Not under the lock: this waits for the process's `mmap_lock`.
+        let target = self.new_target(pid, kind, name);
+        let mut list = self.list.lock();
+        let index = list.iter().position(|slot| slot.id == id).ok_or(ENOENT)?;
+        match target {
+            Ok(target) => {
+                let slot = list.get_mut(index).ok_or(ENOENT)?;
+                slot.target = Some(target);
+                Ok(())
+            }
+            Err(error) => {
+                let slot = list.remove(index);
+                drop(list);
+                drop(slot);
+                Err(error)
+            }
+        }
+    }
+
+    fn new_target(&self, pid: i32, kind: Kind, name: CString) -> Result<Target> {
+        let mm = task::mm_of_pid(pid)?;
+        let folder = CString::try_from_fmt(fmt!("{}", name.to_str().map_err(|_| EINVAL)?))?;
+        let injector = Arc::pin_init(Injector::new(name, kind, self.log_bytes), GFP_KERNEL)?;
+        let attached = Arc::new(Attached::new(&mm, injector.clone())?, GFP_KERNEL)?;
+        let subject = Subject {
+            pid,
+            injector,
+            attached,
+        };
+        Ok(Target {
+            _files: Files::new(&folder, &self.dir, &subject)?,
+            subject,
+        })
+    }
+
+    /// Detaches what `wanted` finds first. Returns false where it finds nothing.
+    ///
+    /// Fails with `EBUSY` while somebody else attaches or detaches it.
+    fn detach_first(&self, wanted: impl Fn(&Slot) -> bool) -> Result<bool> {
+        let (id, target) = {
+            let mut list = self.list.lock();
+            let Some(slot) = list.iter_mut().find(|slot| wanted(slot)) else {
+                return Ok(false);
+            };
+            (slot.id, slot.target.take().ok_or(EBUSY)?)
+        };
+        // Waits for readers of its files and for running callbacks, so not under the lock. The
+        // name stays taken until its folder is gone.
+        drop(target);
+
+        let mut list = self.list.lock();
+        let index = list.iter().position(|slot| slot.id == id).ok_or(ENOENT)?;
+        let slot = list.remove(index);
+        drop(list);
+        drop(slot);
+        Ok(true)
+    }
+
+    fn detach(&self, name: &str) -> Result {
+        if self.detach_first(|slot| slot.name.to_bytes() == name.as_bytes())? {
+            Ok(())
+        } else {
+            Err(ENOENT)
+        }
+    }
+
+    /// Detaches all that `owner` has, but for what somebody else is detaching just now.
+    pub(crate) fn detach_all(&self, owner: Owner) {
+        while let Ok(true) = self.detach_first(|slot| slot.owner == owner && slot.target.is_some())
+        {
+        }
+    }
+
+    /// One line for each target that `wanted` lets through, in the order in which they were
+    /// attached.
+    pub(crate) fn show(&self, wanted: impl Fn(Owner) -> bool) -> Result<Text> {
+        let mut text = Text::with_capacity(0)?;
+        let list = self.list.lock();
+        for slot in list.iter().filter(|slot| wanted(slot.owner)) {
+            let Some(Target { subject, .. }) = &slot.target else {
+                continue;
+            };
+            let kind = subject.injector.kind();
+            text.add(fmt!(
+                "name={} pid={} kind={} range={} owner={} state={}\n",
+                slot.name.to_str().unwrap_or("?"),
+                subject.pid,
+                kind.name(),
+                kind.range(),
+                slot.owner.name(),
+                subject.state()
+            ))?;
+        }
+        Ok(text)
+    }
+}
