@@ -307,9 +307,11 @@ pub(crate) mod mmu_notifier {
         subscription: *mut bindings::mmu_notifier,
         range: *const bindings::mmu_notifier_range,
     ) -> c_int {
-        // SAFETY: By this function's requirements.
+        // SAFETY:
+        // - `subscription` is that of a live registration, by this function's requirements.
         let notifier: &T = unsafe { notifier_of(subscription) };
-        // SAFETY: By this function's requirements.
+        // SAFETY:
+        // - `range` is valid and does not change during the call, by this function's requirements.
         let range = unsafe { Range::from_raw(range) };
 
         match notifier.invalidate_range_start(range) {
@@ -328,9 +330,11 @@ pub(crate) mod mmu_notifier {
         subscription: *mut bindings::mmu_notifier,
         range: *const bindings::mmu_notifier_range,
     ) -> c_int {
-        // SAFETY: By this function's requirements.
+        // SAFETY:
+        // - `subscription` is that of a live registration, by this function's requirements.
         let notifier: &T = unsafe { notifier_of(subscription) };
-        // SAFETY: By this function's requirements.
+        // SAFETY:
+        // - `range` is valid and does not change during the call, by this function's requirements.
         let range = unsafe { Range::from_raw(range) };
 
         match notifier.invalidate_range_start(range) {
@@ -348,9 +352,11 @@ pub(crate) mod mmu_notifier {
         subscription: *mut bindings::mmu_notifier,
         range: *const bindings::mmu_notifier_range,
     ) {
-        // SAFETY: By this function's requirements.
+        // SAFETY:
+        // - `subscription` is that of a live registration, by this function's requirements.
         let notifier: &T = unsafe { notifier_of(subscription) };
-        // SAFETY: By this function's requirements.
+        // SAFETY:
+        // - `range` is valid and does not change during the call, by this function's requirements.
         notifier.invalidate_range_end(unsafe { Range::from_raw(range) });
     }
 
@@ -363,7 +369,8 @@ pub(crate) mod mmu_notifier {
         subscription: *mut bindings::mmu_notifier,
         _mm: *mut bindings::mm_struct,
     ) {
-        // SAFETY: By this function's requirements.
+        // SAFETY:
+        // - `subscription` is that of a live registration, by this function's requirements.
         let notifier: &T = unsafe { notifier_of(subscription) };
         notifier.release();
     }
@@ -377,7 +384,8 @@ pub(crate) mod mmu_notifier {
         subscription: *mut bindings::mmu_notifier,
         _mm: *mut bindings::mm_struct,
     ) {
-        // SAFETY: By this function's requirements.
+        // SAFETY:
+        // - `subscription` is that of a live registration, by this function's requirements.
         let notifier: &T = unsafe { notifier_of(subscription) };
         notifier.release();
     }
@@ -408,9 +416,10 @@ pub(crate) mod mmu_notifier {
                 unsafe { $crate::abstractions::mmu_notifier::$start::<$type>(subscription, range) }
             }
 
-            // SAFETY: The callbacks are the one above and those of the abstraction, which ask for
-            // no more than a subscription of a live registration of this type, and a range that
-            // the core has filled in.
+            // SAFETY:
+            // - The callbacks are the one above and those of the abstraction, which ask for no more
+            //   than a subscription of a live registration of this type, and a range that the core
+            //   has filled in.
             unsafe impl $crate::abstractions::mmu_notifier::Operations for $type {
                 const OPS: &'static ::kernel::bindings::mmu_notifier_ops =
                     &::kernel::bindings::mmu_notifier_ops {
@@ -479,11 +488,13 @@ pub(crate) mod mmu_notifier {
         notifier: T,
     }
 
-    // SAFETY: A subscription may be unregistered from any thread, and `T` is `Send`.
+    // SAFETY:
+    // - A subscription may be unregistered from any thread, and `T` is `Send`.
     unsafe impl<T: Operations> Send for Registration<T> {}
 
-    // SAFETY: Shared access reaches `notifier`, which is `Sync`, and reads what the core never
-    // changes after the registration.
+    // SAFETY:
+    // - Shared access reaches `notifier`, which is `Sync`, and reads what the core never changes
+    //   after the registration.
     unsafe impl<T: Operations> Sync for Registration<T> {}
 
     impl<T: Operations> Registration<T> {
@@ -520,7 +531,8 @@ pub(crate) mod mmu_notifier {
         /// Whether some process still uses the address space: it was neither exited nor exec'ed
         /// away from.
         pub(crate) fn is_mm_in_use(&self) -> bool {
-            // SAFETY: By the type invariants, the core holds a reference to the `mm`.
+            // SAFETY:
+            // - By the type invariants, the core holds a reference to the `mm`.
             unsafe { has_users((*self.subscription.get()).mm) }
         }
     }
@@ -575,7 +587,8 @@ pub(crate) mod mmu_notifier {
     /// An [`IntervalNotifier`] that can be registered.
     pub(crate) struct OnePass<T>(pub(crate) T);
 
-    // SAFETY: The only callback asks for what the trait demands.
+    // SAFETY:
+    // - The only callback asks for what the trait demands.
     unsafe impl<T: IntervalNotifier> IntervalOperations for OnePass<T> {
         const OPS: &'static bindings::mmu_interval_notifier_ops =
             &bindings::mmu_interval_notifier_ops {
@@ -594,9 +607,11 @@ pub(crate) mod mmu_notifier {
             range: *const bindings::mmu_notifier_range,
             _cur_seq: c_ulong,
         ) -> bool {
-            // SAFETY: By this function's requirements.
+            // SAFETY:
+            // - `subscription` is that of a live registration, by this function's requirements.
             let OnePass(notifier) = unsafe { &*interval_notifier_of::<Self>(subscription) };
-            // SAFETY: By this function's requirements.
+            // SAFETY:
+            // - `range` is valid and does not change during the call, by this function's requirements.
             let range = unsafe { Range::from_raw(range) };
 
             // Nobody reads under this notifier (`mmu_interval_read_begin()`), so there is no
@@ -632,11 +647,13 @@ pub(crate) mod mmu_notifier {
         taken: kernel::sync::atomic::Atomic<bool>,
     }
 
-    // SAFETY: What is in a slot is a `P`, which is `Send`, and belongs to one thread at a time.
+    // SAFETY:
+    // - What is in a slot is a `P`, which is `Send`, and belongs to one thread at a time.
     #[cfg(mmu_interval_two_pass)]
     unsafe impl<P: Send> Send for FinishSlot<P> {}
 
-    // SAFETY: By the type invariants, one thread at a time has access to what is in a slot.
+    // SAFETY:
+    // - By the type invariants, one thread at a time has access to what is in a slot.
     #[cfg(mmu_interval_two_pass)]
     unsafe impl<P: Send> Sync for FinishSlot<P> {}
 
@@ -651,8 +668,9 @@ pub(crate) mod mmu_notifier {
         }
     }
 
-    // SAFETY: The callbacks ask for what the trait demands, and the finish for a link that the
-    // start has given out, as the core has it.
+    // SAFETY:
+    // - The callbacks ask for what the trait demands, and the finish for a link that the start has
+    //   given out, as the core has it.
     #[cfg(mmu_interval_two_pass)]
     unsafe impl<T: TwoPassNotifier> IntervalOperations for TwoPass<T> {
         const OPS: &'static bindings::mmu_interval_notifier_ops =
@@ -684,9 +702,11 @@ pub(crate) mod mmu_notifier {
             _cur_seq: c_ulong,
             finish: *mut *mut bindings::mmu_interval_notifier_finish,
         ) -> bool {
-            // SAFETY: By this function's requirements.
+            // SAFETY:
+            // - `subscription` is that of a live registration, by this function's requirements.
             let this = unsafe { &*interval_notifier_of::<Self>(subscription) };
-            // SAFETY: By this function's requirements.
+            // SAFETY:
+            // - `range` is valid and does not change during the call, by this function's requirements.
             let range = unsafe { Range::from_raw(range) };
 
             let pending = match this.notifier.invalidate_start(range) {
@@ -701,9 +721,11 @@ pub(crate) mod mmu_notifier {
             });
             match free {
                 Some(slot) => {
-                    // SAFETY: By its type invariants the slot is ours, since we have taken it.
+                    // SAFETY:
+                    // - By its type invariants the slot is ours, since we have taken it.
                     unsafe { (*slot.pending.get()).write(pending) };
-                    // SAFETY: By this function's requirements.
+                    // SAFETY:
+                    // - `finish` is valid for writes, by this function's requirements.
                     unsafe { finish.write(slot.link.get()) };
                 }
                 None => this.notifier.invalidate_finish(pending),
@@ -719,11 +741,15 @@ pub(crate) mod mmu_notifier {
         unsafe extern "C" fn invalidate_finish(
             finish: *mut bindings::mmu_interval_notifier_finish,
         ) {
-            // SAFETY: By this function's requirements.
+            // SAFETY:
+            // - The core has set `notifier`, and it is that of a live registration, by this function's
+            //   requirements.
             let this = unsafe { &*interval_notifier_of::<Self>((*finish).notifier) };
-            // SAFETY: `finish` is the first field of a slot of the same registration.
+            // SAFETY:
+            // - `finish` is the first field of a slot of the same registration.
             let slot = unsafe { &*finish.cast::<FinishSlot<T::Pending>>() };
-            // SAFETY: By its type invariants the slot is that start's, and has a value.
+            // SAFETY:
+            // - By its type invariants the slot is that start's, and has a value.
             let pending = unsafe { (*slot.pending.get()).assume_init_read() };
             slot.taken.store(false, kernel::sync::atomic::Release);
             this.notifier.invalidate_finish(pending);
@@ -769,11 +795,13 @@ pub(crate) mod mmu_notifier {
         notifier: T,
     }
 
-    // SAFETY: An interval notifier may be removed from any thread, and `T` is `Send`.
+    // SAFETY:
+    // - An interval notifier may be removed from any thread, and `T` is `Send`.
     unsafe impl<T: IntervalOperations> Send for IntervalRegistration<T> {}
 
-    // SAFETY: Shared access reaches `notifier`, which is `Sync`, and reads what the core never
-    // changes after the registration.
+    // SAFETY:
+    // - Shared access reaches `notifier`, which is `Sync`, and reads what the core never changes
+    //   after the registration.
     unsafe impl<T: IntervalOperations> Sync for IntervalRegistration<T> {}
 
     impl<T: IntervalOperations> IntervalRegistration<T> {
@@ -799,8 +827,9 @@ pub(crate) mod mmu_notifier {
                 subscription <- Opaque::try_ffi_init(
                     move |ptr: *mut bindings::mmu_interval_notifier| {
                         let length = end.checked_sub(start).ok_or(EOVERFLOW)?;
-                        // SAFETY: `ptr` is valid for writes, and an all-zero
-                        // `mmu_interval_notifier` is valid.
+                        // SAFETY:
+                        // - `ptr` is valid for writes, and an all-zero `mmu_interval_notifier` is
+                        //   valid.
                         unsafe { ptr.write(pin_init::zeroed()) };
                         // SAFETY:
                         // - `ptr` is a pinned notifier, and `T::OPS` asks for one inside an
@@ -822,7 +851,8 @@ pub(crate) mod mmu_notifier {
 
         /// As [`Registration::is_mm_in_use`].
         pub(crate) fn is_mm_in_use(&self) -> bool {
-            // SAFETY: By the type invariants, the core holds a reference to the `mm`.
+            // SAFETY:
+            // - By the type invariants, the core holds a reference to the `mm`.
             unsafe { has_users((*self.subscription.get()).mm) }
         }
     }
@@ -830,8 +860,9 @@ pub(crate) mod mmu_notifier {
     #[pinned_drop]
     impl<T: IntervalOperations> PinnedDrop for IntervalRegistration<T> {
         fn drop(self: Pin<&mut Self>) {
-            // SAFETY: By the type invariants it is in the tree of an `mm` to which the core holds
-            // a reference until this call is done.
+            // SAFETY:
+            // - By the type invariants it is in the tree of an `mm` to which the core holds a
+            //   reference until this call is done.
             unsafe { bindings::mmu_interval_notifier_remove(self.subscription.get()) };
         }
     }
@@ -868,15 +899,18 @@ pub(crate) mod debugfs {
     /// A valid dentry in debugfs that has not been removed.
     struct Dentry(*mut bindings::dentry);
 
-    // SAFETY: The functions of debugfs may be called on a dentry from any thread.
+    // SAFETY:
+    // - The functions of debugfs may be called on a dentry from any thread.
     unsafe impl Send for Dentry {}
 
-    // SAFETY: The functions of debugfs may be called on a dentry from several threads.
+    // SAFETY:
+    // - The functions of debugfs may be called on a dentry from several threads.
     unsafe impl Sync for Dentry {}
 
     impl Drop for Dentry {
         fn drop(&mut self) {
-            // SAFETY: By the type invariants this is a dentry that is still there.
+            // SAFETY:
+            // - By the type invariants this is a dentry that is still there.
             unsafe { bindings::debugfs_remove(self.0) };
         }
     }
@@ -994,9 +1028,12 @@ pub(crate) mod debugfs {
             count: usize,
             ppos: *mut bindings::loff_t,
         ) -> isize {
-            // SAFETY: By this function's requirements.
+            // SAFETY:
+            // - `file` is open and has a pointer to a live `F` there, by this function's requirements.
             let operations = unsafe { &*(*file).private_data.cast::<F>() };
-            // SAFETY: By this function's requirements. Nobody else uses it during the call.
+            // SAFETY:
+            // - `ppos` is valid for reads and writes, by this function's requirements.
+            // - Nobody else uses it during the call.
             let ppos = unsafe { &mut *ppos };
             let mut out = UserSlice::new(UserPtr::from_ptr(buf.cast()), count).writer();
 
@@ -1020,7 +1057,8 @@ pub(crate) mod debugfs {
             count: usize,
             _ppos: *mut bindings::loff_t,
         ) -> isize {
-            // SAFETY: By this function's requirements.
+            // SAFETY:
+            // - `file` is open and has a pointer to a live `F` there, by this function's requirements.
             let operations = unsafe { &*(*file).private_data.cast::<F>() };
             if count > MAX_WRITE {
                 return E2BIG.to_errno() as isize;
@@ -1175,7 +1213,8 @@ pub(crate) mod stack {
             let mut trace = Self::EMPTY;
             #[cfg(CONFIG_STACKTRACE)]
             {
-                // SAFETY: The pointer is valid for writes of as many entries as are announced.
+                // SAFETY:
+                // - The pointer is valid for writes of as many entries as are announced.
                 let len = unsafe {
                     bindings::stack_trace_save(trace.frames.as_mut_ptr(), FRAMES as c_uint, 0)
                 };
@@ -1211,8 +1250,9 @@ pub(crate) mod stack {
         #[cfg(CONFIG_KALLSYMS)]
         pub(crate) fn symbol(self) -> Symbol {
             let mut text = [0u8; SYMBOL_LEN];
-            // SAFETY: The kernel writes `KSYM_SYMBOL_LEN` bytes at most, the NUL included,
-            // and there is room for more.
+            // SAFETY:
+            // - The kernel writes `KSYM_SYMBOL_LEN` bytes at most, the NUL included, and there is
+            //   room for more.
             let len = unsafe { bindings::sprint_symbol(text.as_mut_ptr().cast(), self.0) };
             Symbol {
                 text,
@@ -1263,50 +1303,62 @@ pub(crate) mod task {
     /// Fails with `ESRCH` where there is none such, or where it has no address space (any more):
     /// kernel threads, and processes past `exit_mm()`.
     pub(crate) fn mm_of_pid(pid: i32) -> Result<ARef<MmWithUser>> {
-        // SAFETY: Any number may be looked up. The result is null or holds a reference.
+        // SAFETY:
+        // - Any number may be looked up.
+        // - The result is null or holds a reference.
         let pid_ref = unsafe { bindings::find_get_pid(pid) };
-        // SAFETY: `pid_ref` is null, which is allowed, or valid; the result is null or holds a
-        // reference.
+        // SAFETY:
+        // - `pid_ref` is null, which is allowed, or valid; the result is null or holds a reference.
         let task = unsafe { bindings::get_pid_task(pid_ref, bindings::pid_type_PIDTYPE_PID) };
-        // SAFETY: This gives up the reference from above; null is allowed.
+        // SAFETY:
+        // - This gives up the reference from above; null is allowed.
         unsafe { bindings::put_pid(pid_ref) };
 
         let task = NonNull::new(task).ok_or(ESRCH)?;
-        // SAFETY: `get_pid_task()` has taken the reference that `ARef` takes over.
+        // SAFETY:
+        // - `get_pid_task()` has taken the reference that `ARef` takes over.
         let task: ARef<Task> = unsafe { ARef::from_raw(task.cast()) };
 
-        // SAFETY: `task` is a valid task. The result is null or holds a reference (`mmget`).
+        // SAFETY:
+        // - `task` is a valid task.
+        // - The result is null or holds a reference (`mmget`).
         let mm = unsafe { bindings::get_task_mm(task.as_ptr()) };
         let mm = NonNull::new(mm).ok_or(ESRCH)?;
-        // SAFETY: `get_task_mm()` has taken the reference that `ARef` takes over.
+        // SAFETY:
+        // - `get_task_mm()` has taken the reference that `ARef` takes over.
         Ok(unsafe { ARef::from_raw(mm.cast()) })
     }
 
     /// The name of the current task, NUL-padded.
     pub(crate) fn current_comm() -> [u8; COMM_LEN] {
         let task = current!().as_ptr();
-        // SAFETY: `comm` of the current task is always readable and always ends in a NUL; a
-        // concurrent change of it can at worst give a mixture of two names.
-        let comm = unsafe { core::ptr::addr_of!((*task).comm).read() };
+        // SAFETY:
+        // - `comm` of the current task is always readable and always ends in a NUL; a concurrent
+        //   change of it can at worst give a mixture of two names.
+        let comm = unsafe { (&raw const (*task).comm).read_volatile() };
         comm.map(|byte| byte as u8)
     }
 
     /// Nanoseconds on the monotonic clock, which never goes back. Never sleeps.
     // Not `ktime_get_mono_fast_ns()`: that one may go back a little when the clock is adjusted.
     pub(crate) fn monotonic_ns() -> u64 {
-        // SAFETY: This may be called in any context but NMI, and no notifier is called in that.
+        // SAFETY:
+        // - This may be called in any context but NMI, and no notifier is called in that.
         let now = unsafe { bindings::ktime_get() };
         now as u64
     }
+
     /// A random number below `ceiling`, which must not be 0. Never sleeps.
     pub(crate) fn random_below(ceiling: u32) -> u32 {
-        // SAFETY: Any number is fine; 0 gives one that is not below it.
+        // SAFETY:
+        // - Any number is fine; 0 gives one that is not below it.
         unsafe { bindings::__get_random_u32_below(ceiling) }
     }
 
     /// Prints the caller's stack to the kernel's log.
     pub(crate) fn dump_stack() {
-        // SAFETY: This may be called in any context.
+        // SAFETY:
+        // - This may be called in any context.
         unsafe { bindings::dump_stack() };
     }
 }

@@ -31,6 +31,7 @@ use kernel::{
             Atomic,
             Relaxed, //
         },
+        Arc,
         Mutex, //
     },
     time::{
@@ -81,7 +82,7 @@ impl Misdeeds {
 /// what is injected is recorded, it takes none: it costs loads, and one count.
 #[pin_data]
 pub(crate) struct Injector {
-    name: CString,
+    name: Arc<CString>,
     kind: Kind,
     /// What a call with the event of that index fails with; 0: it does not.
     errors: [Atomic<i32>; Event::ALL.len()],
@@ -101,7 +102,11 @@ pub(crate) struct Injector {
 
 impl Injector {
     /// An injector that agrees to everything, with a log of `log_bytes`.
-    pub(crate) fn new(name: CString, kind: Kind, log_bytes: usize) -> impl PinInit<Self, Error> {
+    pub(crate) fn new(
+        name: Arc<CString>,
+        kind: Kind,
+        log_bytes: usize,
+    ) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
             name,
             kind,

@@ -65,7 +65,7 @@ struct Target {
 /// A name that is taken.
 struct Slot {
     id: u64,
-    name: CString,
+    name: Arc<CString>,
     owner: Owner,
     /// [`None`] while somebody attaches or detaches it.
     target: Option<Target>,
@@ -105,63 +105,68 @@ impl Targets {
     /// Does what one `write(2)` of `owner` says.
     pub(crate) fn command(&self, owner: Owner, data: &[u8]) -> Result {
         match Command::parse(text::line(data)?)? {
-            Command::Attach { pid, name, kind } => match name {
-                Some(name) => self.attach(owner, pid, kind, CString::try_from_fmt(fmt!("{name}"))?),
-                None => self.attach(owner, pid, kind, CString::try_from_fmt(fmt!("{pid}"))?),
-            },
+            Command::Attach { pid, name, kind } => {
+                // A pid is shown as a number, however it was written.
+                let name = match name {
+                    Some(name) => CString::try_from_fmt(fmt!("{name}"))?,
+                    None => CString::try_from_fmt(fmt!("{pid}"))?,
+                };
+                self.attach(owner, pid, kind, Arc::new(name, GFP_KERNEL)?)
+            }
             Command::Detach { name } => self.detach(name),
         }
     }
 
-    fn attach(&self, owner: Owner, pid: i32, kind: Kind, name: CString) -> Result {
+    fn attach(&self, owner: Owner, pid: i32, kind: Kind, name: Arc<CString>) -> Result {
         let id = self.new_id();
         {
+            let mut list = self.list.lock();
+            if list.iter().any(|slot| **slot.name == **name) {
+                return Err(EEXIST);
+            }
             let slot = Slot {
                 id,
-                name: CString::try_from_fmt(fmt!("{}", name.to_str().map_err(|_| EINVAL)?))?,
+                name: name.clone(),
                 owner,
                 target: None,
             };
-            let mut list = self.list.lock();
-            if list.iter().any(|slot| *slot.name == *name) {
-                return Err(EEXIST);
-            }
             list.push(slot, GFP_KERNEL)?;
         }
 
         // Not under the lock: this waits for the process's `mmap_lock`.
-        let target = self.new_target(pid, kind, name);
-        let mut list = self.list.lock();
-        let index = list.iter().position(|slot| slot.id == id).ok_or(ENOENT)?;
-        match target {
+        match self.new_target(pid, kind, name) {
             Ok(target) => {
-                let slot = list.get_mut(index).ok_or(ENOENT)?;
-                slot.target = Some(target);
+                let mut list = self.list.lock();
+                if let Some(slot) = list.iter_mut().find(|slot| slot.id == id) {
+                    slot.target = Some(target);
+                }
                 Ok(())
             }
             Err(error) => {
-                let slot = list.remove(index);
-                drop(list);
-                drop(slot);
+                self.free_slot(id);
                 Err(error)
             }
         }
     }
 
-    fn new_target(&self, pid: i32, kind: Kind, name: CString) -> Result<Target> {
+    fn new_target(&self, pid: i32, kind: Kind, name: Arc<CString>) -> Result<Target> {
         let mm = task::mm_of_pid(pid)?;
-        let folder = CString::try_from_fmt(fmt!("{}", name.to_str().map_err(|_| EINVAL)?))?;
-        let injector = Arc::pin_init(Injector::new(name, kind, self.log_bytes), GFP_KERNEL)?;
-        let attached = Arc::new(Attached::new(&mm, injector.clone())?, GFP_KERNEL)?;
+        let injector = Injector::new(name.clone(), kind, self.log_bytes);
+        let injector = Arc::pin_init(injector, GFP_KERNEL)?;
         let subject = Subject {
             pid,
+            attached: Arc::new(Attached::new(&mm, injector.clone())?, GFP_KERNEL)?,
             injector,
-            attached,
         };
         Ok(Target {
-            _files: Files::new(&folder, &self.dir, &subject)?,
+            _files: Files::new(&name, &self.dir, &subject)?,
             subject,
         })
+    }
+
+    /// Gives back a name.
+    fn free_slot(&self, id: u64) {
+        self.list.lock().retain(|slot| slot.id != id);
     }
 
     /// Detaches what `wanted` finds first. Returns false where it finds nothing.
@@ -178,12 +183,7 @@ impl Targets {
         // Waits for readers of its files and for running callbacks, so not under the lock. The
         // name stays taken until its folder is gone.
         drop(target);
-
-        let mut list = self.list.lock();
-        let index = list.iter().position(|slot| slot.id == id).ok_or(ENOENT)?;
-        let slot = list.remove(index);
-        drop(list);
-        drop(slot);
+        self.free_slot(id);
         Ok(true)
     }
 
