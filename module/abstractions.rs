@@ -892,6 +892,9 @@ pub(crate) mod debugfs {
     /// The most that one `write(2)` may bring, in bytes. More is refused with `E2BIG`.
     pub(crate) const MAX_WRITE: usize = 4096;
 
+    /// A position in a file that no text reaches.
+    pub(crate) const BEHIND_ALL_TEXT: u64 = 1 << 40;
+
     /// A dentry that debugfs gave out.
     ///
     /// # Invariants
@@ -1163,7 +1166,13 @@ pub(crate) mod chardev {
 
         fn read_iter(mut kiocb: Kiocb<'_, KBox<Self>>, iov: &mut IovIterDest<'_>) -> Result<usize> {
             let text = kiocb.file().0.read()?;
-            iov.simple_read_from_buffer(kiocb.ki_pos_mut(), &text)
+            let copied = iov.simple_read_from_buffer(kiocb.ki_pos_mut(), &text)?;
+            if usize::try_from(kiocb.ki_pos()) == Ok(text.len()) {
+                // So the next read finds the end, and not the rest of a longer text that has
+                // taken this one's place.
+                *kiocb.ki_pos_mut() = super::debugfs::BEHIND_ALL_TEXT as i64;
+            }
+            Ok(copied)
         }
 
         fn write_iter(kiocb: Kiocb<'_, KBox<Self>>, iov: &mut IovIterSource<'_>) -> Result<usize> {

@@ -2,6 +2,7 @@
 
 //! Text: what debugfs files show, and what is written to them.
 
+use crate::abstractions::debugfs::BEHIND_ALL_TEXT;
 use kernel::{
     fmt,
     prelude::*,
@@ -42,6 +43,9 @@ impl fmt::Write for Text {
 }
 
 /// Copies out the part of `bytes` that starts at `position`, as far as `out` has room.
+///
+/// Who has got all of it is moved behind every text: the next read finds the end of the file, and
+/// not the rest of a longer text that has taken this one's place.
 pub(crate) fn copy_out(
     bytes: &[u8],
     position: &mut u64,
@@ -53,7 +57,11 @@ pub(crate) fn copy_out(
         .unwrap_or(&[]);
     let part = rest.get(..out.len()).unwrap_or(rest);
     out.write_slice(part)?;
-    *position = position.wrapping_add(part.len() as u64);
+    *position = if part.len() == rest.len() {
+        BEHIND_ALL_TEXT
+    } else {
+        position.wrapping_add(part.len() as u64)
+    };
     Ok(part.len())
 }
 
