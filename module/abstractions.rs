@@ -15,6 +15,45 @@
 //! - [`stack`], as `rust/kernel/stacktrace.rs`,
 //! - [`task`], as additions to `rust/kernel/task.rs`, `rust/kernel/time.rs` and the like.
 
+use kernel::{
+    iov::IovIterDest,
+    prelude::*,
+    uaccess::UserSliceWriter, //
+};
+
+/// Where what is read goes: `UserSliceWriter` and `IovIterDest` are the same to a file.
+pub(crate) trait Output {
+    /// How many bytes it still takes.
+    fn room(&self) -> usize;
+
+    /// Takes all of them. Fails with `EFAULT`.
+    fn put(&mut self, bytes: &[u8]) -> Result;
+}
+
+impl Output for UserSliceWriter {
+    fn room(&self) -> usize {
+        self.len()
+    }
+
+    fn put(&mut self, bytes: &[u8]) -> Result {
+        self.write_slice(bytes)
+    }
+}
+
+impl Output for IovIterDest<'_> {
+    fn room(&self) -> usize {
+        self.len()
+    }
+
+    fn put(&mut self, bytes: &[u8]) -> Result {
+        if self.copy_to_iter(bytes) == bytes.len() {
+            Ok(())
+        } else {
+            Err(EFAULT)
+        }
+    }
+}
+
 /// MMU notifiers.
 ///
 /// A driver that mirrors the page tables of a process registers a notifier with the process's
@@ -876,6 +915,7 @@ pub(crate) mod mmu_notifier {
 ///
 /// C header: [`include/linux/debugfs.h`](srctree/include/linux/debugfs.h)
 pub(crate) mod debugfs {
+    use super::Output;
     use core::marker::PhantomData;
     use kernel::{
         bindings,
@@ -884,16 +924,12 @@ pub(crate) mod debugfs {
         sync::Arc,
         uaccess::{
             UserPtr,
-            UserSlice,
-            UserSliceWriter, //
+            UserSlice, //
         }, //
     };
 
     /// The most that one `write(2)` may bring, in bytes. More is refused with `E2BIG`.
     pub(crate) const MAX_WRITE: usize = 4096;
-
-    /// A position in a file that no text reaches.
-    pub(crate) const BEHIND_ALL_TEXT: u64 = 1 << 40;
 
     /// A dentry that debugfs gave out.
     ///
@@ -959,7 +995,7 @@ pub(crate) mod debugfs {
         /// bytes. 0 is the end of the file.
         ///
         /// The default is for files that are only written.
-        fn read(&self, position: &mut u64, out: &mut UserSliceWriter) -> Result<usize> {
+        fn read(&self, position: &mut u64, out: &mut dyn Output) -> Result<usize> {
             let _ = (position, out);
             Err(EPERM)
         }
@@ -1087,6 +1123,7 @@ pub(crate) mod debugfs {
 ///
 /// C header: [`include/linux/miscdevice.h`](srctree/include/linux/miscdevice.h)
 pub(crate) mod chardev {
+    use super::Output;
     use core::marker::PhantomData;
     use kernel::{
         fs::{
@@ -1113,8 +1150,9 @@ pub(crate) mod chardev {
         /// A file is opened.
         fn open(shared: &Self::Shared) -> Result<Self>;
 
-        /// All that the file has to say, or as much of it as has changed since.
-        fn read(&self) -> Result<KVec<u8>>;
+        /// Copies out what stands at `position`, moves `position` on, and returns the number of
+        /// bytes. 0 is the end of the file.
+        fn read(&self, position: &mut u64, out: &mut dyn Output) -> Result<usize>;
 
         /// Takes what one `write(2)` brought, as a whole or not at all.
         fn write(&self, data: &[u8]) -> Result;
@@ -1165,13 +1203,10 @@ pub(crate) mod chardev {
         }
 
         fn read_iter(mut kiocb: Kiocb<'_, KBox<Self>>, iov: &mut IovIterDest<'_>) -> Result<usize> {
-            let text = kiocb.file().0.read()?;
-            let copied = iov.simple_read_from_buffer(kiocb.ki_pos_mut(), &text)?;
-            if usize::try_from(kiocb.ki_pos()) == Ok(text.len()) {
-                // So the next read finds the end, and not the rest of a longer text that has
-                // taken this one's place.
-                *kiocb.ki_pos_mut() = super::debugfs::BEHIND_ALL_TEXT as i64;
-            }
+            // The virtual file system lets no negative position through.
+            let mut position = kiocb.ki_pos() as u64;
+            let copied = kiocb.file().0.read(&mut position, iov)?;
+            *kiocb.ki_pos_mut() = position as i64;
             Ok(copied)
         }
 

@@ -3,47 +3,51 @@
 //! The files in the module's folder.
 
 use crate::{
-    abstractions::debugfs::{
-        Dir,
-        File,
-        FileOperations, //
+    abstractions::{
+        debugfs::{
+            Dir,
+            File,
+            FileOperations, //
+        },
+        Output, //
     },
     log,
+    readings::Readings,
     targets::{
         Owner,
         Targets, //
     },
-    text::{
-        self,
-        Text, //
-    },
+    text, //
 };
 use kernel::{
     prelude::*,
     sync::{
         atomic::Relaxed,
         Arc, //
-    },
-    uaccess::UserSliceWriter, //
+    }, //
 };
 
 /// What `help` shows.
 const HELP: &str = include_str!("help.txt");
 
-struct ControlFile(Arc<Targets>);
+struct ControlFile {
+    targets: Arc<Targets>,
+    readings: Arc<Readings>,
+}
 
 impl FileOperations for ControlFile {
     fn mode(&self) -> u16 {
         0o600
     }
 
-    fn read(&self, position: &mut u64, out: &mut UserSliceWriter) -> Result<usize> {
-        let text = self.0.show(|_| true)?;
-        text::copy_out(text.as_bytes(), position, out)
+    fn read(&self, position: &mut u64, out: &mut dyn Output) -> Result<usize> {
+        let targets = &self.targets;
+        self.readings
+            .read(position, out, |text| targets.show(|_| true, text))
     }
 
     fn write(&self, data: &[u8]) -> Result {
-        self.0.command(Owner::Control, data)
+        self.targets.command(Owner::Control, data)
     }
 }
 
@@ -54,22 +58,22 @@ impl FileOperations for HelpFile {
         0o400
     }
 
-    fn read(&self, position: &mut u64, out: &mut UserSliceWriter) -> Result<usize> {
+    fn read(&self, position: &mut u64, out: &mut dyn Output) -> Result<usize> {
         text::copy_out(HELP.as_bytes(), position, out)
     }
 }
 
-struct TotalFile;
+struct TotalFile(Arc<Readings>);
 
 impl FileOperations for TotalFile {
     fn mode(&self) -> u16 {
         0o400
     }
 
-    fn read(&self, position: &mut u64, out: &mut UserSliceWriter) -> Result<usize> {
-        let mut text = Text::with_capacity(32)?;
-        text.add(fmt!("{}\n", log::TOTAL_ENTRIES.load(Relaxed)))?;
-        text::copy_out(text.as_bytes(), position, out)
+    fn read(&self, position: &mut u64, out: &mut dyn Output) -> Result<usize> {
+        self.0.read(position, out, |text| {
+            text.add(fmt!("{}\n", log::TOTAL_ENTRIES.load(Relaxed)))
+        })
     }
 }
 
@@ -87,10 +91,15 @@ impl Control {
     pub(crate) fn new(log_bytes: usize) -> Result<Self> {
         let dir = Dir::new(c"mmu_notifier_inject", None)?;
         let targets = Targets::new(Dir::new(c"targets", Some(dir.clone()))?, log_bytes)?;
+        let readings = Readings::new()?;
+        let control = ControlFile {
+            targets: targets.clone(),
+            readings: readings.clone(),
+        };
         Ok(Control {
-            _control: File::new(c"control", &dir, ControlFile(targets.clone()))?,
+            _control: File::new(c"control", &dir, control)?,
             _help: File::new(c"help", &dir, HelpFile)?,
-            _total: File::new(c"total", &dir, TotalFile)?,
+            _total: File::new(c"total", &dir, TotalFile(readings))?,
             targets,
         })
     }

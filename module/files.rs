@@ -9,7 +9,8 @@ use crate::{
             File,
             FileOperations, //
         },
-        mmu_notifier::Event, //
+        mmu_notifier::Event,
+        Output, //
     },
     filter::{
         AddressRange,
@@ -19,6 +20,7 @@ use crate::{
     },
     injector::Injector,
     notifier::Attached,
+    readings::Readings,
     text::{
         self,
         Text, //
@@ -32,8 +34,7 @@ use kernel::{
             Relaxed, //
         },
         Arc, //
-    },
-    uaccess::UserSliceWriter, //
+    }, //
 };
 
 /// What the files of a target are about.
@@ -45,6 +46,8 @@ pub(crate) struct Subject {
     pub(crate) injector: Arc<Injector>,
     /// The notifier.
     pub(crate) attached: Arc<Attached>,
+    /// Who reads the files.
+    pub(crate) readings: Arc<Readings>,
 }
 
 impl Subject {
@@ -258,9 +261,6 @@ fn show_settings(injector: &Injector, text: &mut Text) -> Result {
     Ok(())
 }
 
-/// Room for what most files show; longer text grows.
-const SHORT: usize = 256;
-
 struct EntryFile {
     subject: Subject,
     entry: &'static Entry,
@@ -275,16 +275,20 @@ impl FileOperations for EntryFile {
         }
     }
 
-    fn read(&self, position: &mut u64, out: &mut UserSliceWriter) -> Result<usize> {
-        let mut text = Text::with_capacity(SHORT)?;
-        match &self.entry.knob {
-            Knob::Fact(show) => show(&self.subject, &mut text)?,
-            setting => setting.show_setting(&self.subject.injector, &mut text)?,
-        }
-        if text.as_bytes().last() != Some(&b'\n') {
-            text.add(fmt!("\n"))?;
-        }
-        text::copy_out(text.as_bytes(), position, out)
+    fn read(&self, position: &mut u64, out: &mut dyn Output) -> Result<usize> {
+        let Subject {
+            injector, readings, ..
+        } = &self.subject;
+        readings.read(position, out, |text| {
+            match &self.entry.knob {
+                Knob::Fact(show) => show(&self.subject, text)?,
+                setting => setting.show_setting(injector, text)?,
+            }
+            if text.as_bytes().last() != Some(&b'\n') {
+                text.add(fmt!("\n"))?;
+            }
+            Ok(())
+        })
     }
 
     fn write(&self, data: &[u8]) -> Result {
@@ -303,7 +307,7 @@ impl FileOperations for EntryFile {
 
 /// `actions/EVENT/error`.
 struct ErrorFile {
-    injector: Arc<Injector>,
+    subject: Subject,
     event: Event,
 }
 
@@ -312,15 +316,18 @@ impl FileOperations for ErrorFile {
         0o600
     }
 
-    fn read(&self, position: &mut u64, out: &mut UserSliceWriter) -> Result<usize> {
-        let mut text = Text::with_capacity(SHORT)?;
-        text.add(fmt!("{}\n", self.injector.error(self.event)))?;
-        text::copy_out(text.as_bytes(), position, out)
+    fn read(&self, position: &mut u64, out: &mut dyn Output) -> Result<usize> {
+        let Subject {
+            injector, readings, ..
+        } = &self.subject;
+        readings.read(position, out, |text| {
+            text.add(fmt!("{}\n", injector.error(self.event)))
+        })
     }
 
     fn write(&self, data: &[u8]) -> Result {
         let errno = text::parse_i32(text::line(data)?)?;
-        self.injector.set_error(self.event, errno)
+        self.subject.injector.set_error(self.event, errno)
     }
 }
 
@@ -331,7 +338,7 @@ impl FileOperations for LogFile {
         0o400
     }
 
-    fn read(&self, position: &mut u64, out: &mut UserSliceWriter) -> Result<usize> {
+    fn read(&self, position: &mut u64, out: &mut dyn Output) -> Result<usize> {
         self.0.log().read(position, out)
     }
 }
@@ -355,13 +362,12 @@ impl Files {
             entries.push(file, GFP_KERNEL)?;
         }
 
-        let injector = &subject.injector;
         let actions = Dir::new(c"actions", Some(dir.clone()))?;
         let mut errors = KVec::with_capacity(Event::ALL.len(), GFP_KERNEL)?;
         for &event in Event::ALL {
             let dir = Dir::new(event.name(), Some(actions.clone()))?;
             let file = ErrorFile {
-                injector: injector.clone(),
+                subject: subject.clone(),
                 event,
             };
             errors.push(File::new(c"error", &dir, file)?, GFP_KERNEL)?;
@@ -370,7 +376,7 @@ impl Files {
         Ok(Files {
             _entries: entries,
             _errors: errors,
-            _log: File::new(c"log", &dir, LogFile(injector.clone()))?,
+            _log: File::new(c"log", &dir, LogFile(subject.injector.clone()))?,
         })
     }
 }

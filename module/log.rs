@@ -9,7 +9,8 @@ use crate::{
             Range, //
         },
         stack::Trace,
-        task, //
+        task,
+        Output, //
     },
     text::{
         Text,
@@ -26,8 +27,7 @@ use kernel::{
             Relaxed, //
         },
         SpinLock, //
-    },
-    uaccess::UserSliceWriter, //
+    }, //
 };
 
 /// Longest line that an entry can make, in bytes; a power of two.
@@ -273,10 +273,10 @@ impl Log {
     /// added. A position whose entry was overwritten moves to the oldest that is left.
     ///
     /// [`FileOperations::read`]: crate::abstractions::debugfs::FileOperations::read
-    pub(crate) fn read(&self, position: &mut u64, out: &mut UserSliceWriter) -> Result<usize> {
+    pub(crate) fn read(&self, position: &mut u64, out: &mut dyn Output) -> Result<usize> {
         const LINE_BYTES: u64 = LINE as u64;
         let mut copied: usize = 0;
-        while !out.is_empty() {
+        while out.room() > 0 {
             let wanted = *position / LINE_BYTES;
             let Some((index, entry)) = self.ring.lock().entry_from(wanted) else {
                 break;
@@ -289,8 +289,8 @@ impl Log {
 
             let line = entry.format()?;
             let rest = line.as_bytes().get(done as usize..).unwrap_or(&[]);
-            let part = rest.get(..out.len()).unwrap_or(rest);
-            out.write_slice(part)?;
+            let part = rest.get(..out.room()).unwrap_or(rest);
+            out.put(part)?;
             copied = copied.saturating_add(part.len());
             *position = index
                 .wrapping_mul(LINE_BYTES)

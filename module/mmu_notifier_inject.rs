@@ -21,6 +21,7 @@ mod filter;
 mod injector;
 mod log;
 mod notifier;
+mod readings;
 mod session;
 mod snapshot;
 mod targets;

@@ -3,7 +3,11 @@
 //! `/dev/mmu_notifier_inject`: targets that live no longer than an open file.
 
 use crate::{
-    abstractions::chardev::OpenFile,
+    abstractions::{
+        chardev::OpenFile,
+        Output, //
+    },
+    readings::Readings,
     targets::{
         Owner,
         Targets, //
@@ -18,6 +22,7 @@ use kernel::{
 pub(crate) struct Session {
     owner: Owner,
     targets: Arc<Targets>,
+    readings: Arc<Readings>,
 }
 
 impl OpenFile for Session {
@@ -27,12 +32,14 @@ impl OpenFile for Session {
         Ok(Session {
             owner: Owner::Session(targets.new_id()),
             targets: targets.clone(),
+            readings: Readings::new()?,
         })
     }
 
-    fn read(&self) -> Result<KVec<u8>> {
-        let text = self.targets.show(|owner| owner == self.owner)?;
-        Ok(text.into_bytes())
+    fn read(&self, position: &mut u64, out: &mut dyn Output) -> Result<usize> {
+        self.readings.read(position, out, |text| {
+            self.targets.show(|owner| owner == self.owner, text)
+        })
     }
 
     fn write(&self, data: &[u8]) -> Result {

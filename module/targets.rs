@@ -17,6 +17,7 @@ use crate::{
         Attached,
         Kind, //
     },
+    readings::Readings,
     text::{
         self,
         Text, //
@@ -157,6 +158,7 @@ impl Targets {
             pid,
             attached: Arc::new(Attached::new(&mm, injector.clone())?, GFP_KERNEL)?,
             injector,
+            readings: Readings::new()?,
         };
         Ok(Target {
             _files: Files::new(&name, &self.dir, &subject)?,
@@ -204,8 +206,7 @@ impl Targets {
 
     /// One line for each target that `wanted` lets through, in the order in which they were
     /// attached.
-    pub(crate) fn show(&self, wanted: impl Fn(Owner) -> bool) -> Result<Text> {
-        let mut text = Text::with_capacity(0)?;
+    pub(crate) fn show(&self, wanted: impl Fn(Owner) -> bool, text: &mut Text) -> Result {
         let list = self.list.lock();
         for slot in list.iter().filter(|slot| wanted(slot.owner)) {
             let Some(Target { subject, .. }) = &slot.target else {
@@ -222,6 +223,6 @@ impl Targets {
                 subject.state()
             ))?;
         }
-        Ok(text)
+        Ok(())
     }
 }

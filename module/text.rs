@@ -2,11 +2,10 @@
 
 //! Text: what debugfs files show, and what is written to them.
 
-use crate::abstractions::debugfs::BEHIND_ALL_TEXT;
+use crate::abstractions::Output;
 use kernel::{
     fmt,
-    prelude::*,
-    uaccess::UserSliceWriter, //
+    prelude::*, //
 };
 
 /// Text that grows as it is written. Allocates, so it is not for callbacks.
@@ -27,11 +26,6 @@ impl Text {
     pub(crate) fn as_bytes(&self) -> &[u8] {
         &self.0
     }
-
-    /// What was written.
-    pub(crate) fn into_bytes(self) -> KVec<u8> {
-        self.0
-    }
 }
 
 impl fmt::Write for Text {
@@ -43,25 +37,14 @@ impl fmt::Write for Text {
 }
 
 /// Copies out the part of `bytes` that starts at `position`, as far as `out` has room.
-///
-/// Who has got all of it is moved behind every text: the next read finds the end of the file, and
-/// not the rest of a longer text that has taken this one's place.
-pub(crate) fn copy_out(
-    bytes: &[u8],
-    position: &mut u64,
-    out: &mut UserSliceWriter,
-) -> Result<usize> {
+pub(crate) fn copy_out(bytes: &[u8], position: &mut u64, out: &mut dyn Output) -> Result<usize> {
     let rest = usize::try_from(*position)
         .ok()
         .and_then(|start| bytes.get(start..))
         .unwrap_or(&[]);
-    let part = rest.get(..out.len()).unwrap_or(rest);
-    out.write_slice(part)?;
-    *position = if part.len() == rest.len() {
-        BEHIND_ALL_TEXT
-    } else {
-        position.wrapping_add(part.len() as u64)
-    };
+    let part = rest.get(..out.room()).unwrap_or(rest);
+    out.put(part)?;
+    *position = position.wrapping_add(part.len() as u64);
     Ok(part.len())
 }
 

@@ -43,6 +43,10 @@ const SOURCES: &[(&str, &str)] = &[
         "module/notifier.rs",
         include_str!("../../module/notifier.rs"),
     ),
+    (
+        "module/readings.rs",
+        include_str!("../../module/readings.rs"),
+    ),
     ("module/session.rs", include_str!("../../module/session.rs")),
     (
         "module/snapshot.rs",

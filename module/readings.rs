@@ -1,0 +1,256 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Texts that are made anew for each reader, and read in parts.
+
+use crate::{
+    abstractions::Output,
+    text::{
+        self,
+        Text, //
+    },
+};
+use kernel::{
+    new_mutex,
+    prelude::*,
+    sync::{
+        Arc,
+        Mutex, //
+    },
+};
+
+/// How many texts are kept for their readers to go on with.
+const KEPT: usize = 8;
+
+/// Where a reader is: in which text, how long that is, and which byte of it comes next.
+///
+/// All of it stands in the file's position, since our files have no `open` and no `release` that
+/// could keep it for a reader. The byte stands lowest, so that a reader that goes back by some
+/// bytes, as shells do to read line by line, is where it wants to be.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Place {
+    /// 0 for a reader that begins.
+    id: u64,
+    len: u64,
+    next: u64,
+}
+
+impl Place {
+    const BITS: u32 = 20;
+    const MASK: u64 = (1 << Self::BITS) - 1;
+
+    const fn from_position(position: u64) -> Self {
+        Place {
+            id: position >> (2 * Self::BITS),
+            len: position >> Self::BITS & Self::MASK,
+            next: position & Self::MASK,
+        }
+    }
+
+    const fn to_position(self) -> u64 {
+        self.id << (2 * Self::BITS) | self.len << Self::BITS | self.next
+    }
+}
+
+/// The last texts that somebody has begun to read.
+struct Kept {
+    texts: KVec<(u64, Arc<Text>)>,
+    last_id: u64,
+}
+
+impl Kept {
+    fn find(&self, id: u64) -> Option<Arc<Text>> {
+        let kept = self.texts.iter().find(|(kept, _)| *kept == id);
+        kept.map(|(_, text)| text.clone())
+    }
+
+    /// Keeps `text`, and returns its number.
+    fn add(&mut self, text: Arc<Text>) -> Result<u64> {
+        if self.texts.len() >= KEPT {
+            // The oldest: nobody is likely to come back to it.
+            self.texts.remove(0).map_err(|_| EINVAL)?;
+        }
+        // Never 0, and it still fits a position when it begins again.
+        self.last_id = self.last_id % Place::MASK + 1;
+        self.texts.push((self.last_id, text), GFP_KERNEL)?;
+        Ok(self.last_id)
+    }
+}
+
+/// Texts that are made anew for each reader.
+///
+/// A reader that comes with a small buffer, or that asks once more to find the end, gets all of one
+/// text and not the beginning of one and the end of another.
+#[pin_data]
+pub(crate) struct Readings {
+    /// A leaf but for allocations.
+    #[pin]
+    kept: Mutex<Kept>,
+}
+
+impl Readings {
+    /// Nobody reads.
+    pub(crate) fn new() -> Result<Arc<Self>> {
+        Arc::pin_init(
+            pin_init!(Readings {
+                kept <- new_mutex!(Kept {
+                    texts: KVec::new(),
+                    last_id: 0,
+                }),
+            }),
+            GFP_KERNEL,
+        )
+    }
+
+    /// Copies out what stands at `position` of the text that its reader has begun, or for a reader
+    /// that begins, of one that is made now.
+    ///
+    /// Fails with `ESTALE` where so many others have begun since that the text is gone. A text of a
+    /// MiB and more is made anew for each read.
+    pub(crate) fn read(
+        &self,
+        position: &mut u64,
+        out: &mut dyn Output,
+        make: impl FnOnce(&mut Text) -> Result,
+    ) -> Result<usize> {
+        let mut place = Place::from_position(*position);
+        if place.id != 0 && place.next >= place.len {
+            return Ok(0);
+        }
+        let text = match place.id {
+            0 => {
+                let mut text = Text::with_capacity(0)?;
+                make(&mut text)?;
+                Arc::new(text, GFP_KERNEL)?
+            }
+            id => self.kept.lock().find(id).ok_or(ESTALE)?,
+        };
+        let len = text.as_bytes().len() as u64;
+        if len > Place::MASK {
+            return text::copy_out(text.as_bytes(), position, out);
+        }
+
+        let copied = text::copy_out(text.as_bytes(), &mut place.next, out)?;
+        if place.id == 0 && copied > 0 {
+            place.id = self.kept.lock().add(text)?;
+            place.len = len;
+        }
+        *position = place.to_position();
+        Ok(copied)
+    }
+}
+
+#[kunit_tests(mmu_notifier_inject_readings)]
+mod tests {
+    use super::*;
+
+    /// A buffer of so many bytes.
+    struct Buffer(KVec<u8>, usize);
+
+    impl Output for Buffer {
+        fn room(&self) -> usize {
+            self.1.saturating_sub(self.0.len())
+        }
+
+        fn put(&mut self, bytes: &[u8]) -> Result {
+            Ok(self.0.extend_from_slice(bytes, GFP_KERNEL)?)
+        }
+    }
+
+    /// What a read into that many bytes gets, while the file says `now`.
+    fn read(readings: &Readings, position: &mut u64, room: usize, now: &str) -> Result<KVec<u8>> {
+        let mut buffer = Buffer(KVec::new(), room);
+        let copied = readings.read(position, &mut buffer, |text| text.add(fmt!("{now}")))?;
+        if copied != buffer.0.len() {
+            return Err(EIO);
+        }
+        Ok(buffer.0)
+    }
+
+    #[test]
+    fn who_has_read_all_is_at_the_end_whatever_comes() -> Result {
+        let readings = Readings::new()?;
+        let mut position = 0;
+        assert_eq!(
+            read(&readings, &mut position, 64, "any\n")?.as_slice(),
+            b"any\n"
+        );
+        assert_eq!(
+            read(&readings, &mut position, 64, "nonblockable\n")?.as_slice(),
+            b""
+        );
+        assert_eq!(read(&readings, &mut position, 64, "any\n")?.as_slice(), b"");
+        Ok(())
+    }
+
+    #[test]
+    fn who_reads_in_parts_gets_one_text() -> Result {
+        let readings = Readings::new()?;
+        let mut position = 0;
+        assert_eq!(
+            read(&readings, &mut position, 3, "one\ntwo\n")?.as_slice(),
+            b"one"
+        );
+        assert_eq!(
+            read(&readings, &mut position, 3, "three\n")?.as_slice(),
+            b"\ntw"
+        );
+        assert_eq!(
+            read(&readings, &mut position, 3, "three\n")?.as_slice(),
+            b"o\n"
+        );
+        assert_eq!(
+            read(&readings, &mut position, 3, "three\n")?.as_slice(),
+            b""
+        );
+        position = 0;
+        assert_eq!(
+            read(&readings, &mut position, 9, "three\n")?.as_slice(),
+            b"three\n"
+        );
+        Ok(())
+    }
+
+    #[test]
+    fn who_goes_back_reads_the_same_again() -> Result {
+        let readings = Readings::new()?;
+        let mut position = 0;
+        read(&readings, &mut position, 64, "one\ntwo\n")?;
+        position -= 4;
+        assert_eq!(
+            read(&readings, &mut position, 64, "three\n")?.as_slice(),
+            b"two\n"
+        );
+        Ok(())
+    }
+
+    #[test]
+    fn who_comes_too_late_is_told() -> Result {
+        let readings = Readings::new()?;
+        let mut slow = 0;
+        read(&readings, &mut slow, 3, "one\n")?;
+        let mut done = 0;
+        read(&readings, &mut done, 64, "one\n")?;
+        for _ in 0..KEPT {
+            read(&readings, &mut 0, 1, "two\n")?;
+        }
+        assert_eq!(read(&readings, &mut slow, 3, "two\n").err(), Some(ESTALE));
+        assert_eq!(read(&readings, &mut done, 3, "two\n")?.as_slice(), b"");
+        Ok(())
+    }
+
+    #[test]
+    fn numbers_begin_again() -> Result {
+        let readings = Readings::new()?;
+        readings.kept.lock().last_id = Place::MASK - 1;
+        for _ in 0..3 {
+            let mut position = 0;
+            read(&readings, &mut position, 1, "one\n")?;
+            assert!(Place::from_position(position).id != 0);
+            assert_eq!(
+                read(&readings, &mut position, 9, "two\n")?.as_slice(),
+                b"ne\n"
+            );
+        }
+        Ok(())
+    }
+}
