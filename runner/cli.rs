@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::exercise::{FuzzOptions, StressOptions};
 use crate::model::Expect;
 
 /// Make mmu notifiers fail on purpose and prove whether the kernel notices.
@@ -24,6 +25,10 @@ pub enum Command {
     Run(RunArgs),
     /// Show the scenarios with what each expects
     List(ListArgs),
+    /// Load, attach, make fail and unload from all sides at once on the running kernel (root)
+    Stress(StressArgs),
+    /// Write nonsense to the module's files on the running kernel (root)
+    Fuzz(FuzzArgs),
     /// Build a kernel and the module, and run the scenarios in a virtual machine
     #[command(subcommand)]
     Vm(VmCommand),
@@ -86,17 +91,45 @@ pub struct ListArgs {
     pub only: Vec<String>,
     /// How the list is printed
     #[arg(long, value_enum, default_value_t)]
-    pub format: ListFormat,
+    pub format: SimpleFormat,
 }
 
-/// How the list of scenarios is printed.
+/// How something is printed that has no form in KTAP.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum ListFormat {
+pub enum SimpleFormat {
     /// A table.
     #[default]
     Human,
-    /// One JSON array.
+    /// One JSON document.
     Json,
+}
+
+/// `mn-inject stress`
+#[derive(Clone, Debug, Args)]
+pub struct StressArgs {
+    /// What to do
+    #[command(flatten)]
+    pub options: StressOptions,
+    /// The module; must not be loaded
+    #[arg(long, value_name = "PATH")]
+    pub module: PathBuf,
+    /// How the outcome is printed
+    #[arg(long, value_enum, default_value_t)]
+    pub format: SimpleFormat,
+}
+
+/// `mn-inject fuzz`
+#[derive(Clone, Debug, Args)]
+pub struct FuzzArgs {
+    /// What to do
+    #[command(flatten)]
+    pub options: FuzzOptions,
+    /// Load this module first and unload it at the end
+    #[arg(long, value_name = "PATH")]
+    pub module: Option<PathBuf>,
+    /// How the outcome is printed
+    #[arg(long, value_enum, default_value_t)]
+    pub format: SimpleFormat,
 }
 
 /// `mn-inject vm`
@@ -106,6 +139,10 @@ pub enum VmCommand {
     Run(VmRunArgs),
     /// Build what is missing and print where it is
     Build(VmBuildArgs),
+    /// Do what `mn-inject stress` does in a virtual machine with a kernel that checks itself
+    Stress(VmStressArgs),
+    /// Do what `mn-inject fuzz` does in a virtual machine with a kernel that checks itself
+    Fuzz(VmFuzzArgs),
     /// Boot the guest to a shell, with the module loaded and debugfs mounted
     Shell(VmShellArgs),
     /// Time a boot of the guest that does nothing, which no run can be quicker than
@@ -207,4 +244,47 @@ pub struct VmFloorArgs {
     /// How the guest is run
     #[arg(long, value_enum, default_value_t)]
     pub accel: Accel,
+}
+
+/// Where an exercise runs, and how it is printed.
+#[derive(Clone, Debug, Args)]
+#[command(mut_arg("config", |config| config.default_value("debug")))]
+pub struct VmExerciseArgs {
+    /// Which kernel
+    #[command(flatten)]
+    pub kernel: KernelArgs,
+    /// How the guest is run
+    #[arg(long, value_enum, default_value_t)]
+    pub accel: Accel,
+    /// Keep the logs and the JSON report in this directory instead of the cache
+    #[arg(long, value_name = "DIR")]
+    pub output: Option<PathBuf>,
+    /// Add this to the guest's kernel command line
+    #[arg(long, value_name = "ARGS")]
+    pub append: Option<String>,
+    /// How the outcome is printed
+    #[arg(long, value_enum, default_value_t)]
+    pub format: SimpleFormat,
+}
+
+/// `mn-inject vm stress`
+#[derive(Clone, Debug, Args)]
+pub struct VmStressArgs {
+    /// What to do
+    #[command(flatten)]
+    pub options: StressOptions,
+    /// Where
+    #[command(flatten)]
+    pub machine: VmExerciseArgs,
+}
+
+/// `mn-inject vm fuzz`
+#[derive(Clone, Debug, Args)]
+pub struct VmFuzzArgs {
+    /// What to do
+    #[command(flatten)]
+    pub options: FuzzOptions,
+    /// Where
+    #[command(flatten)]
+    pub machine: VmExerciseArgs,
 }

@@ -5,6 +5,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::exit::Exit;
+use crate::model::{KernelInfo, VmInfo};
+
 /// What `stress` is told.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, clap::Args)]
 #[serde(deny_unknown_fields)]
@@ -45,4 +48,125 @@ pub struct Exercise {
     pub trouble: Vec<String>,
     /// How long it took, in milliseconds.
     pub millis: u64,
+}
+
+/// One of the exercises, with what it is told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Task {
+    /// Load, unload, attach and make fail from all sides at once.
+    Stress(StressOptions),
+    /// Write nonsense to the module's files.
+    Fuzz(FuzzOptions),
+}
+
+impl Task {
+    /// Its name, which is that of its command.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Task::Stress(_) => "stress",
+            Task::Fuzz(_) => "fuzz",
+        }
+    }
+
+    /// Where its random choices start.
+    pub const fn seed(&self) -> u64 {
+        match self {
+            Task::Stress(options) => options.seed,
+            Task::Fuzz(options) => options.seed,
+        }
+    }
+}
+
+/// One line on the channel between the guest and the host while an exercise runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Word {
+    /// The runner is up, on that kernel.
+    Begin(KernelInfo),
+    /// How far it is.
+    Say(String),
+    /// What came of it. Nothing follows.
+    End(Box<Exercise>),
+}
+
+/// The whole of `stress` or `fuzz`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExerciseReport {
+    /// Version of this format; see `docs/report.md`.
+    pub schema: u32,
+    /// `mn-inject` and its version.
+    pub tool: String,
+    /// What was to be done.
+    pub task: Task,
+    /// The command that does it again.
+    pub again: String,
+    /// The kernel; absent where it never answered.
+    pub kernel: Option<KernelInfo>,
+    /// The virtual machine; absent on real hardware.
+    pub vm: Option<VmInfo>,
+    /// What came of it.
+    pub exercise: Exercise,
+}
+
+/// The current [`ExerciseReport::schema`].
+pub const SCHEMA: u32 = 1;
+
+impl ExerciseReport {
+    /// The exit code: 1 where something is wrong with the module or the kernel, 70 where that
+    /// cannot be known, and 0 only where something was done and all of it was well.
+    pub fn exit(&self) -> Exit {
+        let Exercise {
+            operations,
+            findings,
+            trouble,
+            ..
+        } = &self.exercise;
+        if !findings.is_empty() {
+            Exit::Fail
+        } else if !trouble.is_empty() || operations.iter().all(|(_, count)| *count == 0) {
+            Exit::NoVerdict
+        } else {
+            Exit::Pass
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn exit(operations: &[u64], findings: &[&str], trouble: &[&str]) -> Exit {
+        let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
+        ExerciseReport {
+            schema: SCHEMA,
+            tool: String::new(),
+            task: Task::Fuzz(FuzzOptions { writes: 1, seed: 1 }),
+            again: String::new(),
+            kernel: None,
+            vm: None,
+            exercise: Exercise {
+                operations: operations
+                    .iter()
+                    .map(|count| ("write".to_owned(), *count))
+                    .collect(),
+                findings: texts(findings),
+                trouble: texts(trouble),
+                millis: 1,
+            },
+        }
+        .exit()
+    }
+
+    #[test]
+    fn only_what_was_done_and_is_well_passes() {
+        assert_eq!(exit(&[0, 1], &[], &[]), Exit::Pass);
+        assert_eq!(exit(&[], &[], &[]), Exit::NoVerdict);
+        assert_eq!(exit(&[0, 0], &[], &[]), Exit::NoVerdict);
+        assert_eq!(exit(&[1], &[], &["cut short"]), Exit::NoVerdict);
+        assert_eq!(exit(&[1], &["leak"], &[]), Exit::Fail);
+        // What was found was found, however the rest went.
+        assert_eq!(exit(&[0], &["leak"], &["cut short"]), Exit::Fail);
+    }
 }

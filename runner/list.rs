@@ -6,7 +6,7 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
-use crate::cli::ListFormat;
+use crate::cli::SimpleFormat;
 use crate::model::{Arming, Expectation, ReaperWord};
 use crate::scenario::Scenario;
 
@@ -22,12 +22,12 @@ struct Entry {
 /// Prints the scenarios.
 pub fn print(
     scenarios: &[Scenario],
-    format: ListFormat,
+    format: SimpleFormat,
     out: &mut dyn Write,
 ) -> anyhow::Result<()> {
     match format {
-        ListFormat::Human => Ok(human(scenarios, out)?),
-        ListFormat::Json => {
+        SimpleFormat::Human => Ok(human(scenarios, out)?),
+        SimpleFormat::Json => {
             let entries: Vec<_> = scenarios
                 .iter()
                 .map(|scenario| Entry {

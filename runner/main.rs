@@ -4,17 +4,21 @@
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
+use nix::unistd::geteuid;
 
-use mn_inject::cli::{Cli, Command, Format, ListArgs, RunArgs};
+use mn_inject::cli::{Cli, Command, Format, ListArgs, RunArgs, SimpleFormat};
+use mn_inject::exercise::{self, ExerciseReport, Task};
 use mn_inject::exit::Exit;
 use mn_inject::inject::LoadedModule;
 use mn_inject::model::{Progress, RunOptions};
-use mn_inject::{list, report, run, scenario, trigger, vm};
+use mn_inject::perform::perform;
+use mn_inject::{kernel, list, report, run, scenario, trigger, vm};
 
 fn main() -> ExitCode {
     if vm::guest::is_init() {
@@ -49,6 +53,14 @@ fn carry_out(command: Command) -> Result<Exit> {
     match command {
         Command::Run(args) => run_here(&args),
         Command::List(args) => list_scenarios(&args),
+        Command::Stress(args) => {
+            exercise_here(Task::Stress(args.options), Some(&args.module), args.format)
+        }
+        Command::Fuzz(args) => exercise_here(
+            Task::Fuzz(args.options),
+            args.module.as_deref(),
+            args.format,
+        ),
         Command::Vm(command) => vm::main(command),
         Command::Target => trigger::target::main().map(|()| Exit::Pass),
     }
@@ -137,6 +149,28 @@ fn run_here(args: &RunArgs) -> Result<Exit> {
     report::print(&report, args.suite.format, &mut io::stdout().lock())
         .context("cannot print the report")?;
     Ok(report::exit(&report))
+}
+
+fn exercise_here(task: Task, module: Option<&Path>, format: SimpleFormat) -> Result<Exit> {
+    if !geteuid().is_root() {
+        bail!("{} needs root", task.name());
+    }
+    // Draws nothing where standard error is no terminal.
+    let bar = ProgressBar::new_spinner();
+    let exercise = perform(&task, module, &mut |said| bar.set_message(said.to_owned()));
+    bar.finish_and_clear();
+    let report = ExerciseReport {
+        schema: exercise::SCHEMA,
+        tool: concat!("mn-inject ", env!("CARGO_PKG_VERSION")).to_owned(),
+        task,
+        again: vm::command_line(),
+        kernel: Some(kernel::info()),
+        vm: None,
+        exercise,
+    };
+    report::print_exercise(&report, format, &mut io::stdout().lock())
+        .context("cannot print the report")?;
+    Ok(report.exit())
 }
 
 fn write_line(file: &mut impl Write, progress: &Progress) -> io::Result<()> {

@@ -5,7 +5,7 @@
 use std::io::{self, Write};
 
 use crate::exit::Exit;
-use crate::model::{Expect, Report, ScenarioResult, Verdict, VmInfo};
+use crate::model::{Expect, KernelInfo, Report, ScenarioResult, Verdict, VmInfo};
 
 use super::tally::Tally;
 use super::text::{evidence, one_line};
@@ -14,35 +14,47 @@ use super::text::{evidence, one_line};
 const INDENT: &str = "      ";
 
 pub(super) fn print(report: &Report, out: &mut dyn Write) -> io::Result<()> {
-    head(report, out)?;
-    table(report, out)?;
-    behind(report, out)?;
-    closing(report, out)
-}
-
-fn fact(out: &mut dyn Write, name: &str, value: &str) -> io::Result<()> {
-    writeln!(out, "{name:<9}{}", one_line(value))
-}
-
-fn head(report: &Report, out: &mut dyn Write) -> io::Result<()> {
-    fact(out, "tool", &report.tool)?;
-    match &report.kernel {
-        Some(kernel) => {
-            let text = format!("{} {} {}", kernel.release, kernel.machine, kernel.version);
-            fact(out, "kernel", &text)?;
-        }
-        None => fact(out, "kernel", "never answered")?,
-    }
-    if let Some(vm) = &report.vm {
-        machine(vm, out)?;
-    }
+    head(
+        &report.tool,
+        report.kernel.as_ref(),
+        report.vm.as_ref(),
+        out,
+    )?;
     let demanded = match report.expect {
         Expect::Auto => "",
         Expect::Seed => ", seed demanded",
         Expect::Mainline => ", mainline demanded",
     };
     fact(out, "check", &format!("{}{demanded}", report.form))?;
-    writeln!(out)
+    writeln!(out)?;
+    table(report, out)?;
+    behind(report, out)?;
+    closing(report, out)
+}
+
+pub(super) fn fact(out: &mut dyn Write, name: &str, value: &str) -> io::Result<()> {
+    writeln!(out, "{name:<9}{}", one_line(value))
+}
+
+/// What ran on what.
+pub(super) fn head(
+    tool: &str,
+    kernel: Option<&KernelInfo>,
+    vm: Option<&VmInfo>,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    fact(out, "tool", tool)?;
+    match kernel {
+        Some(kernel) => {
+            let text = format!("{} {} {}", kernel.release, kernel.machine, kernel.version);
+            fact(out, "kernel", &text)?;
+        }
+        None => fact(out, "kernel", "never answered")?,
+    }
+    match vm {
+        Some(vm) => machine(vm, out),
+        None => Ok(()),
+    }
 }
 
 fn machine(vm: &VmInfo, out: &mut dyn Write) -> io::Result<()> {

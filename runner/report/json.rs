@@ -4,9 +4,9 @@
 
 use std::io::{self, Write};
 
-use crate::model::Report;
+use serde::Serialize;
 
-pub(super) fn print(report: &Report, out: &mut dyn Write) -> io::Result<()> {
+pub(super) fn print(report: &impl Serialize, out: &mut dyn Write) -> io::Result<()> {
     serde_json::to_writer_pretty(&mut *out, report)?;
     writeln!(out)
 }

@@ -2,6 +2,7 @@
 
 //! Prints a report, and derives the exit code from it.
 
+mod exercise;
 mod human;
 mod json;
 mod ktap;
@@ -10,7 +11,8 @@ mod text;
 
 use std::io::{self, Write};
 
-use crate::cli::Format;
+use crate::cli::{Format, SimpleFormat};
+use crate::exercise::ExerciseReport;
 use crate::exit::Exit;
 use crate::model::Report;
 
@@ -22,6 +24,19 @@ pub fn print(report: &Report, format: Format, out: &mut dyn Write) -> io::Result
         Format::Human => human::print(report, out)?,
         Format::Ktap => ktap::print(report, out)?,
         Format::Json => json::print(report, out)?,
+    }
+    out.flush()
+}
+
+/// Prints what came of `stress` or `fuzz`.
+pub fn print_exercise(
+    report: &ExerciseReport,
+    format: SimpleFormat,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    match format {
+        SimpleFormat::Human => exercise::print(report, out)?,
+        SimpleFormat::Json => json::print(report, out)?,
     }
     out.flush()
 }

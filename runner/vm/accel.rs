@@ -6,7 +6,6 @@
 //! guest hang before its first line. So a guest has to answer before KVM is used.
 
 use std::fs::{self, OpenOptions};
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
@@ -15,8 +14,9 @@ use serde::{Deserialize, Serialize};
 use super::cache::{self, Cache, Key};
 use super::guest::{self, GuestOptions, Mode};
 use super::initramfs;
+use super::kernel::Built;
 use super::progress::Ui;
-use super::qemu::{self, Accelerator, Machine};
+use super::qemu::{self, Accelerator, Machine, Time};
 use crate::cli::Accel;
 
 /// How long the guest may take to answer; where KVM works it takes a tenth of that.
@@ -37,14 +37,14 @@ struct Answer {
 /// The accelerator to use, and why that one.
 pub fn choose(
     wanted: Accel,
-    kernel: &Path,
+    built: &Built,
     cache: &Cache,
     ui: &Ui,
 ) -> Result<(Accelerator, String)> {
     if wanted == Accel::Tcg {
         return Ok((Accelerator::Tcg, "asked for".to_owned()));
     }
-    let answer = answer(kernel, cache, ui)?;
+    let answer = answer(built, cache, ui)?;
     match (wanted, answer) {
         (Accel::Kvm, Some(why)) => bail!(
             "[accel] KVM was asked for and does not work: {why}. Use --accel tcg, or --accel auto, which chooses"
@@ -55,7 +55,7 @@ pub fn choose(
 }
 
 /// `None` where KVM works, or else why it does not.
-fn answer(kernel: &Path, cache: &Cache, ui: &Ui) -> Result<Option<String>> {
+fn answer(built: &Built, cache: &Cache, ui: &Ui) -> Result<Option<String>> {
     if let Err(e) = OpenOptions::new().read(true).write(true).open(KVM) {
         let hint = match e.kind() {
             std::io::ErrorKind::PermissionDenied => " (the group `kvm` usually may)",
@@ -73,7 +73,7 @@ fn answer(kernel: &Path, cache: &Cache, ui: &Ui) -> Result<Option<String>> {
         return Ok(known.broken.map(|why| format!("{why} (found out before)")));
     }
     let task = ui.begin("accel", "trying KVM with a guest that only has to answer");
-    let broken = probe(kernel, cache)?;
+    let broken = probe(built, cache)?;
     task.done(match &broken {
         None => "KVM works",
         Some(why) => why,
@@ -100,15 +100,16 @@ fn key() -> Result<String> {
 }
 
 /// Boots a guest with KVM that only answers.
-fn probe(kernel: &Path, cache: &Cache) -> Result<Option<String>> {
+fn probe(built: &Built, cache: &Cache) -> Result<Option<String>> {
     let temp = cache.temp_dir()?;
     let options = GuestOptions { mode: Mode::Probe };
     let initramfs = initramfs::write(temp.path(), &options, None, None)?;
     let machine = Machine {
-        kernel,
+        built,
         initramfs: &initramfs,
         append: None,
         accelerator: Accelerator::Kvm,
+        time: Time::Real,
         console: Some(temp.path().join("console")),
         log: temp.path().join("log"),
     };

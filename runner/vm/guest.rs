@@ -19,6 +19,7 @@ use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 use signal_hook::consts::{SIGTERM, SIGUSR1, SIGUSR2};
 
+use crate::exercise::{Task, Word};
 use crate::model::{Progress, RunOptions};
 
 /// Where the guest finds what it is to do. Its presence tells that this is our guest.
@@ -44,6 +45,8 @@ pub struct GuestOptions {
 pub enum Mode {
     /// Run the scenarios and report.
     Suite(RunOptions),
+    /// Carry out an exercise and say what came of it.
+    Exercise(Task),
     /// A shell on the console.
     Shell,
     /// Say that the guest runs: it proves an accelerator.
@@ -120,6 +123,7 @@ fn work() -> Result<()> {
             load_module()?;
             suite(&options, &mut port)
         }
+        Mode::Exercise(task) => exercise(&task, &mut open_port()?),
         Mode::Shell => {
             load_module()?;
             shell()
@@ -190,6 +194,21 @@ fn suite(options: &RunOptions, port: &mut File) -> Result<()> {
     wait_for_host(port)
 }
 
+fn exercise(task: &Task, port: &mut File) -> Result<()> {
+    send(port, &Word::Begin(crate::kernel::info()))?;
+    let mut lost = None;
+    let done = crate::perform::perform(task, Some(Path::new(MODULE)), &mut |said| {
+        if let Err(e) = send(port, &Word::Say(said.to_owned())) {
+            lost.get_or_insert(e);
+        }
+    });
+    if let Some(e) = lost {
+        return Err(e).context("the results' channel to the host broke");
+    }
+    send(port, &Word::End(Box::new(done)))?;
+    wait_for_host(port)
+}
+
 /// Waits until the host has everything. A write to the port only queues: what QEMU has not passed
 /// on when the machine is powered off would be lost.
 fn wait_for_host(port: &mut File) -> Result<()> {
@@ -198,8 +217,8 @@ fn wait_for_host(port: &mut File) -> Result<()> {
 }
 
 /// Writes one line.
-fn send(port: &mut File, progress: &Progress) -> Result<()> {
-    let mut line = serde_json::to_vec(progress).context("cannot write a result as JSON")?;
+fn send(port: &mut File, said: &impl Serialize) -> Result<()> {
+    let mut line = serde_json::to_vec(said).context("cannot write a result as JSON")?;
     line.push(b'\n');
     port.write_all(&line)
         .context("cannot write to the results' channel")
@@ -287,11 +306,18 @@ fn power_off() -> ! {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::exercise::{FuzzOptions, StressOptions};
 
     #[test]
     fn options_survive_the_way_into_the_guest() -> Result<()> {
         for mode in [
             Mode::Suite(RunOptions::default()),
+            Mode::Exercise(Task::Stress(StressOptions {
+                seconds: 1,
+                seed: 2,
+                reloads: Some(3),
+            })),
+            Mode::Exercise(Task::Fuzz(FuzzOptions { writes: 1, seed: 2 })),
             Mode::Shell,
             Mode::Probe,
             Mode::PowerOff,

@@ -119,6 +119,8 @@ pub struct Built {
     pub tree: PathBuf,
     /// What it was built from.
     pub info: BuildInfo,
+    /// What its guest needs.
+    pub guest: &'static Config,
 }
 
 /// How many kernels the cache keeps, of some 20 MB each.
@@ -227,6 +229,7 @@ pub fn provide(
     if let Origin::Tree(dir) = &spec.origin {
         check_tree(dir)?;
     }
+    let guest = config(&spec.config)?;
     let key = spec.key(toolchain)?;
     let image = cache.path("images").join(&key);
     let module = image.join(module::key()).join(module::FILE);
@@ -237,6 +240,7 @@ pub fn provide(
         module,
         tree: spec.tree(cache),
         info: spec.info(toolchain),
+        guest,
     };
     if module.exists() && !werror {
         ui.line("kernel", &format!("cached: {}", image.display()));
@@ -533,6 +537,33 @@ fn fingerprint(dir: &Path) -> Result<String> {
     }
     lines.sort_unstable();
     Ok(cache::sha256(lines.join("\n").as_bytes()))
+}
+
+#[cfg(test)]
+impl Built {
+    /// Nothing that exists, for tests of what is said about it.
+    pub fn of_nothing(name: &str) -> Self {
+        Built {
+            kernel: "/kernel".into(),
+            config: "/config".into(),
+            module: "/module".into(),
+            tree: "/tree".into(),
+            info: BuildInfo {
+                source: "test".to_owned(),
+                base: "seed".to_owned(),
+                config: name.to_owned(),
+                patches: Vec::new(),
+                toolchain: Toolchain {
+                    rustc: "/rustc".into(),
+                    llvm: "1".to_owned(),
+                    bindgen: "/bindgen".into(),
+                    libclang: None,
+                    versions: std::collections::BTreeMap::new(),
+                },
+            },
+            guest: config(name).unwrap(),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -3,14 +3,17 @@
 //! `mn-inject vm`: from a machine with nothing to a verdict on a kernel.
 //!
 //! [`deps`] → [`source`] and [`toolchain`] → [`patch`] and [`kernel`] with [`module`] →
-//! [`initramfs`] → [`accel`] and [`qemu`] → [`results`]. [`guest`] is the part that runs inside.
+//! [`initramfs`] → [`accel`] and [`qemu`] → [`listen`] → [`results`] or [`exercise`]. [`guest`] is
+//! the part that runs inside.
 
 mod accel;
 mod cache;
 mod deps;
+mod exercise;
 pub mod guest;
 mod initramfs;
 mod kernel;
+mod listen;
 mod module;
 mod patch;
 mod progress;
@@ -20,6 +23,8 @@ mod signals;
 mod source;
 mod stage;
 mod toolchain;
+
+pub use self::stage::command_line;
 
 use std::fs;
 use std::io::Write;
@@ -32,15 +37,17 @@ use self::cache::Cache;
 use self::guest::{GuestOptions, Mode};
 use self::initramfs::Shell;
 use self::kernel::{Built, Origin, Spec};
+use self::listen::listen;
 use self::patch::Patch;
 use self::progress::Ui;
-use self::qemu::{Accelerator, Machine};
-use self::results::{Conversation, Ending};
+use self::qemu::{Accelerator, Machine, Time};
+use self::results::Conversation;
 use self::signals::Interrupted;
 use self::toolchain::Toolchain;
 use crate::cli::{
     Base, Format, KernelArgs, VmBuildArgs, VmCommand, VmFloorArgs, VmRunArgs, VmShellArgs,
 };
+use crate::exercise::Task;
 use crate::exit::Exit;
 use crate::model::{Report, RunOptions, VmInfo};
 use crate::scenario;
@@ -49,8 +56,6 @@ use crate::scenario;
 const RUNS_KEPT: usize = 20;
 /// How long a guest that does nothing may take.
 const FLOOR_LIMIT: Duration = Duration::from_secs(60);
-/// How long QEMU may take to end after the guest said its last word.
-const POWER_OFF: Duration = Duration::from_secs(10);
 
 /// Does a command, and says on stderr what kept it from being done.
 ///
@@ -63,6 +68,8 @@ pub fn main(command: VmCommand) -> Result<Exit> {
     let result = match command {
         VmCommand::Run(args) => run(&args, &ui),
         VmCommand::Build(args) => build(&args, &ui),
+        VmCommand::Stress(args) => exercise::run(Task::Stress(args.options), &args.machine, &ui),
+        VmCommand::Fuzz(args) => exercise::run(Task::Fuzz(args.options), &args.machine, &ui),
         VmCommand::Shell(args) => shell(&args, &ui),
         VmCommand::Floor(args) => floor(&args, &ui),
         VmCommand::Clean => cache::clean(&ui).map(|()| Exit::Pass),
@@ -113,7 +120,7 @@ fn shell(args: &VmShellArgs, ui: &Ui) -> Result<Exit> {
         &cache,
         ui,
     )?;
-    let (accelerator, why) = accel::choose(args.accel, &built.kernel, &cache, ui)?;
+    let (accelerator, why) = accel::choose(args.accel, &built, &cache, ui)?;
     let busybox = deps::busybox().context("no statically linked busybox")?;
     let temp = cache.temp_dir()?;
     let options = GuestOptions { mode: Mode::Shell };
@@ -124,10 +131,12 @@ fn shell(args: &VmShellArgs, ui: &Ui) -> Result<Exit> {
         Some(&Shell { busybox }),
     )?;
     let machine = Machine {
-        kernel: &built.kernel,
+        built: &built,
         initramfs: &initramfs,
         append: None,
         accelerator,
+        // `sleep` is to mean what it says.
+        time: Time::Real,
         console: None,
         log: temp.path().join("qemu.log"),
     };
@@ -144,7 +153,7 @@ fn shell(args: &VmShellArgs, ui: &Ui) -> Result<Exit> {
 fn floor(args: &VmFloorArgs, ui: &Ui) -> Result<Exit> {
     let cache = Cache::open()?;
     let built = provide(&args.kernel, Needs::default(), &cache, ui)?;
-    let (accelerator, why) = accel::choose(args.accel, &built.kernel, &cache, ui)?;
+    let (accelerator, why) = accel::choose(args.accel, &built, &cache, ui)?;
     ui.line("guest", &format!("{} ({why})", accelerator.name()));
     let temp = cache.temp_dir()?;
     let options = GuestOptions {
@@ -153,16 +162,20 @@ fn floor(args: &VmFloorArgs, ui: &Ui) -> Result<Exit> {
     let initramfs = initramfs::write(temp.path(), &options, None, None)?;
     let console = temp.path().join("console.log");
     let machine = Machine {
-        kernel: &built.kernel,
+        built: &built,
         initramfs: &initramfs,
         append: None,
         accelerator,
+        time: Time::Virtual,
         console: Some(console.clone()),
         log: temp.path().join("qemu.log"),
     };
     let begin = Instant::now();
     let mut guest = machine.start()?;
-    let ended = guest.read(&mut [0; 64], Some(begin + FLOOR_LIMIT))?;
+    let ended = guest.read(
+        &mut [0; 64],
+        Some(begin + FLOOR_LIMIT * built.guest.slowness),
+    )?;
     let took = begin.elapsed();
     let text = String::from_utf8_lossy(&fs::read(&console).unwrap_or_default()).into_owned();
     if ended != Some(0) || text.contains("Kernel panic") {
@@ -183,9 +196,9 @@ fn run(args: &VmRunArgs, ui: &Ui) -> Result<Exit> {
     }
     let cache = Cache::open()?;
     // Before anything that takes long: a directory that cannot be written is known at once.
-    let output = output(args, &cache)?;
+    let output = output(args.output.as_deref(), &cache)?;
     let built = provide(&args.kernel, Needs::default(), &cache, ui)?;
-    let (accelerator, why) = accel::choose(args.accel, &built.kernel, &cache, ui)?;
+    let (accelerator, why) = accel::choose(args.accel, &built, &cache, ui)?;
     ui.line("guest", &format!("{} ({why})", accelerator.name()));
 
     let temp = cache.temp_dir()?;
@@ -200,22 +213,23 @@ fn run(args: &VmRunArgs, ui: &Ui) -> Result<Exit> {
     let initramfs = initramfs::write(temp.path(), &options, Some(&built.module), None)?;
     let console = output.join("console.log");
     let machine = Machine {
-        kernel: &built.kernel,
+        built: &built,
         initramfs: &initramfs,
         append: args.append.as_deref(),
         accelerator,
+        time: Time::Virtual,
         console: Some(console.clone()),
         log: output.join("qemu.log"),
     };
     let task = ui.begin("guest", "running the scenarios");
     let begin = Instant::now();
-    let heard = listen(&machine, &output.join("results.jsonl"), &task)?;
+    let mut conversation = Conversation::default();
+    let results = output.join("results.jsonl");
+    let heard = listen(&machine, &mut conversation, &results, &task)?;
     let console_text = fs::read(&console).unwrap_or_default();
     let console_text = String::from_utf8_lossy(&console_text);
     let mut report =
-        heard
-            .conversation
-            .finish(heard.ending, &heard.rest, &console_text, args.suite.expect);
+        conversation.finish(heard.ending, &heard.rest, &console_text, args.suite.expect);
     if report.trouble.is_empty() {
         task.done("finished");
     } else {
@@ -243,8 +257,8 @@ fn run(args: &VmRunArgs, ui: &Ui) -> Result<Exit> {
 }
 
 /// Where the logs go.
-fn output(args: &VmRunArgs, cache: &Cache) -> Result<PathBuf> {
-    if let Some(output) = &args.output {
+fn output(output: Option<&Path>, cache: &Cache) -> Result<PathBuf> {
+    if let Some(output) = output {
         cache::make_dir(output)?;
         return std::path::absolute(output)
             .with_context(|| format!("{} is not a usable path", output.display()));
@@ -257,71 +271,6 @@ fn output(args: &VmRunArgs, cache: &Cache) -> Result<PathBuf> {
     let output = runs.join(format!("{now:013}-{}", std::process::id()));
     cache::make_dir(&output)?;
     Ok(output)
-}
-
-/// What came of a run.
-struct Heard {
-    conversation: Conversation,
-    /// Why nothing more was listened to; `None` where all was said.
-    ending: Option<Ending>,
-    /// What came after the last whole line.
-    rest: Vec<u8>,
-}
-
-/// Runs the guest and listens to it, to its end or its deadline.
-fn listen(machine: &Machine<'_>, log: &Path, task: &progress::Task<'_>) -> Result<Heard> {
-    let mut log_file = fs::File::create(log).map_err(|e| cache::explain(e, "cannot write", log))?;
-    let slowness = machine.accelerator.slowness();
-    let mut conversation = Conversation::default();
-    let mut lines = stage::Lines::default();
-    let mut guest = machine.start()?;
-    let mut buffer = vec![0; 64 * 1024];
-    let mut deadline = Instant::now() + conversation.patience(slowness);
-    let mut started = 0;
-    let ending = loop {
-        match guest.read(&mut buffer, Some(deadline))? {
-            None => break Some(Ending::Deadline),
-            Some(0) => break Some(Ending::Closed),
-            Some(n) => {
-                log_file
-                    .write_all(&buffer[..n])
-                    .map_err(|e| cache::explain(e, "cannot write", log))?;
-                let mut new_line = false;
-                lines.feed(&buffer[..n], |line| {
-                    new_line = true;
-                    conversation.line(line);
-                });
-                // Only a whole line is a sign of life: half of one can be repeated for ever.
-                if new_line {
-                    deadline = Instant::now() + conversation.patience(slowness);
-                    if let Some(scenario) = conversation.scenario() {
-                        started += 1;
-                        task.note(&format!(
-                            "{started} of {}: {scenario}",
-                            conversation.planned()
-                        ));
-                    }
-                }
-            }
-        }
-        if conversation.over() {
-            break None;
-        }
-    };
-    if ending.is_none() {
-        guest.acknowledge();
-        // Nothing that comes now changes the verdict, but the console's log gets its end.
-        let deadline = Instant::now() + POWER_OFF;
-        while guest
-            .read(&mut buffer, Some(deadline))?
-            .is_some_and(|n| n > 0)
-        {}
-    }
-    Ok(Heard {
-        conversation,
-        ending,
-        rest: lines.rest().to_vec(),
-    })
 }
 
 fn vm_info(

@@ -15,6 +15,8 @@ use anyhow::{Context, Result};
 
 use super::cache;
 use super::guest;
+use super::kernel::Built;
+use super::listen::Pace;
 use super::signals;
 use super::stage;
 
@@ -71,17 +73,28 @@ const CMDLINE: &[&str] = &[
 /// an OOM kill and its reaper (OOM_REAPER_DELAY) cost nothing.
 const VIRTUAL_TIME: &str = "shift=5,sleep=off";
 
+/// How time passes in the guest under TCG. Under KVM it is always real.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Time {
+    /// As [`VIRTUAL_TIME`] says: one processor's instructions after the other's.
+    Virtual,
+    /// As on the host, and the processors run at the same time.
+    Real,
+}
+
 /// A virtual machine to start.
 #[derive(Clone, Debug)]
 pub struct Machine<'a> {
-    /// The kernel.
-    pub kernel: &'a Path,
+    /// The kernel, and what its guest needs.
+    pub built: &'a Built,
     /// The initramfs.
     pub initramfs: &'a Path,
-    /// What is added to the kernel's command line.
+    /// What the user adds to the kernel's command line.
     pub append: Option<&'a str>,
     /// The accelerator.
     pub accelerator: Accelerator,
+    /// How time passes.
+    pub time: Time,
     /// Where the guest's console goes; `None` for this terminal.
     pub console: Option<PathBuf>,
     /// Where QEMU's own messages go.
@@ -102,28 +115,37 @@ fn escaped(prefix: &str, path: &Path) -> OsString {
 }
 
 impl Machine<'_> {
+    /// How slow it is.
+    pub const fn pace(&self) -> Pace {
+        Pace {
+            accelerator: self.accelerator.slowness(),
+            config: self.built.guest.slowness,
+        }
+    }
+
     /// QEMU with all its arguments.
     fn command(&self) -> Command {
-        let mut cmdline = CMDLINE.join(" ");
-        if let Some(append) = self.append {
-            cmdline.push(' ');
-            cmdline.push_str(append);
-        }
+        let config = self.built.guest;
+        let words = CMDLINE.iter().copied().chain([config.cmdline]);
+        let cmdline: Vec<_> = words
+            .chain(self.append)
+            .filter(|words| !words.is_empty())
+            .collect();
         // SIGKILL: a guest has nothing to lose, and QEMU has nothing to put away.
         let mut command = stage::tied(QEMU, "KILL");
         // Nothing that we did not ask for, from no configuration file.
         command.args(["-no-user-config", "-nodefaults", "-display", "none"]);
         command.args(["-machine", "q35", "-accel", self.accelerator.name()]);
-        // Not where a person waits at a prompt: `sleep` is to mean what it says.
-        if self.accelerator == Accelerator::Tcg && self.console.is_some() {
+        if self.accelerator == Accelerator::Tcg && self.time == Time::Virtual {
             command.args(["-icount", VIRTUAL_TIME]);
         }
         // `max` and not `host`: it exists with both accelerators.
-        command.args(["-cpu", "max", "-smp", "2", "-m", "512"]);
+        command.args(["-cpu", "max", "-smp", "2", "-m"]);
+        command.arg(config.memory.to_string());
         command.arg("-no-reboot");
-        command.arg("-kernel").arg(self.kernel);
+        command.arg("-kernel").arg(&self.built.kernel);
         command.arg("-initrd").arg(self.initramfs);
-        command.arg("-append").arg(cmdline);
+        command.arg("-append").arg(cmdline.join(" "));
         match &self.console {
             Some(path) => {
                 command
@@ -292,12 +314,14 @@ pub fn version() -> Result<String> {
 mod tests {
     use super::*;
 
-    fn machine(console: Option<PathBuf>) -> String {
+    fn machine(config: &str, time: Time, console: Option<PathBuf>) -> String {
+        let built = Built::of_nothing(config);
         let machine = Machine {
-            kernel: Path::new("/k"),
+            built: &built,
             initramfs: Path::new("/i"),
-            append: Some("debug"),
+            append: Some("mine"),
             accelerator: Accelerator::Tcg,
+            time,
             console,
             log: "/l".into(),
         };
@@ -306,19 +330,30 @@ mod tests {
 
     #[test]
     fn results_never_share_a_line_with_the_console() {
-        let command = machine(Some("/a,b".into()));
+        let command = machine("core", Time::Virtual, Some("/a,b".into()));
         assert!(command.contains("file,id=console,path=/a,,b"), "{command}");
         assert!(command.contains("stdio,id=results"), "{command}");
         assert!(command.contains(guest::PORT), "{command}");
         assert!(command.contains("panic=-1"), "{command}");
         assert!(command.contains("-no-reboot"), "{command}");
-        assert!(command.contains(" debug'"), "{command}");
+        assert!(command.contains(" mine'"), "{command}");
     }
 
     #[test]
     fn the_shell_is_on_this_terminal() {
-        let command = machine(None);
+        let command = machine("core", Time::Real, None);
         assert!(command.contains("mon:stdio"), "{command}");
         assert!(!command.contains("results"), "{command}");
+    }
+
+    #[test]
+    fn a_guest_has_what_its_configuration_needs() {
+        let core = machine("core", Time::Virtual, Some("/a".into()));
+        assert!(core.contains("-m 512 "), "{core}");
+        assert!(core.contains("-icount"), "{core}");
+        let debug = machine("debug", Time::Real, Some("/a".into()));
+        assert!(debug.contains("-m 1536 "), "{debug}");
+        assert!(debug.contains(" kmemleak=on mine'"), "{debug}");
+        assert!(!debug.contains("-icount"), "{debug}");
     }
 }

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use super::listen::{self, Ending, Pace, line_with};
 use crate::model::{Expect, KernelInfo, Progress, Report, SCHEMA, Verdict, Window};
 use crate::oracle;
 
@@ -22,6 +23,7 @@ pub struct Conversation {
     plan: Vec<String>,
     begun: bool,
     scenario: Option<(String, Duration)>,
+    started: usize,
     windows: Vec<Window>,
     report: Option<Box<Report>>,
     ended: bool,
@@ -29,18 +31,8 @@ pub struct Conversation {
     broken: Option<String>,
 }
 
-/// Why the host stopped to listen.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Ending {
-    /// The channel was closed: QEMU has ended.
-    Closed,
-    /// A deadline passed.
-    Deadline,
-}
-
-impl Conversation {
-    /// Takes one line.
-    pub fn line(&mut self, line: &str) {
+impl listen::Conversation for Conversation {
+    fn line(&mut self, line: &str) {
         if self.broken.is_some() {
             return;
         }
@@ -57,6 +49,31 @@ impl Conversation {
         self.broken = self.take(progress).err();
     }
 
+    fn over(&self) -> bool {
+        self.ended || self.broken.is_some()
+    }
+
+    fn patience(&self, pace: Pace) -> Duration {
+        let real = if let Some((_, deadline)) = &self.scenario {
+            // Scenarios mostly wait for the kernel's own timers, which run in real time: the
+            // runner, who knows that, set the deadline, and a busy host is given twice of it.
+            return *deadline * 2 * pace.config + GRACE * pace.all();
+        } else if self.begun {
+            PAUSE
+        } else {
+            BOOT
+        };
+        real * pace.all()
+    }
+
+    fn note(&self) -> Option<String> {
+        let (scenario, _) = self.scenario.as_ref()?;
+        let planned = self.plan.len();
+        Some(format!("{} of {planned}: {scenario}", self.started))
+    }
+}
+
+impl Conversation {
     fn take(&mut self, progress: Progress) -> Result<(), String> {
         if self.ended {
             return Err("the guest went on after it said that it had ended".to_owned());
@@ -80,6 +97,7 @@ impl Conversation {
                         "the guest started {scenario}, which it had not planned"
                     ));
                 }
+                self.started += 1;
                 self.scenario = Some((scenario, Duration::from_millis(deadline_ms)));
             }
             Progress::Window { window } => self.windows.push(*window),
@@ -98,35 +116,6 @@ impl Conversation {
             }
         }
         Ok(())
-    }
-
-    /// Whether nothing more is to be expected.
-    pub fn over(&self) -> bool {
-        self.ended || self.broken.is_some()
-    }
-
-    /// The scenario that runs.
-    pub fn scenario(&self) -> Option<&str> {
-        self.scenario.as_ref().map(|(name, _)| name.as_str())
-    }
-
-    /// How many scenarios are planned.
-    pub fn planned(&self) -> usize {
-        self.plan.len()
-    }
-
-    /// How long to wait for the next line, on a machine that is so many times slower.
-    pub fn patience(&self, slowness: u32) -> Duration {
-        let real = if let Some((_, deadline)) = &self.scenario {
-            // Scenarios mostly wait for the kernel's own timers, which run in real time: the
-            // runner, who knows that, set the deadline, and a busy host is given twice of it.
-            return *deadline * 2 + GRACE * slowness;
-        } else if self.begun {
-            PAUSE
-        } else {
-            BOOT
-        };
-        real * slowness
     }
 
     /// The report: the guest's own where it is whole, or else one that says what is wrong.
@@ -213,15 +202,9 @@ impl Conversation {
     }
 }
 
-/// The first line of the console that contains the words, from them on.
-fn line_with<'a>(console: &'a str, words: &str) -> Option<&'a str> {
-    console
-        .lines()
-        .find_map(|line| line.find(words).map(|at| line[at..].trim_end()))
-}
-
 #[cfg(test)]
 mod tests {
+    use super::listen::Conversation as _;
     use super::*;
     use crate::exit::Exit;
     use crate::model::{Form, ScenarioResult};
@@ -346,9 +329,16 @@ mod tests {
     #[test]
     fn patience_follows_the_scenario() {
         let said = run(&["a"]);
-        let boot = Conversation::default().patience(5);
-        assert_eq!(boot, BOOT * 5);
-        assert_eq!(hear(&said[..1]).patience(1), PAUSE);
-        assert_eq!(hear(&said[..2]).patience(1), Duration::from_secs(2) + GRACE);
+        let pace = |accelerator, config| Pace {
+            accelerator,
+            config,
+        };
+        let boot = Conversation::default().patience(pace(5, 2));
+        assert_eq!(boot, BOOT * 10);
+        assert_eq!(hear(&said[..1]).patience(pace(1, 1)), PAUSE);
+        let scenario = Duration::from_secs(2);
+        assert_eq!(hear(&said[..2]).patience(pace(1, 1)), scenario + GRACE);
+        let slow = hear(&said[..2]).patience(pace(1, 3));
+        assert_eq!(slow, (scenario + GRACE) * 3);
     }
 }
