@@ -30,6 +30,10 @@ pub struct Config {
     pub cmdline: &'static str,
     /// How many times slower its guest is than that of `core`.
     pub slowness: u32,
+    /// How long an instruction takes where time is virtual, a power of two. The longer, the less
+    /// a busy guest waits for what takes a time; but its timer's interrupt comes a thousand times
+    /// per second, and one that takes longer than until the next never ends.
+    pub instruction_ns: u32,
 }
 
 const CORE: &str = include_str!("configs/core.config");
@@ -42,6 +46,7 @@ const CONFIGS: &[Config] = &[
         memory: 512,
         cmdline: "",
         slowness: 1,
+        instruction_ns: 32,
     },
     Config {
         name: "debug",
@@ -50,6 +55,7 @@ const CONFIGS: &[Config] = &[
         // Complaints are long, and none may be lost; kmemleak is off unless it is asked for.
         cmdline: "log_buf_len=16M kmemleak=on",
         slowness: 8,
+        instruction_ns: 4,
     },
 ];
 

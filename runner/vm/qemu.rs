@@ -68,15 +68,12 @@ const CMDLINE: &[&str] = &[
     "norandmaps",
 ];
 
-/// How time passes under TCG: an instruction takes 2^5 ns, and while the guest has nothing to do
-/// but wait for a timer, the clock jumps to it. So the two seconds that the kernel leaves between
-/// an OOM kill and its reaper (OOM_REAPER_DELAY) cost nothing.
-const VIRTUAL_TIME: &str = "shift=5,sleep=off";
-
 /// How time passes in the guest under TCG. Under KVM it is always real.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Time {
-    /// As [`VIRTUAL_TIME`] says: one processor's instructions after the other's.
+    /// By the instructions that were carried out, one processor's after the other's. While the
+    /// guest has nothing to do but wait for a timer, the clock jumps to it: so the two seconds that
+    /// the kernel leaves between an OOM kill and its reaper (OOM_REAPER_DELAY) cost nothing.
     Virtual,
     /// As on the host, and the processors run at the same time.
     Real,
@@ -137,7 +134,8 @@ impl Machine<'_> {
         command.args(["-no-user-config", "-nodefaults", "-display", "none"]);
         command.args(["-machine", "q35", "-accel", self.accelerator.name()]);
         if self.accelerator == Accelerator::Tcg && self.time == Time::Virtual {
-            command.args(["-icount", VIRTUAL_TIME]);
+            let shift = config.instruction_ns.ilog2();
+            command.arg("-icount").arg(format!("shift={shift},sleep=off"));
         }
         // `max` and not `host`: it exists with both accelerators.
         command.args(["-cpu", "max", "-smp", "2", "-m"]);
@@ -350,7 +348,7 @@ mod tests {
     fn a_guest_has_what_its_configuration_needs() {
         let core = machine("core", Time::Virtual, Some("/a".into()));
         assert!(core.contains("-m 512 "), "{core}");
-        assert!(core.contains("-icount"), "{core}");
+        assert!(core.contains("-icount shift=5,sleep=off"), "{core}");
         let debug = machine("debug", Time::Real, Some("/a".into()));
         assert!(debug.contains("-m 1536 "), "{debug}");
         assert!(debug.contains(" kmemleak=on mine'"), "{debug}");
