@@ -2,6 +2,7 @@
 
 //! Records of `/dev/kmsg` (Documentation/ABI/testing/dev-kmsg).
 
+pub mod complaint;
 mod parse;
 mod reader;
 

@@ -20,6 +20,9 @@ const PATH: &str = "/dev/kmsg";
 /// Larger than any record: the kernel's own limit is 8 KiB with all escapes.
 const BUFFER: usize = 16 * 1024;
 
+/// The most records that are read where nobody waits for one of them.
+const AT_ONCE: usize = 100_000;
+
 /// Where records come from: `/dev/kmsg`, or a test's idea of it.
 pub trait Source {
     /// Reads one record, with the error codes of a non-blocking `/dev/kmsg`.
@@ -176,12 +179,29 @@ impl<S: Source> KmsgReader<S> {
     /// may be missing.
     pub fn read_to(
         &mut self,
-        mut is_last: impl FnMut(&Record) -> bool,
+        is_last: impl FnMut(&Record) -> bool,
         deadline: Instant,
+    ) -> (Vec<Record>, Option<String>) {
+        self.read(is_last, Some(deadline))
+    }
+
+    /// Returns all records that are there, and why some may be missing.
+    pub fn read_available(&mut self) -> (Vec<Record>, Option<String>) {
+        self.read(|_| false, None)
+    }
+
+    /// Reads to the last record, which must come until the deadline, or else to where there is
+    /// nothing more.
+    fn read(
+        &mut self,
+        mut is_last: impl FnMut(&Record) -> bool,
+        deadline: Option<Instant>,
     ) -> (Vec<Record>, Option<String>) {
         let mut records = Vec::new();
         let mut lost = Lost::default();
-        loop {
+        // What comes while we read is read the next time, or a log that never runs dry would hold
+        // us for ever.
+        while deadline.is_some() || records.len() < AT_ONCE {
             match self.source.read(&mut self.buffer) {
                 Ok(0) => {
                     lost.note("the log ended before the last record that was due");
@@ -198,6 +218,7 @@ impl<S: Source> KmsgReader<S> {
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    let Some(deadline) = deadline else { break };
                     let left = deadline.saturating_duration_since(Instant::now());
                     if left.is_zero() {
                         lost.note("the last record that was due did not come in time");
@@ -223,7 +244,7 @@ impl<S: Source> KmsgReader<S> {
                 }
             }
             // A log that never runs dry must not hold us for ever.
-            if Instant::now() > deadline {
+            if deadline.is_some_and(|deadline| Instant::now() > deadline) {
                 lost.note("the last record that was due did not come in time");
                 break;
             }
@@ -443,6 +464,22 @@ mod tests {
         let marker = reader.mark("end").unwrap();
         let (_, lost) = reader.read_until(&marker, Instant::now() + Duration::from_millis(5));
         assert!(lost.is_some());
+    }
+
+    #[test]
+    fn what_is_there_is_read_without_a_wait() {
+        let mut reader = KmsgReader::new(Fake {
+            steps: [raw(1), raw(2), Step::Errno(libc::EAGAIN), raw(3)].into(),
+            ..Fake::default()
+        });
+        let (records, lost) = reader.read_available();
+        assert_eq!((records.len(), lost), (2, None));
+        let (records, lost) = reader.read_available();
+        assert_eq!((records.len(), lost), (1, None));
+        reader.source.steps.push_back(raw(5));
+        let (records, lost) = reader.read_available();
+        assert_eq!((records.len(), lost.is_some()), (1, true));
+        assert_eq!(reader.source.waits, 0);
     }
 
     #[test]
