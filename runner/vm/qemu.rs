@@ -135,7 +135,9 @@ impl Machine<'_> {
         command.args(["-machine", "q35", "-accel", self.accelerator.name()]);
         if self.accelerator == Accelerator::Tcg && self.time == Time::Virtual {
             let shift = config.instruction_ns.ilog2();
-            command.arg("-icount").arg(format!("shift={shift},sleep=off"));
+            command
+                .arg("-icount")
+                .arg(format!("shift={shift},sleep=off"));
         }
         // `max` and not `host`: it exists with both accelerators.
         command.args(["-cpu", "max", "-smp", "2", "-m"]);
@@ -351,7 +353,7 @@ mod tests {
         assert!(core.contains("-icount shift=5,sleep=off"), "{core}");
         let debug = machine("debug", Time::Real, Some("/a".into()));
         assert!(debug.contains("-m 1536 "), "{debug}");
-        assert!(debug.contains(" kmemleak=on mine'"), "{debug}");
+        assert!(debug.contains(" slab_debug=F mine'"), "{debug}");
         assert!(!debug.contains("-icount"), "{debug}");
     }
 }
