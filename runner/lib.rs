@@ -4,13 +4,16 @@
 //!
 //! Data flows one way: scenario → trigger → module log and kmsg → oracle → verdict → report.
 
+pub mod aftermath;
 pub mod cli;
 pub mod exercise;
 pub mod exit;
 pub mod fuzz;
 pub mod inject;
 pub mod kernel;
+pub mod kmemleak;
 pub mod kmsg;
+pub mod kunit;
 pub mod list;
 pub mod model;
 pub mod oracle;
@@ -24,3 +27,4 @@ pub mod stress;
 pub mod sys;
 pub mod trigger;
 pub mod vm;
+pub mod watch;

@@ -15,9 +15,9 @@ use nix::unistd::geteuid;
 use mn_inject::cli::{Cli, Command, Format, ListArgs, RunArgs, SimpleFormat};
 use mn_inject::exercise::{self, ExerciseReport, Task};
 use mn_inject::exit::Exit;
-use mn_inject::inject::LoadedModule;
 use mn_inject::model::{Progress, RunOptions};
 use mn_inject::perform::perform;
+use mn_inject::watch::Machine;
 use mn_inject::{kernel, list, report, run, scenario, trigger, vm};
 
 fn main() -> ExitCode {
@@ -100,11 +100,6 @@ fn run_here(args: &RunArgs) -> Result<Exit> {
             Some((dir, path, BufWriter::new(file)))
         }
     };
-    let _module = match &args.module {
-        Some(path) => Some(LoadedModule::load(path)?),
-        None => None,
-    };
-
     let options = RunOptions {
         expect: args.suite.expect,
         only: args.suite.only.clone(),
@@ -117,7 +112,8 @@ fn run_here(args: &RunArgs) -> Result<Exit> {
             .unwrap_or_else(|_| ProgressStyle::default_bar()),
     );
     let mut lost = None;
-    let report = run::run(&options, &mut |progress| {
+    let module = args.module.as_deref();
+    let report = run::run(&options, module, Machine::Shared, &mut |progress| {
         match progress {
             Progress::Begin { plan, .. } => bar.set_length(plan.len() as u64),
             Progress::Start { scenario, .. } => {
@@ -131,7 +127,7 @@ fn run_here(args: &RunArgs) -> Result<Exit> {
         {
             lost = Some(error);
         }
-    });
+    })?;
     bar.finish_and_clear();
 
     if let Some((dir, path, mut file)) = kept {
@@ -157,7 +153,9 @@ fn exercise_here(task: Task, module: Option<&Path>, format: SimpleFormat) -> Res
     }
     // Draws nothing where standard error is no terminal.
     let bar = ProgressBar::new_spinner();
-    let exercise = perform(&task, module, &mut |said| bar.set_message(said.to_owned()));
+    let exercise = perform(&task, module, Machine::Shared, &mut |said| {
+        bar.set_message(said.to_owned())
+    });
     bar.finish_and_clear();
     let report = ExerciseReport {
         schema: exercise::SCHEMA,

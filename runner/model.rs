@@ -336,6 +336,8 @@ pub enum FindingKind {
     Outcome,
     /// The kernel's form of the check is not one that is accepted.
     Form,
+    /// A unit test of the module failed.
+    UnitTest,
 }
 
 impl FindingKind {
@@ -349,6 +351,7 @@ impl FindingKind {
             FindingKind::Calls => "notifier called differently",
             FindingKind::Outcome => "operation ended differently",
             FindingKind::Form => "form of the check not accepted",
+            FindingKind::UnitTest => "unit test failed",
         }
     }
 }
@@ -425,6 +428,36 @@ pub struct ScenarioResult {
     pub foreign: Vec<String>,
 }
 
+/// The answer about one of the module's own unit tests.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UnitTest {
+    /// `kunit-`, the suite, `-`, and the case.
+    pub name: String,
+    /// The answer.
+    pub verdict: Verdict,
+}
+
+/// Something that the kernel found wrong with itself or with a module, and that is not what a
+/// scenario is about.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Complaint {
+    /// What it is, for a person: `KASAN`, `lockdep`, `kmemleak`, ...
+    pub what: String,
+    /// Sequence number of its first line in `/dev/kmsg`; absent where it does not stand there.
+    pub kmsg_seq: Option<u64>,
+    /// Its lines; never empty.
+    pub lines: Vec<String>,
+}
+
+impl fmt::Display for Complaint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let first = self.lines.first().map_or("", String::as_str);
+        write!(f, "the kernel complained ({}): {first}", self.what)
+    }
+}
+
 /// Facts about the kernel under test and the machine it ran on.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -478,13 +511,18 @@ pub struct Report {
     pub form: Form,
     /// The form that was demanded.
     pub expect: Expect,
-    /// How many scenarios were planned.
+    /// How many scenarios were planned, and how many unit tests there are.
     pub planned: usize,
     /// The verdict on the form itself, then one entry per scenario that was planned, in that
     /// order. Fewer than `planned` means that the run was cut short.
     pub form_verdict: Verdict,
     /// The scenarios' results.
     pub scenarios: Vec<ScenarioResult>,
+    /// The results of the module's unit tests, where the kernel runs them.
+    pub unit_tests: Vec<UnitTest>,
+    /// What the kernel complained about from before the module was loaded until after it was
+    /// unloaded. Each is in `trouble`, too.
+    pub complaints: Vec<Complaint>,
     /// Why the run as a whole cannot be trusted, where it cannot (panic, hang, truncation);
     /// not empty makes the whole run "no verdict".
     pub trouble: Vec<String>,
@@ -493,7 +531,7 @@ pub struct Report {
 }
 
 /// The current [`Report::schema`].
-pub const SCHEMA: u32 = 2;
+pub const SCHEMA: u32 = 3;
 
 /// One line on the channel between the guest and the host, in the order of a run.
 ///
@@ -507,6 +545,8 @@ pub enum Progress {
         kernel: KernelInfo,
         /// The names of the scenarios it is going to run.
         plan: Vec<String>,
+        /// The results of the unit tests, which have run as the module was loaded.
+        unit_tests: Vec<UnitTest>,
     },
     /// A scenario starts.
     Start {
@@ -520,6 +560,9 @@ pub enum Progress {
         /// It.
         window: Box<Window>,
     },
+    /// The scenarios are over; now the module is unloaded, and the kernel is asked whether all is
+    /// well.
+    Check,
     /// The whole report. Nothing but `End` follows.
     Report {
         /// The report, without `vm`.

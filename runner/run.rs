@@ -2,14 +2,25 @@
 
 //! Carries out the scenarios on the running kernel. Inside the guest and on real hardware alike.
 
+use std::path::Path;
 use std::time::Instant;
 
+use anyhow::Result;
+
+use crate::aftermath;
+use crate::inject::LoadedModule;
 use crate::kernel;
-use crate::model::{Progress, Report, RunOptions, SCHEMA, ScenarioResult, Verdict, Window};
+use crate::kmsg::Record;
+use crate::kunit;
+use crate::model::{
+    Complaint, Progress, Report, RunOptions, SCHEMA, ScenarioResult, UnitTest, Verdict, Window,
+};
 use crate::oracle;
 use crate::preflight;
 use crate::scenario::{self, Scenario};
 use crate::session::{Session, WindowError};
+use crate::vm;
+use crate::watch::{Machine, Watch, Watched};
 
 /// Host milliseconds that one scenario may take before somebody outside may call it hung. The
 /// waits inside are shorter.
@@ -18,21 +29,38 @@ const SCENARIO_DEADLINE_MS: u64 = 15_000;
 /// As above, for all scenarios of the OOM reaper together.
 const OOM_DEADLINE_MS: u64 = 60_000;
 
-/// Runs the scenarios, tells `say` of the beginning and of every scenario's start, and returns
-/// the report. Every error is in the report.
-pub fn run(options: &RunOptions, say: &mut dyn FnMut(&Progress)) -> Report {
+/// Runs the scenarios with the module of that file, or with one that is loaded already; tells `say`
+/// of the beginning and of every scenario's start, and returns the report.
+///
+/// # Errors
+///
+/// The module cannot be loaded. Every other error is in the report.
+pub fn run(
+    options: &RunOptions,
+    module: Option<&Path>,
+    machine: Machine,
+    say: &mut dyn FnMut(&Progress),
+) -> Result<Report> {
     let begin = Instant::now();
+    let mut watch = Watch::begin(machine);
+    let module = module.map(LoadedModule::load).transpose()?;
     let kernel = kernel::info();
     let plan = scenario::select(&options.only);
+    let why_not = preflight::why_not();
+    let unit_tests = match why_not {
+        None => wanted_unit_tests(options),
+        Some(_) => Vec::new(),
+    };
     say(&Progress::Begin {
         kernel: kernel.clone(),
         plan: plan.iter().map(Scenario::name).collect(),
+        unit_tests: unit_tests.clone(),
     });
 
     let mut skipped = Vec::new();
     let mut windows = Vec::new();
     let mut trouble = Vec::new();
-    match preflight::why_not() {
+    match why_not {
         Some(reason) => skipped.extend(plan.iter().map(|scenario| (scenario.name(), reason))),
         None => {
             let mut runnable = Vec::new();
@@ -42,26 +70,51 @@ pub fn run(options: &RunOptions, say: &mut dyn FnMut(&Progress)) -> Report {
                     None => runnable.push(*scenario),
                 }
             }
-            if let Err(error) = observe(&runnable, &mut windows, say) {
+            if let Err(error) = observe(&runnable, &mut windows, &mut watch, say) {
                 trouble.push(format!("the run was cut short: {error:#}"));
             }
         }
     }
+    let aftermath = match why_not {
+        None => {
+            say(&Progress::Check);
+            aftermath::of(watch, module, |record| is_judged(record, windows.last()))
+        }
+        // Nothing was done, and perhaps nothing could be watched.
+        Some(_) => Watched::default(),
+    };
+    trouble.extend(aftermath.complaints.iter().map(Complaint::to_string));
+    trouble.extend(aftermath.doubts);
 
     let judgement = oracle::judge(&windows, options.expect);
-    Report {
+    Ok(Report {
         schema: SCHEMA,
         tool: concat!("mn-inject ", env!("CARGO_PKG_VERSION")).into(),
         kernel: Some(kernel),
         vm: None,
         form: judgement.form,
         expect: options.expect,
-        planned: plan.len(),
+        planned: plan.len() + unit_tests.len(),
         form_verdict: judgement.form_verdict,
         scenarios: in_plan_order(&plan, judgement.results, &skipped),
+        unit_tests,
+        complaints: aftermath.complaints,
         trouble,
         millis: begin.elapsed().as_millis() as u64,
-    }
+    })
+}
+
+fn wanted_unit_tests(options: &RunOptions) -> Vec<UnitTest> {
+    let mut tests = kunit::results(&vm::module_unit_tests());
+    tests.retain(|test| scenario::is_wanted(&options.only, &test.name));
+    tests
+}
+
+/// Whether a record is one on which the oracle has a say: a WARN about a callback, in the window.
+fn is_judged(record: &Record, window: Option<&Window>) -> bool {
+    let ends = window.and_then(|window| window.records.first().zip(window.records.last()));
+    ends.is_some_and(|(first, last)| (first.seq..=last.seq).contains(&record.seq))
+        && oracle::is_notifier_warn(record)
 }
 
 /// Carries out the scenarios in order, those of the OOM reaper together: it takes its victims in
@@ -69,8 +122,9 @@ pub fn run(options: &RunOptions, say: &mut dyn FnMut(&Progress)) -> Report {
 fn observe(
     scenarios: &[Scenario],
     windows: &mut Vec<Window>,
+    watch: &mut Watch,
     say: &mut dyn FnMut(&Progress),
-) -> anyhow::Result<()> {
+) -> Result<()> {
     if scenarios.is_empty() {
         return Ok(());
     }
@@ -93,6 +147,7 @@ fn observe(
             Err(WindowError::Scenario(window)) => window,
             Err(WindowError::Session(error)) => return Err(error),
         };
+        watch.catch_up(|record| is_judged(record, Some(&window)));
         say(&Progress::Window {
             window: window.clone(),
         });

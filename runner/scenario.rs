@@ -237,7 +237,7 @@ pub fn select(only: &[String]) -> Vec<Scenario> {
         })
         .filter(|scenario| {
             let name = scenario.name();
-            only.is_empty() || only.iter().any(|pattern| matches(pattern, &name))
+            is_wanted(only, &name)
         })
         .collect()
 }
@@ -248,6 +248,11 @@ pub fn none_matches(only: &[String]) -> String {
         "mn-inject: no scenario matches {}; `mn-inject list` shows them all",
         only.join(", ")
     )
+}
+
+/// Whether the name matches one of the patterns, or there is none.
+pub fn is_wanted(only: &[String], name: &str) -> bool {
+    only.is_empty() || only.iter().any(|pattern| matches(pattern, name))
 }
 
 /// Whether `name` matches a shell pattern with `*` and `?`.

@@ -13,7 +13,7 @@ use mn_inject::cli::Format;
 use mn_inject::exit::Exit;
 use mn_inject::model::{Report, Verdict};
 use mn_inject::report::{exit, print};
-use sample::{fail, mixed, no_verdict, report, skip};
+use sample::{checked, fail, mixed, no_verdict, report, skip};
 use serde_json::Value;
 
 /// A Linux source tree, for the tools that come with it. Builds the default kernel if need be.
@@ -109,6 +109,7 @@ fn the_parser_succeeds_exactly_where_we_pass() {
         cut_short,
         panicked,
         no_form,
+        checked(),
     ] {
         let (code, cases, _) = parsed(&report);
         assert_eq!(code == Some(0), exit(&report) == Exit::Pass, "{cases:?}");

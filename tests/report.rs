@@ -11,7 +11,7 @@ use mn_inject::cli::Format;
 use mn_inject::exit::Exit;
 use mn_inject::model::{Expect, Finding, FindingKind, Form, Report, Verdict};
 use mn_inject::report::{exit, print};
-use sample::{fail, mixed, no_verdict, report, skip};
+use sample::{checked, fail, mixed, no_verdict, report, skip};
 
 fn printed(report: &Report, format: Format) -> String {
     let mut out = Vec::new();
@@ -105,13 +105,60 @@ fn ktap_in_trouble() {
     "###);
 }
 
+#[test]
+fn human_checked() {
+    insta::assert_snapshot!(printed(&checked(), Format::Human), @r###"
+    tool     mn-inject 0.1.0
+    kernel   7.3.4 x86_64 #1 SMP
+    source   linux-source-7.3 7.3.4-1, seed, config core
+    patch    seed.patch (sha256:0123)
+    vm       tcg (/dev/kvm did not boot in time)
+    check    seed (info + pr_warn)
+
+                 0
+    kernel-form  PASS
+    munmap       PASS
+
+    PASS  kunit-mmu_notifier_inject_text-hexadecimal
+    FAIL  kunit-mmu_notifier_inject_text-decimal
+          unit test failed: decimal: ASSERTION FAILED at module/text.rs:7
+    ????  kunit-mmu_notifier_inject_text-words
+          no verdict: kernel log records were lost: the marker did not come in time
+
+    no verdict on the run: the kernel complained (KASAN): BUG: KASAN: slab-use-after-free in x+0x1/0x2
+    KASAN:
+          BUG: KASAN: slab-use-after-free in x+0x1/0x2
+          Write of size 1 at addr 1 by task \u{1b}[31m/1
+    console: logs/console.log
+    NO VERDICT: 1 of 1 scenarios passed, 0 failed, 0 without a verdict, 0 skipped; 1 of 3 unit tests passed (3.2 s)
+    "###);
+}
+
+#[test]
+fn ktap_checked() {
+    insta::assert_snapshot!(printed(&checked(), Format::Ktap), @r###"
+    KTAP version 1
+    1..5
+    # form: seed (info + pr_warn)
+    # no verdict: the kernel complained (KASAN): BUG: KASAN: slab-use-after-free in x+0x1/0x2
+    not ok 1 kernel-form # ERROR no verdict
+    ok 2 munmap-0
+    ok 3 kunit-mmu_notifier_inject_text-hexadecimal
+    # unit test failed: decimal: ASSERTION FAILED at module/text.rs:7
+    not ok 4 kunit-mmu_notifier_inject_text-decimal
+    # no verdict: kernel log records were lost: the marker did not come in time
+    not ok 5 kunit-mmu_notifier_inject_text-words # ERROR no verdict
+    # Totals: pass:2 fail:1 xfail:0 xpass:0 skip:0 error:2
+    "###);
+}
+
 /// The schema: a change here is a change that a reader of the JSON could notice, so raise SCHEMA
 /// and tell it in docs/report.md.
 #[test]
 fn json_is_the_documented_schema() {
     insta::assert_snapshot!(printed(&mixed(), Format::Json), @r###"
     {
-      "schema": 2,
+      "schema": 3,
       "tool": "mn-inject 0.1.0",
       "kernel": {
         "release": "7.3.4",
@@ -380,6 +427,8 @@ fn json_is_the_documented_schema() {
           "foreign": []
         }
       ],
+      "unit_tests": [],
+      "complaints": [],
       "trouble": [],
       "millis": 3210
     }
@@ -398,12 +447,15 @@ fn in_trouble() -> Report {
 
 #[test]
 fn json_comes_back_as_it_was_and_nothing_is_unknown() {
-    for report in [mixed(), in_trouble(), report(&[])] {
+    for report in [mixed(), checked(), in_trouble(), report(&[])] {
         let text = printed(&report, Format::Json);
         assert_eq!(serde_json::from_str::<Report>(&text).unwrap(), report);
     }
     // Every level refuses what it does not know.
-    let value: serde_json::Value = serde_json::from_str(&printed(&mixed(), Format::Json)).unwrap();
+    let mut all = mixed();
+    all.unit_tests = checked().unit_tests;
+    all.complaints = checked().complaints;
+    let value: serde_json::Value = serde_json::from_str(&printed(&all, Format::Json)).unwrap();
     for pointer in [
         "",
         "/kernel",
@@ -414,6 +466,8 @@ fn json_comes_back_as_it_was_and_nothing_is_unknown() {
         "/scenarios/0/observation/expectation",
         "/scenarios/0/matched/0",
         "/scenarios/1/verdict/findings/0",
+        "/unit_tests/0",
+        "/complaints/0",
     ] {
         let mut value = value.clone();
         let object = value.pointer_mut(pointer).and_then(|v| v.as_object_mut());
@@ -439,9 +493,11 @@ fn every_field_is_documented() {
             _ => {}
         }
     }
-    let value = serde_json::from_str(&printed(&mixed(), Format::Json)).unwrap();
     let mut all = Vec::new();
-    keys(&value, &mut all);
+    for report in [mixed(), checked()] {
+        let value = serde_json::from_str(&printed(&report, Format::Json)).unwrap();
+        keys(&value, &mut all);
+    }
     let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/report.md"));
     let text = text.unwrap();
     for key in all {
@@ -498,6 +554,33 @@ fn exit_codes() {
         report.trouble.push("the guest hung".into());
         assert_eq!(exit(&report), Exit::NoVerdict);
     }
+}
+
+#[test]
+fn unit_tests_and_complaints_count() {
+    let with = |change: &dyn Fn(&mut Report)| {
+        let mut report = checked();
+        report.trouble.clear();
+        report.complaints.clear();
+        report.unit_tests.truncate(1);
+        report.planned = 2;
+        change(&mut report);
+        exit(&report)
+    };
+    assert_eq!(with(&|_| {}), Exit::Pass);
+    let unit_test = |verdict: Verdict| {
+        with(&|report: &mut Report| report.unit_tests[0].verdict = verdict.clone())
+    };
+    assert_eq!(unit_test(fail()), Exit::Fail);
+    assert_eq!(unit_test(no_verdict()), Exit::NoVerdict);
+    assert_eq!(unit_test(skip()), Exit::Pass);
+    // A unit test says nothing about the kernel.
+    assert_eq!(
+        with(&|report| report.scenarios[0].verdict = skip()),
+        Exit::Skip
+    );
+    assert_eq!(with(&|report| report.unit_tests.clear()), Exit::NoVerdict);
+    assert_eq!(exit(&checked()), Exit::NoVerdict);
 }
 
 #[test]

@@ -20,6 +20,8 @@ mod witness;
 
 use crate::model::{Expect, Form, Observation, ScenarioResult, Verdict, Window};
 
+use crate::kmsg::Record;
+
 use message::{Caller, What, shown};
 use seen::Scan;
 
@@ -66,6 +68,29 @@ pub fn judge(windows: &[Window], demanded: Expect) -> Judgement {
             .into_iter()
             .flat_map(|(window, scan, doubts)| judge_window(window, &scan, doubts, rule, site))
             .collect(),
+    }
+}
+
+/// Whether a record is the first line of a WARN of the code that calls notifiers. In a window those
+/// are judged.
+pub fn is_notifier_warn(record: &Record) -> bool {
+    matches!(lines::Line::of(record), lines::Line::Warn(header) if header.is_of_notifiers())
+}
+
+/// Whether a record is the first line of a WARN about a callback that failed where it must not, of
+/// whatever kind the notifier is.
+pub fn is_callback_warn(record: &Record) -> bool {
+    const CALLERS: [&str; 5] = [
+        "mn_hlist_invalidate_range_start",
+        "mn_itree_invalidate",
+        "mn_itree_release",
+        // Where those are inlined.
+        "__mmu_notifier_invalidate_range_start",
+        "__mmu_notifier_release",
+    ];
+    match lines::Line::of(record) {
+        lines::Line::Warn(header) => CALLERS.contains(&header.symbol.name),
+        _ => false,
     }
 }
 

@@ -13,6 +13,9 @@ use super::text::{evidence, one_line};
 /// Where the text of a scenario's lines starts.
 const INDENT: &str = "      ";
 
+/// How many complaints of the kernel are printed whole; the JSON report has all.
+const COMPLAINTS: usize = 3;
+
 pub(super) fn print(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     head(
         &report.tool,
@@ -28,6 +31,7 @@ pub(super) fn print(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     fact(out, "check", &format!("{}{demanded}", report.form))?;
     writeln!(out)?;
     table(report, out)?;
+    unit_tests(report, out)?;
     behind(report, out)?;
     closing(report, out)
 }
@@ -118,6 +122,20 @@ fn table(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out)
 }
 
+/// One row for each unit test of the module.
+fn unit_tests(report: &Report, out: &mut dyn Write) -> io::Result<()> {
+    for test in &report.unit_tests {
+        writeln!(out, "{}  {}", word(&test.verdict), one_line(&test.name))?;
+        if test.verdict != Verdict::Pass {
+            details(out, &test.verdict)?;
+        }
+    }
+    if !report.unit_tests.is_empty() {
+        writeln!(out)?;
+    }
+    Ok(())
+}
+
 /// What stands behind every result that is no pass, and what other drivers did.
 fn behind(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     let mut skipped: Vec<(&str, Vec<&str>)> = Vec::new();
@@ -203,6 +221,12 @@ fn closing(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     for problem in &tally.problems {
         writeln!(out, "no verdict on the run: {}", one_line(problem))?;
     }
+    for complaint in report.complaints.iter().take(COMPLAINTS) {
+        writeln!(out, "{}:", one_line(&complaint.what))?;
+        for line in &complaint.lines {
+            writeln!(out, "{INDENT}{}", one_line(line))?;
+        }
+    }
     let exit = super::exit(report);
     if exit != Exit::Pass
         && let Some(vm) = &report.vm
@@ -221,15 +245,20 @@ fn closing(report: &Report, out: &mut dyn Write) -> io::Result<()> {
         0 => String::new(),
         missing => format!(", {missing} never ran"),
     };
+    let scenarios = &tally.scenarios;
+    let unit_tests = match report.unit_tests.len() {
+        0 => String::new(),
+        count => format!("; {} of {count} unit tests passed", tally.unit_tests.passed),
+    };
     writeln!(
         out,
-        "{verdict}: {} of {} scenarios passed, {} failed, {} without a verdict, {} skipped{missing} \
-         ({}.{} s)",
-        tally.passed,
-        report.planned,
-        tally.failed,
-        tally.no_verdict,
-        tally.skipped,
+        "{verdict}: {} of {} scenarios passed, {} failed, {} without a verdict, {} skipped{missing}\
+         {unit_tests} ({}.{} s)",
+        scenarios.passed,
+        report.planned - report.unit_tests.len().min(report.planned),
+        scenarios.failed,
+        scenarios.no_verdict,
+        scenarios.skipped,
         report.millis / 1000,
         report.millis % 1000 / 100,
     )

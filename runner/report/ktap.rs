@@ -25,7 +25,9 @@ pub(super) fn print(report: &Report, out: &mut dyn Write) -> io::Result<()> {
         &Verdict::NoVerdict {
             reasons: tally.problems.clone(),
         }
-    } else if report.form_verdict == Verdict::Pass && tally.passed + tally.failed == 0 {
+    } else if report.form_verdict == Verdict::Pass
+        && tally.scenarios.passed + tally.scenarios.failed == 0
+    {
         // It alone must not make a run of nothing look like a pass.
         &Verdict::Skip {
             reason: "no scenario passed or failed".to_owned(),
@@ -40,6 +42,9 @@ pub(super) fn print(report: &Report, out: &mut dyn Write) -> io::Result<()> {
             diagnostic(out, &format!("of another driver: {line}"))?;
         }
         result(out, number, &scenario.name, &scenario.verdict, &mut totals)?;
+    }
+    for (number, test) in (2 + report.scenarios.len()..).zip(&report.unit_tests) {
+        result(out, number, &test.name, &test.verdict, &mut totals)?;
     }
 
     totals.error += tally.missing;

@@ -46,10 +46,12 @@ pub fn print_exercise(
 /// | the run | the results | exit |
 /// | --- | --- | --- |
 /// | in trouble, or not one result for each planned scenario | any | 70 |
-/// | whole | the form or a scenario failed | 1 |
+/// | whole | the form, a scenario or a unit test failed | 1 |
 /// | whole | none failed, one has no verdict | 70 |
-/// | whole | all skipped, or none planned | 4 |
+/// | whole | all scenarios skipped, or none planned | 4 |
 /// | whole | the rest passed | 0 |
+///
+/// A unit test that passes says nothing about the kernel, so alone it makes no run a pass.
 ///
 /// A failure outranks a missing verdict: its own evidence is sound, and the kernel is wrong
 /// whatever the other scenario would have said.
@@ -57,11 +59,12 @@ pub fn exit(report: &Report) -> Exit {
     let tally = Tally::of(report);
     if !tally.problems.is_empty() {
         Exit::NoVerdict
-    } else if tally.failed > 0 || tally.form_failed {
+    } else if tally.scenarios.failed + tally.unit_tests.failed > 0 || tally.form_failed {
         Exit::Fail
-    } else if tally.no_verdict > 0 || tally.form_no_verdict {
+    } else if tally.scenarios.no_verdict + tally.unit_tests.no_verdict > 0 || tally.form_no_verdict
+    {
         Exit::NoVerdict
-    } else if tally.passed == 0 {
+    } else if tally.scenarios.passed == 0 {
         Exit::Skip
     } else {
         Exit::Pass

@@ -6,13 +6,31 @@ use std::collections::BTreeSet;
 
 use crate::model::{Report, Verdict};
 
-/// The results in numbers.
-#[derive(Debug, Default)]
-pub(super) struct Tally {
+/// Results in numbers.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Count {
     pub(super) passed: usize,
     pub(super) failed: usize,
     pub(super) no_verdict: usize,
     pub(super) skipped: usize,
+}
+
+impl Count {
+    fn add(&mut self, verdict: &Verdict) {
+        *match verdict {
+            Verdict::Pass => &mut self.passed,
+            Verdict::Fail { .. } => &mut self.failed,
+            Verdict::NoVerdict { .. } => &mut self.no_verdict,
+            Verdict::Skip { .. } => &mut self.skipped,
+        } += 1;
+    }
+}
+
+/// The results of a run in numbers.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    pub(super) scenarios: Count,
+    pub(super) unit_tests: Count,
     /// Planned, and no result.
     pub(super) missing: usize,
     pub(super) form_failed: bool,
@@ -31,21 +49,28 @@ impl Tally {
         };
         let mut names = BTreeSet::new();
         for scenario in &report.scenarios {
-            match scenario.verdict {
-                Verdict::Pass => tally.passed += 1,
-                Verdict::Fail { .. } => tally.failed += 1,
-                Verdict::NoVerdict { .. } => tally.no_verdict += 1,
-                Verdict::Skip { .. } => tally.skipped += 1,
-            }
+            tally.scenarios.add(&scenario.verdict);
             if !names.insert(&scenario.name) {
                 let name = &scenario.name;
                 tally.problems.push(format!("{name} has two results"));
             }
         }
-        let (planned, got) = (report.planned, report.scenarios.len());
+        for test in &report.unit_tests {
+            tally.unit_tests.add(&test.verdict);
+            if !names.insert(&test.name) {
+                let name = &test.name;
+                tally.problems.push(format!("{name} has two results"));
+            }
+        }
+        let planned = report.planned;
+        let got = report.scenarios.len() + report.unit_tests.len();
         tally.missing = planned.saturating_sub(got);
         if planned != got {
-            let problem = format!("{planned} scenarios were planned, and there are {got} results");
+            let what = match report.unit_tests.len() {
+                0 => "scenarios",
+                _ => "scenarios and unit tests",
+            };
+            let problem = format!("{planned} {what} were planned, and there are {got} results");
             tally.problems.push(problem);
         }
         tally

@@ -21,6 +21,7 @@ use signal_hook::consts::{SIGTERM, SIGUSR1, SIGUSR2};
 
 use crate::exercise::{Task, Word};
 use crate::model::{Progress, RunOptions};
+use crate::watch::Machine;
 
 /// Where the guest finds what it is to do. Its presence tells that this is our guest.
 pub const OPTIONS: &str = "/options.json";
@@ -120,7 +121,6 @@ fn work() -> Result<()> {
     match options.mode {
         Mode::Suite(options) => {
             let mut port = open_port()?;
-            load_module()?;
             suite(&options, &mut port)
         }
         Mode::Exercise(task) => exercise(&task, &mut open_port()?),
@@ -176,11 +176,12 @@ fn open_port() -> Result<File> {
 
 fn suite(options: &RunOptions, port: &mut File) -> Result<()> {
     let mut lost = None;
-    let report = crate::run::run(options, &mut |progress| {
+    let module = Some(Path::new(MODULE));
+    let report = crate::run::run(options, module, Machine::Ours, &mut |progress| {
         if let Err(e) = send(port, progress) {
             lost.get_or_insert(e);
         }
-    });
+    })?;
     if let Some(e) = lost {
         return Err(e).context("the results' channel to the host broke");
     }
@@ -197,7 +198,8 @@ fn suite(options: &RunOptions, port: &mut File) -> Result<()> {
 fn exercise(task: &Task, port: &mut File) -> Result<()> {
     send(port, &Word::Begin(crate::kernel::info()))?;
     let mut lost = None;
-    let done = crate::perform::perform(task, Some(Path::new(MODULE)), &mut |said| {
+    let module = Some(Path::new(MODULE));
+    let done = crate::perform::perform(task, module, Machine::Ours, &mut |said| {
         if let Err(e) = send(port, &Word::Say(said.to_owned())) {
             lost.get_or_insert(e);
         }

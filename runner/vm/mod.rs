@@ -24,6 +24,7 @@ mod source;
 mod stage;
 mod toolchain;
 
+pub use self::module::unit_tests as module_unit_tests;
 pub use self::stage::command_line;
 
 use std::fs;

@@ -8,6 +8,7 @@ use std::sync::LazyLock;
 use anyhow::Result;
 
 use super::cache::{self, Key};
+use crate::kunit::Planned;
 
 /// The module as it is built.
 pub const FILE: &str = "mmu_notifier_inject.ko";
@@ -67,6 +68,32 @@ pub fn key() -> &'static str {
     &KEY
 }
 
+/// The unit tests in the sources.
+pub fn unit_tests() -> Planned {
+    let mut planned = Planned::new();
+    for (_, text) in SOURCES {
+        let mut suite = None;
+        let mut is_case = false;
+        for line in text.lines().map(str::trim) {
+            if let Some((_, rest)) = line.split_once("kunit_tests(")
+                && line.starts_with("#[")
+                && let Some((name, _)) = rest.split_once(')')
+            {
+                suite = Some(planned.entry(name.to_owned()).or_default());
+            } else if line == "#[test]" {
+                is_case = true;
+            } else if let Some((name, _)) =
+                line.strip_prefix("fn ").and_then(|fun| fun.split_once('('))
+                && let Some(cases) = &mut suite
+                && std::mem::take(&mut is_case)
+            {
+                cases.push(name.to_owned());
+            }
+        }
+    }
+    planned
+}
+
 /// Writes the sources to a directory in which `make M=` can build. Files that are the same stay
 /// as they are.
 pub fn stage(dir: &Path) -> Result<()> {
@@ -83,6 +110,18 @@ pub fn stage(dir: &Path) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_unit_test_is_planned() {
+        let planned = unit_tests();
+        let planned: usize = planned.values().map(Vec::len).sum();
+        let there: usize = SOURCES
+            .iter()
+            .map(|(_, text)| text.matches("#[test]").count())
+            .sum();
+        assert!(there > 0);
+        assert_eq!(planned, there);
+    }
 
     #[test]
     fn every_source_file_of_the_module_is_in_the_table() -> Result<()> {

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use super::listen::{self, Ending, Pace, line_with};
-use crate::model::{Expect, KernelInfo, Progress, Report, SCHEMA, Verdict, Window};
+use crate::model::{Expect, KernelInfo, Progress, Report, SCHEMA, UnitTest, Verdict, Window};
 use crate::oracle;
 
 /// From the start of QEMU to [`Progress::Begin`], on a real machine.
@@ -21,9 +21,12 @@ const GRACE: Duration = Duration::from_secs(2);
 pub struct Conversation {
     kernel: Option<KernelInfo>,
     plan: Vec<String>,
+    unit_tests: Vec<UnitTest>,
     begun: bool,
     scenario: Option<(String, Duration)>,
     started: usize,
+    /// The scenarios are over.
+    checking: bool,
     windows: Vec<Window>,
     report: Option<Box<Report>>,
     ended: bool,
@@ -79,13 +82,18 @@ impl Conversation {
             return Err("the guest went on after it said that it had ended".to_owned());
         }
         match progress {
-            Progress::Begin { kernel, plan } => {
+            Progress::Begin {
+                kernel,
+                plan,
+                unit_tests,
+            } => {
                 if self.begun {
                     return Err("the guest began twice".to_owned());
                 }
                 self.begun = true;
                 self.kernel = Some(kernel);
                 self.plan = plan;
+                self.unit_tests = unit_tests;
             }
             _ if !self.begun => return Err("the guest did not say how it began".to_owned()),
             Progress::Start {
@@ -101,6 +109,10 @@ impl Conversation {
                 self.scenario = Some((scenario, Duration::from_millis(deadline_ms)));
             }
             Progress::Window { window } => self.windows.push(*window),
+            Progress::Check => {
+                self.scenario = None;
+                self.checking = true;
+            }
             Progress::Report { report } => {
                 if self.report.is_some() {
                     return Err("the guest reported twice".to_owned());
@@ -118,6 +130,11 @@ impl Conversation {
         Ok(())
     }
 
+    /// How many results are to come.
+    fn planned(&self) -> usize {
+        self.plan.len() + self.unit_tests.len()
+    }
+
     /// The report: the guest's own where it is whole, or else one that says what is wrong.
     /// `rest` is what came after the last whole line.
     pub fn finish(
@@ -128,7 +145,7 @@ impl Conversation {
         expect: Expect,
     ) -> Report {
         let trouble = self.trouble(ending, rest, console);
-        let planned = self.plan.len();
+        let planned = self.planned();
         let mut report = match self.report {
             Some(report) => *report,
             // What was seen up to then is judged, so that one sees how far it came.
@@ -146,6 +163,8 @@ impl Conversation {
                         reasons: vec!["the run did not come to its end".to_owned()],
                     },
                     scenarios: judgement.results,
+                    unit_tests: self.unit_tests,
+                    complaints: Vec::new(),
                     trouble: Vec::new(),
                     millis: 0,
                 }
@@ -160,6 +179,7 @@ impl Conversation {
         let place = match (&self.scenario, self.begun) {
             (Some((name, _)), _) => format!("in scenario {name}"),
             (None, true) if self.report.is_some() => "after its report".to_owned(),
+            (None, true) if self.checking => "after its scenarios".to_owned(),
             (None, true) => "between scenarios".to_owned(),
             (None, false) => "before its runner began".to_owned(),
         };
@@ -185,11 +205,14 @@ impl Conversation {
         }
         let report = self.report.as_ref()?;
         let names: Vec<_> = report.scenarios.iter().map(|result| &result.name).collect();
-        if report.planned != self.plan.len() || names != self.plan.iter().collect::<Vec<_>>() {
+        if report.planned != self.planned()
+            || names != self.plan.iter().collect::<Vec<_>>()
+            || report.unit_tests != self.unit_tests
+        {
             return Some(format!(
                 "the report does not match the plan: {} planned, {} reported",
-                self.plan.len(),
-                names.len()
+                self.planned(),
+                names.len() + report.unit_tests.len()
             ));
         }
         if report.schema != SCHEMA {
@@ -224,6 +247,7 @@ mod tests {
         let mut said = vec![Progress::Begin {
             kernel: KernelInfo::default(),
             plan,
+            unit_tests: Vec::new(),
         }];
         said.extend(names.iter().map(|name| Progress::Start {
             scenario: (*name).to_owned(),
@@ -240,6 +264,8 @@ mod tests {
                 planned: names.len(),
                 form_verdict: Verdict::Pass,
                 scenarios: names.iter().map(|name| result(name)).collect(),
+                unit_tests: Vec::new(),
+                complaints: Vec::new(),
                 trouble: Vec::new(),
                 millis: 1,
             }),
@@ -324,6 +350,49 @@ mod tests {
         }
         let text = trouble(hear(&said), Ending::Closed, b"", "");
         assert!(text.contains("does not match the plan"), "{text}");
+    }
+
+    #[test]
+    fn unit_tests_must_be_what_the_guest_began_with() {
+        let test = UnitTest {
+            name: "kunit-a-b".to_owned(),
+            verdict: Verdict::Pass,
+        };
+        let with = |begun: bool, reported: bool| {
+            let mut said = run(&["a"]);
+            for progress in &mut said {
+                match progress {
+                    Progress::Begin { unit_tests, .. } if begun => unit_tests.push(test.clone()),
+                    Progress::Report { report } if reported => {
+                        report.unit_tests.push(test.clone());
+                        report.planned += 1;
+                    }
+                    _ => {}
+                }
+            }
+            hear(&said)
+        };
+        let report = with(true, true).finish(None, b"", "", Expect::Auto);
+        assert_eq!(crate::report::exit(&report), Exit::Pass);
+        for conversation in [with(true, false), with(false, true)] {
+            let text = trouble(conversation, Ending::Closed, b"", "");
+            assert!(text.contains("does not match the plan"), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_hangs_after_the_scenarios_is_no_scenario() {
+        let mut said = run(&["a"]);
+        said.truncate(2);
+        said.push(Progress::Check);
+        let conversation = hear(&said);
+        let pace = Pace {
+            accelerator: 1,
+            config: 1,
+        };
+        assert_eq!(conversation.patience(pace), PAUSE);
+        let text = trouble(conversation, Ending::Deadline, b"", "");
+        assert!(text.contains("hung after its scenarios"), "{text}");
     }
 
     #[test]

@@ -3,9 +3,9 @@
 //! Reports to print.
 
 use mn_inject::model::{
-    Arming, Call, Context, Count, Counters, Expect, Expectation, Finding, FindingKind, Form,
-    Initiator, KernelInfo, Matched, NotifierEvent, Observation, Report, SCHEMA, ScenarioResult,
-    Verdict, VmInfo,
+    Arming, Call, Complaint, Context, Count, Counters, Expect, Expectation, Finding, FindingKind,
+    Form, Initiator, KernelInfo, Matched, NotifierEvent, Observation, Report, SCHEMA,
+    ScenarioResult, UnitTest, Verdict, VmInfo,
 };
 
 pub fn observation(name: &str) -> Observation {
@@ -139,9 +139,46 @@ pub fn report(verdicts: &[Verdict]) -> Report {
             .enumerate()
             .map(|(index, verdict)| scenario(&format!("munmap-{index}"), verdict.clone()))
             .collect(),
+        unit_tests: Vec::new(),
+        complaints: Vec::new(),
         trouble: Vec::new(),
         millis: 3210,
     }
+}
+
+/// A run on a kernel that runs the unit tests, and that complained.
+pub fn checked() -> Report {
+    let mut report = report(&[Verdict::Pass]);
+    let failed = Verdict::Fail {
+        findings: vec![Finding {
+            kind: FindingKind::UnitTest,
+            text: "decimal: ASSERTION FAILED at module/text.rs:7".into(),
+            due: None,
+            seen: None,
+            kmsg_seq: None,
+            call_seq: None,
+        }],
+    };
+    let test = |case: &str, verdict: Verdict| UnitTest {
+        name: format!("kunit-mmu_notifier_inject_text-{case}"),
+        verdict,
+    };
+    report.unit_tests = vec![
+        test("hexadecimal", Verdict::Pass),
+        test("decimal", failed),
+        test("words", no_verdict()),
+    ];
+    report.planned += report.unit_tests.len();
+    report.complaints = vec![Complaint {
+        what: "KASAN".into(),
+        kmsg_seq: Some(520),
+        lines: vec![
+            "BUG: KASAN: slab-use-after-free in x+0x1/0x2".into(),
+            "Write of size 1 at addr 1 by task \x1b[31m/1".into(),
+        ],
+    }];
+    report.trouble = report.complaints.iter().map(Complaint::to_string).collect();
+    report
 }
 
 /// One of everything.

@@ -1,0 +1,326 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The module's unit tests. A kernel with KUnit has run them when the module is loaded, and shows
+//! their results in debugfs while it stays so.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use crate::model::{Finding, FindingKind, UnitTest, Verdict};
+
+/// Where the results are, in a folder for each suite.
+const FOLDER: &str = "/sys/kernel/debug/kunit";
+
+/// How the names of the module's suites begin.
+const PREFIX: &str = "mmu_notifier_inject";
+
+/// The module's tests: suites, each with its cases. What the sources have must have run.
+pub type Planned = BTreeMap<String, Vec<String>>;
+
+/// The results; none where the kernel does not run the module's tests.
+pub fn results(planned: &Planned) -> Vec<UnitTest> {
+    // With KUnit as a module the kernel compiles no tests that are written in Rust.
+    let built_in = Path::new("/sys/module/kunit").exists()
+        && !Path::new("/sys/module/kunit/initstate").exists();
+    if !built_in || !Path::new(FOLDER).exists() {
+        return Vec::new();
+    }
+    let enabled = fs::read_to_string("/sys/module/kunit/parameters/enable");
+    if enabled.is_ok_and(|enabled| enabled.trim() == "N") {
+        return all(
+            planned,
+            &Verdict::Skip {
+                reason: "KUnit is not enabled".to_owned(),
+            },
+        );
+    }
+    in_folder(Path::new(FOLDER), planned)
+}
+
+/// The same verdict for every planned case.
+fn all(planned: &Planned, verdict: &Verdict) -> Vec<UnitTest> {
+    planned
+        .iter()
+        .flat_map(|(suite, cases)| {
+            cases
+                .iter()
+                .map(move |case| test(suite, case, verdict.clone()))
+        })
+        .collect()
+}
+
+fn in_folder(folder: &Path, planned: &Planned) -> Vec<UnitTest> {
+    let mut suites = planned.clone();
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if name.starts_with(PREFIX) {
+            suites.entry(name).or_default();
+        }
+    }
+    let mut tests = Vec::new();
+    for (suite, cases) in &suites {
+        let path = folder.join(suite).join("results");
+        match fs::read_to_string(&path) {
+            Ok(text) => tests.extend(parse(suite, cases, &text)),
+            Err(error) => {
+                let reason = format!("cannot read {}: {error}", path.display());
+                let lost = no_verdict(reason);
+                if cases.is_empty() {
+                    tests.push(test(suite, "results", lost.clone()));
+                }
+                tests.extend(cases.iter().map(|case| test(suite, case, lost.clone())));
+            }
+        }
+    }
+    tests
+}
+
+fn test(suite: &str, case: &str, verdict: Verdict) -> UnitTest {
+    UnitTest {
+        name: format!("kunit-{suite}-{case}"),
+        verdict,
+    }
+}
+
+fn no_verdict(reason: String) -> Verdict {
+    Verdict::NoVerdict {
+        reasons: vec![reason],
+    }
+}
+
+/// Reads the results of one suite (lib/kunit/debugfs.c), which are KTAP. Whatever is not as it must
+/// be is a case without a verdict: none gets lost.
+fn parse(suite: &str, cases: &[String], text: &str) -> Vec<UnitTest> {
+    /// The indentation of a case; parameters of cases have more.
+    const CASE: &str = "    ";
+    let mut plan = None;
+    let mut tests: Vec<UnitTest> = Vec::new();
+    let mut said = Vec::new();
+    let mut whole = None;
+    for line in text.lines() {
+        if let Some(line) = line.strip_prefix(CASE) {
+            if let Some(count) = line.strip_prefix("1..") {
+                plan = count.trim().parse::<usize>().ok();
+                said.clear();
+            } else if let Some((passed, name)) = result(line) {
+                tests.push(test(
+                    suite,
+                    before_directive(name),
+                    verdict(passed, name, &said),
+                ));
+                said.clear();
+            } else {
+                said.push(line.trim().trim_start_matches("# ").to_owned());
+            }
+        } else if let Some((passed, name)) = result(line) {
+            whole = Some(verdict(passed, name, &[]));
+        }
+    }
+
+    if let (Some(skipped @ Verdict::Skip { .. }), []) = (&whole, &tests[..]) {
+        let names = match cases {
+            [] => &["suite".to_owned()],
+            cases => cases,
+        };
+        return names
+            .iter()
+            .map(|name| test(suite, name, skipped.clone()))
+            .collect();
+    }
+    for case in cases {
+        let missing = test(suite, case, no_verdict("it has no result".to_owned()));
+        if !tests.iter().any(|test| test.name == missing.name) {
+            tests.push(missing);
+        }
+    }
+    let failed = tests
+        .iter()
+        .any(|test| matches!(test.verdict, Verdict::Fail { .. }));
+    let odd = match (plan, &whole) {
+        (None, _) => Some("its results have no plan".to_owned()),
+        (_, None) => Some("its results have no end".to_owned()),
+        (Some(plan), _) if plan != tests.len() => Some(format!(
+            "{plan} cases were planned, and there are {}",
+            tests.len()
+        )),
+        (_, Some(Verdict::Fail { .. })) if !failed => {
+            Some("it failed, and none of its cases did".to_owned())
+        }
+        _ => None,
+    };
+    tests.extend(odd.map(|reason| test(suite, "suite", no_verdict(reason))));
+    tests
+}
+
+/// Takes `ok N NAME` or `not ok N NAME` apart: whether it passed, and the name with what follows.
+fn result(line: &str) -> Option<(bool, &str)> {
+    let (passed, rest) = match line.strip_prefix("not ok ") {
+        Some(rest) => (false, rest),
+        None => (true, line.strip_prefix("ok ")?),
+    };
+    let (number, name) = rest.split_once(' ')?;
+    number.parse::<usize>().ok()?;
+    Some((passed, name.trim_start_matches("- ")))
+}
+
+fn before_directive(name: &str) -> &str {
+    name.split_once(" # ").map_or(name, |(name, _)| name).trim()
+}
+
+fn verdict(passed: bool, name: &str, said: &[String]) -> Verdict {
+    let directive = name.split_once(" # ").map(|(_, directive)| directive);
+    match (passed, directive) {
+        (true, None) => Verdict::Pass,
+        (true, Some(directive)) if directive.starts_with("SKIP") => Verdict::Skip {
+            reason: directive.trim_start_matches("SKIP").trim().to_owned(),
+        },
+        (true, Some(directive)) => no_verdict(format!("unknown directive: {directive}")),
+        (false, _) => Verdict::Fail {
+            findings: vec![Finding {
+                kind: FindingKind::UnitTest,
+                text: match said {
+                    [] => "it says nothing more".to_owned(),
+                    said => said.join("; "),
+                },
+                due: None,
+                seen: None,
+                kmsg_seq: None,
+                call_seq: None,
+            }],
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = "\
+KTAP version 1
+1..1
+    KTAP version 1
+    # Subtest: mmu_notifier_inject_text
+    # module: mmu_notifier_inject
+    1..3
+    ok 1 parses_numbers
+        KTAP version 1
+        # Subtest: parses_names
+        ok 1 parameter 1
+        not ok 2 parameter 2
+    # parses_names: ASSERTION FAILED at module/text.rs:7
+    not ok 2 parses_names
+    ok 3 takes_time # SKIP too slow
+# mmu_notifier_inject_text: pass:1 fail:1 skip:1 total:3
+# Totals: pass:1 fail:1 skip:1 total:3
+not ok 1 mmu_notifier_inject_text
+";
+
+    const SUITE: &str = "mmu_notifier_inject_text";
+
+    fn parsed(text: &str) -> Vec<(String, &'static str)> {
+        let cases = ["parses_numbers", "parses_names", "takes_time"].map(str::to_owned);
+        words(&parse(SUITE, &cases, text))
+    }
+
+    fn words(tests: &[UnitTest]) -> Vec<(String, &'static str)> {
+        let word = |verdict: &Verdict| match verdict {
+            Verdict::Pass => "pass",
+            Verdict::Fail { .. } => "fail",
+            Verdict::NoVerdict { .. } => "no verdict",
+            Verdict::Skip { .. } => "skip",
+        };
+        tests
+            .iter()
+            .map(|test| {
+                let name = test
+                    .name
+                    .strip_prefix("kunit-mmu_notifier_inject_")
+                    .unwrap();
+                (name.to_owned(), word(&test.verdict))
+            })
+            .collect()
+    }
+
+    fn with(last: &'static str) -> Vec<(String, &'static str)> {
+        let results = [
+            ("text-parses_numbers", "pass"),
+            ("text-parses_names", "fail"),
+            ("text-takes_time", "skip"),
+            ("text-suite", last),
+        ];
+        results
+            .iter()
+            .filter(|(_, word)| !word.is_empty())
+            .map(|(name, word)| ((*name).to_owned(), *word))
+            .collect()
+    }
+
+    #[test]
+    fn each_case_has_its_result() {
+        assert_eq!(parsed(GOOD), with(""));
+        let tests = parse(SUITE, &[], GOOD);
+        let Verdict::Fail { findings } = &tests[1].verdict else {
+            panic!("{tests:?}");
+        };
+        assert!(
+            findings[0].text.contains("module/text.rs:7"),
+            "{findings:?}"
+        );
+        assert!(!findings[0].text.contains("Subtest: mmu"), "{findings:?}");
+    }
+
+    #[test]
+    fn no_case_gets_lost() {
+        let cut = GOOD.replace("    ok 3 takes_time # SKIP too slow\n", "");
+        let mut lost = with("");
+        lost[2].1 = "no verdict";
+        assert_eq!(parsed(&cut), lost);
+        for (from, to) in [
+            ("    1..3\n", ""),
+            ("    1..3\n", "    1..4\n"),
+            ("\nnot ok 1 mmu_notifier_inject_text", ""),
+        ] {
+            assert_eq!(
+                parsed(&GOOD.replace(from, to)),
+                with("no verdict"),
+                "{from:?}"
+            );
+        }
+        let all_pass = GOOD.replace("    not ok 2", "    ok 2");
+        let mut odd = with("no verdict");
+        odd[1].1 = "pass";
+        assert_eq!(parsed(&all_pass), odd);
+        assert_eq!(parsed("").len(), 4);
+    }
+
+    #[test]
+    fn a_suite_that_was_skipped_is_so_with_all_its_cases() {
+        let text = "KTAP version 1\n1..1\nok 1 mmu_notifier_inject_text # SKIP not here\n";
+        assert!(parsed(text).iter().all(|(_, word)| *word == "skip"));
+        assert_eq!(parsed(text).len(), 3);
+    }
+
+    #[test]
+    fn a_suite_without_results_has_no_verdict() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("mmu_notifier_inject_more");
+        fs::create_dir(&folder).unwrap();
+        fs::write(
+            folder.join("results"),
+            GOOD.replace("inject_text", "inject_more"),
+        )
+        .unwrap();
+        fs::create_dir(dir.path().join("of_another")).unwrap();
+        let planned = Planned::from([(SUITE.to_owned(), vec!["parses_numbers".to_owned()])]);
+        assert_eq!(
+            words(&in_folder(dir.path(), &planned)),
+            [
+                ("more-parses_numbers".to_owned(), "pass"),
+                ("more-parses_names".to_owned(), "fail"),
+                ("more-takes_time".to_owned(), "skip"),
+                ("text-parses_numbers".to_owned(), "no verdict"),
+            ]
+        );
+    }
+}
