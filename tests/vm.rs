@@ -98,6 +98,85 @@ fn mainline_passes() {
     run(&["run", "--base", "mainline"]).expect(0, &["mainline"]);
 }
 
+/// The kernel checks itself and runs the module's unit tests, and has nothing to complain about.
+#[test]
+fn seed_passes_where_the_kernel_checks_itself() {
+    let ran = run(&["run", "--config", "debug"]);
+    ran.expect(
+        0,
+        &[
+            "59 of 59 scenarios passed",
+            "PASS  kunit-mmu_notifier_inject_text-",
+        ],
+    );
+    let (_, unit_tests) = ran
+        .stdout
+        .rsplit_once("skipped; ")
+        .expect("no count of unit tests");
+    let mut words = unit_tests.split_whitespace();
+    let (passed, all) = (words.next(), words.nth(1));
+    assert_eq!(passed, all, "{ran}");
+}
+
+/// Faults that no scenario asks for: as a notifier is registered, before any window.
+#[test]
+fn a_kernel_that_complains_of_something_else_is_no_verdict() {
+    let patch = patch("faults.patch");
+    let dir = tempfile::tempdir().expect("cannot make a directory");
+    let output = dir.path().display().to_string();
+    run(&[
+        "run", "--config", "debug", "--patch", &patch, "--output", &output,
+    ])
+    .expect(
+        70,
+        &[
+            "59 of 59 scenarios passed",
+            "(lockdep): WARNING: possible circular locking dependency detected",
+            "(KASAN): BUG: KASAN: slab-use-after-free in ",
+            "(kmemleak): unreferenced object ",
+            "lockdep turned itself off",
+            "mn_test_faults",
+        ],
+    );
+    let kept = std::fs::read(dir.path().join("report.json")).expect("there is no report.json");
+    let report: Report = serde_json::from_slice(&kept).expect("report.json is not a report");
+    let lines = |what: &str| -> usize {
+        let complaint = report.complaints.iter().find(|c| c.what == what);
+        complaint.map_or(0, |complaint| complaint.lines.len())
+    };
+    for what in ["lockdep", "KASAN", "kmemleak"] {
+        assert!(lines(what) > 5, "the evidence of {what} was not kept");
+    }
+}
+
+#[test]
+fn a_short_stress_finds_nothing() {
+    run(&["stress", "--seconds", "20"]).expect(0, &["PASS: stress", "vm stress --seconds 20"]);
+}
+
+#[test]
+fn a_short_fuzz_finds_nothing() {
+    run(&["fuzz", "--writes", "20000"]).expect(0, &["PASS: fuzz", "vm fuzz --writes 20000"]);
+}
+
+#[test]
+fn a_stress_on_a_kernel_with_faults_finds_them() {
+    run(&[
+        "stress",
+        "--seconds",
+        "5",
+        "--patch",
+        &patch("faults.patch"),
+    ])
+    .expect(
+        1,
+        &[
+            "(KASAN): BUG: KASAN: slab-use-after-free in ",
+            "(kmemleak): unreferenced object ",
+        ],
+    );
+}
+
 #[test]
 fn a_kernel_without_the_check_fails() {
     run_patched("no-check.patch").expect(1, &[FindingKind::DidNotFire.words()]);
