@@ -7,10 +7,15 @@
 //!
 //! - `prepare OPERATION` is answered by `ready START END` (hexadecimal),
 //! - `act` is answered by `done ERRNO` (0 or negative),
+//! - `write PATH LINE` opens the file, writes the line, keeps the file open, and is answered alike,
+//! - `execute` is answered alike, and then the process is this program from its beginning again,
 //! - the end of the input ends the process.
 
-use std::io::{BufRead, BufReader, Write};
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufRead, BufReader, Write};
 use std::os::fd::AsFd;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
@@ -37,6 +42,7 @@ pub fn main() -> Result<()> {
     prctl::set_pdeathsig(Signal::SIGKILL).context("PR_SET_PDEATHSIG failed")?;
 
     let mut prepared = None;
+    let mut kept = Vec::new();
     let mut input = std::io::stdin().lock();
     let mut output = std::io::stdout().lock();
     let mut line = String::new();
@@ -62,9 +68,36 @@ pub fn main() -> Result<()> {
                 };
                 writeln!(output, "done {errno}")?;
             }
+            Some(("write", rest)) => {
+                let (path, text) = rest.split_once(' ').unwrap_or((rest, ""));
+                let errno = match write_line(path, text) {
+                    Ok(file) => {
+                        kept.push(file);
+                        0
+                    }
+                    Err(error) => -error.raw_os_error().unwrap_or(Errno::EIO as i32),
+                };
+                writeln!(output, "done {errno}")?;
+            }
+            None if line.trim_end() == "execute" => {
+                // Before it happens: whatever comes next on the input is for the new program.
+                writeln!(output, "done 0")?;
+                output.flush()?;
+                return Err(Command::new("/proc/self/exe").arg("target").exec())
+                    .context("cannot execute this program again");
+            }
             _ => bail!("{line:?} is no command for a target"),
         }
         output.flush()?;
+    }
+}
+
+/// Opens the file and writes the line with one write(2).
+fn write_line(path: &str, line: &str) -> io::Result<File> {
+    let mut file = OpenOptions::new().write(true).open(path)?;
+    match file.write(line.as_bytes())? {
+        count if count == line.len() => Ok(file),
+        _ => Err(io::ErrorKind::WriteZero.into()),
     }
 }
 
@@ -104,16 +137,52 @@ impl Target {
             watched: (0, 0),
             ended: false,
         };
-        target.say(&format!("prepare {operation}"))?;
-        let answer = target.answer("ready", waiter, limit)?;
+        target.prepare(operation, waiter, limit)?;
+        Ok(target)
+    }
+
+    /// Lets the process set up the memory for another operation; what it had is given up.
+    pub fn prepare(
+        &mut self,
+        operation: Operation,
+        waiter: &Waiter,
+        limit: Duration,
+    ) -> Result<()> {
+        self.say(&format!("prepare {operation}"))?;
+        let answer = self.answer("ready", waiter, limit)?;
         let (start, end) = answer
             .split_once(' ')
-            .with_context(|| format!("target {}: \"ready {answer}\"", target.pid()))?;
-        target.watched = (
+            .with_context(|| format!("target {}: \"ready {answer}\"", self.pid()))?;
+        self.watched = (
             u64::from_str_radix(start, 16).with_context(|| format!("address {start:?}"))?,
             u64::from_str_radix(end, 16).with_context(|| format!("address {end:?}"))?,
         );
-        Ok(target)
+        Ok(())
+    }
+
+    /// Lets the process execute this program again, with the memory for `operation`.
+    pub fn execute(
+        &mut self,
+        operation: Operation,
+        waiter: &Waiter,
+        limit: Duration,
+    ) -> Result<()> {
+        self.say("execute")?;
+        self.acted(waiter, limit)?;
+        self.prepare(operation, waiter, limit)
+    }
+
+    /// Lets the process write a line to a file, which it then keeps open. Returns 0 or a negative
+    /// errno.
+    pub fn write_to(
+        &mut self,
+        path: &Path,
+        line: &str,
+        waiter: &Waiter,
+        limit: Duration,
+    ) -> Result<i32> {
+        self.say(&format!("write {} {line}", path.display()))?;
+        self.acted(waiter, limit)
     }
 
     /// Its process id.
@@ -160,13 +229,19 @@ impl Target {
     /// Lets it carry out its operation. Returns what that returned: 0 or a negative errno.
     pub fn act(&mut self, waiter: &Waiter, limit: Duration) -> Result<i32> {
         self.say("act")?;
+        self.acted(waiter, limit)
+    }
+
+    /// What the operation returned that the process was told to carry out: 0 or a negative errno.
+    pub fn acted(&mut self, waiter: &Waiter, limit: Duration) -> Result<i32> {
         let answer = self.answer("done", waiter, limit)?;
         answer
             .parse()
             .with_context(|| format!("target {}: \"done {answer}\"", self.pid()))
     }
 
-    /// Lets it carry out its operation, from which it is not expected back.
+    /// Lets it carry out its operation, and waits for nothing: either it is not expected back, or
+    /// [`Self::acted`] follows.
     pub fn act_and_die(&mut self) -> Result<()> {
         self.say("act")
     }
