@@ -20,6 +20,7 @@ pub mod oracle;
 pub mod perform;
 pub mod preflight;
 pub mod report;
+pub mod robust;
 pub mod run;
 pub mod scenario;
 pub mod session;

@@ -21,6 +21,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 
 use crate::exercise::{Exercise, FuzzOptions};
+use crate::robust::{self, Part};
 use crate::trigger::wait::Waiter;
 
 use self::complaints::Complaints;
@@ -36,7 +37,7 @@ const RACE: u64 = 4000;
 /// How often it is said how far it is.
 const SAY_EVERY: Duration = Duration::from_secs(1);
 
-/// Makes the writes.
+/// Carries out the cases of [`robust`], and then makes the writes.
 pub fn run(options: &FuzzOptions, say: &mut dyn FnMut(&str)) -> Exercise {
     let begin = Instant::now();
     let mut exercise = Exercise::default();
@@ -60,6 +61,7 @@ fn carry_out(
         );
     }
     let mut complaints = Complaints::listen()?;
+    robust::run(Part::Quiet, &waiter, &mut complaints, say, exercise)?;
 
     let racing = options.writes / RACING;
     say("the first write");
@@ -107,5 +109,5 @@ fn carry_out(
         .push(("concurrent writes".into(), raced));
     exercise.findings.extend(complaints.heard()?);
     exercise.findings.extend(complaints::leaks(say)?);
-    Ok(())
+    robust::run(Part::Loud, &waiter, &mut complaints, say, exercise)
 }

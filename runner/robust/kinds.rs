@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The kinds of notifiers: what each is called for, and how starts and ends pair.
+
+use nix::errno::Errno;
+
+use crate::sys::PAGE;
+use crate::trigger::operation::Operation;
+use crate::trigger::target::Target;
+
+use super::outcome::{Outcome, demand, same};
+use super::rig::{Attached, Rig, STEP, may_warn, mrelease};
+
+/// A process ready for an operation, with an interval notifier on `pages` pages of its addresses.
+fn interval(
+    rig: &Rig<'_>,
+    operation: Operation,
+    kind: &str,
+    pages: u64,
+) -> Outcome<(Target, Attached)> {
+    let target = rig.target(operation)?;
+    let start = target.watched().0;
+    let end = start + pages * PAGE as u64;
+    let words = format!("kind={kind} range={start:#x}-{end:#x}");
+    let attached = rig.attach(target.pid().as_raw(), &words)?;
+    same(
+        "kind",
+        attached.read("kind")?,
+        format!("{kind} {start:#x}-{end:#x}"),
+    )?;
+    attached.set("record", "all")?;
+    Ok((target, attached))
+}
+
+/// How often `op` is in the log.
+fn count(attached: &Attached, op: &str) -> Outcome<usize> {
+    Ok(attached
+        .log()?
+        .iter()
+        .filter(|entry| entry.op == op)
+        .count())
+}
+
+pub fn plain(rig: &Rig<'_>) -> Outcome {
+    let (mut target, attached) = rig.subject(Operation::Dontneed, "kind=plain")?;
+    attached.set("record", "all")?;
+    rig.act(&mut target, 3)?;
+    let counters = attached.counters()?;
+    demand(counters.starts >= 3, || format!("{counters:?}"))?;
+    same("ends", counters.ends, 0)?;
+    same("paired", counters.paired.as_str(), "na")?;
+    same("ends in the log", count(&attached, "end")?, 0)
+}
+
+pub fn plain_end(rig: &Rig<'_>) -> Outcome {
+    let (mut target, attached) = rig.subject(Operation::Dontneed, "kind=plain-end")?;
+    attached.set("record", "all")?;
+    rig.act(&mut target, 3)?;
+    let counters = attached.counters()?;
+    demand(counters.starts >= 3, || format!("{counters:?}"))?;
+    same("ends", counters.ends, counters.starts)?;
+    same("paired", counters.paired.as_str(), "yes")
+}
+
+pub fn double_end(rig: &Rig<'_>) -> Outcome {
+    may_warn()?;
+    let (mut target, attached) = rig.subject(Operation::Dontneed, "kind=plain-end")?;
+    attached.set_all(&[("record", "all"), ("actions/CLEAR/error", "-11")])?;
+    rig.act(&mut target, 1)?;
+    let counters = attached.counters()?;
+    same("refused", counters.refused, 1)?;
+    same("paired", counters.paired.as_str(), "no")?;
+    // One by the kernel as it takes back what it has begun, one by the caller, who did not notice.
+    let watched = target.watched();
+    let ends = attached
+        .log()?
+        .iter()
+        .filter(|entry| entry.op == "end" && (entry.start, entry.end) == watched)
+        .count();
+    same("ends of the refused start", ends, 2)
+}
+
+pub fn plain_end_two(rig: &Rig<'_>) -> Outcome {
+    // Where one of two refuses, the other one's end is called; the one that refused has none.
+    let (victim, agrees) = rig.victim("kind=plain-end")?;
+    agrees.set("record", "all")?;
+    let refuses = rig.attach(victim.pid().as_raw(), "kind=plain")?;
+    refuses.set_all(&[("record", "all"), ("actions/CLEAR/error", "-11")])?;
+    same("process_mrelease", mrelease(&victim)?, Err(Errno::EAGAIN))?;
+    let counters = agrees.counters()?;
+    demand(counters.starts > 0, || format!("{counters:?}"))?;
+    same("ends", counters.ends, counters.starts)?;
+    same("paired", counters.paired.as_str(), "yes")?;
+    demand(refuses.counters()?.refused > 0, || {
+        "nothing was refused".into()
+    })
+}
+
+pub fn interval_range(rig: &Rig<'_>) -> Outcome {
+    // Operations on the second half of the area do not concern a notifier on the first.
+    let (mut target, attached) = interval(rig, Operation::MunmapPart, "interval", 4)?;
+    rig.act(&mut target, 1)?;
+    same("calls behind the range", attached.counters()?.calls, 0)?;
+    let (mut target, attached) = interval(rig, Operation::Dontneed, "interval", 1)?;
+    rig.act(&mut target, 3)?;
+    let counters = attached.counters()?;
+    same("calls on the range", counters.calls, 3)?;
+    same("paired", counters.paired.as_str(), "na")
+}
+
+pub fn interval_refuses(rig: &Rig<'_>) -> Outcome {
+    let (target, attached) = interval(rig, Operation::Hold, "interval", 1)?;
+    attached.set_all(&[("actions/CLEAR/error", "-11"), ("context", "nonblockable")])?;
+    target.hold_at_exit()?;
+    target.kill()?;
+    target.wait_held(rig.waiter, STEP)?;
+    same("process_mrelease", mrelease(&target)?, Err(Errno::EAGAIN))?;
+    let counters = attached.counters()?;
+    same("refused", counters.refused, 1)?;
+    let log = attached.log()?;
+    demand(log.iter().any(|entry| entry.returned == -11), || {
+        format!("no entry returned -11: {log:?}")
+    })?;
+    attached.set("actions/CLEAR/error", "0")?;
+    same("process_mrelease afterwards", mrelease(&target)?, Ok(()))
+}
+
+pub fn two_pass(rig: &Rig<'_>) -> Outcome {
+    let (mut target, attached) = interval(rig, Operation::Dontneed, "interval-two-pass", 1)?;
+    rig.act(&mut target, 3)?;
+    same("starts in the log", count(&attached, "start")?, 3)?;
+    same("finishes in the log", count(&attached, "finish")?, 3)?;
+    let log = attached.log()?;
+    demand(
+        log.chunks(2)
+            .all(|pair| pair[0].op == "start" && pair.get(1).is_some_and(|two| two.op == "finish")),
+        || format!("not in turns: {log:?}"),
+    )?;
+    let counters = attached.counters()?;
+    same("starts", counters.starts, 3)?;
+    same("ends", counters.ends, 3)?;
+    same("paired", counters.paired.as_str(), "yes")
+}
