@@ -336,16 +336,16 @@ pub const CASES: &[Case] = &[
         "munmap takes at least that long",
         effects::delay,
     ),
-    loud(case(
+    case(
         "effect-alloc",
         "`alloc_bytes` 1, 4096, 1 MiB",
-        "counted as injected, no allocation fails; lockdep complains, where it is there",
+        "counted as injected, no allocation fails; not tried under lockdep, which complains",
         effects::allocate,
-    )),
+    ),
     case(
         "effect-lock",
         "`lock`",
-        "counted as injected",
+        "counted as injected; not tried under lockdep, which complains for the interval kinds",
         effects::lock,
     ),
     case(
@@ -513,10 +513,8 @@ mod tests {
 
     #[test]
     fn the_readme_has_the_table_as_it_is() {
-        let readme = include_str!("../../README.md");
         let table = table();
-        let head = table.lines().next().unwrap_or_default();
-        assert!(!readme.contains(head) || readme.contains(&table), "{table}");
+        assert!(include_str!("../../README.md").contains(&table), "{table}");
     }
 
     #[test]

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What the module's sources promise as text: where `unsafe` may stand, and that what a person is
+//! told of its files is all of them.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+const ABSTRACTIONS: &str = "abstractions.rs";
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn sources() -> Vec<(PathBuf, String)> {
+    let mut sources = Vec::new();
+    for entry in fs::read_dir(root().join("module")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "rs") {
+            let text = fs::read_to_string(&path).unwrap();
+            sources.push((path, text));
+        }
+    }
+    assert!(sources.len() > 10, "{sources:?}");
+    sources
+}
+
+/// A line without its comment.
+fn code(line: &str) -> &str {
+    line.split("//").next().unwrap_or_default()
+}
+
+#[test]
+fn only_the_abstractions_touch_bindings_or_are_unsafe() {
+    let words = ["unsafe", "bindings::", "no_mangle", "extern \"C\""];
+    let mut found = 0;
+    for (path, text) in sources() {
+        let hits = text
+            .lines()
+            .filter(|line| words.iter().any(|word| code(line).contains(word)))
+            .count();
+        if path.ends_with(ABSTRACTIONS) {
+            found += hits;
+        } else {
+            assert_eq!(hits, 0, "{}", path.display());
+        }
+    }
+    // Or else this looks for the wrong words.
+    assert!(found > 50);
+}
+
+#[test]
+fn every_unsafe_says_why_as_a_list() {
+    let text = fs::read_to_string(root().join("module").join(ABSTRACTIONS)).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    let mut blocks = 0;
+    for (index, line) in lines.iter().enumerate() {
+        let code = code(line);
+        if !(code.contains("unsafe {") || code.contains("unsafe impl")) {
+            continue;
+        }
+        blocks += 1;
+        // The comment stands above the statement, of which this need not be the first line.
+        let comment = lines[..index]
+            .iter()
+            .rposition(|line| line.trim() == "// SAFETY:")
+            .unwrap_or_else(|| panic!("line {}: no SAFETY above {line}", index + 1));
+        assert!(
+            index - comment < 14 && lines[comment + 1].trim().starts_with("// - "),
+            "line {}: no list of reasons right above {line}",
+            index + 1
+        );
+    }
+    assert!(blocks > 30, "{blocks}");
+}
+
+/// The names of a target's files, as `module/files.rs` makes them.
+fn file_names() -> Vec<String> {
+    let text = fs::read_to_string(root().join("module/files.rs")).unwrap();
+    let mut names: Vec<String> = text
+        .split("name: c\"")
+        .skip(1)
+        .map(|rest| rest.split('"').next().unwrap().to_owned())
+        .collect();
+    names.push("log".to_owned());
+    names.push("actions/EVENT/error".to_owned());
+    assert!(names.len() > 18, "{names:?}");
+    names
+}
+
+#[test]
+fn the_readme_and_the_help_name_every_file() {
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    let help = fs::read_to_string(root().join("module/help.txt")).unwrap();
+    for name in file_names() {
+        let row = format!("| `targets/NAME/{name}` |");
+        assert!(readme.contains(&row), "README.md has no row {row}");
+        let word = |text: &str| text.split_ascii_whitespace().any(|word| word == name);
+        assert!(word(&help), "module/help.txt does not name {name}");
+    }
+}
