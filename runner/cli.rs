@@ -248,7 +248,6 @@ pub struct VmFloorArgs {
 
 /// Where an exercise runs, and how it is printed.
 #[derive(Clone, Debug, Args)]
-#[command(mut_arg("config", |config| config.default_value("debug")))]
 pub struct VmExerciseArgs {
     /// Which kernel
     #[command(flatten)]
@@ -269,6 +268,7 @@ pub struct VmExerciseArgs {
 
 /// `mn-inject vm stress`
 #[derive(Clone, Debug, Args)]
+#[command(mut_arg("config", |config| config.default_value("debug")))]
 pub struct VmStressArgs {
     /// What to do
     #[command(flatten)]
