@@ -3,10 +3,11 @@
 //! All `unsafe` of the runner: memory that a scenario works on, and system calls that have no
 //! safe wrapper.
 
-use std::ffi::c_void;
+use std::ffi::{CStr, c_char, c_void};
 use std::num::NonZeroUsize;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::ptr::NonNull;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use nix::errno::Errno;
 use nix::libc;
@@ -19,6 +20,9 @@ pub const PAGE: usize = 4096;
 /// Pages before and behind what a scenario maps: it merges with no neighbour, and a whole 2 MiB
 /// block with its page table never lies in it (splitting a VMA around one makes a call more).
 const GUARD: usize = 64;
+
+/// Where an area's reservation begins, but for [`GUARD`].
+const ALIGNMENT: usize = 2 << 20;
 
 /// Memory of this process that a scenario may unmap, move and protect as it likes: nothing of
 /// Rust's ever stands in it.
@@ -42,23 +46,59 @@ impl Area {
     /// Maps `pages` pages: private and anonymous, or those of `file`, shared. They can be read
     /// and written, and none is populated.
     pub fn map(pages: usize, file: Option<&OwnedFd>) -> Result<Self, Errno> {
-        const ALIGNMENT: usize = 2 << 20;
-        let room = ALIGNMENT + (pages + 2 * GUARD) * PAGE;
-        let reserve = NonZeroUsize::new(room).ok_or(Errno::EINVAL)?;
         // SAFETY: The kernel chooses the place of a new mapping, so it overlaps none.
         let reservation = unsafe {
             mman::mmap_anonymous(
                 None,
-                reserve,
+                Self::reserve(pages)?,
                 ProtFlags::PROT_NONE,
                 MapFlags::MAP_PRIVATE | MapFlags::MAP_NORESERVE,
             )
         }?;
+        Self::map_in(reservation, pages, file)
+    }
+
+    /// The same far below all other memory, for a process with several threads: the kernel looks
+    /// for the place of a new mapping from the top, or on old machines from further above, so
+    /// nobody else's comes to stand where pages of this area were unmapped.
+    pub fn map_apart(pages: usize, file: Option<&OwnedFd>) -> Result<Self, Errno> {
+        static NEXT: AtomicUsize = AtomicUsize::new(0x1000_0000_0000);
+        const STEP: usize = 1 << 30;
+        loop {
+            let place = NonZeroUsize::new(NEXT.fetch_add(STEP, Ordering::Relaxed));
+            // SAFETY: The kernel replaces no mapping, because of MAP_FIXED_NOREPLACE.
+            let reservation = unsafe {
+                mman::mmap_anonymous(
+                    place,
+                    Self::reserve(pages)?,
+                    ProtFlags::PROT_NONE,
+                    MapFlags::MAP_PRIVATE | MapFlags::MAP_NORESERVE | MapFlags::MAP_FIXED_NOREPLACE,
+                )
+            };
+            match reservation {
+                Err(Errno::EEXIST) => {}
+                Err(errno) => return Err(errno),
+                Ok(reservation) => return Self::map_in(reservation, pages, file),
+            }
+        }
+    }
+
+    /// Bytes of the reservation for `pages` pages.
+    fn reserve(pages: usize) -> Result<NonZeroUsize, Errno> {
+        bytes(ALIGNMENT / PAGE + pages.checked_add(2 * GUARD).ok_or(Errno::EINVAL)?)
+    }
+
+    /// Maps `pages` pages inside a reservation of that many.
+    fn map_in(
+        reservation: NonNull<c_void>,
+        pages: usize,
+        file: Option<&OwnedFd>,
+    ) -> Result<Self, Errno> {
         let aligned = (reservation.as_ptr() as usize).next_multiple_of(ALIGNMENT) + GUARD * PAGE;
         let start = NonZeroUsize::new(aligned).ok_or(Errno::EINVAL)?;
         let rw = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
         let length = bytes(pages)?;
-        // SAFETY: The pages replace some of the reservation above, which nobody else knows.
+        // SAFETY: The pages replace some of the reservation, which nobody else knows.
         let start = unsafe {
             match file {
                 None => mman::mmap_anonymous(
@@ -119,11 +159,58 @@ impl Area {
         unsafe { mman::munmap(self.at(first, count)?, bytes(count)?.get()) }
     }
 
+    /// `munmap(2)` of `count` pages from page `first`, and new pages in their place, for a process
+    /// with several threads. Fails with `EEXIST` where another thread's mapping has come to stand
+    /// there meanwhile: then nothing is left of the area, so that nothing of theirs is touched.
+    pub fn renew(&mut self, first: usize, count: usize) -> Result<(), Errno> {
+        self.unmap(first, count)?;
+        self.refill(first, count)
+    }
+
+    /// [`Area::move_over`], and new pages in the place of those that were moved. Fails as
+    /// [`Area::renew`] does.
+    pub fn move_and_renew(&mut self, other: &Area) -> Result<(), Errno> {
+        self.move_over(other)?;
+        self.refill(0, self.pages)
+    }
+
+    /// Maps pages that are not mapped any more.
+    fn refill(&mut self, first: usize, count: usize) -> Result<(), Errno> {
+        let start = NonZeroUsize::new(self.at(first, count)?.as_ptr() as usize);
+        // SAFETY: The kernel replaces no mapping, because of MAP_FIXED_NOREPLACE.
+        let mapped = unsafe {
+            mman::mmap_anonymous(
+                start,
+                bytes(count)?,
+                ProtFlags::PROT_READ | ProtFlags::PROT_WRITE,
+                MapFlags::MAP_PRIVATE | MapFlags::MAP_FIXED_NOREPLACE,
+            )
+        };
+        if mapped.is_err() {
+            self.pages = 0;
+        }
+        mapped.map(drop)
+    }
+
     /// `madvise(2)` on the whole area.
     pub fn advise(&self, advice: MmapAdvise) -> Result<(), Errno> {
         let start = self.at(0, self.pages)?;
         // SAFETY: The pages lie in the area, of which nothing of Rust's is a part.
         unsafe { mman::madvise(start, bytes(self.pages)?.get(), advice) }
+    }
+
+    /// `madvise(2)` on the whole area with `MADV_COLLAPSE`, which nix does not know.
+    pub fn collapse(&self) -> Result<(), Errno> {
+        let start = self.at(0, self.pages)?;
+        // SAFETY: The pages lie in the area, of which nothing of Rust's is a part.
+        let result = unsafe {
+            libc::madvise(
+                start.as_ptr(),
+                bytes(self.pages)?.get(),
+                libc::MADV_COLLAPSE,
+            )
+        };
+        Errno::result(result).map(drop)
     }
 
     /// `mprotect(2)` of `count` pages from page `first`, to read-only or to what they had.
@@ -183,6 +270,55 @@ pub fn fork_sleeper() -> Result<Pid, Errno> {
                     }
                 }
                 libc::_exit(0)
+            }
+        }
+    }
+}
+
+/// What a short-lived child does before it ends.
+#[derive(Clone, Copy, Debug)]
+pub enum ChildWork<'a> {
+    /// Nothing.
+    Exit,
+    /// Writes to every page of an area that it shares with its parent.
+    Write(&'a Area),
+    /// Becomes that program, with these arguments.
+    Exec(&'a CStr, [&'a CStr; 3]),
+}
+
+/// Forks a child that does `work` and ends. This process may have several threads.
+pub fn fork_child(work: ChildWork<'_>) -> Result<Pid, Errno> {
+    // Made before the fork: another thread may hold the allocator's lock, which the child would
+    // wait for in vain.
+    let (program, arguments): (_, [*const c_char; 4]) = match work {
+        ChildWork::Exec(program, [first, second, third]) => (
+            Some(program),
+            [
+                first.as_ptr(),
+                second.as_ptr(),
+                third.as_ptr(),
+                std::ptr::null(),
+            ],
+        ),
+        _ => (None, [std::ptr::null(); 4]),
+    };
+    // SAFETY: The child makes system calls only, and never returns.
+    match unsafe { nix::unistd::fork() }? {
+        ForkResult::Parent { child } => Ok(child),
+        ForkResult::Child => {
+            let mut code = 0;
+            if let ChildWork::Write(area) = work {
+                code = i32::from(area.touch(0, area.pages).is_err());
+            }
+            // SAFETY: The strings live until the end of this function, and the list of them ends
+            // with a null pointer, as the empty environment does.
+            unsafe {
+                if let Some(program) = program {
+                    let environment: [*const c_char; 1] = [std::ptr::null()];
+                    libc::execve(program.as_ptr(), arguments.as_ptr(), environment.as_ptr());
+                    code = 1;
+                }
+                libc::_exit(code)
             }
         }
     }
