@@ -51,6 +51,21 @@ impl Cgroup {
         Ok(cgroup)
     }
 
+    /// From now on the OOM killer takes all of its processes at once.
+    pub fn kill_as_a_group(&self) -> Result<()> {
+        write(&self.path.join("memory.oom.group"), "1")
+    }
+
+    /// How many of its processes the OOM killer has taken.
+    pub fn oom_kills(&self) -> Result<u64> {
+        let path = self.path.join("memory.events");
+        let text =
+            fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        text.lines()
+            .find_map(|line| line.strip_prefix("oom_kill ")?.parse().ok())
+            .with_context(|| format!("no oom_kill in {}", path.display()))
+    }
+
     /// Puts a process into it.
     pub fn add(&self, pid: Pid) -> Result<()> {
         write(&self.path.join("cgroup.procs"), &pid.to_string())
