@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::exercise::{FuzzOptions, StressOptions};
 use crate::model::Expect;
+use crate::stress::victim::VictimArgs;
 
 /// Make mmu notifiers fail on purpose and prove whether the kernel notices.
 #[derive(Debug, Parser)]
@@ -35,6 +36,9 @@ pub enum Command {
     /// The process whose address space a scenario works on (started by `run`)
     #[command(hide = true)]
     Target,
+    /// The processes that the stress works on (started by `stress`)
+    #[command(hide = true)]
+    Victim(VictimArgs),
 }
 
 /// How results are printed.

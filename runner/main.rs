@@ -18,7 +18,7 @@ use mn_inject::exit::Exit;
 use mn_inject::model::{Progress, RunOptions};
 use mn_inject::perform::perform;
 use mn_inject::watch::Machine;
-use mn_inject::{kernel, list, report, run, scenario, trigger, vm};
+use mn_inject::{kernel, list, report, run, scenario, stress, trigger, vm};
 
 fn main() -> ExitCode {
     if vm::guest::is_init() {
@@ -63,6 +63,7 @@ fn carry_out(command: Command) -> Result<Exit> {
         ),
         Command::Vm(command) => vm::main(command),
         Command::Target => trigger::target::main().map(|()| Exit::Pass),
+        Command::Victim(args) => stress::victim::main(&args).map(|()| Exit::Pass),
     }
 }
 
