@@ -2,29 +2,24 @@
 
 //! Random choices that a seed determines.
 
-/// SplitMix64 (Steele, Lea, Flood 2014): small, and every seed is a good one.
+/// Random choices, with what a fuzzer asks of them.
 #[derive(Clone, Debug)]
-pub struct Rng(u64);
+pub struct Rng(fastrand::Rng);
 
 impl Rng {
     /// Begins where `seed` says.
     pub fn new(seed: u64) -> Self {
-        Rng(seed)
+        Rng(fastrand::Rng::with_seed(seed))
     }
 
     /// 64 random bits.
     pub fn bits(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
+        self.0.u64(..)
     }
 
     /// A number from 0 to before `end`, which is not 0.
     pub fn below(&mut self, end: usize) -> usize {
-        // The bias is far below anything that matters here.
-        (self.bits() % end.max(1) as u64) as usize
+        self.0.usize(..end.max(1))
     }
 
     /// True once in `n` times.
