@@ -90,9 +90,10 @@ const MOUNTS: &[Mount] = &[
 /// The directories that the initramfs must have for them.
 pub const MOUNT_POINTS: &[&str] = &["/proc", "/sys", "/dev", "/tmp"];
 
-/// Whether this process is the first one of our guest.
+/// Whether this process is the first one of our guest, and not only of a pid namespace in it:
+/// nobody has mounted anything yet.
 pub fn is_init() -> bool {
-    std::process::id() == 1 && Path::new(OPTIONS).exists()
+    std::process::id() == 1 && Path::new(OPTIONS).exists() && !Path::new("/proc/version").exists()
 }
 
 /// Does what the options say, and powers the machine off.
