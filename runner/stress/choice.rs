@@ -14,9 +14,33 @@ pub struct Operation<W, R> {
     pub act: fn(&mut W) -> R,
 }
 
-/// The choices of one worker. Each worker has a stream of its own, so what one draws does not
-/// depend on how far the others have come.
-pub fn stream(seed: u64, worker: u64) -> Rng {
+/// The choices of one worker: what it does next. Each step gets a stream of its own for what it
+/// draws itself, so that this depends neither on the other workers nor on how earlier steps went.
+#[derive(Clone, Debug)]
+pub struct Choices(Rng);
+
+impl Choices {
+    /// Those of that worker.
+    pub fn new(seed: u64, worker: u64) -> Self {
+        Choices(stream(seed, worker))
+    }
+
+    /// The next operation of the table, and what it draws from.
+    pub fn next<'a, W, R>(
+        &mut self,
+        table: &'a [Operation<W, R>],
+    ) -> (Option<&'a Operation<W, R>>, Rng) {
+        (next(table, &mut self.0), self.0.fork())
+    }
+
+    /// What a step draws from that is always the same operation.
+    pub fn step(&mut self) -> Rng {
+        self.0.fork()
+    }
+}
+
+/// The start of a worker's choices.
+fn stream(seed: u64, worker: u64) -> Rng {
     // One step of splitmix64: neighbouring seeds and workers get streams that have nothing in
     // common, which seed + worker would not give (seed 1 of worker 2 is seed 2 of worker 1).
     let mut mixed = seed.wrapping_add(worker.wrapping_mul(0x9e37_79b9_7f4a_7c15));
@@ -25,8 +49,8 @@ pub fn stream(seed: u64, worker: u64) -> Rng {
     Rng::with_seed(mixed ^ (mixed >> 31) ^ seed.rotate_left(32))
 }
 
-/// The next operation of the table.
-pub fn next<'a, W, R>(table: &'a [Operation<W, R>], rng: &mut Rng) -> Option<&'a Operation<W, R>> {
+/// An operation of the table.
+fn next<'a, W, R>(table: &'a [Operation<W, R>], rng: &mut Rng) -> Option<&'a Operation<W, R>> {
     let all: u32 = table.iter().map(|operation| operation.weight).sum();
     if all == 0 {
         return None;
@@ -39,7 +63,8 @@ pub fn next<'a, W, R>(table: &'a [Operation<W, R>], rng: &mut Rng) -> Option<&'a
     })
 }
 
-/// One of `values`. Draws in any case, so that what is there does not shift the later choices.
+/// One of `values`. Draws in any case, so that what is there does not shift what the same step draws
+/// later.
 pub fn one<'a, T>(values: &'a [T], rng: &mut Rng) -> Option<&'a T> {
     let drawn = rng.u64(..);
     let count = u64::try_from(values.len())
@@ -76,12 +101,27 @@ mod tests {
     ];
 
     fn carried_out(seed: u64, worker: u64) -> Vec<&'static str> {
-        let mut rng = stream(seed, worker);
+        let mut choices = Choices::new(seed, worker);
         let mut done = Vec::new();
         for _ in 0..2000 {
-            (next(TABLE, &mut rng).unwrap().act)(&mut done);
+            (choices.next(TABLE).0.unwrap().act)(&mut done);
         }
         done
+    }
+
+    #[test]
+    fn what_a_step_draws_does_not_shift_later_choices() {
+        let mut greedy = Choices::new(4, 2);
+        let mut modest = Choices::new(4, 2);
+        for drawn in 0..500 {
+            let (expected, mut own) = modest.next(TABLE);
+            let (operation, mut rng) = greedy.next(TABLE);
+            assert_eq!(operation.unwrap().name, expected.unwrap().name);
+            assert_eq!(rng.u64(..), own.u64(..));
+            for _ in 0..drawn % 7 {
+                rng.u64(..);
+            }
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
-use super::choice::{self, Operation};
+use super::choice::Operation;
 use super::worker::Worker;
 use super::world::Kind;
 use super::{attach, held, knobs, reads, session};
@@ -195,11 +195,11 @@ pub fn step(worker: &mut Worker) {
         session::close(worker);
         worker.world.counts.one("session: close");
     }
-    let mut rng = worker.rng.clone();
-    let Some(operation) = choice::next(TABLE, &mut rng) else {
+    let (operation, rng) = worker.choices.next(TABLE);
+    worker.rng = rng;
+    let Some(operation) = operation else {
         return;
     };
-    worker.rng = rng;
     worker.beat.step(operation.name);
     if (operation.act)(worker) {
         worker.world.counts.one(operation.name);

@@ -109,12 +109,12 @@ pub fn fill(worker: &mut Worker) {
 
 /// One step.
 pub fn step(worker: &mut Worker) {
+    let (operation, rng) = worker.choices.next(TABLE);
+    worker.rng = rng;
     fill(worker);
-    let mut rng = worker.rng.clone();
-    let Some(operation) = choice::next(TABLE, &mut rng) else {
+    let Some(operation) = operation else {
         return;
     };
-    worker.rng = rng;
     worker.beat.step(operation.name);
     if (operation.act)(worker) {
         worker.world.counts.one(operation.name);

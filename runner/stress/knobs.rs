@@ -207,7 +207,7 @@ mod tests {
 
     #[test]
     fn events_are_each_named_once() {
-        let mut rng = choice::stream(3, 3);
+        let mut rng = choice::Choices::new(3, 3).step();
         for _ in 0..200 {
             let text = events(&mut rng);
             if text == "all" {

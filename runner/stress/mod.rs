@@ -2,9 +2,10 @@
 
 //! Everything that can be done with the module, by many processes and threads at once, at random.
 //!
-//! Each worker and each victim draws its choices from a stream of its own that comes of the seed:
-//! the same seed makes the same choices, on as many processors. In which order they meet is the kernel's affair, and whom
-//! a choice hits depends on who is there by then, so two runs are alike but not the same.
+//! Each worker and each victim draws what it does next from a stream of its own that comes of the
+//! seed: on as many processors, the same seed makes the same choices. In which order they meet is
+//! the kernel's affair, and whom a choice hits depends on who is there by then, so two runs are
+//! alike but not the same.
 //!
 //! What is wrong is a finding: an error that nothing explains, a counter that goes back, a line
 //! that is not as documented, a start without an end, a worker or victim that stands still. What

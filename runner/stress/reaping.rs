@@ -67,11 +67,11 @@ pub const OOM: &[Operation<Worker, Result<bool>>] = &[
 
 /// One step of a worker with that table.
 pub fn step(worker: &mut Worker, table: &[Operation<Worker, Result<bool>>]) {
-    let mut rng = worker.rng.clone();
-    let Some(operation) = choice::next(table, &mut rng) else {
+    let (operation, rng) = worker.choices.next(table);
+    worker.rng = rng;
+    let Some(operation) = operation else {
         return;
     };
-    worker.rng = rng;
     worker.beat.step(operation.name);
     match (operation.act)(worker) {
         Ok(true) => worker.world.counts.one(operation.name),

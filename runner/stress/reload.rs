@@ -65,6 +65,7 @@ fn rest(worker: &mut Worker, last: Duration) {
 ///
 /// `took` is how long the last one took.
 pub fn step(worker: &mut Worker, module: &Path, wanted: Option<u64>, took: &mut Duration) {
+    worker.rng = worker.choices.step();
     match wanted {
         None => rest(worker, *took),
         Some(wanted) if worker.world.counts.of(RELOADS) >= wanted => worker.world.stop(),

@@ -25,7 +25,7 @@ use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{execv, ftruncate, getpid, getppid};
 
-use super::choice::{self, Operation};
+use super::choice::{Choices, Operation};
 use super::worker::{errno_of, write_once};
 use crate::sys::{self, Area, ChildWork, PAGE};
 
@@ -101,6 +101,7 @@ const LEAF: [&CStr; 3] = [c"mn-inject", c"victim", c"leaf"];
 
 /// A thread's memory.
 struct Memory {
+    choices: Choices,
     rng: Rng,
     area: Area,
     /// Where the area is moved from.
@@ -110,11 +111,12 @@ struct Memory {
 }
 
 impl Memory {
-    fn new(rng: Rng) -> Result<Self, Errno> {
+    fn new(mut choices: Choices) -> Result<Self, Errno> {
         let file = memfd_create(c"mn-inject", MFdFlags::MFD_CLOEXEC)?;
         ftruncate(&file, (PAGES * PAGE) as i64)?;
         Ok(Memory {
-            rng,
+            rng: choices.step(),
+            choices,
             area: Area::map_apart(PAGES, None)?,
             other: Area::map_apart(PAGES, None)?,
             shared: Area::map_apart(PAGES, Some(&file))?,
@@ -291,6 +293,7 @@ const LIFE: &[Operation<Life, Result<()>>] = &[
 ];
 
 struct Life {
+    choices: Choices,
     rng: Rng,
     parent: i32,
 }
@@ -353,8 +356,10 @@ pub fn main(args: &VictimArgs) -> Result<()> {
                     })
                     .context("cannot start a thread")?;
             }
+            let mut choices = Choices::new(args.seed, THREADS as u64);
             let life = Life {
-                rng: choice::stream(args.seed, THREADS as u64),
+                rng: choices.step(),
+                choices,
                 parent: args.parent,
             };
             Err(work(args.seed, 0, Some(life), Duration::ZERO))
@@ -430,8 +435,7 @@ fn work(seed: u64, thread: usize, mut life: Option<Life>, rest: Duration) -> any
         Ok(fd) => File::from(fd),
         Err(error) => return anyhow::Error::new(error).context("standard input"),
     };
-    let rng = choice::stream(seed, thread as u64);
-    let mut memory = match Memory::new(rng) {
+    let mut memory = match Memory::new(Choices::new(seed, thread as u64)) {
         Ok(memory) => memory,
         Err(errno) => return anyhow::Error::new(errno).context("cannot map memory"),
     };
@@ -452,20 +456,23 @@ fn work(seed: u64, thread: usize, mut life: Option<Life>, rest: Duration) -> any
         if !rest.is_zero() {
             std::thread::sleep(rest);
         }
-        if let Some(life) = &mut life
-            && let Some(operation) = choice::next(LIFE, &mut life.rng)
-            && let Err(error) = (operation.act)(life)
-        {
-            return error;
+        if let Some(life) = &mut life {
+            let (operation, rng) = life.choices.next(LIFE);
+            life.rng = rng;
+            if let Some(operation) = operation
+                && let Err(error) = (operation.act)(life)
+            {
+                return error;
+            }
         }
     }
 }
 
 /// One operation, counted.
 fn step(slot: &File, thread: usize, memory: &mut Memory) -> Result<()> {
-    let mut rng = memory.rng.clone();
-    let operation = choice::next(MEMORY, &mut rng).context("an empty table")?;
+    let (operation, rng) = memory.choices.next(MEMORY);
     memory.rng = rng;
+    let operation = operation.context("an empty table")?;
     let index = MEMORY
         .iter()
         .position(|known| std::ptr::eq(known, operation))
@@ -527,7 +534,7 @@ mod tests {
         let threads: Vec<_> = (0..2)
             .map(|thread| {
                 std::thread::spawn(move || {
-                    let mut memory = Memory::new(choice::stream(1, thread)).unwrap();
+                    let mut memory = Memory::new(Choices::new(1, thread)).unwrap();
                     for operation in MEMORY {
                         // This program is the test program, which has no such command.
                         if ["fork and exec", "spawn"].contains(&operation.name) {

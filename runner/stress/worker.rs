@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use fastrand::Rng;
 use nix::errno::Errno;
 
-use super::choice;
+use super::choice::{self, Choices};
 use super::errno::{Call, is_allowed};
 use super::held::Held;
 use super::parse::{self, Sums};
@@ -74,7 +74,9 @@ impl Beat {
 pub struct Worker {
     /// What all share.
     pub world: Arc<World>,
-    /// Its choices.
+    /// What it does next.
+    pub choices: Choices,
+    /// What its present step draws from.
     pub rng: Rng,
     /// What it is doing.
     pub beat: Arc<Beat>,
@@ -137,10 +139,11 @@ pub fn path(name: &str, file: &str) -> PathBuf {
 impl Worker {
     /// The worker of that name and number.
     pub fn new(world: Arc<World>, name: String, number: u64) -> Self {
-        let rng = choice::stream(world.seed, number);
+        let mut choices = Choices::new(world.seed, number);
         Worker {
             world,
-            rng,
+            rng: choices.step(),
+            choices,
             beat: Arc::new(Beat::new(name)),
             held: Vec::new(),
             session: None,
