@@ -91,8 +91,9 @@ impl Counters {
 
     /// Writes them all. `has_end` is whether each start that was not refused is owed an end.
     pub(crate) fn show(&self, overwritten: u64, has_end: bool, text: &mut Text) -> Result {
-        let calls = self.sum(|cell| &cell.calls);
+        // In this order, and so below: what is injected is never more than what was called.
         let injected = self.sum(|cell| &cell.injected);
+        let calls = self.sum(|cell| &cell.calls);
         let refused = self.refused.load(Relaxed);
         let ends = self.ends.load(Relaxed);
         let paired = if !has_end {
@@ -113,9 +114,9 @@ impl Counters {
         let names = Event::ALL.iter().map(|event| event.name_str());
         for (name, contexts) in Iterator::chain(names, ["UNKNOWN"]).zip(&self.cells) {
             for (context, cell) in ["nonblockable", "blockable"].into_iter().zip(contexts) {
+                let injected = cell.injected.load(Relaxed);
                 let calls = cell.calls.load(Relaxed);
                 if calls != 0 {
-                    let injected = cell.injected.load(Relaxed);
                     text.add(fmt!(
                         "event={name} context={context} calls={calls} injected={injected}\n"
                     ))?;

@@ -19,7 +19,7 @@ use kernel::{
 };
 
 /// How many texts are kept for their readers to go on with.
-const KEPT: usize = 8;
+const KEPT: usize = 32;
 
 /// Where a reader is: in which text, how long that is, and which byte of it comes next.
 ///
@@ -51,28 +51,48 @@ impl Place {
     }
 }
 
-/// The last texts that somebody has begun to read.
+/// A text that somebody has begun to read.
+struct Begun {
+    id: u64,
+    text: Arc<Text>,
+    /// Whether its reader has got all of it, and is not likely to come back.
+    is_done: bool,
+}
+
+/// The last texts that somebody has begun to read, from the oldest.
 struct Kept {
-    texts: KVec<(u64, Arc<Text>)>,
+    begun: KVec<Begun>,
     last_id: u64,
 }
 
 impl Kept {
     fn find(&self, id: u64) -> Option<Arc<Text>> {
-        let kept = self.texts.iter().find(|(kept, _)| *kept == id);
-        kept.map(|(_, text)| text.clone())
+        let begun = self.begun.iter().find(|begun| begun.id == id);
+        begun.map(|begun| begun.text.clone())
     }
 
-    /// Keeps `text`, and returns its number.
+    /// Keeps `text`, and returns its number. In the place of one that is done, if there is one.
     fn add(&mut self, text: Arc<Text>) -> Result<u64> {
-        if self.texts.len() >= KEPT {
-            // The oldest: nobody is likely to come back to it.
-            self.texts.remove(0).map_err(|_| EINVAL)?;
+        if self.begun.len() >= KEPT {
+            let done = self.begun.iter().position(|begun| begun.is_done);
+            let oldest = self.begun.remove(done.unwrap_or(0));
+            oldest.map_err(|_| EINVAL)?;
         }
         // Never 0, and it still fits a position when it begins again.
         self.last_id = self.last_id % Place::MASK + 1;
-        self.texts.push((self.last_id, text), GFP_KERNEL)?;
+        let begun = Begun {
+            id: self.last_id,
+            text,
+            is_done: false,
+        };
+        self.begun.push(begun, GFP_KERNEL)?;
         Ok(self.last_id)
+    }
+
+    fn set_done(&mut self, id: u64) {
+        if let Some(begun) = self.begun.iter_mut().find(|begun| begun.id == id) {
+            begun.is_done = true;
+        }
     }
 }
 
@@ -93,7 +113,7 @@ impl Readings {
         Arc::pin_init(
             pin_init!(Readings {
                 kept <- new_mutex!(Kept {
-                    texts: KVec::new(),
+                    begun: KVec::new(),
                     last_id: 0,
                 }),
             }),
@@ -104,7 +124,8 @@ impl Readings {
     /// Copies out what stands at `position` of the text that its reader has begun, or for a reader
     /// that begins, of one that is made now.
     ///
-    /// Fails with `ESTALE` where so many others have begun since that the text is gone. A text of a
+    /// Fails with `ESTALE` where so many others have begun since, and not finished, that the text is
+    /// gone. A text of a
     /// MiB and more is made anew for each read.
     pub(crate) fn read(
         &self,
@@ -130,9 +151,15 @@ impl Readings {
         }
 
         let copied = text::copy_out(text.as_bytes(), &mut place.next, out)?;
-        if place.id == 0 && copied > 0 {
-            place.id = self.kept.lock().add(text)?;
-            place.len = len;
+        if copied > 0 {
+            let mut kept = self.kept.lock();
+            if place.id == 0 {
+                place.id = kept.add(text)?;
+                place.len = len;
+            }
+            if place.next >= place.len {
+                kept.set_done(place.id);
+            }
         }
         *position = place.to_position();
         Ok(copied)
@@ -224,12 +251,19 @@ mod tests {
     }
 
     #[test]
-    fn who_comes_too_late_is_told() -> Result {
+    fn who_is_in_the_middle_is_kept_and_who_comes_too_late_is_told() -> Result {
         let readings = Readings::new()?;
         let mut slow = 0;
-        read(&readings, &mut slow, 3, "one\n")?;
+        read(&readings, &mut slow, 1, "one\n")?;
         let mut done = 0;
         read(&readings, &mut done, 64, "one\n")?;
+        for _ in 0..KEPT * 3 {
+            read(&readings, &mut 0, 64, "two\n")?;
+        }
+        assert_eq!(
+            read(&readings, &mut slow, 1, "two\n")?.as_slice(),
+            b"n".as_slice()
+        );
         for _ in 0..KEPT {
             read(&readings, &mut 0, 1, "two\n")?;
         }

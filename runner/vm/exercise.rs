@@ -30,6 +30,16 @@ const BOOT: Duration = Duration::from_secs(12);
 /// the end take longer.
 const SILENCE: Duration = Duration::from_secs(6);
 
+/// What is added to the guest's kernel command line.
+fn append(task: &Task, asked: Option<&str>) -> String {
+    let own = match task {
+        // The module is loaded many times, and its unit tests would run each time.
+        Task::Stress(_) => "kunit.enable=0",
+        Task::Fuzz(_) => "",
+    };
+    format!("{own} {}", asked.unwrap_or_default())
+}
+
 /// Boots a guest for the exercise, and prints what came of it.
 pub fn run(task: Task, args: &VmExerciseArgs, ui: &Ui) -> Result<Exit> {
     let cache = Cache::open()?;
@@ -45,10 +55,11 @@ pub fn run(task: Task, args: &VmExerciseArgs, ui: &Ui) -> Result<Exit> {
     };
     let initramfs = initramfs::write(temp.path(), &options, Some(&built.module), None)?;
     let console = output.join("console.log");
+    let append = append(&task, args.append.as_deref());
     let machine = Machine {
         built: &built,
         initramfs: &initramfs,
-        append: args.append.as_deref(),
+        append: Some(&append),
         accelerator,
         time: Time::Real,
         console: Some(console.clone()),
