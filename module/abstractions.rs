@@ -650,7 +650,8 @@ pub(crate) mod mmu_notifier {
             // - `subscription` is that of a live registration, by this function's requirements.
             let OnePass(notifier) = unsafe { &*interval_notifier_of::<Self>(subscription) };
             // SAFETY:
-            // - `range` is valid and does not change during the call, by this function's requirements.
+            // - `range` is valid and does not change during the call, by this function's
+            //   requirements.
             let range = unsafe { Range::from_raw(range) };
 
             // Nobody reads under this notifier (`mmu_interval_read_begin()`), so there is no
@@ -745,7 +746,8 @@ pub(crate) mod mmu_notifier {
             // - `subscription` is that of a live registration, by this function's requirements.
             let this = unsafe { &*interval_notifier_of::<Self>(subscription) };
             // SAFETY:
-            // - `range` is valid and does not change during the call, by this function's requirements.
+            // - `range` is valid and does not change during the call, by this function's
+            //   requirements.
             let range = unsafe { Range::from_raw(range) };
 
             let pending = match this.notifier.invalidate_start(range) {
@@ -781,8 +783,8 @@ pub(crate) mod mmu_notifier {
             finish: *mut bindings::mmu_interval_notifier_finish,
         ) {
             // SAFETY:
-            // - The core has set `notifier`, and it is that of a live registration, by this function's
-            //   requirements.
+            // - The core has set `notifier`, and it is that of a live registration, by this
+            //   function's requirements.
             let this = unsafe { &*interval_notifier_of::<Self>((*finish).notifier) };
             // SAFETY:
             // - `finish` is the first field of a slot of the same registration.
@@ -1068,7 +1070,8 @@ pub(crate) mod debugfs {
             ppos: *mut bindings::loff_t,
         ) -> isize {
             // SAFETY:
-            // - `file` is open and has a pointer to a live `F` there, by this function's requirements.
+            // - `file` is open and has a pointer to a live `F` there, by this function's
+            //   requirements.
             let operations = unsafe { &*(*file).private_data.cast::<F>() };
             // SAFETY:
             // - `ppos` is valid for reads and writes, by this function's requirements.
@@ -1097,7 +1100,8 @@ pub(crate) mod debugfs {
             _ppos: *mut bindings::loff_t,
         ) -> isize {
             // SAFETY:
-            // - `file` is open and has a pointer to a live `F` there, by this function's requirements.
+            // - `file` is open and has a pointer to a live `F` there, by this function's
+            //   requirements.
             let operations = unsafe { &*(*file).private_data.cast::<F>() };
             if count > MAX_WRITE {
                 return E2BIG.to_errno() as isize;

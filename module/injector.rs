@@ -50,7 +50,7 @@ const MAX_ERRNO: i32 = 4095;
 /// no less anywhere.
 const DELAY_STEP: i32 = 1000;
 
-/// What a faulty callback does before it returns, besides the error that it returns. All 0: nothing.
+/// What a faulty callback does before it returns its error. All 0: nothing.
 pub(crate) struct Misdeeds {
     /// Sleeps so many microseconds.
     pub(crate) sleep_us: Atomic<i32>,

@@ -124,8 +124,8 @@ impl Readings {
     /// Copies out what stands at `position` of the text that its reader has begun, or for a reader
     /// that begins, of one that is made now.
     ///
-    /// Fails with `ESTALE` where so many others have begun since, and not finished, that the text is
-    /// gone. A text of a
+    /// Fails with `ESTALE` where so many others have begun since, and not finished, that the text
+    /// is gone. A text of a
     /// MiB and more is made anew for each read.
     pub(crate) fn read(
         &self,
