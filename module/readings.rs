@@ -125,8 +125,7 @@ impl Readings {
     /// that begins, of one that is made now.
     ///
     /// Fails with `ESTALE` where so many others have begun since, and not finished, that the text
-    /// is gone. A text of a
-    /// MiB and more is made anew for each read.
+    /// is gone. A text of a MiB and more is made anew for each read.
     pub(crate) fn read(
         &self,
         position: &mut u64,
