@@ -214,7 +214,7 @@ impl Drop for Attachment {
 }
 
 /// Splits a line of `key=value` words, and demands these keys in this order.
-fn values<'a, const N: usize>(line: &'a str, keys: [&str; N]) -> Result<[&'a str; N]> {
+pub fn values<'a, const N: usize>(line: &'a str, keys: [&str; N]) -> Result<[&'a str; N]> {
     let mut words = line.split(' ');
     let mut found = [""; N];
     for (slot, key) in found.iter_mut().zip(keys) {
@@ -233,8 +233,8 @@ fn values<'a, const N: usize>(line: &'a str, keys: [&str; N]) -> Result<[&'a str
     Ok(found)
 }
 
-/// A hexadecimal number with `0x`.
-fn hex(text: &str) -> Result<u64> {
+/// A hexadecimal number with `0x`, as the module writes addresses.
+pub fn hex(text: &str) -> Result<u64> {
     let digits = text
         .strip_prefix("0x")
         .with_context(|| format!("{text:?} does not begin with 0x"))?;

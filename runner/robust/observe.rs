@@ -5,6 +5,8 @@
 
 use anyhow::{Context as _, Result, bail};
 
+use crate::inject::{hex, values};
+
 /// `counters`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
@@ -57,35 +59,12 @@ pub struct Entry {
     pub callers: Vec<String>,
 }
 
-/// The values of `key=value` words, which must be these, in this order.
-fn values<'a, const N: usize>(line: &'a str, keys: [&str; N]) -> Result<[&'a str; N]> {
-    let mut words = line.split(' ');
-    let mut found = [""; N];
-    for (slot, key) in found.iter_mut().zip(keys) {
-        *slot = words
-            .next()
-            .and_then(|word| word.strip_prefix(key)?.strip_prefix('='))
-            .with_context(|| format!("no {key}= where it should stand in {line:?}"))?;
-    }
-    if words.next().is_some() {
-        bail!("more words than documented in {line:?}");
-    }
-    Ok(found)
-}
-
 fn number<T: std::str::FromStr>(text: &str) -> Result<T>
 where
     T::Err: std::error::Error + Send + Sync + 'static,
 {
     text.parse()
         .with_context(|| format!("{text:?} is no number of its kind"))
-}
-
-fn address(text: &str) -> Result<u64> {
-    let digits = text
-        .strip_prefix("0x")
-        .with_context(|| format!("{text:?} does not begin with 0x"))?;
-    u64::from_str_radix(digits, 16).with_context(|| format!("{text:?} is no address"))
 }
 
 /// Reads `counters`.
@@ -157,8 +136,8 @@ pub fn entry(line: &str) -> Result<Entry> {
         time_ns: number(time_ns)?,
         op: op.into(),
         event: event.into(),
-        start: address(start)?,
-        end: address(end)?,
+        start: hex(start)?,
+        end: hex(end)?,
         context: context.into(),
         tid: number(tid)?,
         comm: comm.into(),

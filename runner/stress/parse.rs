@@ -4,6 +4,8 @@
 
 use anyhow::{Context as _, Result, bail, ensure};
 
+use crate::inject::{hex, values};
+
 /// Sums of a target's `counters`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Sums {
@@ -54,20 +56,6 @@ pub const EVENTS: [&str; 8] = [
     "MIGRATE",
     "EXCLUSIVE",
 ];
-
-/// The values of a line of `key=value` words with exactly these keys in this order.
-fn values<'a, const N: usize>(line: &'a str, keys: [&str; N]) -> Result<[&'a str; N]> {
-    let mut words = line.split(' ');
-    let mut found = [""; N];
-    for (slot, key) in found.iter_mut().zip(keys) {
-        *slot = words
-            .next()
-            .and_then(|word| word.strip_prefix(key)?.strip_prefix('='))
-            .with_context(|| format!("no {key}= where it should stand in {line:?}"))?;
-    }
-    ensure!(words.next().is_none(), "more words than known in {line:?}");
-    Ok(found)
-}
 
 fn number(text: &str) -> Result<u64> {
     // Not only `parse`: that takes a plus sign.
@@ -135,12 +123,6 @@ pub struct Entry {
     pub event: String,
 }
 
-fn address(text: &str) -> Result<u64> {
-    text.strip_prefix("0x")
-        .and_then(|digits| u64::from_str_radix(digits, 16).ok())
-        .with_context(|| format!("{text:?} is no address"))
-}
-
 /// A line of a target's `log`.
 pub fn entry(line: &str) -> Result<Entry> {
     let [
@@ -170,7 +152,7 @@ pub fn entry(line: &str) -> Result<Entry> {
         one_of(context, &["blockable", "nonblockable"])?;
         one_of(injected, &["0", "1"])?;
         ensure!(!comm.is_empty(), "an empty comm");
-        ensure!(address(start)? <= address(end)?, "start behind end");
+        ensure!(hex(start)? <= hex(end)?, "start behind end");
         returned
             .parse::<i32>()
             .with_context(|| format!("{returned:?} is no number"))?;
@@ -289,7 +271,7 @@ pub fn list(text: &str) -> Result<Vec<String>> {
         one_of(state, &["live", "gone"])?;
         if range != "all" {
             let (start, end) = range.split_once('-').context("no range")?;
-            ensure!(address(start)? < address(end)?, "an empty range");
+            ensure!(hex(start)? < hex(end)?, "an empty range");
         }
         Ok(name.to_owned())
     };
