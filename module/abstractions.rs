@@ -9,10 +9,12 @@
 //! here, shaped as it would stand in `rust/kernel/`:
 //!
 //! - [`mmu_notifier`], as `rust/kernel/mm/mmu_notifier.rs`,
+//! - [`mm`], as additions to `rust/kernel/mm.rs`,
 //! - [`debugfs`], as an addition of `struct debugfs_short_fops` to `rust/kernel/debugfs.rs`,
 //! - [`chardev`], as an addition of data that every open file shares to
 //!   `rust/kernel/miscdevice.rs`,
 //! - [`stack`], as `rust/kernel/stacktrace.rs`,
+//! - [`errno`], as additions to `rust/kernel/error.rs`,
 //! - [`task`], as additions to `rust/kernel/task.rs`, `rust/kernel/time.rs` and the like.
 
 use kernel::{
@@ -20,6 +22,22 @@ use kernel::{
     prelude::*,
     uaccess::UserSliceWriter, //
 };
+
+/// Leave to do what is unsound, for fault injection only.
+///
+/// Whoever makes one accepts, for whoever has asked for it, that from then on the kernel may hang,
+/// crash, or corrupt memory. The functions that take it are named after the contract that they
+/// break, and are no `unsafe fn` because nobody could keep what they would ask for: to break it is
+/// what they are for.
+#[derive(Clone, Copy)]
+pub(crate) struct Unsound(());
+
+impl Unsound {
+    /// Accepts it.
+    pub(crate) const fn accepted() -> Self {
+        Unsound(())
+    }
+}
 
 /// Where what is read goes: `UserSliceWriter` and `IovIterDest` are the same to a file.
 pub(crate) trait Output {
@@ -82,13 +100,22 @@ impl Output for IovIterDest<'_> {
 ///
 /// # Examples
 ///
-/// Two drivers that keep the contract. This file is compiled with the module's tests.
+/// Three drivers that keep the contract. This file is compiled with the module's tests.
 ///
 /// ```ignore
 #[doc = include_str!("example.rs")]
 /// ```
 pub(crate) mod mmu_notifier {
-    use core::convert::Infallible;
+    use super::{
+        mm::MmapWriteGuard,
+        Unsound, //
+    };
+    use core::{
+        cell::Cell,
+        convert::Infallible,
+        marker::PhantomData,
+        ops::Deref, //
+    };
     use kernel::{
         bindings,
         error::to_result,
@@ -96,7 +123,15 @@ pub(crate) mod mmu_notifier {
         prelude::*,
         sync::atomic::{
             atomic_load,
-            Relaxed, //
+            atomic_store,
+            Acquire,
+            Atomic,
+            Relaxed,
+            Release, //
+        },
+        time::{
+            delay::fsleep,
+            Delta, //
         },
         types::Opaque, //
     };
@@ -208,6 +243,109 @@ pub(crate) mod mmu_notifier {
         }
     }
 
+    /// Who removes a subscription: its registration when that is dropped, or, in breach of
+    /// contract, one of its own callbacks.
+    struct Removal(Atomic<u32>);
+
+    impl Removal {
+        const NONE: u32 = 0;
+        const BEGUN: u32 = 1;
+        const DONE: u32 = 2;
+
+        /// Nobody does.
+        fn none() -> Self {
+            Removal(Atomic::new(Self::NONE))
+        }
+
+        /// Begins to. False where somebody else has begun already.
+        fn begin(&self) -> bool {
+            self.0.cmpxchg(Self::NONE, Self::BEGUN, Acquire).is_ok()
+        }
+
+        /// A callback that has removed its subscription is done with it.
+        fn finish(&self) {
+            // ORDERING: Pairs with the load in `wait()`: what the callback has done comes before
+            // the memory goes.
+            self.0.store(Self::DONE, Release);
+        }
+
+        /// Waits for the callback that has begun. For ever, where the kernel does not let it
+        /// return: the subscription is in use as long, so its memory must stay.
+        fn wait(&self) {
+            while self.0.load(Acquire) != Self::DONE {
+                fsleep(Delta::from_millis(10));
+            }
+        }
+    }
+
+    /// A call of `invalidate_range_start`: the range, and whose notifier it is.
+    ///
+    /// # Invariants
+    ///
+    /// `subscription` and `removal` are those of a live registration, whose callback is running.
+    pub(crate) struct Call<'a> {
+        range: &'a Range,
+        subscription: *mut bindings::mmu_notifier,
+        removal: &'a Removal,
+        has_removed: Cell<bool>,
+    }
+
+    impl Deref for Call<'_> {
+        type Target = Range;
+
+        fn deref(&self) -> &Range {
+            self.range
+        }
+    }
+
+    impl Call<'_> {
+        /// Unregisters the notifier from its own callback, once. No kernel that waits for running
+        /// callbacks ever returns from that.
+        ///
+        /// Unsound on purpose: the caller accepts that, and that the kernel gives up its reference
+        /// to the address space. Whoever has registered the notifier must hold one of his own.
+        pub(crate) fn unregister_in_breach_of_contract(&self, _: Unsound) {
+            if !self.removal.begin() {
+                return;
+            }
+            self.has_removed.set(true);
+            // SAFETY:
+            // - By the type invariants the subscription is registered with the `mm` that it names;
+            //   nobody else has removed it, since we are the first.
+            // - It must not be called in a callback, and this is one: the caller accepts that.
+            unsafe {
+                bindings::mmu_notifier_unregister(self.subscription, (*self.subscription).mm)
+            };
+        }
+
+        /// The last thing that a callback does.
+        fn finish(self) {
+            if self.has_removed.get() {
+                self.removal.finish();
+            }
+        }
+    }
+
+    /// An address space to register with, and whether its `mmap_lock` is held.
+    pub(crate) enum Mmap<'a> {
+        /// It is not held; registering takes it for writing.
+        Unlocked(&'a MmWithUser),
+        /// It is held for writing.
+        Locked(&'a MmapWriteGuard<'a>),
+    }
+
+    impl<'a> From<&'a MmWithUser> for Mmap<'a> {
+        fn from(mm: &'a MmWithUser) -> Self {
+            Mmap::Unlocked(mm)
+        }
+    }
+
+    impl<'a> From<&'a MmapWriteGuard<'a>> for Mmap<'a> {
+        fn from(guard: &'a MmapWriteGuard<'a>) -> Self {
+            Mmap::Locked(guard)
+        }
+    }
+
     /// A callback's "no", made by [`Range::refuse`].
     pub(crate) struct Refusal(Error);
 
@@ -274,8 +412,8 @@ pub(crate) mod mmu_notifier {
     ///
     /// Implement the table that the kernel calls with [`refusing_notifier!`].
     pub(crate) trait RefusingNotifier: Send + Sync {
-        /// The kernel is about to change `range`. May sleep only where [`Range::is_blockable`].
-        fn invalidate_range_start(&self, range: &Range) -> Result<(), Refusal>;
+        /// The kernel is about to change the range. May sleep only where [`Range::is_blockable`].
+        fn invalidate_range_start(&self, call: &Call<'_>) -> Result<(), Refusal>;
 
         /// The address space goes away, or this notifier does. Nothing is called after it. May
         /// sleep.
@@ -290,8 +428,8 @@ pub(crate) mod mmu_notifier {
         /// [`Infallible`] for every driver that keeps the contract.
         type Refusal: RefusalOfPaired;
 
-        /// The kernel is about to change `range`. May sleep only where [`Range::is_blockable`].
-        fn invalidate_range_start(&self, range: &Range) -> Result<(), Self::Refusal>;
+        /// The kernel is about to change the range. May sleep only where [`Range::is_blockable`].
+        fn invalidate_range_start(&self, call: &Call<'_>) -> Result<(), Self::Refusal>;
 
         /// The kernel has changed `range`, or has not, because another notifier refused. May sleep
         /// only where [`Range::is_blockable`].
@@ -313,26 +451,56 @@ pub(crate) mod mmu_notifier {
         const OPS: &'static bindings::mmu_notifier_ops;
     }
 
-    /// The notifier of a registration, from what the core passes to a callback.
+    /// The registration, from what the core passes to a callback.
     ///
     /// # Safety
     ///
     /// `subscription` must be the `subscription` of a `Registration<T>` that lives for `'a`.
     #[inline(always)]
-    unsafe fn notifier_of<'a, T: Operations + 'a>(
+    unsafe fn registration_of<'a, T: Operations + 'a>(
         subscription: *mut bindings::mmu_notifier,
-    ) -> &'a T {
+    ) -> &'a Registration<T> {
         // SAFETY:
         // - By this function's requirements, `subscription` is that field of a live registration.
         // - `Opaque<T>` has the layout of `T`.
-        let registration = unsafe {
+        unsafe {
             &*kernel::container_of!(
                 Opaque::cast_from(subscription),
                 Registration<T>,
                 subscription
             )
+        }
+    }
+
+    /// What a callback `start` makes of a call, as the core is told.
+    ///
+    /// # Safety
+    ///
+    /// - `subscription` must be the `subscription` of a live `Registration<T>`.
+    /// - `range` must satisfy [`Range::from_raw`] for the duration of the call.
+    #[inline(always)]
+    unsafe fn range_start<T: Operations>(
+        subscription: *mut bindings::mmu_notifier,
+        range: *const bindings::mmu_notifier_range,
+        start: impl FnOnce(&T, &Call<'_>) -> c_int,
+    ) -> c_int {
+        // SAFETY:
+        // - `subscription` is that of a live registration, by this function's requirements.
+        let registration: &Registration<T> = unsafe { registration_of(subscription) };
+        // SAFETY:
+        // - `range` is valid and does not change during the call, by this function's requirements.
+        let range = unsafe { Range::from_raw(range) };
+
+        // INVARIANT: Both are those of a live registration, and this is its callback.
+        let call = Call {
+            range,
+            subscription,
+            removal: &registration.removal,
+            has_removed: Cell::new(false),
         };
-        &registration.notifier
+        let returned = start(&registration.notifier, &call);
+        call.finish();
+        returned
     }
 
     /// The body of every `invalidate_range_start` of a [`RefusingNotifier`].
@@ -346,17 +514,13 @@ pub(crate) mod mmu_notifier {
         subscription: *mut bindings::mmu_notifier,
         range: *const bindings::mmu_notifier_range,
     ) -> c_int {
-        // SAFETY:
-        // - `subscription` is that of a live registration, by this function's requirements.
-        let notifier: &T = unsafe { notifier_of(subscription) };
-        // SAFETY:
-        // - `range` is valid and does not change during the call, by this function's requirements.
-        let range = unsafe { Range::from_raw(range) };
-
-        match notifier.invalidate_range_start(range) {
+        let start = |notifier: &T, call: &Call<'_>| match notifier.invalidate_range_start(call) {
             Ok(()) => 0,
             Err(refusal) => refusal.to_errno(),
-        }
+        };
+        // SAFETY:
+        // - Both pointers are as this function requires.
+        unsafe { range_start(subscription, range, start) }
     }
 
     /// The body of every `invalidate_range_start` of a [`PairedNotifier`].
@@ -369,17 +533,13 @@ pub(crate) mod mmu_notifier {
         subscription: *mut bindings::mmu_notifier,
         range: *const bindings::mmu_notifier_range,
     ) -> c_int {
-        // SAFETY:
-        // - `subscription` is that of a live registration, by this function's requirements.
-        let notifier: &T = unsafe { notifier_of(subscription) };
-        // SAFETY:
-        // - `range` is valid and does not change during the call, by this function's requirements.
-        let range = unsafe { Range::from_raw(range) };
-
-        match notifier.invalidate_range_start(range) {
+        let start = |notifier: &T, call: &Call<'_>| match notifier.invalidate_range_start(call) {
             Ok(()) => 0,
             Err(refusal) => refusal.to_errno(),
-        }
+        };
+        // SAFETY:
+        // - Both pointers are as this function requires.
+        unsafe { range_start(subscription, range, start) }
     }
 
     /// `invalidate_range_end` of a [`PairedNotifier`].
@@ -393,10 +553,11 @@ pub(crate) mod mmu_notifier {
     ) {
         // SAFETY:
         // - `subscription` is that of a live registration, by this function's requirements.
-        let notifier: &T = unsafe { notifier_of(subscription) };
+        let registration: &Registration<T> = unsafe { registration_of(subscription) };
         // SAFETY:
         // - `range` is valid and does not change during the call, by this function's requirements.
-        notifier.invalidate_range_end(unsafe { Range::from_raw(range) });
+        let range = unsafe { Range::from_raw(range) };
+        registration.notifier.invalidate_range_end(range);
     }
 
     /// `release` of a [`RefusingNotifier`].
@@ -410,8 +571,8 @@ pub(crate) mod mmu_notifier {
     ) {
         // SAFETY:
         // - `subscription` is that of a live registration, by this function's requirements.
-        let notifier: &T = unsafe { notifier_of(subscription) };
-        notifier.release();
+        let registration: &Registration<T> = unsafe { registration_of(subscription) };
+        registration.notifier.release();
     }
 
     /// `release` of a [`PairedNotifier`].
@@ -425,8 +586,8 @@ pub(crate) mod mmu_notifier {
     ) {
         // SAFETY:
         // - `subscription` is that of a live registration, by this function's requirements.
-        let notifier: &T = unsafe { notifier_of(subscription) };
-        notifier.release();
+        let registration: &Registration<T> = unsafe { registration_of(subscription) };
+        registration.notifier.release();
     }
 
     /// The function that the kernel calls as `invalidate_range_start`, with its table.
@@ -447,6 +608,9 @@ pub(crate) mod mmu_notifier {
                 subscription: *mut ::kernel::bindings::mmu_notifier,
                 range: *const ::kernel::bindings::mmu_notifier_range,
             ) -> ::kernel::ffi::c_int {
+                // Two callbacks of the same body would be made one function, and the kernel would
+                // print the other one's name.
+                ::core::hint::black_box(::core::stringify!($symbol));
                 // SAFETY:
                 // - The core passes the subscription that was registered with these operations,
                 //   which is part of a live registration: it is only freed after
@@ -497,20 +661,6 @@ pub(crate) mod mmu_notifier {
     }
     pub(crate) use paired_notifier;
 
-    /// Whether some process still uses the address space.
-    ///
-    /// # Safety
-    ///
-    /// The `mm_struct` must not be freed during the call.
-    unsafe fn has_users(mm: *mut bindings::mm_struct) -> bool {
-        // SAFETY:
-        // - By this function's requirements, `mm_users` is valid, and it is aligned.
-        // - The kernel changes it by atomic operations only.
-        let users =
-            unsafe { atomic_load(&raw mut (*mm).__bindgen_anon_1.mm_users.counter, Relaxed) };
-        users > 0
-    }
-
     /// A notifier that is registered with an address space.
     ///
     /// Dropping it unregisters the notifier and waits until no callback runs any more, so it may
@@ -518,12 +668,13 @@ pub(crate) mod mmu_notifier {
     ///
     /// # Invariants
     ///
-    /// `subscription` is registered with the `mm` that it names, which holds a reference
-    /// (`mmgrab`) until it is unregistered.
+    /// `subscription` is registered with the `mm` that it names, to which the core holds a
+    /// reference (`mmgrab`), until whoever is the first in `removal` unregisters it.
     #[pin_data(PinnedDrop)]
     pub(crate) struct Registration<T: Operations> {
         #[pin]
         subscription: Opaque<bindings::mmu_notifier>,
+        removal: Removal,
         notifier: T,
     }
 
@@ -537,21 +688,26 @@ pub(crate) mod mmu_notifier {
     unsafe impl<T: Operations> Sync for Registration<T> {}
 
     impl<T: Operations> Registration<T> {
-        /// Registers `notifier` with the address space `mm`.
+        /// Registers `notifier` with an address space.
         ///
-        /// Takes `mmap_lock` of `mm` for writing, so it may sleep. Callbacks may come in before
-        /// this returns. Fails with `ENOMEM`, or `EINTR` where a signal ended the wait for all
-        /// locks.
-        pub(crate) fn new<'a>(mm: &'a MmWithUser, notifier: T) -> impl PinInit<Self, Error> + 'a
+        /// Takes its `mmap_lock` for writing unless the caller holds it, so it may sleep.
+        /// Callbacks may come in before this returns. Fails with `ENOMEM`, or `EINTR` where a
+        /// signal ended the wait for all locks.
+        pub(crate) fn new<'a>(
+            mmap: impl Into<Mmap<'a>>,
+            notifier: T,
+        ) -> impl PinInit<Self, Error> + 'a
         where
             T: 'a,
         {
+            let mmap = mmap.into();
             try_pin_init!(Self {
-                // The notifier comes first: callbacks may run as soon as it is registered.
+                // These come first: callbacks may run as soon as it is registered.
                 notifier,
+                removal: Removal::none(),
                 // INVARIANT: On success the subscription is registered, and the core holds a
-                // reference to `mm` for it.
-                subscription <- Opaque::try_ffi_init(|ptr: *mut bindings::mmu_notifier| {
+                // reference to the `mm` for it.
+                subscription <- Opaque::try_ffi_init(move |ptr: *mut bindings::mmu_notifier| {
                     // SAFETY:
                     // - `ptr` is valid for writes, and an all-zero `mmu_notifier` is valid.
                     unsafe {
@@ -561,18 +717,58 @@ pub(crate) mod mmu_notifier {
                     // SAFETY:
                     // - `ptr` is a pinned notifier with operations that suit it: `T::OPS` asks
                     //   for a subscription inside a `Registration<T>`, which this is.
-                    // - `mm` has users, by the invariants of `MmWithUser`.
-                    to_result(unsafe { bindings::mmu_notifier_register(ptr, mm.as_raw()) })
+                    // - The `mm` has users, by the invariants of `MmWithUser`.
+                    // - Its lock is held where it has to be, by those of `MmapWriteGuard`.
+                    to_result(unsafe {
+                        match mmap {
+                            Mmap::Unlocked(mm) => {
+                                bindings::mmu_notifier_register(ptr, mm.as_raw())
+                            }
+                            Mmap::Locked(guard) => {
+                                bindings::__mmu_notifier_register(ptr, guard.mm().as_raw())
+                            }
+                        }
+                    })
                 }),
             }? Error)
         }
 
-        /// Whether some process still uses the address space: it was neither exited nor exec'ed
-        /// away from.
-        pub(crate) fn is_mm_in_use(&self) -> bool {
+        /// Registers it a second time. The core, which does not look, makes a circle of its list,
+        /// which nobody who walks it ever leaves.
+        ///
+        /// It can never be unregistered again: it stays for ever, and so does the module whose
+        /// code its callbacks are, unless this fails as [`Self::new`], or with `ENODEV` while
+        /// the module is being unloaded.
+        ///
+        /// Unsound on purpose: the caller accepts that the list is corrupted.
+        pub(crate) fn register_again_in_breach_of_contract(
+            this: Pin<KBox<Self>>,
+            mm: &MmWithUser,
+            module: &'static ThisModule,
+            _: Unsound,
+        ) -> Result {
             // SAFETY:
-            // - By the type invariants, the core holds a reference to the `mm`.
-            unsafe { has_users((*self.subscription.get()).mm) }
+            // - `module` is the module that it stands for.
+            if !unsafe { bindings::try_module_get(module.as_ptr()) } {
+                return Err(ENODEV);
+            }
+            // SAFETY:
+            // - The subscription is pinned, and has operations that suit it.
+            // - `mm` has users, by the invariants of `MmWithUser`.
+            // - It must not be registered already, and is: the caller accepts that.
+            let result = to_result(unsafe {
+                bindings::mmu_notifier_register(this.subscription.get(), mm.as_raw())
+            });
+            if result.is_err() {
+                // SAFETY:
+                // - This gives up the reference from above.
+                unsafe { bindings::module_put(module.as_ptr()) };
+                return result;
+            }
+            // SAFETY:
+            // - What is leaked is never moved.
+            KBox::leak(unsafe { Pin::into_inner_unchecked(this) });
+            Ok(())
         }
     }
 
@@ -580,6 +776,9 @@ pub(crate) mod mmu_notifier {
     impl<T: Operations> PinnedDrop for Registration<T> {
         fn drop(self: Pin<&mut Self>) {
             let subscription = self.subscription.get();
+            if !self.removal.begin() {
+                return self.removal.wait();
+            }
             // SAFETY:
             // - By the type invariants the subscription is registered with the `mm` it names.
             // - The core holds a reference to that `mm` until this call is done.
@@ -587,15 +786,91 @@ pub(crate) mod mmu_notifier {
         }
     }
 
+    /// A call of an interval notifier: the range, the number of this invalidation, and whose
+    /// notifier it is.
+    ///
+    /// # Invariants
+    ///
+    /// `subscription` and `removal` are those of a live registration, whose callback is running.
+    pub(crate) struct Invalidation<'a> {
+        range: &'a Range,
+        cur_seq: c_ulong,
+        subscription: *mut bindings::mmu_interval_notifier,
+        removal: &'a Removal,
+        has_removed: Cell<bool>,
+    }
+
+    impl Invalidation<'_> {
+        /// The range that the kernel is about to change.
+        pub(crate) fn range(&self) -> &Range {
+            self.range
+        }
+
+        /// The number of this invalidation: odd, and the same for all that hear of it.
+        pub(crate) fn seq(&self) -> u64 {
+            self.cur_seq as u64
+        }
+
+        /// Lets whoever began to look at the range before this see that it has changed
+        /// (`mmu_interval_set_seq()`).
+        ///
+        /// Must be called under the lock under which the driver calls
+        /// [`IntervalRegistration::read_retry`]. Never sleeps.
+        pub(crate) fn set_seq(&self) -> SequenceSet<'_> {
+            // SAFETY:
+            // - By the type invariants the subscription is that of a live registration, so the
+            //   field is valid, and it is aligned.
+            // - Others access it atomically only: `mmu_interval_read_begin()`, and `read_retry()`.
+            unsafe {
+                atomic_store(
+                    &raw mut (*self.subscription).invalidate_seq,
+                    self.cur_seq,
+                    Relaxed,
+                )
+            };
+            SequenceSet(PhantomData)
+        }
+
+        /// As [`Call::unregister_in_breach_of_contract`], with `mmu_interval_notifier_remove()`.
+        pub(crate) fn remove_in_breach_of_contract(&self, _: Unsound) {
+            if !self.removal.begin() {
+                return;
+            }
+            self.has_removed.set(true);
+            // SAFETY:
+            // - By the type invariants the subscription is in the tree of the `mm` that it names;
+            //   nobody else has removed it, since we are the first.
+            // - It must not be called in a callback, and this is one: the caller accepts that.
+            unsafe { bindings::mmu_interval_notifier_remove(self.subscription) };
+        }
+
+        /// The last thing that a callback does.
+        fn finish(self) {
+            if self.has_removed.get() {
+                self.removal.finish();
+            }
+        }
+    }
+
+    /// Shows that a callback has called [`Invalidation::set_seq`], without which it cannot agree.
+    #[must_use = "a callback returns it when it agrees"]
+    pub(crate) struct SequenceSet<'a>(PhantomData<&'a ()>);
+
     /// A notifier that hears of one range of addresses.
     ///
     /// What is said of callbacks at [`RefusingNotifier`] holds here, too.
     pub(crate) trait IntervalNotifier: Send + Sync {
-        /// The kernel is about to change `range`, part of which is in the interval. May sleep only
-        /// where [`Range::is_blockable`].
+        /// The kernel is about to change the range, part of which is in the interval. May sleep
+        /// only where [`Range::is_blockable`].
+        ///
+        /// The core asks for [`Invalidation::set_seq`] in every call. One that refuses because it
+        /// cannot have its lock without sleeping cannot do that either; nothing is changed then.
         ///
         /// The core takes every refusal for `-EAGAIN`: `invalidate` returns a `bool`.
-        fn invalidate(&self, range: &Range) -> Result<(), Refusal>;
+        fn invalidate<'a>(
+            &self,
+            invalidation: &'a Invalidation<'_>,
+        ) -> Result<SequenceSet<'a>, Refusal>;
     }
 
     /// An interval notifier whose work is done in two passes: all of them start, then all finish.
@@ -606,7 +881,10 @@ pub(crate) mod mmu_notifier {
 
         /// As [`IntervalNotifier::invalidate`]. With [`Some`], the finish is called later on,
         /// before the kernel changes the range.
-        fn invalidate_start(&self, range: &Range) -> Result<Option<Self::Pending>, Refusal>;
+        fn invalidate_start<'a>(
+            &self,
+            invalidation: &'a Invalidation<'_>,
+        ) -> Result<(SequenceSet<'a>, Option<Self::Pending>), Refusal>;
 
         /// The second pass. Must not sleep, since the range may not have been blockable.
         fn invalidate_finish(&self, pending: Self::Pending);
@@ -644,19 +922,28 @@ pub(crate) mod mmu_notifier {
         unsafe extern "C" fn invalidate(
             subscription: *mut bindings::mmu_interval_notifier,
             range: *const bindings::mmu_notifier_range,
-            _cur_seq: c_ulong,
+            cur_seq: c_ulong,
         ) -> bool {
             // SAFETY:
             // - `subscription` is that of a live registration, by this function's requirements.
-            let OnePass(notifier) = unsafe { &*interval_notifier_of::<Self>(subscription) };
+            let registration = unsafe { &*interval_registration_of::<Self>(subscription) };
             // SAFETY:
             // - `range` is valid and does not change during the call, by this function's
             //   requirements.
             let range = unsafe { Range::from_raw(range) };
 
-            // Nobody reads under this notifier (`mmu_interval_read_begin()`), so there is no
-            // sequence number to be set.
-            notifier.invalidate(range).is_ok()
+            // INVARIANT: Both are those of a live registration, and this is its callback.
+            let invalidation = Invalidation {
+                range,
+                cur_seq,
+                subscription,
+                removal: &registration.removal,
+                has_removed: Cell::new(false),
+            };
+            let OnePass(notifier) = &registration.notifier;
+            let agrees = notifier.invalidate(&invalidation).is_ok();
+            invalidation.finish();
+            agrees
         }
     }
 
@@ -739,39 +1026,65 @@ pub(crate) mod mmu_notifier {
         unsafe extern "C" fn invalidate_start(
             subscription: *mut bindings::mmu_interval_notifier,
             range: *const bindings::mmu_notifier_range,
-            _cur_seq: c_ulong,
+            cur_seq: c_ulong,
             finish: *mut *mut bindings::mmu_interval_notifier_finish,
         ) -> bool {
             // SAFETY:
             // - `subscription` is that of a live registration, by this function's requirements.
-            let this = unsafe { &*interval_notifier_of::<Self>(subscription) };
+            let registration = unsafe { &*interval_registration_of::<Self>(subscription) };
             // SAFETY:
             // - `range` is valid and does not change during the call, by this function's
             //   requirements.
             let range = unsafe { Range::from_raw(range) };
 
-            let pending = match this.notifier.invalidate_start(range) {
-                Ok(Some(pending)) => pending,
-                Ok(None) => return true,
-                Err(_) => return false,
+            // INVARIANT: Both are those of a live registration, and this is its callback.
+            let invalidation = Invalidation {
+                range,
+                cur_seq,
+                subscription,
+                removal: &registration.removal,
+                has_removed: Cell::new(false),
             };
-            let free = this.pool.iter().find(|slot| {
+            let this = &registration.notifier;
+            let (agrees, pending) = match this.notifier.invalidate_start(&invalidation) {
+                Ok((_, pending)) => (true, pending),
+                Err(_) => (false, None),
+            };
+            if let Some(pending) = pending {
+                // Nobody may finish later what is removed already.
+                let link = match invalidation.has_removed.get() {
+                    true => Err(pending),
+                    false => this.keep(pending),
+                };
+                match link {
+                    // SAFETY:
+                    // - `finish` is valid for writes, by this function's requirements.
+                    Ok(link) => unsafe { finish.write(link) },
+                    Err(pending) => this.notifier.invalidate_finish(pending),
+                }
+            }
+            invalidation.finish();
+            agrees
+        }
+
+        /// Keeps `pending` for the finish to which the link will be given. Gives it back where
+        /// there is no room.
+        fn keep(
+            &self,
+            pending: T::Pending,
+        ) -> Result<*mut bindings::mmu_interval_notifier_finish, T::Pending> {
+            let free = self.pool.iter().find(|slot| {
                 slot.taken
                     .cmpxchg(false, true, kernel::sync::atomic::Acquire)
                     .is_ok()
             });
-            match free {
-                Some(slot) => {
-                    // SAFETY:
-                    // - By its type invariants the slot is ours, since we have taken it.
-                    unsafe { (*slot.pending.get()).write(pending) };
-                    // SAFETY:
-                    // - `finish` is valid for writes, by this function's requirements.
-                    unsafe { finish.write(slot.link.get()) };
-                }
-                None => this.notifier.invalidate_finish(pending),
-            }
-            true
+            let Some(slot) = free else {
+                return Err(pending);
+            };
+            // SAFETY:
+            // - By its type invariants the slot is ours, since we have taken it.
+            unsafe { (*slot.pending.get()).write(pending) };
+            Ok(slot.link.get())
         }
 
         /// # Safety
@@ -785,7 +1098,7 @@ pub(crate) mod mmu_notifier {
             // SAFETY:
             // - The core has set `notifier`, and it is that of a live registration, by this
             //   function's requirements.
-            let this = unsafe { &*interval_notifier_of::<Self>((*finish).notifier) };
+            let registration = unsafe { &*interval_registration_of::<Self>((*finish).notifier) };
             // SAFETY:
             // - `finish` is the first field of a slot of the same registration.
             let slot = unsafe { &*finish.cast::<FinishSlot<T::Pending>>() };
@@ -793,30 +1106,29 @@ pub(crate) mod mmu_notifier {
             // - By its type invariants the slot is that start's, and has a value.
             let pending = unsafe { (*slot.pending.get()).assume_init_read() };
             slot.taken.store(false, kernel::sync::atomic::Release);
-            this.notifier.invalidate_finish(pending);
+            registration.notifier.notifier.invalidate_finish(pending);
         }
     }
 
-    /// The notifier of a registration, from what the core passes to a callback.
+    /// The registration, from what the core passes to a callback.
     ///
     /// # Safety
     ///
     /// `subscription` must be the `subscription` of a live `IntervalRegistration<T>`, and what is
     /// returned is valid as long as that is.
     #[inline(always)]
-    unsafe fn interval_notifier_of<T: IntervalOperations>(
+    unsafe fn interval_registration_of<T: IntervalOperations>(
         subscription: *mut bindings::mmu_interval_notifier,
-    ) -> *const T {
+    ) -> *const IntervalRegistration<T> {
         // SAFETY:
         // - By this function's requirements, `subscription` is that field of a live registration.
         // - `Opaque<T>` has the layout of `T`.
         unsafe {
-            &raw const (*kernel::container_of!(
+            kernel::container_of!(
                 Opaque::cast_from(subscription),
                 IntervalRegistration<T>,
                 subscription
-            ))
-            .notifier
+            )
         }
     }
 
@@ -827,12 +1139,13 @@ pub(crate) mod mmu_notifier {
     ///
     /// # Invariants
     ///
-    /// `subscription` is in the interval tree of the `mm` that it names, which holds a reference
-    /// (`mmgrab`) until it is removed.
+    /// `subscription` is in the interval tree of the `mm` that it names, to which the core holds a
+    /// reference (`mmgrab`), until whoever is the first in `removal` removes it.
     #[pin_data(PinnedDrop)]
     pub(crate) struct IntervalRegistration<T: IntervalOperations> {
         #[pin]
         subscription: Opaque<bindings::mmu_interval_notifier>,
+        removal: Removal,
         notifier: T,
     }
 
@@ -846,13 +1159,14 @@ pub(crate) mod mmu_notifier {
     unsafe impl<T: IntervalOperations> Sync for IntervalRegistration<T> {}
 
     impl<T: IntervalOperations> IntervalRegistration<T> {
-        /// Registers `notifier` for the addresses from `start` to before `end` of `mm`.
+        /// Registers `notifier` for the addresses from `start` to before `end`.
         ///
-        /// The first one of an address space takes its `mmap_lock` for writing; all may sleep.
-        /// Callbacks may come in before this returns. Fails with `EOVERFLOW` unless `start` is
-        /// below `end`, with `ENOMEM`, or with `EINTR` as [`Registration::new`].
+        /// The first one of an address space takes its `mmap_lock` for writing unless the caller
+        /// holds it; all may sleep. Callbacks may come in before this returns. Fails with
+        /// `EOVERFLOW` unless `start` is below `end`, with `ENOMEM`, or with `EINTR` as
+        /// [`Registration::new`].
         pub(crate) fn new<'a>(
-            mm: &'a MmWithUser,
+            mmap: impl Into<Mmap<'a>>,
             start: u64,
             end: u64,
             notifier: T,
@@ -860,14 +1174,17 @@ pub(crate) mod mmu_notifier {
         where
             T: 'a,
         {
+            let mmap = mmap.into();
             try_pin_init!(Self {
-                // The notifier comes first: callbacks may run as soon as it is registered.
+                // These come first: callbacks may run as soon as it is registered.
                 notifier,
+                removal: Removal::none(),
                 // INVARIANT: On success the subscription is in the tree, and the core holds a
-                // reference to `mm` for it.
+                // reference to the `mm` for it.
                 subscription <- Opaque::try_ffi_init(
                     move |ptr: *mut bindings::mmu_interval_notifier| {
                         let length = end.checked_sub(start).ok_or(EOVERFLOW)?;
+                        let (start, length) = (start as c_ulong, length as c_ulong);
                         // SAFETY:
                         // - `ptr` is valid for writes, and an all-zero `mmu_interval_notifier` is
                         //   valid.
@@ -875,37 +1192,217 @@ pub(crate) mod mmu_notifier {
                         // SAFETY:
                         // - `ptr` is a pinned notifier, and `T::OPS` asks for one inside an
                         //   `IntervalRegistration<T>`, which this is.
-                        // - `mm` has users, by the invariants of `MmWithUser`.
+                        // - The `mm` has users, by the invariants of `MmWithUser`.
+                        // - Its lock is held where it has to be, by those of `MmapWriteGuard`.
                         to_result(unsafe {
-                            bindings::mmu_interval_notifier_insert(
-                                ptr,
-                                mm.as_raw(),
-                                start as c_ulong,
-                                length as c_ulong,
-                                T::OPS,
-                            )
+                            match mmap {
+                                Mmap::Unlocked(mm) => bindings::mmu_interval_notifier_insert(
+                                    ptr,
+                                    mm.as_raw(),
+                                    start,
+                                    length,
+                                    T::OPS,
+                                ),
+                                Mmap::Locked(guard) => {
+                                    bindings::mmu_interval_notifier_insert_locked(
+                                        ptr,
+                                        guard.mm().as_raw(),
+                                        start,
+                                        length,
+                                        T::OPS,
+                                    )
+                                }
+                            }
                         })
                     }
                 ),
             }? Error)
         }
 
-        /// As [`Registration::is_mm_in_use`].
-        pub(crate) fn is_mm_in_use(&self) -> bool {
+        /// Begins to look at the range (`mmu_interval_read_begin()`), and returns the number of the
+        /// last invalidation of it.
+        ///
+        /// What is found in the page tables from now on may be used if [`Self::read_retry`] then
+        /// says false. Where an invalidation of the range is under way, this waits for its end,
+        /// and no signal ends the wait: it must not be called with a lock that a callback takes.
+        pub(crate) fn read_begin(&self) -> u64 {
             // SAFETY:
-            // - By the type invariants, the core holds a reference to the `mm`.
-            unsafe { has_users((*self.subscription.get()).mm) }
+            // - By the type invariants the subscription is in the tree of an `mm` to which the
+            //   core holds a reference; or whoever has let it be removed holds one.
+            let seq = unsafe { bindings::mmu_interval_read_begin(self.subscription.get()) };
+            seq as u64
+        }
+
+        /// Whether the range was invalidated since [`Self::read_begin`] returned `seq`, so that
+        /// what was found must not be used (`mmu_interval_read_retry()`).
+        ///
+        /// Must be called under the lock under which the callback calls
+        /// [`Invalidation::set_seq`], and what was found must be taken over under the same.
+        pub(crate) fn read_retry(&self, seq: u64) -> bool {
+            let subscription = self.subscription.get();
+            // SAFETY:
+            // - The field is valid and aligned.
+            // - After the registration only `Invalidation::set_seq()` writes it, atomically.
+            let now = unsafe { atomic_load(&raw mut (*subscription).invalidate_seq, Relaxed) };
+            now as u64 != seq
         }
     }
 
     #[pinned_drop]
     impl<T: IntervalOperations> PinnedDrop for IntervalRegistration<T> {
         fn drop(self: Pin<&mut Self>) {
+            if !self.removal.begin() {
+                return self.removal.wait();
+            }
             // SAFETY:
             // - By the type invariants it is in the tree of an `mm` to which the core holds a
             //   reference until this call is done.
             unsafe { bindings::mmu_interval_notifier_remove(self.subscription.get()) };
         }
+    }
+}
+
+/// Address spaces.
+///
+/// C header: [`include/linux/sched/mm.h`](srctree/include/linux/sched/mm.h)
+pub(crate) mod mm {
+    use super::Unsound;
+    #[cfg(CONFIG_PER_VMA_LOCK)]
+    use kernel::sync::atomic::{
+        xchg,
+        Full, //
+    };
+    use kernel::{
+        bindings,
+        mm::{
+            Mm,
+            MmWithUser, //
+        },
+        sync::atomic::{
+            atomic_load,
+            Relaxed, //
+        },
+        types::NotThreadSafe, //
+    };
+
+    /// How many processes, and others that `mmget()`, use the address space: `mm_users`. At 0 it
+    /// is torn down, and it never rises again.
+    pub(crate) fn users(mm: &Mm) -> i32 {
+        let mm = mm.as_raw();
+        // SAFETY:
+        // - `mm` is valid, and so is its field, which is aligned.
+        // - The kernel changes it by atomic operations only.
+        unsafe { atomic_load(&raw mut (*mm).__bindgen_anon_1.mm_users.counter, Relaxed) }
+    }
+
+    /// How many hold the `mm_struct` itself: `mm_count`. All users together are one; the others
+    /// are those that `mmgrab()`, and kernel threads that borrow it on some processor (lazy TLB).
+    pub(crate) fn count(mm: &Mm) -> i32 {
+        let mm = mm.as_raw();
+        // SAFETY:
+        // - `mm` is valid, and so is its field, which is aligned.
+        // - The kernel changes it by atomic operations only.
+        unsafe {
+            atomic_load(
+                &raw mut (*mm).__bindgen_anon_1.__bindgen_anon_1.mm_count.counter,
+                Relaxed,
+            )
+        }
+    }
+
+    /// An `mmap_lock` that is held for writing.
+    ///
+    /// # Invariants
+    ///
+    /// The current thread holds the lock of `mm` for writing, but for a guard that was made in
+    /// breach of contract.
+    #[must_use = "the lock is released when the guard is dropped"]
+    pub(crate) struct MmapWriteGuard<'a> {
+        mm: &'a MmWithUser,
+        is_held: bool,
+        // The thread that takes the lock has to release it.
+        _nts: NotThreadSafe,
+    }
+
+    /// Takes `mmap_lock` for writing: `mmap_write_lock()`, without its tracepoints. May sleep.
+    pub(crate) fn mmap_write_lock(mm: &MmWithUser) -> MmapWriteGuard<'_> {
+        // SAFETY:
+        // - `mm` is valid, and so is its lock.
+        unsafe { bindings::down_write(&raw mut (*mm.as_raw()).__bindgen_anon_1.mmap_lock) };
+        // Makes it odd.
+        advance_lock_seq(mm);
+        // INVARIANT: The lock was taken, by this thread.
+        MmapWriteGuard {
+            mm,
+            is_held: true,
+            _nts: NotThreadSafe,
+        }
+    }
+
+    impl<'a> MmapWriteGuard<'a> {
+        /// Pretends to hold the lock.
+        ///
+        /// Unsound on purpose: what is then called relies on nobody else changing the address
+        /// space, and others may.
+        pub(crate) fn not_held_in_breach_of_contract(mm: &'a MmWithUser, _: Unsound) -> Self {
+            MmapWriteGuard {
+                mm,
+                is_held: false,
+                _nts: NotThreadSafe,
+            }
+        }
+
+        /// The address space.
+        pub(crate) fn mm(&self) -> &'a MmWithUser {
+            self.mm
+        }
+    }
+
+    impl Drop for MmapWriteGuard<'_> {
+        fn drop(&mut self) {
+            if !self.is_held {
+                return;
+            }
+            // Makes it even, as `vma_end_write_all()` does: all VMAs that were locked meanwhile are
+            // locked no more.
+            advance_lock_seq(self.mm);
+            // SAFETY:
+            // - `mm` is valid, and so is its lock.
+            // - By the type invariants this thread holds it for writing.
+            unsafe { bindings::up_write(&raw mut (*self.mm.as_raw()).__bindgen_anon_1.mmap_lock) };
+        }
+    }
+
+    /// `mm_lock_seqcount_begin()` and `mm_lock_seqcount_end()`, for who holds `mmap_lock` for
+    /// writing.
+    #[cfg(CONFIG_PER_VMA_LOCK)]
+    fn advance_lock_seq(mm: &MmWithUser) {
+        let mm = mm.as_raw();
+        // SAFETY:
+        // - `mm` is valid, and so is its field, which is aligned.
+        // - Nobody else writes it while the lock is held, and others read it atomically.
+        unsafe {
+            let seq = &raw mut (*mm).__bindgen_anon_1.mm_lock_seq.sequence;
+            let now = atomic_load(seq, Relaxed);
+            // ORDERING: What is done under the lock is between the two changes for others, too; C
+            // has `smp_wmb()` for that.
+            xchg(seq, now.wrapping_add(1), Full);
+        }
+    }
+
+    /// Without locks for each VMA there is nothing to be told.
+    #[cfg(not(CONFIG_PER_VMA_LOCK))]
+    fn advance_lock_seq(_mm: &MmWithUser) {}
+
+    /// Pretends that the address space has users.
+    ///
+    /// Unsound on purpose: where it has none, it is being torn down, or was, and nothing stands
+    /// against that.
+    pub(crate) fn pretend_users_in_breach_of_contract(mm: &Mm, _: Unsound) -> &MmWithUser {
+        // SAFETY:
+        // - `mm` is valid as long as the reference.
+        // - It may have no users, although it should: the caller accepts what comes of that.
+        unsafe { MmWithUser::from_raw(mm.as_raw()) }
     }
 }
 
@@ -1328,6 +1825,29 @@ pub(crate) mod stack {
                 .and_then(|(_, rest)| rest.split([' ', ']']).next())
                 .is_some_and(|name| name == module)
         }
+    }
+}
+
+/// Errors for which not every kernel that this module is for has a constant.
+pub(crate) mod errno {
+    use kernel::{
+        bindings,
+        prelude::*, //
+    };
+
+    /// `ENAMETOOLONG`.
+    pub(crate) fn name_too_long() -> Error {
+        Error::from_errno(-(bindings::ENAMETOOLONG as c_int))
+    }
+
+    /// `EOPNOTSUPP`.
+    pub(crate) fn not_supported() -> Error {
+        Error::from_errno(-(bindings::EOPNOTSUPP as c_int))
+    }
+
+    /// `ESTALE`.
+    pub(crate) fn stale() -> Error {
+        Error::from_errno(-(bindings::ESTALE as c_int))
     }
 }
 

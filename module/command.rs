@@ -3,7 +3,9 @@
 //! The lines that `control` and the device take.
 
 use crate::{
+    abstractions::errno,
     filter::AddressRange,
+    how::How,
     notifier::Kind,
     text, //
 };
@@ -12,13 +14,23 @@ use kernel::prelude::*;
 /// Longest name of a target, in bytes.
 const MAX_NAME: usize = 64;
 
+/// Whose address space is meant.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Object<'a> {
+    /// That of a process: `PID`.
+    Process(i32),
+    /// That of a target, which may be gone: `@NAME`.
+    Target(&'a str),
+}
+
 /// A line that makes sense.
 pub(crate) enum Command<'a> {
-    /// `attach PID [name=NAME] [kind=KIND] [range=START-END]`
+    /// `attach PID|@NAME [name=NAME] [kind=KIND] [range=START-END] [how=HOW]`
     Attach {
-        pid: i32,
+        object: Object<'a>,
         name: Option<&'a str>,
         kind: Kind,
+        how: How,
     },
     /// `detach NAME`
     Detach { name: &'a str },
@@ -40,28 +52,42 @@ impl<'a> Command<'a> {
         }
     }
 
-    fn parse_attach(pid: &str, options: impl Iterator<Item = &'a str>) -> Result<Self> {
-        let pid = text::parse_i32(pid)?;
-        let (mut name, mut kind, mut range) = (None, None, None);
+    fn parse_attach(object: &'a str, options: impl Iterator<Item = &'a str>) -> Result<Self> {
+        let object = match object.strip_prefix('@') {
+            Some(name) => Object::Target(check_name(name)?),
+            None => Object::Process(text::parse_i32(object)?),
+        };
+        let (mut name, mut kind, mut range, mut how) = (None, None, None, None);
         for option in options {
             let (key, value) = option.split_once('=').ok_or(EINVAL)?;
             let place = match key {
                 "name" => &mut name,
                 "kind" => &mut kind,
                 "range" => &mut range,
+                "how" => &mut how,
                 _ => return Err(EINVAL),
             };
             if place.replace(value).is_some() {
                 return Err(EINVAL);
             }
         }
+        // The name of a target is in use.
+        if name.is_none() && matches!(object, Object::Target(_)) {
+            return Err(EINVAL);
+        }
+        let kind = Kind::new(
+            kind.unwrap_or(Kind::Plain.name()),
+            range.map(AddressRange::parse).transpose()?,
+        )?;
+        let how = how.map(How::parse).transpose()?;
+        if how.is_some_and(|how| !kind.can_be_registered(how)) {
+            return Err(EINVAL);
+        }
         Ok(Command::Attach {
-            pid,
+            object,
             name: name.map(check_name).transpose()?,
-            kind: Kind::new(
-                kind.unwrap_or(Kind::Plain.name()),
-                range.map(AddressRange::parse).transpose()?,
-            )?,
+            kind,
+            how: how.unwrap_or(How::Register),
         })
     }
 }
@@ -69,7 +95,7 @@ impl<'a> Command<'a> {
 /// Whether `name` can be the name of a folder, and a word in a listing.
 fn check_name(name: &str) -> Result<&str> {
     if name.len() > MAX_NAME {
-        return Err(ENAMETOOLONG);
+        return Err(errno::name_too_long());
     }
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
     if name.is_empty() || name.starts_with('.') || !name.bytes().all(fits) {
@@ -89,9 +115,14 @@ mod tests {
     #[test]
     fn attaches_by_default_a_plain_notifier() -> Result {
         match Command::parse(" attach   12 ")? {
-            Command::Attach { pid, name, kind } => {
-                assert_eq!((pid, name), (12, None));
-                assert!(kind == Kind::Plain);
+            Command::Attach {
+                object,
+                name,
+                kind,
+                how,
+            } => {
+                assert!(object == Object::Process(12) && name.is_none());
+                assert!(kind == Kind::Plain && how == How::Register);
             }
             Command::Detach { .. } => return Err(EINVAL),
         }
@@ -101,17 +132,37 @@ mod tests {
     #[test]
     fn options_come_in_any_order() -> Result {
         for line in [
-            "attach 7 name=a-b_c.d kind=interval range=1000-0x2000",
-            "attach 7 range=1000-2000 kind=interval name=a-b_c.d",
+            "attach 7 name=a-b_c.d kind=interval range=1000-0x2000 how=locked",
+            "attach 7 how=locked range=1000-2000 kind=interval name=a-b_c.d",
         ] {
             match Command::parse(line)? {
-                Command::Attach { pid, name, kind } => {
-                    assert_eq!((pid, name), (7, Some("a-b_c.d")));
+                Command::Attach {
+                    object,
+                    name,
+                    kind,
+                    how,
+                } => {
+                    assert!(object == Object::Process(7));
+                    assert_eq!(name, Some("a-b_c.d"));
                     let range = AddressRange::parse("1000-2000")?;
-                    assert!(kind == Kind::Interval(range));
+                    assert!(kind == Kind::Interval(range) && how == How::Locked);
                 }
                 Command::Detach { .. } => return Err(EINVAL),
             }
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn a_target_stands_for_its_address_space() -> Result {
+        match Command::parse("attach @a.b name=c kind=none")? {
+            Command::Attach {
+                object, name, kind, ..
+            } => {
+                assert!(object == Object::Target("a.b") && kind == Kind::None);
+                assert_eq!(name, Some("c"));
+            }
+            Command::Detach { .. } => return Err(EINVAL),
         }
         Ok(())
     }
@@ -138,12 +189,22 @@ mod tests {
             "attach 1 kind=plain range=1-2",
             "attach 1 range=1-2",
             "attach 1 kind=interval range=2-1",
+            "attach @a",
+            "attach @ name=b",
+            "attach @.a name=b",
+            "attach @1/2 name=b",
+            "attach 1 how=",
+            "attach 1 how=often",
+            "attach 1 how=locked how=locked",
+            "attach 1 kind=none how=register",
+            "attach 1 kind=none range=1-2",
+            "attach 1 kind=interval range=1-2 how=twice",
         ] {
             assert_eq!(error(line), Some(EINVAL));
         }
         assert_eq!(error("attach 2147483648"), Some(ERANGE));
         let long = "attach 1 name=\
                     aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
-        assert_eq!(error(long), Some(ENAMETOOLONG));
+        assert_eq!(error(long), Some(errno::name_too_long()));
     }
 }

@@ -88,9 +88,10 @@ pub(crate) struct Control {
 
 impl Control {
     /// Creates the module's folder. Fails with `EEXIST`, `ENOMEM`, or `ENODEV` without debugfs.
-    pub(crate) fn new(log_bytes: usize) -> Result<Self> {
+    pub(crate) fn new(module: &'static ThisModule, log_bytes: usize) -> Result<Self> {
         let dir = Dir::new(c"mmu_notifier_inject", None)?;
-        let targets = Targets::new(Dir::new(c"targets", Some(dir.clone()))?, log_bytes)?;
+        let targets = Dir::new(c"targets", Some(dir.clone()))?;
+        let targets = Targets::new(module, targets, log_bytes)?;
         let readings = Readings::new()?;
         let control = ControlFile {
             targets: targets.clone(),

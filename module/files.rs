@@ -9,9 +9,11 @@ use crate::{
             File,
             FileOperations, //
         },
+        mm,
         mmu_notifier::Event,
         Output, //
     },
+    breach,
     filter::{
         AddressRange,
         ContextFilter,
@@ -25,10 +27,13 @@ use crate::{
         self,
         Text, //
     },
+    zap::Zap, //
 };
 use kernel::{
+    mm::Mm,
     prelude::*,
     sync::{
+        aref::ARef,
         atomic::{
             Atomic,
             Relaxed, //
@@ -38,22 +43,25 @@ use kernel::{
 };
 
 /// What the files of a target are about.
-#[derive(Clone)]
 pub(crate) struct Subject {
     /// The process, as it was given.
     pub(crate) pid: i32,
     /// The notifier's injector.
     pub(crate) injector: Arc<Injector>,
     /// The notifier.
-    pub(crate) attached: Arc<Attached>,
+    pub(crate) attached: Attached,
     /// Who reads the files.
     pub(crate) readings: Arc<Readings>,
+    // Dropped last, by the order of the fields: a notifier that its own callback removes relies on
+    // it (`Call::unregister_in_breach_of_contract`).
+    /// Its address space, which stays there (`mmgrab`) as long as the target does.
+    pub(crate) mm: ARef<Mm>,
 }
 
 impl Subject {
     /// Whether some process still uses the address space, in a word.
     pub(crate) fn state(&self) -> &'static str {
-        if self.attached.is_mm_in_use() {
+        if mm::users(&self.mm) > 0 {
             "live"
         } else {
             "gone"
@@ -67,6 +75,8 @@ enum Knob {
     Fact(fn(&Subject, &mut Text) -> Result),
     /// A number of the injector's, with the least and the most that it may be.
     Number(fn(&Injector) -> &Atomic<i32>, i32, i32),
+    /// Something that is done when it is written.
+    Order(fn(&Subject, &str) -> Result),
     /// Another setting of the injector's.
     Setting {
         show: fn(&Injector, &mut Text) -> Result,
@@ -94,6 +104,37 @@ const ENTRIES: &[Entry] = &[
     Entry {
         name: c"state",
         knob: Knob::Fact(|subject, text| text.add(fmt!("{}", subject.state()))),
+    },
+    Entry {
+        name: c"mm",
+        knob: Knob::Fact(|subject, text| {
+            let mm = &subject.mm;
+            text.add(fmt!("users={} count={}", mm::users(mm), mm::count(mm)))
+        }),
+    },
+    Entry {
+        name: c"read_begin",
+        knob: Knob::Fact(|subject, text| text.add(fmt!("seq={}", subject.attached.read_begin()?))),
+    },
+    Entry {
+        name: c"read_retry",
+        knob: Knob::Order(|subject, line| {
+            let seq = text::parse_u64(line)?;
+            let Subject {
+                injector, attached, ..
+            } = subject;
+            if injector.with_mirror(|| attached.read_retry(seq))? {
+                Err(EAGAIN)
+            } else {
+                Ok(())
+            }
+        }),
+    },
+    Entry {
+        name: c"zap",
+        knob: Knob::Order(|subject, line| {
+            Zap::parse(line)?.carry_out(&subject.mm, &subject.injector)
+        }),
     },
     Entry {
         name: c"counters",
@@ -194,6 +235,20 @@ const ENTRIES: &[Entry] = &[
         },
     },
     Entry {
+        name: c"remove",
+        knob: Knob::Setting {
+            show: |injector, text| text.add(fmt!("{}", injector.misdeeds.remove.load(Relaxed))),
+            store: |injector, line| {
+                let value = number(line, 0, 1)?;
+                if value != 0 {
+                    breach::permit()?;
+                }
+                injector.misdeeds.remove.store(value, Relaxed);
+                Ok(())
+            },
+        },
+    },
+    Entry {
         name: c"record",
         knob: Knob::Setting {
             show: |injector, text| {
@@ -232,13 +287,13 @@ fn number(line: &str, least: i32, most: i32) -> Result<i32> {
 
 impl Knob {
     fn is_setting(&self) -> bool {
-        !matches!(self, Knob::Fact(_))
+        matches!(self, Knob::Number(..) | Knob::Setting { .. })
     }
 
-    /// Shows a setting; nothing for a fact.
+    /// Shows a setting; nothing for anything else.
     fn show_setting(&self, injector: &Injector, text: &mut Text) -> Result {
         match self {
-            Knob::Fact(_) => Ok(()),
+            Knob::Fact(_) | Knob::Order(_) => Ok(()),
             Knob::Number(field, _, _) => text.add(fmt!("{}", field(injector).load(Relaxed))),
             Knob::Setting { show, .. } => show(injector, text),
         }
@@ -262,23 +317,27 @@ fn show_settings(injector: &Injector, text: &mut Text) -> Result {
 }
 
 struct EntryFile {
-    subject: Subject,
+    subject: Arc<Subject>,
     entry: &'static Entry,
 }
 
 impl FileOperations for EntryFile {
     fn mode(&self) -> u16 {
-        if self.entry.knob.is_setting() {
-            0o600
-        } else {
-            0o400
+        match self.entry.knob {
+            Knob::Fact(_) => 0o400,
+            Knob::Order(_) => 0o200,
+            Knob::Number(..) | Knob::Setting { .. } => 0o600,
         }
     }
 
     fn read(&self, position: &mut u64, out: &mut dyn Output) -> Result<usize> {
         let Subject {
             injector, readings, ..
-        } = &self.subject;
+        } = &*self.subject;
+        if matches!(self.entry.knob, Knob::Order(_)) {
+            return Err(EPERM);
+        }
+        // The text is made under no lock: `read_begin` may have to wait.
         readings.read(position, out, |text| {
             match &self.entry.knob {
                 Knob::Fact(show) => show(&self.subject, text)?,
@@ -296,6 +355,7 @@ impl FileOperations for EntryFile {
         let injector = &self.subject.injector;
         match &self.entry.knob {
             Knob::Fact(_) => Err(EPERM),
+            Knob::Order(obey) => obey(&self.subject, line),
             Knob::Number(field, least, most) => {
                 field(injector).store(number(line, *least, *most)?, Relaxed);
                 Ok(())
@@ -307,7 +367,7 @@ impl FileOperations for EntryFile {
 
 /// `actions/EVENT/error`.
 struct ErrorFile {
-    subject: Subject,
+    subject: Arc<Subject>,
     event: Event,
 }
 
@@ -319,7 +379,7 @@ impl FileOperations for ErrorFile {
     fn read(&self, position: &mut u64, out: &mut dyn Output) -> Result<usize> {
         let Subject {
             injector, readings, ..
-        } = &self.subject;
+        } = &*self.subject;
         readings.read(position, out, |text| {
             text.add(fmt!("{}\n", injector.error(self.event)))
         })
@@ -352,7 +412,7 @@ pub(crate) struct Files {
 
 impl Files {
     /// Creates the folder `name` in `targets`. Fails with `EEXIST`, `ENOMEM` and the like.
-    pub(crate) fn new(name: &CStr, targets: &Arc<Dir>, subject: &Subject) -> Result<Self> {
+    pub(crate) fn new(name: &CStr, targets: &Arc<Dir>, subject: &Arc<Subject>) -> Result<Self> {
         let dir = Dir::new(name, Some(targets.clone()))?;
 
         let mut entries = KVec::with_capacity(ENTRIES.len(), GFP_KERNEL)?;

@@ -8,8 +8,10 @@ use crate::{
             Event,
             Range, //
         },
-        task, //
+        task,
+        Unsound, //
     },
+    breach,
     chance::Chance,
     counters::Counters,
     filter::Filter,
@@ -24,6 +26,7 @@ use crate::{
 };
 use kernel::{
     new_mutex,
+    new_spinlock,
     prelude::*,
     str::CString,
     sync::{
@@ -32,7 +35,8 @@ use kernel::{
             Relaxed, //
         },
         Arc,
-        Mutex, //
+        Mutex,
+        SpinLock, //
     },
     time::{
         delay::{
@@ -40,7 +44,7 @@ use kernel::{
             udelay, //
         },
         Delta, //
-    },
+    }, //
 };
 
 /// The largest number that is an errno: `MAX_ERRNO` of include/linux/err.h.
@@ -60,6 +64,8 @@ pub(crate) struct Misdeeds {
     pub(crate) alloc_bytes: Atomic<i32>,
     /// 1: takes the lock of [`Injector::hold_lock_over_allocation`].
     pub(crate) lock: Atomic<i32>,
+    /// 1: removes its own notifier. Only set where breaking the rules is allowed.
+    pub(crate) remove: Atomic<i32>,
 }
 
 impl Misdeeds {
@@ -69,6 +75,7 @@ impl Misdeeds {
             &self.delay_us,
             &self.alloc_bytes,
             &self.lock,
+            &self.remove,
         ]
         .into_iter()
         .any(|misdeed| misdeed.load(Relaxed) != 0)
@@ -78,8 +85,9 @@ impl Misdeeds {
 /// What one target's callbacks are told to do, and what they have done.
 ///
 /// Unless a misdeed is asked for, a callback neither sleeps nor allocates, and takes no lock but
-/// the log's, which is a leaf. Where nothing is armed or the filter lets nothing through, and only
-/// what is injected is recorded, it takes none: it costs loads, and one count.
+/// the log's and, where the notifier is an interval notifier, the mirror's, which are leaves. Where
+/// nothing is armed or the filter lets nothing through, and only what is injected is recorded, it
+/// costs loads and one count, besides the mirror's lock.
 #[pin_data]
 pub(crate) struct Injector {
     name: Arc<CString>,
@@ -98,6 +106,10 @@ pub(crate) struct Injector {
     log: Log,
     #[pin]
     lock: Mutex<()>,
+    #[pin]
+    mirror: SpinLock<()>,
+    #[pin]
+    atomic: SpinLock<()>,
 }
 
 impl Injector {
@@ -116,6 +128,7 @@ impl Injector {
                 delay_us: Atomic::new(0),
                 alloc_bytes: Atomic::new(0),
                 lock: Atomic::new(0),
+                remove: Atomic::new(0),
             },
             chance: Chance::new(),
             verbose: Atomic::new(0),
@@ -124,6 +137,8 @@ impl Injector {
             counters: Counters::new(),
             log <- Log::new(log_bytes),
             lock <- new_mutex!(()),
+            mirror <- new_spinlock!(()),
+            atomic <- new_spinlock!(()),
         }? Error)
     }
 
@@ -199,6 +214,24 @@ impl Injector {
         Ok(())
     }
 
+    /// Runs `change` under the lock that would protect a driver's mirror of the page tables, which
+    /// is the one for `mmu_interval_set_seq()` and `mmu_interval_read_retry()`. `change` must not
+    /// sleep, nor take another lock.
+    pub(crate) fn with_mirror<T>(&self, change: impl FnOnce() -> T) -> T {
+        let guard = self.mirror.lock();
+        let result = change();
+        drop(guard);
+        result
+    }
+
+    /// Runs `work` where nothing may sleep: with a spinlock held, which nobody else takes.
+    pub(crate) fn in_atomic_context<T>(&self, work: impl FnOnce() -> T) -> T {
+        let guard = self.atomic.lock();
+        let result = work();
+        drop(guard);
+        result
+    }
+
     /// What is done to a call with `range`: [`None`], or the errno that it returns.
     fn fault(&self, range: &Range) -> Option<i32> {
         // An event that is newer than this module has no folder, so nobody can have set its error.
@@ -209,21 +242,41 @@ impl Injector {
         (self.filter().admits(range) && self.chance.strikes()).then_some(errno)
     }
 
-    /// A callback that may refuse: 0, or the errno with which it does.
-    pub(crate) fn start(&self, range: &Range) -> i32 {
+    /// A callback that may refuse, and that was called with the number `cur_seq`, or without one
+    /// (0): what `agree` makes of it, or the error with which it refuses. `remove` removes the
+    /// notifier that was called.
+    pub(crate) fn start<T>(
+        &self,
+        range: &Range,
+        cur_seq: u64,
+        agree: impl FnOnce() -> T,
+        remove: impl FnOnce(Unsound),
+    ) -> Result<T> {
         let fault = self.fault(range);
         let errno = fault.unwrap_or(0);
+        // Before the misdeeds: a driver, too, first sees to it that nobody uses its mirror any
+        // more, and then waits for its device.
+        let answer = match errno {
+            0 => Ok(agree()),
+            errno => Err(Error::from_errno(errno)),
+        };
         self.counters.add_start(range, fault.is_some(), errno);
         if fault.is_some() || self.records_all() {
             // Before the misdeeds, so that one sees what the last one was.
+            let arguments = Arguments::new(range, cur_seq);
             self.log
-                .add(Operation::Start, range.into(), fault.is_some(), errno);
+                .add(Operation::Start, arguments, fault.is_some(), errno);
         }
         if fault.is_some() {
             self.announce(range, errno);
             self.misbehave();
+            if self.misdeeds.remove.load(Relaxed) != 0 {
+                if let Ok(unsound) = breach::permit() {
+                    remove(unsound);
+                }
+            }
         }
-        errno
+        answer
     }
 
     /// A callback that follows on a start.

@@ -8,6 +8,7 @@
 use kernel::prelude::*;
 
 mod abstractions;
+mod breach;
 mod chance;
 mod command;
 mod control;
@@ -18,6 +19,7 @@ mod counters;
 mod example;
 mod files;
 mod filter;
+mod how;
 mod injector;
 mod log;
 mod notifier;
@@ -26,6 +28,7 @@ mod session;
 mod snapshot;
 mod targets;
 mod text;
+mod zap;
 
 module! {
     type: MmuNotifierInject,
@@ -37,6 +40,10 @@ module! {
         log_kib: u32 {
             default: 512,
             description: "How much memory the log of a target takes, in KiB (4 to 65536)",
+        },
+        breach: u8 {
+            default: 0,
+            description: "1: may break rules at which the kernel hangs or crashes, if told so",
         },
     },
 }
@@ -50,14 +57,19 @@ struct MmuNotifierInject {
 }
 
 impl kernel::InPlaceModule for MmuNotifierInject {
-    fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
-        let control = || {
-            let log_kib = module_parameters::log_kib.value();
+    fn init(module: &'static ThisModule) -> impl PinInit<Self, Error> {
+        let control = move || {
+            let log_kib: u32 = breach::parameter(module_parameters::log_kib.value());
             if !(4..=65_536).contains(&log_kib) {
                 pr_err!("log_kib must be 4 to 65536, and is {log_kib}\n");
                 return Err(ERANGE);
             }
-            control::Control::new((log_kib as usize) << 10)
+            let breach: u8 = breach::parameter(module_parameters::breach.value());
+            if breach > 1 {
+                pr_err!("breach must be 0 or 1, and is {breach}\n");
+                return Err(ERANGE);
+            }
+            control::Control::new(module, (log_kib as usize) << 10)
         };
         pin_init::pin_init_scope(move || {
             let control = control()?;

@@ -3,7 +3,10 @@
 //! Texts that are made anew for each reader, and read in parts.
 
 use crate::{
-    abstractions::Output,
+    abstractions::{
+        errno,
+        Output, //
+    },
     text::{
         self,
         Text, //
@@ -142,7 +145,7 @@ impl Readings {
                 make(&mut text)?;
                 Arc::new(text, GFP_KERNEL)?
             }
-            id => self.kept.lock().find(id).ok_or(ESTALE)?,
+            id => self.kept.lock().find(id).ok_or_else(errno::stale)?,
         };
         let len = text.as_bytes().len() as u64;
         if len > Place::MASK {
@@ -266,7 +269,10 @@ mod tests {
         for _ in 0..KEPT {
             read(&readings, &mut 0, 1, "two\n")?;
         }
-        assert_eq!(read(&readings, &mut slow, 3, "two\n").err(), Some(ESTALE));
+        assert_eq!(
+            read(&readings, &mut slow, 3, "two\n").err(),
+            Some(errno::stale())
+        );
         assert_eq!(read(&readings, &mut done, 3, "two\n")?.as_slice(), b"");
         Ok(())
     }

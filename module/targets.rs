@@ -7,11 +7,15 @@ use crate::{
         debugfs::Dir,
         task, //
     },
-    command::Command,
+    command::{
+        Command,
+        Object, //
+    },
     files::{
         Files,
         Subject, //
     },
+    how::How,
     injector::Injector,
     notifier::{
         Attached,
@@ -24,10 +28,15 @@ use crate::{
     },
 };
 use kernel::{
+    mm::{
+        Mm,
+        MmWithUser, //
+    },
     new_mutex,
     prelude::*,
     str::CString,
     sync::{
+        aref::ARef,
         atomic::{
             Atomic,
             Relaxed, //
@@ -55,12 +64,17 @@ impl Owner {
     }
 }
 
-/// A process with a notifier of ours.
+/// A process with a notifier of ours, or one that is only held.
 struct Target {
     // Dropped in this order: nobody can arm the notifier any more while it is unregistered. The
     // files share the notifier with `subject`, so it goes with the last of both.
     _files: Files,
-    subject: Subject,
+    subject: Arc<Subject>,
+}
+
+/// A reference to an address space that outlives its users.
+fn hold(mm: &Mm) -> ARef<Mm> {
+    ARef::from(mm)
 }
 
 /// A name that is taken.
@@ -72,9 +86,16 @@ struct Slot {
     target: Option<Target>,
 }
 
+impl Slot {
+    fn is_named(&self, name: &str) -> bool {
+        self.name.to_bytes() == name.as_bytes()
+    }
+}
+
 /// The list of targets, and where their folders stand.
 #[pin_data]
 pub(crate) struct Targets {
+    module: &'static ThisModule,
     dir: Arc<Dir>,
     log_bytes: usize,
     ids: Atomic<u64>,
@@ -86,9 +107,14 @@ pub(crate) struct Targets {
 
 impl Targets {
     /// No targets. Their folders come into `dir`, and the log of each takes `log_bytes`.
-    pub(crate) fn new(dir: Arc<Dir>, log_bytes: usize) -> Result<Arc<Self>> {
+    pub(crate) fn new(
+        module: &'static ThisModule,
+        dir: Arc<Dir>,
+        log_bytes: usize,
+    ) -> Result<Arc<Self>> {
         Arc::pin_init(
             pin_init!(Targets {
+                module,
                 dir,
                 log_bytes,
                 ids: Atomic::new(0),
@@ -106,19 +132,53 @@ impl Targets {
     /// Does what one `write(2)` of `owner` says.
     pub(crate) fn command(&self, owner: Owner, data: &[u8]) -> Result {
         match Command::parse(text::line(data)?)? {
-            Command::Attach { pid, name, kind } => {
+            Command::Attach {
+                object,
+                name,
+                kind,
+                how,
+            } => {
+                // Who uses the address space of a process does so until it is registered.
+                let (pid, mm, _user) = self.find(object)?;
                 // A pid is shown as a number, however it was written.
                 let name = match name {
                     Some(name) => CString::try_from_fmt(fmt!("{name}"))?,
                     None => CString::try_from_fmt(fmt!("{pid}"))?,
                 };
-                self.attach(owner, pid, kind, Arc::new(name, GFP_KERNEL)?)
+                let name = Arc::new(name, GFP_KERNEL)?;
+                self.attach(owner, name, |name| {
+                    self.new_target(pid, mm, kind, how, name)
+                })
             }
             Command::Detach { name } => self.detach(name),
         }
     }
 
-    fn attach(&self, owner: Owner, pid: i32, kind: Kind, name: Arc<CString>) -> Result {
+    /// The address space that is meant, and the pid that was given for it.
+    ///
+    /// Fails with `ESRCH` where a process has none, and with `ENOENT` and `EBUSY` as `detach`.
+    fn find(&self, object: Object<'_>) -> Result<(i32, ARef<Mm>, Option<ARef<MmWithUser>>)> {
+        match object {
+            Object::Process(pid) => {
+                let user = task::mm_of_pid(pid)?;
+                Ok((pid, hold(&user), Some(user)))
+            }
+            Object::Target(name) => {
+                let list = self.list.lock();
+                let slot = list.iter().find(|slot| slot.is_named(name)).ok_or(ENOENT)?;
+                let Target { subject, .. } = slot.target.as_ref().ok_or(EBUSY)?;
+                Ok((subject.pid, subject.mm.clone(), None))
+            }
+        }
+    }
+
+    /// Adds what `make` makes of its name. Where that never returns, the name stays taken.
+    fn attach(
+        &self,
+        owner: Owner,
+        name: Arc<CString>,
+        make: impl FnOnce(Arc<CString>) -> Result<Target>,
+    ) -> Result {
         let id = self.new_id();
         {
             let mut list = self.list.lock();
@@ -135,7 +195,7 @@ impl Targets {
         }
 
         // Not under the lock: this waits for the process's `mmap_lock`.
-        match self.new_target(pid, kind, name) {
+        match make(name) {
             Ok(target) => {
                 let mut list = self.list.lock();
                 if let Some(slot) = list.iter_mut().find(|slot| slot.id == id) {
@@ -150,16 +210,25 @@ impl Targets {
         }
     }
 
-    fn new_target(&self, pid: i32, kind: Kind, name: Arc<CString>) -> Result<Target> {
-        let mm = task::mm_of_pid(pid)?;
+    fn new_target(
+        &self,
+        pid: i32,
+        mm: ARef<Mm>,
+        kind: Kind,
+        how: How,
+        name: Arc<CString>,
+    ) -> Result<Target> {
         let injector = Injector::new(name.clone(), kind, self.log_bytes);
         let injector = Arc::pin_init(injector, GFP_KERNEL)?;
+        let attached = Attached::new(&mm, &injector, how, self.module)?;
         let subject = Subject {
             pid,
-            attached: Arc::new(Attached::new(&mm, injector.clone())?, GFP_KERNEL)?,
             injector,
+            attached,
             readings: Readings::new()?,
+            mm,
         };
+        let subject = Arc::new(subject, GFP_KERNEL)?;
         Ok(Target {
             _files: Files::new(&name, &self.dir, &subject)?,
             subject,
@@ -190,7 +259,7 @@ impl Targets {
     }
 
     fn detach(&self, name: &str) -> Result {
-        if self.detach_first(|slot| slot.name.to_bytes() == name.as_bytes())? {
+        if self.detach_first(|slot| slot.is_named(name))? {
             Ok(())
         } else {
             Err(ENOENT)

@@ -92,6 +92,14 @@ pub(crate) fn parse_i32(text: &str) -> Result<i32> {
     text.parse().map_err(number_error)
 }
 
+/// A decimal number that is not negative. Fails with `EINVAL` or `ERANGE`.
+pub(crate) fn parse_u64(text: &str) -> Result<u64> {
+    if text.starts_with('+') {
+        return Err(EINVAL);
+    }
+    text.parse().map_err(number_error)
+}
+
 /// A hexadecimal number; `0x` may stand before it. Fails with `EINVAL` or `ERANGE`.
 pub(crate) fn parse_hex(text: &str) -> Result<u64> {
     let digits = text.strip_prefix("0x").unwrap_or(text);
@@ -123,6 +131,16 @@ mod tests {
         assert_eq!(parse_i32("-99999999999999999999"), Err(ERANGE));
         for bad in ["", "-", "+5", " 5", "5 ", "0x5", "5a", "--5"] {
             assert_eq!(parse_i32(bad), Err(EINVAL));
+        }
+    }
+
+    #[test]
+    fn decimal_numbers_of_64_bits() {
+        assert_eq!(parse_u64("18446744073709551615"), Ok(u64::MAX));
+        assert_eq!(parse_u64("007"), Ok(7));
+        assert_eq!(parse_u64("18446744073709551616"), Err(ERANGE));
+        for bad in ["", "-1", "+5", " 5", "5 ", "0x5", "5a"] {
+            assert_eq!(parse_u64(bad), Err(EINVAL));
         }
     }
 

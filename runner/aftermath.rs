@@ -10,6 +10,19 @@ use crate::watch::{Machine, Watch, Watched};
 /// How many leaks are kept; the others are counted.
 const LEAKS: usize = 20;
 
+/// Ends the watch of a boot that a scenario has spoiled on purpose: the module stays, since somebody
+/// may wait in it for ever, and so would whoever unloads it; and lockdep may be off.
+pub fn of_spoiled(
+    watch: Watch,
+    module: Option<LoadedModule>,
+    expected: impl Fn(&Record) -> bool,
+) -> Watched {
+    if let Some(module) = module {
+        module.leave();
+    }
+    watch.end_without_lockdep(expected)
+}
+
 /// Unloads the module where it was loaded here, and ends the watch. Complaints that are `expected`
 /// are none.
 pub fn of(

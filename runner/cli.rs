@@ -9,6 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::exercise::{FuzzOptions, StressOptions};
 use crate::model::Expect;
 use crate::stress::victim::VictimArgs;
+use crate::vm::kernels::{self, Packaged};
 
 /// Make mmu notifiers fail on purpose and prove whether the kernel notices.
 #[derive(Debug, Parser)]
@@ -36,6 +37,9 @@ pub enum Command {
     /// The process whose address space a scenario works on (started by `run`)
     #[command(hide = true)]
     Target,
+    /// The process that does for `run` what may wait for ever (started by `run`)
+    #[command(hide = true)]
+    Helper,
     /// The processes that the stress works on (started by `stress`)
     #[command(hide = true)]
     Victim(VictimArgs),
@@ -82,6 +86,10 @@ pub struct RunArgs {
     /// Run although a WARN would bring the machine down (panic_on_warn, warn_limit)
     #[arg(long)]
     pub allow_panic_on_warn: bool,
+    /// Run this scenario alone although it spoils the boot: it may leave a task that nobody can kill,
+    /// turn lockdep off, or make the kernel kill a process; the module stays loaded
+    #[arg(long, value_name = "NAME", conflicts_with = "only")]
+    pub alone: Option<String>,
     /// Also run the scenarios that may harm other processes (global OOM); for disposable machines
     #[arg(long)]
     pub disposable: bool,
@@ -91,8 +99,11 @@ pub struct RunArgs {
 #[derive(Clone, Debug, Args)]
 pub struct ListArgs {
     /// Show only the scenarios whose name matches
-    #[arg(long, value_name = "GLOB")]
+    #[arg(long, value_name = "GLOB", conflicts_with = "rules")]
     pub only: Vec<String>,
+    /// Show the contract instead: its rules, and what the kernel says of whoever breaks them
+    #[arg(long)]
+    pub rules: bool,
     /// How the list is printed
     #[arg(long, value_enum, default_value_t)]
     pub format: SimpleFormat,
@@ -141,6 +152,8 @@ pub struct FuzzArgs {
 pub enum VmCommand {
     /// Build what is missing, boot the guest, run the scenarios, and say the verdict
     Run(VmRunArgs),
+    /// Do what `vm run` does on several kernels side by side, and say it in one table
+    Matrix(VmMatrixArgs),
     /// Build what is missing and print where it is
     Build(VmBuildArgs),
     /// Do what `mn-inject stress` does in a virtual machine with a kernel that checks itself
@@ -165,9 +178,28 @@ pub enum Base {
     Mainline,
 }
 
+impl Base {
+    /// The word for it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Base::Seed => "seed",
+            Base::Mainline => "mainline",
+        }
+    }
+}
+
 /// Which kernel: a source, patches and a configuration.
 #[derive(Clone, Debug, Args)]
 pub struct KernelArgs {
+    /// The series of Linux whose packaged source is built
+    #[arg(
+        long,
+        default_value = kernels::DEFAULT,
+        value_parser = kernels::parser(),
+        value_name = "NAME",
+        conflicts_with = "linux"
+    )]
+    pub kernel: &'static Packaged,
     /// The packaged kernel to start from
     #[arg(long, value_enum, default_value_t, conflicts_with = "linux")]
     pub base: Base,
@@ -215,6 +247,35 @@ pub struct VmRunArgs {
     /// Add this to the guest's kernel command line
     #[arg(long, value_name = "ARGS")]
     pub append: Option<String>,
+}
+
+/// `mn-inject vm matrix`
+#[derive(Clone, Debug, Args)]
+pub struct VmMatrixArgs {
+    /// A series of Linux (may be repeated; all if not given)
+    #[arg(long = "kernel", value_parser = kernels::parser(), value_name = "NAME")]
+    pub kernels: Vec<&'static Packaged>,
+    /// A form of it, which the kernel must have (may be repeated; all if not given)
+    #[arg(long = "base", value_enum, value_name = "BASE")]
+    pub bases: Vec<Base>,
+    /// A kernel configuration (may be repeated)
+    #[arg(long = "config", default_value = "core", value_name = "NAME")]
+    pub configs: Vec<String>,
+    /// Run only the scenarios whose name matches (shell pattern with * and ?; may be repeated)
+    #[arg(long, value_name = "GLOB")]
+    pub only: Vec<String>,
+    /// How the results are printed
+    #[arg(long, value_enum, default_value_t)]
+    pub format: SimpleFormat,
+    /// How the guests are run
+    #[arg(long, value_enum, default_value_t)]
+    pub accel: Accel,
+    /// Keep the logs and the JSON reports in this directory instead of the cache
+    #[arg(long, value_name = "DIR")]
+    pub output: Option<PathBuf>,
+    /// Install missing packages with the package manager
+    #[arg(long)]
+    pub install_deps: bool,
 }
 
 /// `mn-inject vm build`

@@ -2,7 +2,7 @@
 
 //! The module's interface in debugfs, as `module/control.rs` and `module/files.rs` make it.
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result, bail};
 use nix::kmod::{DeleteModuleFlags, ModuleInitFlags, delete_module, finit_module};
 
-use crate::model::{Call, Context, Counters, MODULE_NAME, NotifierEvent};
+use crate::model::{Call, Context, Counters, FollowUp, Later, MODULE_NAME, NotifierEvent};
 
 /// The module's folder, where debugfs is mounted in its usual place.
 pub const FOLDER: &str = "/sys/kernel/debug/mmu_notifier_inject";
@@ -69,16 +69,17 @@ impl Connection {
         write_once(&*self.0, line).with_context(|| format!("\"{line}\" > {DEVICE} failed"))
     }
 
-    /// Attaches a notifier to the process `pid`; it agrees to everything, and logs all calls.
-    pub fn attach(&self, pid: i32) -> Result<Attachment> {
-        let name = format!("{NAME_PREFIX}{}-{pid}", std::process::id());
-        self.say(&format!("attach {pid} name={name}"))?;
+    /// Attaches a notifier; it agrees to everything, and logs all calls.
+    pub fn attach(&self, what: &Attach<'_>) -> Result<Attachment> {
+        let name = what.name();
+        self.say(&what.line())?;
         let folder = Path::new(FOLDER).join("targets").join(&name);
         let attachment = File::open(folder.join("log"))
             .with_context(|| format!("cannot open the log in {}", folder.display()))
             .and_then(|log| {
                 let attachment = Attachment {
                     connection: self.clone(),
+                    index: what.index,
                     name: name.clone(),
                     folder,
                     log,
@@ -96,13 +97,66 @@ impl Connection {
     }
 }
 
+/// What is to be attached to which process.
+#[derive(Clone, Copy, Debug)]
+pub struct Attach<'a> {
+    /// The process.
+    pub pid: i32,
+    /// The target's number among those of the process, which is part of its name.
+    pub index: usize,
+    /// The kind of notifier: a word that the module knows.
+    pub kind: &'a str,
+    /// The addresses that an interval notifier watches.
+    pub range: Option<(u64, u64)>,
+}
+
+impl Attach<'_> {
+    /// The target's name.
+    pub fn name(&self) -> String {
+        format!(
+            "{NAME_PREFIX}{}-{}-{}",
+            std::process::id(),
+            self.pid,
+            self.index
+        )
+    }
+
+    /// The line that attaches it.
+    pub fn line(&self) -> String {
+        self.line_to(&self.pid.to_string(), "")
+    }
+
+    /// The line that attaches it to another object than the process, in another way; `how` is a
+    /// further option, or empty.
+    pub fn line_to(&self, object: &str, how: &str) -> String {
+        let mut line = format!("attach {object} name={} kind={}", self.name(), self.kind);
+        if let Some((start, end)) = self.range {
+            line.push_str(&format!(" range={start:#x}-{end:#x}"));
+        }
+        if !how.is_empty() {
+            line.push_str(&format!(" how={how}"));
+        }
+        line
+    }
+}
+
+/// A file in a target's folder.
+pub fn target_file(name: &str, file: &str) -> PathBuf {
+    Path::new(FOLDER).join("targets").join(name).join(file)
+}
+
+/// The file that takes the lines of everybody.
+pub fn control_file() -> PathBuf {
+    Path::new(FOLDER).join("control")
+}
+
 /// The module, loaded from a file. Unloaded when dropped.
 #[derive(Debug)]
 pub struct LoadedModule(());
 
 impl LoadedModule {
-    /// Loads the module from `path`. Its folder must not be there yet.
-    pub fn load(path: &Path) -> Result<Self> {
+    /// Loads the module from `path` with these parameters. Its folder must not be there yet.
+    pub fn load(path: &Path, parameters: &CStr) -> Result<Self> {
         if is_there() {
             bail!(
                 "the module is loaded already; unload it (rmmod {MODULE_NAME}), or leave out --module"
@@ -110,7 +164,7 @@ impl LoadedModule {
         }
         let file =
             File::open(path).with_context(|| format!("cannot open module {}", path.display()))?;
-        finit_module(&file, c"", ModuleInitFlags::empty()).with_context(|| {
+        finit_module(&file, parameters, ModuleInitFlags::empty()).with_context(|| {
             format!(
                 "the kernel does not take module {}: see the last lines of dmesg for why",
                 path.display()
@@ -123,6 +177,13 @@ impl LoadedModule {
             );
         }
         Ok(loaded)
+    }
+}
+
+impl LoadedModule {
+    /// Leaves it loaded.
+    pub fn leave(self) {
+        std::mem::forget(self);
     }
 }
 
@@ -139,6 +200,7 @@ impl Drop for LoadedModule {
 #[derive(Debug)]
 pub struct Attachment {
     connection: Connection,
+    index: usize,
     name: String,
     folder: PathBuf,
     log: File,
@@ -147,13 +209,25 @@ pub struct Attachment {
 }
 
 impl Attachment {
-    fn set(&self, file: &str, value: &str) -> Result<()> {
+    /// The target's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Writes to a file in the target's folder.
+    pub fn set(&self, file: &str, value: &str) -> Result<()> {
         let path = self.folder.join(file);
         OpenOptions::new()
             .write(true)
             .open(&path)
             .and_then(|file| write_once(file, value))
             .with_context(|| format!("{value:?} > {} failed", path.display()))
+    }
+
+    /// Reads a file in the target's folder.
+    pub fn get(&self, file: &str) -> Result<String> {
+        let path = self.folder.join(file);
+        fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
     }
 
     /// Only calls that touch an address from the first to before the second are meant.
@@ -179,9 +253,10 @@ impl Attachment {
         let complete = self.unread.rfind('\n').map_or(0, |last| last + 1);
         let mut entries = Entries::default();
         for line in self.unread[..complete].lines() {
-            match parse_entry(line).with_context(|| format!("in {}", path.display()))? {
+            let entry = parse_entry(line, self.index);
+            match entry.with_context(|| format!("in {}", path.display()))? {
                 Entry::Start(call) => entries.calls.push(call),
-                Entry::Other => entries.others += 1,
+                Entry::Later(later) => entries.later.push(later),
             }
         }
         self.unread.drain(..complete);
@@ -190,10 +265,24 @@ impl Attachment {
 
     /// The module's counters.
     pub fn counters(&self) -> Result<Counters> {
-        let path = self.folder.join("counters");
-        let text =
-            fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        parse_counters(&text).with_context(|| format!("in {}", path.display()))
+        let text = self.get("counters")?;
+        parse_counters(&text).with_context(|| format!("counters of {}", self.name))
+    }
+
+    /// `mm_users` and `mm_count` of the address space, as its counts are.
+    pub fn mm_counts(&self) -> Result<(i64, i64)> {
+        let text = self.get("mm")?;
+        let [users, count] = values(text.trim_end(), ["users", "count"])?;
+        let number = |text: &str| {
+            text.parse()
+                .with_context(|| format!("{text:?} is no number in mm of {}", self.name))
+        };
+        Ok((number(users)?, number(count)?))
+    }
+
+    /// Notes that somebody else has detached it, or is about to for ever.
+    pub fn forget(mut self) {
+        self.attached = false;
     }
 
     /// Detaches the notifier, and waits until no callback of it runs any more.
@@ -264,8 +353,8 @@ fn unescape(word: &str) -> Result<String> {
 pub struct Entries {
     /// The starts of invalidations.
     pub calls: Vec<Call>,
-    /// How many other entries there were.
-    pub others: u64,
+    /// The other entries.
+    pub later: Vec<Later>,
 }
 
 /// One line of a target's log.
@@ -274,11 +363,11 @@ pub enum Entry {
     /// The start of an invalidation.
     Start(Call),
     /// An end, a finish or a release.
-    Other,
+    Later(Later),
 }
 
-/// Parses one line of a target's `log`.
-pub fn parse_entry(line: &str) -> Result<Entry> {
+/// Parses one line of the `log` of a scenario's notifier of that index.
+pub fn parse_entry(line: &str, notifier: usize) -> Result<Entry> {
     let [
         seq,
         time_ns,
@@ -291,15 +380,20 @@ pub fn parse_entry(line: &str) -> Result<Entry> {
         comm,
         injected,
         returned,
+        cur_seq,
         callers,
     ] = values(
         line,
         [
             "seq", "time_ns", "op", "event", "start", "end", "context", "tid", "comm", "injected",
-            "returned", "callers",
+            "returned", "cur_seq", "callers",
         ],
     )?;
+    cur_seq
+        .parse::<u64>()
+        .with_context(|| format!("cur_seq in {line:?}"))?;
     let call = Call {
+        notifier,
         seq: seq.parse().with_context(|| format!("seq in {line:?}"))?,
         time_ns: time_ns
             .parse()
@@ -323,17 +417,31 @@ pub fn parse_entry(line: &str) -> Result<Entry> {
         returned: returned
             .parse()
             .with_context(|| format!("returned in {line:?}"))?,
+        cur_seq: cur_seq
+            .parse()
+            .with_context(|| format!("cur_seq in {line:?}"))?,
         callers: callers
             .split(',')
             .filter(|name| !name.is_empty())
             .map(str::to_owned)
             .collect(),
     };
-    match op {
-        "start" => Ok(Entry::Start(call)),
-        "end" | "finish" | "release" => Ok(Entry::Other),
+    let op = match op {
+        "start" => return Ok(Entry::Start(call)),
+        "end" => FollowUp::End,
+        "finish" => FollowUp::Finish,
+        "release" => FollowUp::Release,
         _ => bail!("unknown op in {line:?}"),
-    }
+    };
+    Ok(Entry::Later(Later {
+        notifier,
+        seq: call.seq,
+        op,
+        start: call.start,
+        end: call.end,
+        context: call.context,
+        tid: call.tid,
+    }))
 }
 
 /// Parses a target's `counters`.
@@ -358,14 +466,14 @@ mod tests {
 
     const LINE: &str = "seq=7 time_ns=1203 op=start event=CLEAR start=0x7000 \
                         end=0xffffffffffffffff context=nonblockable tid=34 \
-                        comm=oom\\x20reap\\x5c injected=1 returned=-11 callers=a,b";
+                        comm=oom\\x20reap\\x5c injected=1 returned=-11 cur_seq=5 callers=a,b";
 
     #[test]
     fn parses_a_call() {
-        let Entry::Start(call) = parse_entry(LINE).unwrap() else {
+        let Entry::Start(call) = parse_entry(LINE, 2).unwrap() else {
             panic!("no start");
         };
-        assert_eq!(call.seq, 7);
+        assert_eq!((call.notifier, call.seq, call.cur_seq), (2, 7, 5));
         assert_eq!(call.event, NotifierEvent::Clear);
         assert_eq!((call.start, call.end), (0x7000, u64::MAX));
         assert_eq!(call.context, Context::NonBlockable);
@@ -376,17 +484,24 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_start_is_counted_only() {
-        for op in ["end", "finish", "release"] {
+    fn what_is_no_start_comes_later() {
+        for (op, follow_up) in [
+            ("end", FollowUp::End),
+            ("finish", FollowUp::Finish),
+            ("release", FollowUp::Release),
+        ] {
             let line = LINE.replace("op=start", &format!("op={op}"));
-            assert_eq!(parse_entry(&line).unwrap(), Entry::Other);
+            let Entry::Later(later) = parse_entry(&line, 1).unwrap() else {
+                panic!("{line}");
+            };
+            assert_eq!((later.op, later.notifier, later.seq), (follow_up, 1, 7));
         }
     }
 
     #[test]
     fn a_kernel_without_names_has_no_callers() {
         let line = LINE.replace("callers=a,b", "callers=");
-        let Entry::Start(call) = parse_entry(&line).unwrap() else {
+        let Entry::Start(call) = parse_entry(&line, 0).unwrap() else {
             panic!("no start");
         };
         assert!(call.callers.is_empty());
@@ -400,6 +515,8 @@ mod tests {
             ("seq=7", "seq=-7"),
             ("start=0x7000", "start=7000"),
             ("returned=-11", "returned="),
+            ("cur_seq=5", "cur_seq=-5"),
+            (" cur_seq=5", ""),
             ("callers=a,b", "callers=a,b more=1"),
             ("op=start", "op=begin"),
             ("injected=1", "injected=2"),
@@ -409,7 +526,7 @@ mod tests {
         ] {
             let line = LINE.replace(from, to);
             assert_ne!(line, LINE);
-            assert!(parse_entry(&line).is_err(), "{line}");
+            assert!(parse_entry(&line, 0).is_err(), "{line}");
         }
     }
 

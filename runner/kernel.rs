@@ -46,6 +46,22 @@ pub fn is_dead(pid: &str) -> bool {
     }
 }
 
+/// Whether lockdep still checks; [`None`] where the kernel has none.
+pub fn lockdep() -> Option<bool> {
+    let stats = fs::read_to_string("/proc/lockdep_stats").ok()?;
+    let (_, rest) = stats.split_once("debug_locks:")?;
+    Some(rest.split_whitespace().next()? == "1")
+}
+
+/// Whether the kernel has a function of that name. A kernel without names has none.
+pub fn has_symbol(name: &str) -> bool {
+    let Ok(symbols) = fs::read_to_string("/proc/kallsyms") else {
+        return false;
+    };
+    let mut names = symbols.lines().map(|line| line.split_whitespace().nth(2));
+    names.any(|symbol| symbol == Some(name))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

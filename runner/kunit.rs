@@ -38,6 +38,18 @@ pub fn results(planned: &Planned) -> Vec<UnitTest> {
     in_folder(Path::new(FOLDER), planned)
 }
 
+/// What the reports call them.
+pub fn names(planned: &Planned) -> Vec<String> {
+    planned
+        .iter()
+        .flat_map(|(suite, cases)| cases.iter().map(move |case| name(suite, case)))
+        .collect()
+}
+
+fn name(suite: &str, case: &str) -> String {
+    format!("kunit-{suite}-{case}")
+}
+
 /// The same verdict for every planned case.
 fn all(planned: &Planned, verdict: &Verdict) -> Vec<UnitTest> {
     planned
@@ -78,7 +90,7 @@ fn in_folder(folder: &Path, planned: &Planned) -> Vec<UnitTest> {
 
 fn test(suite: &str, case: &str, verdict: Verdict) -> UnitTest {
     UnitTest {
-        name: format!("kunit-{suite}-{case}"),
+        name: name(suite, case),
         verdict,
     }
 }
@@ -226,6 +238,7 @@ not ok 1 mmu_notifier_inject_text
     fn words(tests: &[UnitTest]) -> Vec<(String, &'static str)> {
         let word = |verdict: &Verdict| match verdict {
             Verdict::Pass => "pass",
+            Verdict::KnownBug { .. } => "known bug",
             Verdict::Fail { .. } => "fail",
             Verdict::NoVerdict { .. } => "no verdict",
             Verdict::Skip { .. } => "skip",

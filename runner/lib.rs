@@ -5,7 +5,9 @@
 //! Data flows one way: scenario → trigger → module log and kmsg → oracle → verdict → report.
 
 pub mod aftermath;
+pub mod cases;
 pub mod cli;
+pub mod contract;
 pub mod exercise;
 pub mod exit;
 pub mod fuzz;
@@ -13,12 +15,15 @@ pub mod inject;
 pub mod kernel;
 pub mod kmemleak;
 pub mod kmsg;
+pub mod known;
 pub mod kunit;
 pub mod list;
+pub mod matrix;
 pub mod model;
 pub mod oracle;
 pub mod perform;
 pub mod preflight;
+pub mod procedure;
 pub mod report;
 pub mod robust;
 pub mod run;

@@ -15,7 +15,7 @@ use nix::unistd::geteuid;
 use mn_inject::cli::{Cli, Command, Format, ListArgs, RunArgs, SimpleFormat};
 use mn_inject::exercise::{self, ExerciseReport, Task};
 use mn_inject::exit::Exit;
-use mn_inject::model::{Progress, RunOptions};
+use mn_inject::model::{Part, Progress, RunOptions};
 use mn_inject::perform::perform;
 use mn_inject::watch::Machine;
 use mn_inject::{kernel, list, report, run, scenario, stress, trigger, vm};
@@ -63,6 +63,7 @@ fn carry_out(command: Command) -> Result<Exit> {
         ),
         Command::Vm(command) => vm::main(command),
         Command::Target => trigger::target::main().map(|()| Exit::Pass),
+        Command::Helper => trigger::helper::main().map(|()| Exit::Pass),
         Command::Victim(args) => stress::victim::main(&args).map(|()| Exit::Pass),
     }
 }
@@ -76,6 +77,10 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
 }
 
 fn list_scenarios(args: &ListArgs) -> Result<Exit> {
+    if args.rules {
+        list::print_rules(args.format, &mut io::stdout().lock())?;
+        return Ok(Exit::Pass);
+    }
     let scenarios = scenario::select(&args.only);
     if scenarios.is_empty() {
         eprintln!("{}", scenario::none_matches(&args.only));
@@ -86,8 +91,12 @@ fn list_scenarios(args: &ListArgs) -> Result<Exit> {
 }
 
 fn run_here(args: &RunArgs) -> Result<Exit> {
-    if scenario::select(&args.suite.only).is_empty() {
-        eprintln!("{}", scenario::none_matches(&args.suite.only));
+    let only: Vec<String> = match &args.alone {
+        Some(name) => vec![name.clone()],
+        None => args.suite.only.clone(),
+    };
+    if scenario::select(&only).is_empty() {
+        eprintln!("{}", scenario::none_matches(&only));
         return Ok(Exit::Usage);
     }
     // Made before anything runs, so that a path that cannot be written costs nothing.
@@ -103,7 +112,11 @@ fn run_here(args: &RunArgs) -> Result<Exit> {
     };
     let options = RunOptions {
         expect: args.suite.expect,
-        only: args.suite.only.clone(),
+        only,
+        part: args
+            .alone
+            .as_ref()
+            .map_or(Part::Together, |name| Part::Alone(name.clone())),
         disposable: args.disposable,
         allow_panic_on_warn: args.allow_panic_on_warn,
     };

@@ -10,6 +10,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::contract::Notice;
 use crate::kmsg::Record;
 
 /// `enum mmu_notifier_event` (include/linux/mmu_notifier.h), in the kernel's order.
@@ -85,10 +86,94 @@ impl fmt::Display for Context {
     }
 }
 
-/// One start of an invalidation as the module logged it: `invalidate_range_start` of a notifier.
+/// What sort of notifier is attached; the names are the module's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NotifierKind {
+    /// `struct mmu_notifier` with `invalidate_range_start`.
+    Plain,
+    /// One that has `invalidate_range_end` as well, and so must never refuse.
+    PlainEnd,
+    /// `struct mmu_interval_notifier` on the watched addresses.
+    Interval,
+    /// One whose `invalidate_start` is followed by an `invalidate_finish`.
+    IntervalTwoPass,
+}
+
+impl NotifierKind {
+    /// All kinds.
+    pub const ALL: [NotifierKind; 4] = [
+        NotifierKind::Plain,
+        NotifierKind::PlainEnd,
+        NotifierKind::Interval,
+        NotifierKind::IntervalTwoPass,
+    ];
+
+    /// The module's name for it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            NotifierKind::Plain => "plain",
+            NotifierKind::PlainEnd => "plain-end",
+            NotifierKind::Interval => "interval",
+            NotifierKind::IntervalTwoPass => "interval-two-pass",
+        }
+    }
+
+    /// Whether it is a `struct mmu_interval_notifier`.
+    pub const fn is_interval(self) -> bool {
+        matches!(self, NotifierKind::Interval | NotifierKind::IntervalTwoPass)
+    }
+}
+
+impl fmt::Display for NotifierKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// What a callback does before it returns, besides failing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Misdeed {
+    /// Sleeps for a millisecond.
+    Sleep,
+    /// Allocates a page with `GFP_KERNEL`.
+    Allocate,
+    /// Takes a mutex that was held over such an allocation.
+    Lock,
+    /// Removes its own notifier.
+    Remove,
+}
+
+/// A notifier of a scenario: what it is, and what it is told to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Role {
+    /// What sort of notifier it is.
+    pub kind: NotifierKind,
+    /// What it is told to do.
+    pub arming: Arming,
+    /// Whether an interval notifier watches addresses next to the scenario's, not those.
+    pub is_elsewhere: bool,
+}
+
+/// A notifier that was attached, with what its counters say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Subscriber {
+    /// What it is.
+    pub role: Role,
+    /// The module's counters, a second witness for its calls.
+    pub counters: Counters,
+}
+
+/// One start of an invalidation as the module logged it: `invalidate_range_start` of a notifier,
+/// or `invalidate` or `invalidate_start` of an interval notifier.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Call {
+    /// Index of the notifier among those of the scenario.
+    pub notifier: usize,
     /// Position among all log entries of all targets since the module was loaded, from 0.
     pub seq: u64,
     /// Nanoseconds on the kernel's monotonic clock.
@@ -109,9 +194,43 @@ pub struct Call {
     pub injected: bool,
     /// What the callback returned: 0 or a negative errno.
     pub returned: i32,
+    /// The sequence number that an interval notifier was given; 0 for the others.
+    pub cur_seq: u64,
     /// The kernel's functions that made the call, from the innermost; empty where the kernel has
     /// no stack traces or no names.
     pub callers: Vec<String>,
+}
+
+/// A callback that follows on a start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FollowUp {
+    /// `invalidate_range_end`.
+    End,
+    /// `invalidate_finish`.
+    Finish,
+    /// `release`.
+    Release,
+}
+
+/// What the module logged besides the starts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Later {
+    /// Index of the notifier among those of the scenario.
+    pub notifier: usize,
+    /// As in [`Call`].
+    pub seq: u64,
+    /// Which callback.
+    pub op: FollowUp,
+    /// First byte of the range; 0 for a release.
+    pub start: u64,
+    /// First byte after the range; 0 for a release.
+    pub end: u64,
+    /// Whether the call may sleep.
+    pub context: Context,
+    /// Thread that made the call.
+    pub tid: i32,
 }
 
 /// The module's own counters of one target, read after the operation.
@@ -126,9 +245,9 @@ pub struct Counters {
     pub overwritten: u64,
 }
 
-/// How the injector was set for a scenario.
+/// How the injector of a notifier was set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase", tag = "mode", content = "errno")]
+#[serde(rename_all = "lowercase", tag = "mode", content = "value")]
 pub enum Arming {
     /// The callback fails with this (negative) errno.
     Inject(i32),
@@ -136,6 +255,8 @@ pub enum Arming {
     Filtered(i32),
     /// Attached, no error set: nothing is due.
     Unarmed,
+    /// The callback does this, and agrees.
+    Misbehave(Misdeed),
 }
 
 /// A number of calls that a scenario demands.
@@ -191,6 +312,80 @@ pub struct Expectation {
     pub outcome: i32,
     /// The OOM reaper's closing line, where the OOM reaper is the caller.
     pub reaper: Option<ReaperWord>,
+    /// What becomes of the pages of the watched addresses, where that is looked at.
+    pub pages: Option<Fate>,
+    /// Whether the caller must not sleep, though the call is blockable: a caller's own mistake.
+    pub is_atomic: bool,
+    /// What the kernel is to say that is not about a callback: of how somebody registers.
+    pub said: Vec<Notice>,
+    /// Whether what the kernel finds wrong with itself (lockdep, sleeping where it must not be
+    /// slept) is what this is about. Elsewhere it is trouble.
+    pub judges_symptoms: bool,
+}
+
+/// What becomes of populated pages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Fate {
+    /// They keep their contents, and count in the process's RSS.
+    Kept,
+    /// They read as zeroes, and do not count any more.
+    Zeroed,
+    /// They cannot be read any more, and do not count.
+    Gone,
+}
+
+impl fmt::Display for Fate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Fate::Kept => "kept",
+            Fate::Zeroed => "zeroed",
+            Fate::Gone => "gone",
+        })
+    }
+}
+
+/// What the pages of the watched addresses were afterwards, looked at through `/proc/PID/mem`,
+/// and what `/proc/PID/smaps` says of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pages {
+    /// Pages that have what the process wrote to them.
+    pub kept: u64,
+    /// Pages that read as zeroes.
+    pub zeroed: u64,
+    /// Pages that cannot be read.
+    pub gone: u64,
+    /// Pages with something else in them.
+    pub damaged: u64,
+    /// RSS of the watched addresses in pages before it was looked at.
+    pub rss: u64,
+}
+
+/// One step of a scenario that has several, with what is due and what was seen.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Step {
+    /// What was done, for a person.
+    pub what: String,
+    /// What is due.
+    pub due: String,
+    /// What came of it.
+    pub seen: String,
+}
+
+/// What was left when all notifiers had been removed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Remains {
+    /// Removals that did not return within their deadline: index of the notifier.
+    pub stuck: Vec<usize>,
+    /// Whether `mmu_interval_read_begin()` of a new interval notifier returned: it waits for
+    /// ever where the sequence number has stayed odd. Absent where nobody asked.
+    pub reads: Option<bool>,
+    /// `mm_users` and `mm_count` when the process was gone, but for the reference through which
+    /// they are read. Absent where they were not looked at.
+    pub mm: Option<(i64, i64)>,
 }
 
 /// Who makes the calls on the watched addresses, where nobody interferes.
@@ -209,8 +404,8 @@ pub enum Initiator {
 pub struct Observation {
     /// The scenario's name.
     pub scenario: String,
-    /// How the injector was set.
-    pub arming: Arming,
+    /// The notifiers, in the order in which they were attached.
+    pub notifiers: Vec<Subscriber>,
     /// What the scenario demands.
     pub expectation: Expectation,
     /// The process whose address space was attached.
@@ -225,10 +420,16 @@ pub struct Observation {
     pub watched: (u64, u64),
     /// All calls on the process's address space during the window, in the module's order.
     pub calls: Vec<Call>,
-    /// How many entries besides them the module logged: ends and releases.
-    pub other_entries: u64,
-    /// The module's counters: a second witness for `calls`.
-    pub counters: Counters,
+    /// What else the module logged, in its order.
+    pub later: Vec<Later>,
+    /// The pages afterwards, where they were looked at.
+    pub pages: Option<Pages>,
+    /// The steps, where there are several.
+    pub steps: Vec<Step>,
+    /// What was left when all was over.
+    pub remains: Remains,
+    /// Threads of ours besides the initiator that act in this scenario.
+    pub actors: Vec<i32>,
     /// What the triggering operation returned: 0 or a negative errno.
     pub outcome: i32,
     /// Anything that kept the scenario from being carried out as planned; makes it "no verdict".
@@ -238,8 +439,31 @@ pub struct Observation {
     pub millis: u64,
 }
 
-/// The symbol of the module's callback as `%pS` prints it, without offset and size.
+impl Observation {
+    /// What the counters of all notifiers say together.
+    pub fn counters(&self) -> Counters {
+        self.notifiers
+            .iter()
+            .fold(Counters::default(), |sum, notifier| Counters {
+                calls: sum.calls.saturating_add(notifier.counters.calls),
+                injected: sum.injected.saturating_add(notifier.counters.injected),
+                overwritten: sum
+                    .overwritten
+                    .saturating_add(notifier.counters.overwritten),
+            })
+    }
+
+    /// What sort of notifier a call was made to; a log that names one that is not there is no log.
+    pub fn kind(&self, call: &Call) -> Option<NotifierKind> {
+        Some(self.notifiers.get(call.notifier)?.role.kind)
+    }
+}
+
+/// The symbol of the callback of a plain notifier as `%pS` prints it, without offset and size.
 pub const CALLBACK_SYMBOL: &str = "mmu_notifier_inject_invalidate_range_start";
+
+/// The same of one that has ends as well.
+pub const PAIRED_SYMBOL: &str = "mmu_notifier_inject_paired_invalidate_range_start";
 
 /// The name of the kernel module.
 pub const MODULE_NAME: &str = "mmu_notifier_inject";
@@ -312,10 +536,33 @@ pub struct RunOptions {
     pub expect: Expect,
     /// Names of scenarios to run as shell patterns; empty means all.
     pub only: Vec<String>,
+    /// Which of those.
+    pub part: Part,
     /// Whether the machine may be harmed (global OOM).
     pub disposable: bool,
     /// Whether to run although a WARN brings the machine down.
     pub allow_panic_on_warn: bool,
+}
+
+/// A part of a run: what one boot is for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Part {
+    /// All scenarios that leave the boot as they found it, and the module's unit tests.
+    #[default]
+    Together,
+    /// The scenario of that name, which spoils its boot for every other one.
+    Alone(String),
+}
+
+impl Part {
+    /// What reports call it.
+    pub fn name(&self) -> &str {
+        match self {
+            Part::Together => "together",
+            Part::Alone(name) => name,
+        }
+    }
 }
 
 /// What kind of disagreement a finding is. The words are part of the output.
@@ -334,6 +581,12 @@ pub enum FindingKind {
     Calls,
     /// The operation returned something else than it should.
     Outcome,
+    /// The pages are not what they should be.
+    Pages,
+    /// A step of the scenario had another result than it should.
+    Step,
+    /// A notifier could not be removed at once, or something of it was left.
+    Removal,
     /// The kernel's form of the check is not one that is accepted.
     Form,
     /// A unit test of the module failed.
@@ -350,6 +603,9 @@ impl FindingKind {
             FindingKind::OutOfOrder => "fired out of order",
             FindingKind::Calls => "notifier called differently",
             FindingKind::Outcome => "operation ended differently",
+            FindingKind::Pages => "pages are not as they should be",
+            FindingKind::Step => "step ended differently",
+            FindingKind::Removal => "not removed as it should",
             FindingKind::Form => "form of the check not accepted",
             FindingKind::UnitTest => "unit test failed",
         }
@@ -383,6 +639,13 @@ pub enum Verdict {
     /// The kernel did something else.
     Fail {
         /// What, each with its evidence; never empty.
+        findings: Vec<Finding>,
+    },
+    /// The kernel did what is known to be wrong with it: see the table in `runner/known.rs`.
+    KnownBug {
+        /// Which, and why it is one; constant text.
+        reason: String,
+        /// What it did, each with its evidence; never empty.
         findings: Vec<Finding>,
     },
     /// It cannot be known.
@@ -426,6 +689,8 @@ pub struct ScenarioResult {
     pub matched: Vec<Matched>,
     /// Lines of other drivers that complain about a notifier of theirs, as they were read.
     pub foreign: Vec<String>,
+    /// A known bug that is not there any more: the scenario passed.
+    pub bug_gone: Option<String>,
 }
 
 /// The answer about one of the module's own unit tests.
@@ -478,6 +743,8 @@ pub struct KernelInfo {
 pub struct VmInfo {
     /// Package and exact version of the kernel source, or the user's tree.
     pub source: String,
+    /// Whether that is a version that this program was tested with; a user's tree never is.
+    pub tested: bool,
     /// `seed`, `mainline` or `user tree`.
     pub base: String,
     /// Name of the kernel configuration.
@@ -526,12 +793,13 @@ pub struct Report {
     /// Why the run as a whole cannot be trusted, where it cannot (panic, hang, truncation);
     /// not empty makes the whole run "no verdict".
     pub trouble: Vec<String>,
-    /// How long the run took, in milliseconds: in a VM, the host's from QEMU's start to its end.
+    /// How long the run took, in milliseconds: in a VM, the host's from the first QEMU's start to
+    /// the last one's end.
     pub millis: u64,
 }
 
 /// The current [`Report::schema`].
-pub const SCHEMA: u32 = 3;
+pub const SCHEMA: u32 = 4;
 
 /// One line on the channel between the guest and the host, in the order of a run.
 ///

@@ -56,7 +56,9 @@ fn carry_out(
         (Task::Stress(options), Some(module)) => Ok((stress::run(options, module, say), None)),
         (Task::Stress(_), None) => anyhow::bail!("stress loads the module itself: say which"),
         (Task::Fuzz(options), module) => {
-            let module = module.map(LoadedModule::load).transpose()?;
+            let module = module
+                .map(|path| LoadedModule::load(path, c""))
+                .transpose()?;
             Ok((fuzz::run(options, say), module))
         }
     }

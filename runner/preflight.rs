@@ -8,9 +8,11 @@ use std::path::Path;
 
 use nix::unistd::geteuid;
 
+use crate::contract::Needs;
 use crate::inject;
-use crate::kernel::number;
-use crate::model::{Arming, RunOptions};
+use crate::kernel::{self, number};
+use crate::model::{Arming, Misdeed, Part, Role, RunOptions};
+use crate::procedure::Procedure;
 use crate::scenario::{Kind, Scenario};
 use crate::trigger::cgroup;
 
@@ -31,10 +33,27 @@ pub fn why_not() -> Option<&'static str> {
     None
 }
 
-/// Why this scenario cannot run on this machine; [`None`] where it can.
-pub fn why_skip(scenario: &Scenario, options: &RunOptions) -> Option<&'static str> {
+/// Why this scenario cannot run on this machine; [`None`] where it can. `may_break_rules` is whether
+/// the module was loaded with `breach=1`.
+pub fn why_skip(
+    scenario: &Scenario,
+    options: &RunOptions,
+    may_break_rules: bool,
+) -> Option<&'static str> {
+    if let Some(needs) = scenario.needs()
+        && lacks(scenario)
+    {
+        return Some(needs.reason());
+    }
+    if scenario.is_alone() && options.part == Part::Together {
+        return Some("spoils the boot it runs on: --alone");
+    }
+    if !may_break_rules && takes_breach(scenario) {
+        return Some("needs the module loaded by --module, with breach=1");
+    }
     // Whatever its form, a check may WARN, and a kernel that is wrong may do so anywhere.
-    if !options.allow_panic_on_warn && matches!(scenario.arming, Arming::Inject(_)) {
+    let fails = |role: &Role| matches!(role.arming, Arming::Inject(_) | Arming::Misbehave(_));
+    if !options.allow_panic_on_warn && (scenario.breaks() || scenario.roles().iter().any(fails)) {
         if number("/proc/sys/kernel/panic_on_warn").is_some_and(|on| on != 0) {
             return Some("panic_on_warn is set");
         }
@@ -43,7 +62,7 @@ pub fn why_skip(scenario: &Scenario, options: &RunOptions) -> Option<&'static st
         }
     }
     match scenario.trigger.kind {
-        Kind::Own(_) | Kind::Mrelease => None,
+        Kind::Own(_) | Kind::Mrelease | Kind::Zap { .. } | Kind::Procedure(_) => None,
         Kind::MemcgOom | Kind::GlobalOom
             if number("/proc/sys/vm/panic_on_oom").is_some_and(|on| on != 0) =>
         {
@@ -53,5 +72,33 @@ pub fn why_skip(scenario: &Scenario, options: &RunOptions) -> Option<&'static st
         Kind::GlobalOom if !options.disposable => Some("needs a disposable machine"),
         Kind::GlobalOom if !Path::new("/proc/sysrq-trigger").exists() => Some("no sysrq"),
         Kind::GlobalOom => None,
+    }
+}
+
+/// Whether this kernel cannot check what the scenario is about.
+pub fn lacks(scenario: &Scenario) -> bool {
+    scenario.needs().is_some_and(|needs| !can_check(needs))
+}
+
+/// Whether the module has to break rules that it only breaks where it was loaded for that.
+fn takes_breach(scenario: &Scenario) -> bool {
+    let removes = |role: &Role| role.arming == Arming::Misbehave(Misdeed::Remove);
+    let by_kind = match scenario.trigger.kind {
+        Kind::Zap { is_atomic } => is_atomic,
+        Kind::Procedure(Procedure::Register(registration)) => registration.act.is_some(),
+        _ => false,
+    };
+    by_kind || scenario.roles().iter().any(removes)
+}
+
+/// Whether this kernel checks itself in that way.
+fn can_check(needs: Needs) -> bool {
+    match needs {
+        // It is there where the option is on, and nowhere else (kernel/sched/core.c).
+        Needs::AtomicSleep => kernel::has_symbol("__might_sleep"),
+        // The same in kernel/locking/lockdep_proc.c.
+        Needs::Lockdep => {
+            Path::new("/proc/lockdep_chains").exists() && kernel::lockdep() == Some(true)
+        }
     }
 }

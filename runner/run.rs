@@ -11,9 +11,11 @@ use crate::aftermath;
 use crate::inject::LoadedModule;
 use crate::kernel;
 use crate::kmsg::Record;
+use crate::known;
 use crate::kunit;
 use crate::model::{
-    Complaint, Progress, Report, RunOptions, SCHEMA, ScenarioResult, UnitTest, Verdict, Window,
+    Complaint, Part, Progress, Report, RunOptions, SCHEMA, ScenarioResult, UnitTest, Verdict,
+    Window,
 };
 use crate::oracle;
 use crate::preflight;
@@ -43,13 +45,15 @@ pub fn run(
 ) -> Result<Report> {
     let begin = Instant::now();
     let mut watch = Watch::begin(machine);
-    let module = module.map(LoadedModule::load).transpose()?;
+    let module = module
+        .map(|path| LoadedModule::load(path, c"breach=1"))
+        .transpose()?;
     let kernel = kernel::info();
-    let plan = scenario::select(&options.only);
+    let plan = planned(options, machine);
     let why_not = preflight::why_not();
     let unit_tests = match why_not {
-        None => wanted_unit_tests(options),
-        Some(_) => Vec::new(),
+        None if options.part == Part::Together => wanted_unit_tests(options),
+        _ => Vec::new(),
     };
     say(&Progress::Begin {
         kernel: kernel.clone(),
@@ -65,7 +69,7 @@ pub fn run(
         None => {
             let mut runnable = Vec::new();
             for scenario in &plan {
-                match preflight::why_skip(scenario, options) {
+                match preflight::why_skip(scenario, options, module.is_some()) {
                     Some(reason) => skipped.push((scenario.name(), reason)),
                     None => runnable.push(*scenario),
                 }
@@ -78,7 +82,13 @@ pub fn run(
     let aftermath = match why_not {
         None => {
             say(&Progress::Check);
-            aftermath::of(watch, module, |record| is_judged(record, windows.last()))
+            let expected = |record: &Record| is_judged(record, windows.last());
+            let is_spoiled = options.part != Part::Together && !windows.is_empty();
+            if is_spoiled {
+                aftermath::of_spoiled(watch, module, expected)
+            } else {
+                aftermath::of(watch, module, expected)
+            }
         }
         // Nothing was done, and perhaps nothing could be watched.
         Some(_) => Watched::default(),
@@ -86,7 +96,10 @@ pub fn run(
     trouble.extend(aftermath.complaints.iter().map(Complaint::to_string));
     trouble.extend(aftermath.doubts);
 
-    let judgement = oracle::judge(&windows, options.expect);
+    let mut judgement = oracle::judge(&windows, options.expect);
+    for result in &mut judgement.results {
+        known::mark(result, &kernel.release);
+    }
     Ok(Report {
         schema: SCHEMA,
         tool: concat!("mn-inject ", env!("CARGO_PKG_VERSION")).into(),
@@ -104,6 +117,20 @@ pub fn run(
     })
 }
 
+/// The scenarios of that part of a run. On a machine of others, where nobody boots once more for
+/// those that spoil their boot, they are planned to be skipped.
+fn planned(options: &RunOptions, machine: Machine) -> Vec<Scenario> {
+    let mut plan = scenario::select(&options.only);
+    plan.retain(|scenario| match &options.part {
+        // What this kernel cannot check spoils nothing.
+        Part::Together => {
+            !scenario.is_alone() || machine == Machine::Shared || preflight::lacks(scenario)
+        }
+        Part::Alone(name) => scenario.name() == *name,
+    });
+    plan
+}
+
 fn wanted_unit_tests(options: &RunOptions) -> Vec<UnitTest> {
     let mut tests = kunit::results(&vm::module_unit_tests());
     tests.retain(|test| scenario::is_wanted(&options.only, &test.name));
@@ -112,9 +139,11 @@ fn wanted_unit_tests(options: &RunOptions) -> Vec<UnitTest> {
 
 /// Whether a record is one on which the oracle has a say: a WARN about a callback, in the window.
 fn is_judged(record: &Record, window: Option<&Window>) -> bool {
-    let ends = window.and_then(|window| window.records.first().zip(window.records.last()));
-    ends.is_some_and(|(first, last)| (first.seq..=last.seq).contains(&record.seq))
-        && oracle::is_notifier_warn(record)
+    window.is_some_and(|window| {
+        let ends = window.records.first().zip(window.records.last());
+        ends.is_some_and(|(first, last)| (first.seq..=last.seq).contains(&record.seq))
+            && oracle::is_judged(record, window)
+    })
 }
 
 /// Carries out the scenarios in order, those of the OOM reaper together: it takes its victims in
@@ -175,10 +204,40 @@ fn in_plan_order(
                 observation: None,
                 matched: Vec::new(),
                 foreign: Vec::new(),
+                bug_gone: None,
             });
         }
     }
     // Whatever nobody planned is kept: it makes the count wrong, and that is seen.
     ordered.append(&mut results);
     ordered
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scenario_is_in_exactly_one_part() {
+        let of = |part: Part| -> Vec<String> {
+            let options = RunOptions {
+                part,
+                ..RunOptions::default()
+            };
+            planned(&options, Machine::Ours)
+                .iter()
+                .map(Scenario::name)
+                .collect()
+        };
+        let together = of(Part::Together);
+        for scenario in scenario::select(&[]) {
+            let name = scenario.name();
+            let is_together = !scenario.is_alone() || preflight::lacks(&scenario);
+            assert_eq!(together.contains(&name), is_together, "{name}");
+            assert_eq!(of(Part::Alone(name.clone())), [name]);
+        }
+        assert!(of(Part::Alone("no-such-scenario".to_owned())).is_empty());
+        let shared = planned(&RunOptions::default(), Machine::Shared);
+        assert_eq!(shared.len(), scenario::select(&[]).len());
+    }
 }

@@ -1,8 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The scenarios: a table of what triggers a notifier, times how the injector is set.
+//! The scenarios: a table of what triggers a notifier, times how the injector is set; and the
+//! cases of the contract, which stand in [`crate::cases`].
 
-use crate::model::{Arming, Context, Count, Expectation, NotifierEvent, ReaperWord};
+use nix::libc::EAGAIN as LIBC_EAGAIN;
+
+use crate::cases::{CASES, Case};
+use crate::contract::Needs;
+use crate::model::{
+    Arming, Context, Count, Expectation, Fate, NotifierEvent, NotifierKind, ReaperWord, Role,
+};
+use crate::oracle;
+use crate::procedure::Procedure;
 use crate::trigger::operation::Operation;
 
 /// How a notifier is reached.
@@ -16,6 +25,13 @@ pub enum Kind {
     MemcgOom,
     /// The whole machine is declared out of memory (sysrq `f`), and so on.
     GlobalOom,
+    /// The module zaps the pages, as a driver may; or in an atomic section, as nobody may.
+    Zap {
+        /// Whether it holds a spinlock meanwhile.
+        is_atomic: bool,
+    },
+    /// Several steps.
+    Procedure(Procedure),
 }
 
 impl Kind {
@@ -34,6 +50,8 @@ pub struct Refused {
     pub calls: Count,
     /// The OOM reaper's last word.
     pub reaper: Option<ReaperWord>,
+    /// What becomes of the pages.
+    pub pages: Option<Fate>,
 }
 
 /// One way to reach a notifier, and what the kernel does on it.
@@ -55,13 +73,15 @@ pub struct Trigger {
     pub calls: Count,
     /// The OOM reaper's last word where nobody refuses.
     pub reaper: Option<ReaperWord>,
+    /// What becomes of the area's pages where nobody refuses, if that is looked at.
+    pub pages: Option<Fate>,
     /// What a refusal changes; in blockable context the kernel goes on as if there were none.
     pub refused: Option<Refused>,
     /// The ways in which the injector is set.
     pub armings: &'static [Arming],
 }
 
-const EAGAIN: i32 = -(nix::libc::EAGAIN);
+const EAGAIN: i32 = -LIBC_EAGAIN;
 const EBUSY: i32 = -(nix::libc::EBUSY);
 const EINTR: i32 = -(nix::libc::EINTR);
 const ENOMEM: i32 = -(nix::libc::ENOMEM);
@@ -87,7 +107,7 @@ const ALL_ERRORS: &[Arming] = &[
 const NO_ERROR: &[Arming] = &[Arming::Filtered(EAGAIN), Arming::Unarmed];
 
 /// A trigger in blockable context.
-const fn blockable(
+pub const fn blockable(
     name: &'static str,
     about: &'static str,
     operation: Operation,
@@ -102,6 +122,7 @@ const fn blockable(
         context: Context::Blockable,
         calls,
         reaper: None,
+        pages: None,
         refused: None,
         armings: ONE_ERROR,
     }
@@ -110,61 +131,106 @@ const fn blockable(
 use Count::{AtLeast, Exactly};
 use NotifierEvent::{Clear, ProtectionPage, ProtectionVma, Unmap};
 
+/// `munmap` of a whole VMA.
+pub const MUNMAP: Trigger = Trigger {
+    pages: Some(Fate::Gone),
+    armings: ALL_ERRORS,
+    ..blockable(
+        "munmap-whole",
+        "munmap of a whole VMA",
+        Operation::MunmapWhole,
+        Unmap,
+        Exactly(1),
+    )
+};
+
+/// `madvise(MADV_DONTNEED)`.
+pub const DONTNEED: Trigger = Trigger {
+    pages: Some(Fate::Zeroed),
+    armings: ALL_ERRORS,
+    ..blockable(
+        "madvise-dontneed",
+        "madvise(MADV_DONTNEED) of a VMA",
+        Operation::Dontneed,
+        Clear,
+        Exactly(1),
+    )
+};
+
+/// `fork`.
+pub const FORK: Trigger = Trigger {
+    pages: Some(Fate::Kept),
+    ..blockable(
+        "fork",
+        "fork, which write-protects private pages",
+        Operation::Fork,
+        ProtectionPage,
+        Exactly(1),
+    )
+};
+
+/// `process_mrelease(2)`.
+pub const MRELEASE: Trigger = Trigger {
+    name: "mrelease",
+    about: "process_mrelease of a dying process",
+    kind: Kind::Mrelease,
+    event: Clear,
+    context: Context::NonBlockable,
+    calls: Exactly(1),
+    reaper: None,
+    pages: Some(Fate::Gone),
+    refused: Some(Refused {
+        outcome: EAGAIN,
+        calls: Exactly(1),
+        reaper: None,
+        pages: Some(Fate::Kept),
+    }),
+    armings: ALL_ERRORS,
+};
+
+/// The OOM reaper, after a memory cgroup ran out.
+pub const MEMCG_OOM: Trigger = Trigger {
+    name: "oom-memcg",
+    about: "the OOM reaper after a memory cgroup ran out",
+    kind: Kind::MemcgOom,
+    event: Clear,
+    context: Context::NonBlockable,
+    calls: Exactly(1),
+    reaper: Some(ReaperWord::Reaped),
+    pages: Some(Fate::Gone),
+    // MAX_OOM_REAP_RETRIES in mm/oom_kill.c
+    refused: Some(Refused {
+        outcome: 0,
+        calls: Exactly(10),
+        reaper: Some(ReaperWord::UnableToReap),
+        pages: Some(Fate::Kept),
+    }),
+    armings: ONE_ERROR,
+};
+
 /// All triggers, in the order in which they run.
 #[rustfmt::skip]
 pub const TRIGGERS: &[Trigger] = &[
-    Trigger {
-        armings: ALL_ERRORS,
-        ..blockable("munmap-whole", "munmap of a whole VMA", Operation::MunmapWhole, Unmap, Exactly(1))
-    },
+    MUNMAP,
     blockable("munmap-part", "munmap of pages inside a VMA", Operation::MunmapPart, Unmap, Exactly(1)),
     blockable("munmap-two-vmas", "munmap across two VMAs", Operation::MunmapTwoVmas, Unmap, Exactly(1)),
-    Trigger {
-        armings: ALL_ERRORS,
-        ..blockable("madvise-dontneed", "madvise(MADV_DONTNEED) of a VMA", Operation::Dontneed, Clear, Exactly(1))
-    },
+    DONTNEED,
     blockable("madvise-dontneed-two-vmas", "madvise(MADV_DONTNEED) across two VMAs", Operation::DontneedTwoVmas, Clear, Exactly(2)),
     blockable("madvise-free", "madvise(MADV_FREE) of a VMA", Operation::Free, Clear, Exactly(1)),
     blockable("madvise-pageout", "madvise(MADV_PAGEOUT) of a shared memfd", Operation::Pageout, Clear, AtLeast(1)),
     blockable("madvise-cold", "madvise(MADV_COLD), which must not notify", Operation::Cold, Clear, Exactly(0)),
     blockable("madvise-willneed", "madvise(MADV_WILLNEED), which must not notify", Operation::Willneed, Clear, Exactly(0)),
-    blockable("mprotect", "mprotect to read-only", Operation::Mprotect, ProtectionVma, Exactly(1)),
+    Trigger {
+        pages: Some(Fate::Kept),
+        ..blockable("mprotect", "mprotect to read-only", Operation::Mprotect, ProtectionVma, Exactly(1))
+    },
     blockable("mprotect-same", "mprotect to what it is, which must not notify", Operation::MprotectSame, ProtectionVma, Exactly(0)),
     // The move of the page tables, then the unmapping of what they left.
     blockable("mremap", "mremap to another address", Operation::Mremap, Unmap, Exactly(2)),
-    blockable("fork", "fork, which write-protects private pages", Operation::Fork, ProtectionPage, Exactly(1)),
+    FORK,
     blockable("copy-on-write", "write to a page shared with a child", Operation::CopyOnWrite, Clear, Exactly(1)),
-    Trigger {
-        name: "mrelease",
-        about: "process_mrelease of a dying process",
-        kind: Kind::Mrelease,
-        event: Clear,
-        context: Context::NonBlockable,
-        calls: Exactly(1),
-        reaper: None,
-        refused: Some(Refused {
-            outcome: EAGAIN,
-            calls: Exactly(1),
-            reaper: None,
-        }),
-        armings: ALL_ERRORS,
-    },
-    Trigger {
-        name: "oom-memcg",
-        about: "the OOM reaper after a memory cgroup ran out",
-        kind: Kind::MemcgOom,
-        event: Clear,
-        context: Context::NonBlockable,
-        calls: Exactly(1),
-        reaper: Some(ReaperWord::Reaped),
-        // MAX_OOM_REAP_RETRIES in mm/oom_kill.c
-        refused: Some(Refused {
-            outcome: 0,
-            calls: Exactly(10),
-            reaper: Some(ReaperWord::UnableToReap),
-        }),
-        armings: ONE_ERROR,
-    },
+    MRELEASE,
+    MEMCG_OOM,
     Trigger {
         name: "oom-global",
         about: "the OOM reaper after sysrq f",
@@ -173,34 +239,100 @@ pub const TRIGGERS: &[Trigger] = &[
         context: Context::NonBlockable,
         calls: Exactly(1),
         reaper: Some(ReaperWord::Reaped),
+        pages: Some(Fate::Gone),
         refused: None,
         armings: NO_ERROR,
     },
 ];
 
-/// A trigger with one setting of the injector.
+/// Who is attached, and what they are told to do.
+#[derive(Clone, Copy, Debug)]
+pub enum Cast {
+    /// One plain notifier.
+    One(Arming),
+    /// Those of a case of the contract.
+    Case(&'static Case),
+}
+
+/// Something that is done to a process with notifiers on it, and what is due then.
 #[derive(Clone, Copy, Debug)]
 pub struct Scenario {
-    /// How the notifier is reached.
-    pub trigger: &'static Trigger,
-    /// How the injector is set.
-    pub arming: Arming,
+    /// How the notifiers are reached.
+    pub trigger: Trigger,
+    /// The notifiers.
+    pub cast: Cast,
 }
 
 impl Scenario {
     /// Its name: `[a-z0-9-]` only, so that every reader of KTAP keeps it.
     pub fn name(&self) -> String {
-        let suffix = match self.arming {
-            Arming::Inject(errno) => nix::errno::Errno::from_raw(-errno)
+        let suffix = match self.cast {
+            Cast::Case(case) => return case.name.to_owned(),
+            Cast::One(Arming::Inject(errno)) => nix::errno::Errno::from_raw(-errno)
                 .to_string()
                 .split(':')
                 .next()
                 .unwrap_or_default()
                 .to_ascii_lowercase(),
-            Arming::Filtered(_) => "filtered".into(),
-            Arming::Unarmed => "unarmed".into(),
+            Cast::One(Arming::Filtered(_)) => "filtered".into(),
+            Cast::One(Arming::Unarmed | Arming::Misbehave(_)) => "unarmed".into(),
         };
         format!("{}-{suffix}", self.trigger.name)
+    }
+
+    /// What happens, for people.
+    pub fn about(&self) -> &'static str {
+        match self.cast {
+            Cast::Case(case) => case.about,
+            Cast::One(_) => self.trigger.about,
+        }
+    }
+
+    /// The notifiers, in the order in which they are attached.
+    pub fn roles(&self) -> Vec<Role> {
+        match self.cast {
+            Cast::One(arming) => vec![Role {
+                kind: NotifierKind::Plain,
+                arming,
+                is_elsewhere: false,
+            }],
+            Cast::Case(case) => case.cast.to_vec(),
+        }
+    }
+
+    /// The rules of the contract that it is about.
+    pub fn rules(&self) -> &'static [u8] {
+        match (self.cast, self.trigger.context) {
+            (Cast::Case(case), _) => case.rules,
+            (_, Context::Blockable) => &[1],
+            (_, Context::NonBlockable) => &[2, 5],
+        }
+    }
+
+    /// Whether somebody breaks one of them.
+    pub fn breaks(&self) -> bool {
+        match self.cast {
+            Cast::Case(case) => case.breaks,
+            Cast::One(Arming::Inject(errno)) => {
+                !self.trigger.calls.admits(0)
+                    && (self.trigger.context == Context::Blockable || errno != EAGAIN)
+            }
+            Cast::One(_) => false,
+        }
+    }
+
+    /// What the kernel must be able to check.
+    pub fn needs(&self) -> Option<Needs> {
+        match self.cast {
+            Cast::Case(case) => case.needs,
+            Cast::One(_) => None,
+        }
+    }
+
+    /// Whether it spoils the boot that it runs on: it leaves a task that waits for ever, turns
+    /// lockdep off, or makes the kernel kill somebody.
+    pub fn is_alone(&self) -> bool {
+        matches!(self.cast, Cast::Case(case) if case.is_alone)
     }
 
     /// What it demands of the kernel, whatever its form of the check.
@@ -210,10 +342,16 @@ impl Scenario {
             outcome: 0,
             calls: trigger.calls,
             reaper: trigger.reaper,
+            pages: trigger.pages,
         };
-        let effect = match self.arming {
-            Arming::Inject(_) => trigger.refused.unwrap_or(agreed),
-            Arming::Filtered(_) | Arming::Unarmed => agreed,
+        let effect = if oracle::is_refused(&self.roles(), trigger.context) {
+            trigger.refused.unwrap_or(agreed)
+        } else {
+            agreed
+        };
+        let (said, judges_symptoms) = match self.cast {
+            Cast::Case(case) => (case.said().to_vec(), case.judges_symptoms()),
+            Cast::One(_) => (Vec::new(), false),
         };
         Expectation {
             event: trigger.event,
@@ -221,24 +359,34 @@ impl Scenario {
             calls: effect.calls,
             outcome: effect.outcome,
             reaper: effect.reaper,
+            pages: effect.pages,
+            is_atomic: matches!(trigger.kind, Kind::Zap { is_atomic: true }),
+            said,
+            judges_symptoms,
         }
     }
 }
 
+/// All scenarios: those that share a boot first, so that what one of the others spoils is not
+/// theirs.
+fn all() -> impl Iterator<Item = Scenario> {
+    let suite = TRIGGERS.iter().flat_map(|&trigger| {
+        trigger.armings.iter().map(move |&arming| Scenario {
+            trigger,
+            cast: Cast::One(arming),
+        })
+    });
+    let cases = CASES.iter().map(|case| Scenario {
+        trigger: case.trigger,
+        cast: Cast::Case(case),
+    });
+    suite.chain(cases)
+}
+
 /// All scenarios whose name matches one of the patterns; all of them if there is no pattern.
 pub fn select(only: &[String]) -> Vec<Scenario> {
-    TRIGGERS
-        .iter()
-        .flat_map(|trigger| {
-            trigger
-                .armings
-                .iter()
-                .map(move |&arming| Scenario { trigger, arming })
-        })
-        .filter(|scenario| {
-            let name = scenario.name();
-            is_wanted(only, &name)
-        })
+    all()
+        .filter(|scenario| is_wanted(only, &scenario.name()))
         .collect()
 }
 

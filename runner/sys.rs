@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use nix::errno::Errno;
 use nix::libc;
+use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::mman::{self, MRemapFlags, MapFlags, MmapAdvise, ProtFlags};
 use nix::unistd::{ForkResult, Pid};
 
@@ -153,6 +154,25 @@ impl Area {
         Ok(())
     }
 
+    /// Fills every page with a byte of its own, by which [`pattern`] knows it.
+    pub fn fill(&self) -> Result<(), Errno> {
+        let file = memfd_create(c"mn-inject", MFdFlags::MFD_CLOEXEC)?;
+        for page in 0..self.pages {
+            let text = [pattern(page); PAGE];
+            if nix::sys::uio::pwrite(&file, &text, 0)? != PAGE {
+                return Err(Errno::EIO);
+            }
+            let address = self.at(page, 1)?;
+            // SAFETY: `pread(2)` checks the addresses, which lie in the area, of which nothing of
+            // Rust's is a part.
+            let read = unsafe { libc::pread(file.as_raw_fd(), address.as_ptr(), PAGE, 0) };
+            if Errno::result(read)? != PAGE as isize {
+                return Err(Errno::EIO);
+            }
+        }
+        Ok(())
+    }
+
     /// `munmap(2)` of `count` pages from page `first`.
     pub fn unmap(&self, first: usize, count: usize) -> Result<(), Errno> {
         // SAFETY: The pages lie in the area, of which nothing of Rust's is a part.
@@ -243,6 +263,11 @@ impl Area {
         }?;
         Ok(())
     }
+}
+
+/// The byte that fills a page of an [`Area`]; never 0.
+pub const fn pattern(page: usize) -> u8 {
+    0x40 | (page & 0x3f) as u8
 }
 
 /// Writes one byte to `address`, as a fault that comes from the kernel: `EFAULT` where it cannot.

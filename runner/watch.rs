@@ -3,9 +3,9 @@
 //! Watches the kernel's log from before the module is loaded until after it is unloaded: whatever
 //! the kernel finds wrong in between is not to be missed because nobody asked for it.
 
-use std::fs;
 use std::time::{Duration, Instant};
 
+use crate::kernel::lockdep;
 use crate::kmsg::{KmsgReader, Record, complaint};
 use crate::model::Complaint;
 
@@ -76,6 +76,12 @@ impl Watch {
         }
     }
 
+    /// The same where lockdep was made to report, and is off.
+    pub fn end_without_lockdep(mut self, expected: impl Fn(&Record) -> bool) -> Watched {
+        self.lockdep = None;
+        self.end(expected)
+    }
+
     /// Reads to the end.
     pub fn end(mut self, expected: impl Fn(&Record) -> bool) -> Watched {
         if let Some(mut kmsg) = self.kmsg.take() {
@@ -115,13 +121,6 @@ impl Watch {
         }
         watched
     }
-}
-
-/// Whether lockdep still checks; [`None`] where the kernel has none.
-fn lockdep() -> Option<bool> {
-    let stats = fs::read_to_string("/proc/lockdep_stats").ok()?;
-    let (_, rest) = stats.split_once("debug_locks:")?;
-    Some(rest.split_whitespace().next()? == "1")
 }
 
 /// The complaints among the records.

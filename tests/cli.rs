@@ -27,6 +27,11 @@ fn help_of_vm_run() {
 }
 
 #[test]
+fn help_of_vm_matrix() {
+    insta::assert_snapshot!(help(&["vm", "matrix", "--help"]));
+}
+
+#[test]
 fn help_of_run() {
     insta::assert_snapshot!(help(&["run", "--help"]));
 }
@@ -74,6 +79,10 @@ fn usage_errors_are_64_and_say_what_is_wrong() {
             "nothing-of-the-kind",
         ),
         (vec!["vm", "run", "--base", "next"], "next"),
+        (
+            vec!["vm", "matrix", "--only", "nothing-of-the-kind"],
+            "nothing-of-the-kind",
+        ),
     ] {
         mn_inject(&arguments)
             .assert()
@@ -114,4 +123,17 @@ fn an_output_that_cannot_be_written_is_said_before_anything_runs() {
         .code(69)
         .stdout("")
         .stderr(predicate::str::contains("/proc/nowhere"));
+}
+
+/// The document is what the tables say.
+#[test]
+fn the_contract_is_documented() {
+    let output = assert_cmd::Command::cargo_bin("mn-inject")
+        .unwrap()
+        .args(["list", "--rules"])
+        .output()
+        .unwrap();
+    let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/contract.md"));
+    // Made by `mn-inject list --rules > docs/contract.md`.
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), text.unwrap());
 }

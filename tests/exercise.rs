@@ -32,6 +32,7 @@ fn report(findings: &[&str]) -> ExerciseReport {
         }),
         vm: Some(VmInfo {
             source: "linux-source-7.3 7.3.4-1".into(),
+            tested: true,
             base: "seed".into(),
             config: "debug".into(),
             accelerator: "tcg".into(),

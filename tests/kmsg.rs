@@ -9,7 +9,7 @@
 use mn_inject::kmsg::Record;
 use mn_inject::model::{
     Arming, Call, Context, Count, Counters, Expect, Expectation, Form, Initiator, NotifierEvent,
-    Observation, Verdict, Window,
+    NotifierKind, Observation, Remains, Role, Subscriber, Verdict, Window,
 };
 use mn_inject::oracle::judge;
 
@@ -33,6 +33,7 @@ fn call(line: &str) -> Call {
     };
     let hex = |key: &str| u64::from_str_radix(field(key).strip_prefix("0x").unwrap(), 16).unwrap();
     Call {
+        notifier: 0,
         seq: field("seq").parse().unwrap(),
         time_ns: field("time_ns").parse().unwrap(),
         event: NotifierEvent::from_name(field("event")).unwrap(),
@@ -48,6 +49,7 @@ fn call(line: &str) -> Call {
         // These were recorded before the module logged the rest.
         injected: field("returned") != "0",
         returned: field("returned").parse().unwrap(),
+        cur_seq: 0,
         callers: Vec::new(),
     }
 }
@@ -56,25 +58,39 @@ fn observation(name: &str, calls: &[Call]) -> Observation {
     let count = calls.len() as u64;
     Observation {
         scenario: name.into(),
-        arming: Arming::Inject(calls[0].returned),
+        notifiers: vec![Subscriber {
+            role: Role {
+                kind: NotifierKind::Plain,
+                arming: Arming::Inject(calls[0].returned),
+                is_elsewhere: false,
+            },
+            counters: Counters {
+                calls: count,
+                injected: count,
+                overwritten: 0,
+            },
+        }],
         expectation: Expectation {
             event: calls[0].event,
             context: calls[0].context,
             calls: Count::Exactly(count),
             outcome: 0,
             reaper: None,
+            pages: None,
+            is_atomic: false,
+            said: Vec::new(),
+            judges_symptoms: false,
         },
         pid: 35,
         comm: "init".into(),
         initiator: Initiator::Thread(calls[0].tid),
         watched: (0, u64::MAX),
         calls: calls.to_vec(),
-        other_entries: 0,
-        counters: Counters {
-            calls: count,
-            injected: count,
-            overwritten: 0,
-        },
+        later: Vec::new(),
+        pages: None,
+        steps: Vec::new(),
+        remains: Remains::default(),
+        actors: Vec::new(),
         outcome: 0,
         trouble: None,
         millis: 1,

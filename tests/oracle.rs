@@ -3,6 +3,7 @@
 //! The oracle: a correct kernel passes, and every way of being wrong is found.
 
 #[path = "common/history.rs"]
+#[expect(dead_code, reason = "the contract's tests need the rest")]
 mod history;
 
 use history::*;
@@ -364,9 +365,9 @@ proptest! {
             1 => window.warn_count = window.warn_count.map(|(a, b)| (a, b + 1)),
             2 => window.warn_count = window.warn_count.map(|(a, b)| (a + 1, b + 1)),
             3 => window.total_entries.1 += 1,
-            4 => o.counters.calls += 1,
-            5 => o.counters.injected += 1,
-            6 => o.counters.overwritten = 1,
+            4 => o.notifiers[0].counters.calls += 1,
+            5 => o.notifiers[0].counters.injected += 1,
+            6 => o.notifiers[0].counters.overwritten = 1,
             7 => o.trouble = Some("the target died".into()),
             8 => {
                 // Somebody else's call on the same addresses, say kswapd's.
@@ -376,7 +377,7 @@ proptest! {
                 };
                 (call.tid, call.comm) = (77, "kswapd0".into());
             }
-            9 => o.other_entries += 1,
+            9 => o.later.push(later()),
             10 => {
                 // What the log says of the injector is not what the callback returned.
                 let Some(call) = o.calls.first_mut() else { return Ok(()) };
@@ -518,7 +519,7 @@ fn the_other_warn_on_is_not_due() {
     o.expectation.calls = mn_inject::model::Count::Exactly(2);
     let (warns, calls) = (writer.warn_count(), writer.call_seq());
     for _ in 0..2 {
-        let call = call(plan.deed, 1000, o.arming);
+        let call = call(plan.deed, 1000, o.notifiers[0].role.arming);
         writer.call(&mut o, 0, call);
         let symbol = "mn_hlist_invalidate_range_start+0xed/0x1a0";
         let role = Role::WarnHeader { observation: 0 };
@@ -692,7 +693,10 @@ fn concurrent(callers: bool, order: &[(usize, usize)]) -> Judgement {
         .collect();
     for _ in 0..2 {
         for (index, o) in observations.iter_mut().enumerate() {
-            writer.log(o, call(plans[index].deed, o.pid, o.arming));
+            writer.log(
+                o,
+                call(plans[index].deed, o.pid, o.notifiers[0].role.arming),
+            );
         }
     }
     for (index, o) in observations.iter().enumerate() {

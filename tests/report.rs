@@ -50,6 +50,15 @@ fn human_mixed() {
 }
 
 #[test]
+fn a_source_that_was_not_tested_is_marked() {
+    let mut report = mixed();
+    report.vm.as_mut().unwrap().tested = false;
+    let text = printed(&report, Format::Human);
+    let marked = "source   linux-source-7.3 7.3.4-1 (untested), seed, config core\n";
+    assert!(text.contains(marked), "{text}");
+}
+
+#[test]
 fn human_in_trouble() {
     insta::assert_snapshot!(printed(&in_trouble(), Format::Human), @r###"
     tool     mn-inject 0.1.0
@@ -158,7 +167,7 @@ fn ktap_checked() {
 fn json_is_the_documented_schema() {
     insta::assert_snapshot!(printed(&mixed(), Format::Json), @r###"
     {
-      "schema": 3,
+      "schema": 4,
       "tool": "mn-inject 0.1.0",
       "kernel": {
         "release": "7.3.4",
@@ -168,6 +177,7 @@ fn json_is_the_documented_schema() {
       },
       "vm": {
         "source": "linux-source-7.3 7.3.4-1",
+        "tested": true,
         "base": "seed",
         "config": "core",
         "patches": [
@@ -202,10 +212,23 @@ fn json_is_the_documented_schema() {
           },
           "observation": {
             "scenario": "munmap-0",
-            "arming": {
-              "mode": "inject",
-              "errno": -11
-            },
+            "notifiers": [
+              {
+                "role": {
+                  "kind": "plain",
+                  "arming": {
+                    "mode": "inject",
+                    "value": -11
+                  },
+                  "is_elsewhere": false
+                },
+                "counters": {
+                  "calls": 1,
+                  "injected": 1,
+                  "overwritten": 0
+                }
+              }
+            ],
             "expectation": {
               "event": "UNMAP",
               "context": "blockable",
@@ -213,7 +236,11 @@ fn json_is_the_documented_schema() {
                 "exactly": 1
               },
               "outcome": 0,
-              "reaper": null
+              "reaper": null,
+              "pages": "gone",
+              "is_atomic": false,
+              "said": [],
+              "judges_symptoms": false
             },
             "pid": 80,
             "comm": "target",
@@ -226,6 +253,7 @@ fn json_is_the_documented_schema() {
             ],
             "calls": [
               {
+                "notifier": 0,
                 "seq": 3,
                 "time_ns": 1000000,
                 "event": "UNMAP",
@@ -236,17 +264,32 @@ fn json_is_the_documented_schema() {
                 "comm": "target",
                 "injected": true,
                 "returned": -11,
+                "cur_seq": 0,
                 "callers": [
                   "unmap_vmas"
                 ]
               }
             ],
-            "other_entries": 0,
-            "counters": {
-              "calls": 1,
-              "injected": 1,
-              "overwritten": 0
+            "later": [],
+            "pages": {
+              "kept": 0,
+              "zeroed": 0,
+              "gone": 4,
+              "damaged": 0,
+              "rss": 0
             },
+            "steps": [],
+            "remains": {
+              "stuck": [],
+              "reads": null,
+              "mm": [
+                0,
+                1
+              ]
+            },
+            "actors": [
+              70
+            ],
             "outcome": 0,
             "trouble": null,
             "millis": 4
@@ -261,7 +304,8 @@ fn json_is_the_documented_schema() {
           ],
           "foreign": [
             "<4>[T9] gpu_mn+0x0/0x10 [gpu] callback failure not allowed"
-          ]
+          ],
+          "bug_gone": null
         },
         {
           "name": "munmap-1",
@@ -288,10 +332,23 @@ fn json_is_the_documented_schema() {
           },
           "observation": {
             "scenario": "munmap-1",
-            "arming": {
-              "mode": "inject",
-              "errno": -11
-            },
+            "notifiers": [
+              {
+                "role": {
+                  "kind": "plain",
+                  "arming": {
+                    "mode": "inject",
+                    "value": -11
+                  },
+                  "is_elsewhere": false
+                },
+                "counters": {
+                  "calls": 1,
+                  "injected": 1,
+                  "overwritten": 0
+                }
+              }
+            ],
             "expectation": {
               "event": "UNMAP",
               "context": "blockable",
@@ -299,7 +356,11 @@ fn json_is_the_documented_schema() {
                 "exactly": 1
               },
               "outcome": 0,
-              "reaper": null
+              "reaper": null,
+              "pages": "gone",
+              "is_atomic": false,
+              "said": [],
+              "judges_symptoms": false
             },
             "pid": 80,
             "comm": "target",
@@ -312,6 +373,7 @@ fn json_is_the_documented_schema() {
             ],
             "calls": [
               {
+                "notifier": 0,
                 "seq": 3,
                 "time_ns": 1000000,
                 "event": "UNMAP",
@@ -322,17 +384,32 @@ fn json_is_the_documented_schema() {
                 "comm": "target",
                 "injected": true,
                 "returned": -11,
+                "cur_seq": 0,
                 "callers": [
                   "unmap_vmas"
                 ]
               }
             ],
-            "other_entries": 0,
-            "counters": {
-              "calls": 1,
-              "injected": 1,
-              "overwritten": 0
+            "later": [],
+            "pages": {
+              "kept": 0,
+              "zeroed": 0,
+              "gone": 4,
+              "damaged": 0,
+              "rss": 0
             },
+            "steps": [],
+            "remains": {
+              "stuck": [],
+              "reads": null,
+              "mm": [
+                0,
+                1
+              ]
+            },
+            "actors": [
+              70
+            ],
             "outcome": 0,
             "trouble": null,
             "millis": 4
@@ -345,7 +422,8 @@ fn json_is_the_documented_schema() {
               "text": "mmu_notifier_inject_invalidate_range_start+0x0/0x90 [mmu_notifier_inject] callback failed with -11 in blockable context."
             }
           ],
-          "foreign": []
+          "foreign": [],
+          "bug_gone": null
         },
         {
           "name": "munmap-2",
@@ -357,10 +435,23 @@ fn json_is_the_documented_schema() {
           },
           "observation": {
             "scenario": "munmap-2",
-            "arming": {
-              "mode": "inject",
-              "errno": -11
-            },
+            "notifiers": [
+              {
+                "role": {
+                  "kind": "plain",
+                  "arming": {
+                    "mode": "inject",
+                    "value": -11
+                  },
+                  "is_elsewhere": false
+                },
+                "counters": {
+                  "calls": 1,
+                  "injected": 1,
+                  "overwritten": 0
+                }
+              }
+            ],
             "expectation": {
               "event": "UNMAP",
               "context": "blockable",
@@ -368,7 +459,11 @@ fn json_is_the_documented_schema() {
                 "exactly": 1
               },
               "outcome": 0,
-              "reaper": null
+              "reaper": null,
+              "pages": "gone",
+              "is_atomic": false,
+              "said": [],
+              "judges_symptoms": false
             },
             "pid": 80,
             "comm": "target",
@@ -381,6 +476,7 @@ fn json_is_the_documented_schema() {
             ],
             "calls": [
               {
+                "notifier": 0,
                 "seq": 3,
                 "time_ns": 1000000,
                 "event": "UNMAP",
@@ -391,17 +487,32 @@ fn json_is_the_documented_schema() {
                 "comm": "target",
                 "injected": true,
                 "returned": -11,
+                "cur_seq": 0,
                 "callers": [
                   "unmap_vmas"
                 ]
               }
             ],
-            "other_entries": 0,
-            "counters": {
-              "calls": 1,
-              "injected": 1,
-              "overwritten": 0
+            "later": [],
+            "pages": {
+              "kept": 0,
+              "zeroed": 0,
+              "gone": 4,
+              "damaged": 0,
+              "rss": 0
             },
+            "steps": [],
+            "remains": {
+              "stuck": [],
+              "reads": null,
+              "mm": [
+                0,
+                1
+              ]
+            },
+            "actors": [
+              70
+            ],
             "outcome": 0,
             "trouble": null,
             "millis": 4
@@ -414,7 +525,8 @@ fn json_is_the_documented_schema() {
               "text": "mmu_notifier_inject_invalidate_range_start+0x0/0x90 [mmu_notifier_inject] callback failed with -11 in blockable context."
             }
           ],
-          "foreign": []
+          "foreign": [],
+          "bug_gone": null
         },
         {
           "name": "munmap-3",
@@ -424,7 +536,8 @@ fn json_is_the_documented_schema() {
           },
           "observation": null,
           "matched": [],
-          "foreign": []
+          "foreign": [],
+          "bug_gone": null
         }
       ],
       "unit_tests": [],

@@ -13,7 +13,8 @@ use std::process::{Command, Output, Stdio};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use mn_inject::model::{FindingKind, Report};
+use mn_inject::matrix::MatrixReport;
+use mn_inject::model::{FindingKind, Form, Report};
 
 /// Kernels share one source tree, and guests share the processors: one test at a time.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
@@ -105,7 +106,7 @@ fn seed_passes_where_the_kernel_checks_itself() {
     ran.expect(
         0,
         &[
-            "59 of 59 scenarios passed",
+            "0 failed, 0 without a verdict, 0 skipped",
             "PASS  kunit-mmu_notifier_inject_text-",
         ],
     );
@@ -125,12 +126,12 @@ fn a_kernel_that_complains_of_something_else_is_no_verdict() {
     let dir = tempfile::tempdir().expect("cannot make a directory");
     let output = dir.path().display().to_string();
     run(&[
-        "run", "--config", "debug", "--patch", &patch, "--output", &output,
+        "run", "--config", "debug", "--only", "munmap-*", "--patch", &patch, "--output", &output,
     ])
     .expect(
         70,
         &[
-            "59 of 59 scenarios passed",
+            "12 of 12 scenarios passed",
             "(lockdep): WARNING: possible circular locking dependency detected",
             "(KASAN): BUG: KASAN: slab-use-after-free in ",
             "(kmemleak): unreferenced object ",
@@ -248,14 +249,50 @@ fn the_report_is_kept_and_says_what_ran() {
     let vm = kept.vm.expect("the report does not say which VM");
     assert_eq!((vm.accelerator.as_str(), vm.base.as_str()), ("tcg", "seed"));
     assert!(vm.source.starts_with("linux-source-7.3 "), "{}", vm.source);
+    assert!(vm.tested, "{}", vm.source);
     assert!(
-        vm.patches[0].starts_with("7.3-seed.patch (sha256:"),
+        vm.patches[0].starts_with("seed.patch (sha256:"),
         "{:?}",
         vm.patches
     );
     for (name, path) in vm.logs {
         assert!(Path::new(&path).exists(), "the log {name} is not at {path}");
     }
+}
+
+#[test]
+fn a_matrix_has_a_row_and_a_report_for_each_kernel() {
+    let dir = tempfile::tempdir().expect("cannot make a directory");
+    let output = dir.path().display().to_string();
+    let ran = run(&[
+        "matrix",
+        "--kernel",
+        "7.3",
+        "--only",
+        "munmap-whole-*",
+        "--format",
+        "json",
+        "--output",
+        &output,
+    ]);
+    ran.expect(0, &["[7.3 seed] guest:", "[7.3 mainline] guest:"]);
+    let printed: MatrixReport =
+        serde_json::from_str(&ran.stdout).expect("stdout is not the report alone");
+    let bases: Vec<_> = printed.runs.iter().map(|run| run.base.as_str()).collect();
+    assert_eq!(bases, ["seed", "mainline"]);
+    for run in &printed.runs {
+        let report = run.report.as_ref().expect("a run has no report");
+        assert_eq!(report.scenarios.len(), 6, "{ran}");
+        let kept = dir.path().join(format!("7.3-{}-core", run.base));
+        let kept = std::fs::read(kept.join("report.json")).expect("there is no report.json");
+        let kept: Report = serde_json::from_slice(&kept).expect("report.json is not a report");
+        assert_eq!(kept, *report);
+    }
+    let forms: Vec<_> = printed.runs.iter().flat_map(|run| &run.report).collect();
+    assert_eq!((forms[0].form, forms[1].form), (Form::Seed, Form::Mainline));
+    let kept = std::fs::read(dir.path().join("matrix.json")).expect("there is no matrix.json");
+    let kept: MatrixReport = serde_json::from_slice(&kept).expect("matrix.json is no report");
+    assert_eq!(kept, printed);
 }
 
 #[test]
@@ -293,9 +330,17 @@ fn a_configuration_that_is_unknown_is_said() {
 }
 
 #[test]
+fn a_kernel_that_is_unknown_is_said_with_those_there_are() {
+    for command in ["run", "build", "matrix"] {
+        run(&[command, "--kernel", "2.4"]).expect(64, &["'2.4'", "7.3, 7.2"]);
+    }
+}
+
+#[test]
 fn usage_errors_exit_64() {
     run(&["run", "--accel", "none"]).expect(64, &["--accel"]);
     run(&["run", "--linux", ".", "--patch", "x"]).expect(64, &["--linux"]);
+    run(&["run", "--linux", ".", "--kernel", "7.2"]).expect(64, &["--linux"]);
 }
 
 #[test]
@@ -382,6 +427,35 @@ fn signals_leave_no_qemu_behind() {
             wait_for("QEMU to end", || users_of(&console).is_empty());
         }
     }
+}
+
+#[test]
+fn a_signal_ends_all_guests_of_a_matrix() {
+    let _one = ONE_AT_A_TIME
+        .lock()
+        .unwrap_or_else(|poisoned| poisoned.into_inner());
+    let arguments = ["matrix", "--kernel", "7.3", "--accel", "tcg"];
+    run_now(&[&arguments[..], &["--only", "munmap-whole-*"]].concat()).expect(0, &[]);
+    let dir = tempfile::tempdir().expect("cannot make a directory");
+    let output = dir.path().display().to_string();
+    let child = common::vm(&[&arguments[..], &["--output", &output]].concat())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("cannot start mn-inject");
+    let console = |base: &str| dir.path().join(format!("7.3-{base}-core/console.log"));
+    wait_for("a QEMU to start", || {
+        console("seed").exists() || console("mainline").exists()
+    });
+    let status = Command::new("kill")
+        .args(["-s", "INT", &child.id().to_string()])
+        .status()
+        .expect("cannot start kill");
+    assert!(status.success());
+    let output = child.wait_with_output().expect("cannot wait for mn-inject");
+    Ran::new(&output).expect(130, &["interrupted"]);
+    assert_eq!(output.stdout, b"", "there is no table of what was not run");
+    assert!(users_of(dir.path()).is_empty(), "a QEMU is left");
 }
 
 /// Waits for something that another process does, and about which it tells nobody.

@@ -90,6 +90,13 @@ impl Open {
         }
     }
 
+    /// As [`Self::line`], where the file may well refuse to be read.
+    pub fn try_line(&self) -> io::Result<String> {
+        let mut buffer = [0; 1024];
+        let count = self.file.read_at(&mut buffer, 0)?;
+        Ok(String::from_utf8_lossy(&buffer[..count]).into_owned())
+    }
+
     /// Reads a piece from anywhere, and says what is wrong with it where it is no piece of `whole`.
     pub fn check_piece(&self, rng: &mut Rng, whole: &str) -> Result<Option<String>> {
         let offset = rng.below(whole.len() + 3);

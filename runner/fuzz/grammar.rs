@@ -6,7 +6,7 @@
 use crate::model::NotifierEvent;
 
 use super::rng::Rng;
-use super::setting::{Kind, LONGEST, Rule};
+use super::setting::{Kind, LONGEST, Order, Rule};
 
 /// Numbers at the edges of the types that a number may be kept in.
 const EDGES: &[&str] = &[
@@ -155,6 +155,7 @@ pub fn valid(rng: &mut Rng, rule: Rule, kind: Kind) -> String {
         Rule::Number(min, max) => rng.number(min, max).to_string(),
         Rule::Error if kind.is_interval() => (*rng.pick(&["0", "-11"])).to_owned(),
         Rule::Error => rng.number(-4095, 0).to_string(),
+        Rule::Breach => "0".into(),
     }
 }
 
@@ -206,6 +207,7 @@ fn edge(rng: &mut Rng, rule: Rule) -> String {
         }
         Rule::Number(min, max) => around(rng, min, max),
         Rule::Error => around(rng, -4095, 0),
+        Rule::Breach => around(rng, 0, 1),
     }
 }
 
@@ -302,6 +304,34 @@ pub fn value(rng: &mut Rng, rule: Rule, kind: Kind) -> Vec<u8> {
     }
 }
 
+/// Something to write to a file that is only written. `seq` is what `read_begin` has shown.
+pub fn order(rng: &mut Rng, order: Order, seq: u64) -> Vec<u8> {
+    let text = match order {
+        Order::Retry => match rng.below(6) {
+            0 | 1 => seq.to_string(),
+            2 => format!("0{seq}"),
+            3 => seq.wrapping_add(rng.below(5) as u64).to_string(),
+            4 => (rng.bits() >> rng.below(64)).to_string(),
+            _ => (*rng.pick(EDGES)).to_owned(),
+        },
+        Order::Zap => {
+            let range = match rng.below(4) {
+                0 => range(rng),
+                1 => format!("{}-{}", address(rng), address(rng)),
+                // Nobody maps anything there: `mmap_min_addr`.
+                _ => (*rng.pick(&["0-1000", "0x1000-0x2000", "2000-a000"])).to_owned(),
+            };
+            let rest = *rng.pick(&["", "", " atomic", "  atomic", " atomic atomic", " x"]);
+            format!("{range}{rest}")
+        }
+    };
+    match rng.below(10) {
+        0..7 => ended(rng, &text),
+        7 | 8 => spoil(rng, &text),
+        _ => nonsense(rng, &text),
+    }
+}
+
 /// What lines for `control` are made of.
 #[derive(Clone, Debug, Default)]
 pub struct Words {
@@ -341,8 +371,10 @@ fn name(rng: &mut Rng, words: &Words) -> String {
     }
 }
 
-fn pid(rng: &mut Rng, words: &Words) -> String {
+fn object(rng: &mut Rng, words: &Words) -> String {
     match rng.below(10) {
+        3 => format!("@{}", name(rng, words)),
+        4 if !words.names.is_empty() => format!("@{}", rng.pick(&words.names)),
         0 | 1 if !words.dead.is_empty() => rng.pick(&words.dead).to_string(),
         2 => (*rng.pick(EDGES)).to_owned(),
         _ if words.live.is_empty() => "0".into(),
@@ -364,6 +396,21 @@ fn attach(rng: &mut Rng, words: &Words) -> String {
     if !rng.one_in(5) {
         keys.push(format!("name={}", name(rng, words)));
     }
+    if rng.one_in(4) {
+        const WAYS: &[&str] = &[
+            "register",
+            "register",
+            "locked",
+            "locked",
+            "unlocked",
+            "recursive",
+            "atomic",
+            "twice",
+            "",
+            "Locked",
+        ];
+        keys.push(format!("how={}", rng.pick(WAYS)));
+    }
     if rng.one_in(15) {
         const MORE: &[&str] = &[
             "kind=plain",
@@ -382,7 +429,7 @@ fn attach(rng: &mut Rng, words: &Words) -> String {
     if rng.one_in(12) {
         keys.push(format!("range={}-{}", address(rng), address(rng)));
     }
-    let mut line = format!("attach {}", pid(rng, words));
+    let mut line = format!("attach {}", object(rng, words));
     while !keys.is_empty() {
         let key = keys.swap_remove(rng.below(keys.len()));
         line.push_str(if rng.one_in(10) { "  " } else { " " });
@@ -448,6 +495,28 @@ mod tests {
     }
 
     #[test]
+    fn every_order_is_obeyed_and_refused() {
+        let mut rng = Rng::new(4);
+        let refused = (0..400).map(|_| order(&mut rng, Order::Zap, 7));
+        let mut met: Vec<_> = refused
+            .filter_map(|bytes| Order::Zap.judge(&bytes, Kind::Plain, 7).err())
+            .filter(|refusal| refusal.len() == 1)
+            .flatten()
+            .collect();
+        met.sort_unstable_by_key(|&errno| errno as i32);
+        met.dedup();
+        use nix::errno::Errno;
+        for errno in [Errno::EPERM, Errno::EFAULT, Errno::EINVAL, Errno::ERANGE] {
+            assert!(met.contains(&errno), "{errno:?}");
+        }
+        let obeyed = (0..400)
+            .map(|_| order(&mut rng, Order::Retry, 7))
+            .filter(|bytes| Order::Retry.judge(bytes, Kind::Interval, 7).is_ok())
+            .count();
+        assert!((50..350).contains(&obeyed), "{obeyed}");
+    }
+
+    #[test]
     fn lines_attach_and_detach_and_meet_every_errno() {
         use nix::errno::Errno;
         let mut rng = Rng::new(3);
@@ -489,6 +558,7 @@ mod tests {
             Errno::ENOENT,
             Errno::ENAMETOOLONG,
             Errno::EOPNOTSUPP,
+            Errno::EPERM,
         ] {
             assert!(met.contains(&errno), "{errno}");
         }

@@ -21,6 +21,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 
 use crate::exercise::{Exercise, FuzzOptions};
+use crate::model::MODULE_NAME;
 use crate::robust::{self, Part};
 use crate::trigger::wait::Waiter;
 
@@ -48,6 +49,31 @@ pub fn run(options: &FuzzOptions, say: &mut dyn FnMut(&str)) -> Exercise {
     exercise
 }
 
+/// Refuses a module that may break the kernel's rules: what is written here would tell it to.
+fn demand_harmless() -> Result<()> {
+    let name = format!("mn-inject.{}-harmless", std::process::id());
+    let control = Open::new("control")?;
+    let say = |line: String| {
+        control
+            .write(line.as_bytes(), 0)
+            .with_context(|| format!("\"{line}\" failed"))
+    };
+    say(format!(
+        "attach {} name={name} kind=none",
+        std::process::id()
+    ))?;
+    // Without a notifier nothing comes of it, even where it is taken.
+    let taken =
+        Open::new(&format!("targets/{name}/remove")).map(|remove| remove.write(b"1", 0).is_ok());
+    say(format!("detach {name}"))?;
+    if taken? {
+        bail!(
+            "the module is loaded with breach=1, and what is written here would bring the machine down; load it without (rmmod {MODULE_NAME}, and once more)"
+        );
+    }
+    Ok(())
+}
+
 fn carry_out(
     options: &FuzzOptions,
     say: &mut dyn FnMut(&str),
@@ -60,6 +86,7 @@ fn carry_out(
             "there are targets already, and this wants the module for itself; detach them, or load the module again:\n{others}"
         );
     }
+    demand_harmless()?;
     let mut complaints = Complaints::listen()?;
     robust::run(Part::Quiet, &waiter, &mut complaints, say, exercise)?;
 

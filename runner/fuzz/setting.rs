@@ -6,6 +6,7 @@
 use nix::errno::Errno;
 
 use crate::model::NotifierEvent;
+use crate::sys::PAGE;
 
 /// The most bytes that a write(2) may have.
 pub const LONGEST: usize = 4096;
@@ -31,6 +32,8 @@ pub fn line(bytes: &[u8]) -> Result<&str, Refusal> {
 /// How a target's notifier is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
+    /// None: the address space is only held.
+    None,
     /// With `invalidate_range_start` only.
     Plain,
     /// With `invalidate_range_end` besides.
@@ -43,11 +46,18 @@ pub enum Kind {
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Kind; 4] = [Kind::Plain, Kind::PlainEnd, Kind::Interval, Kind::TwoPass];
+    pub const ALL: [Kind; 5] = [
+        Kind::None,
+        Kind::Plain,
+        Kind::PlainEnd,
+        Kind::Interval,
+        Kind::TwoPass,
+    ];
 
     /// The module's word for it.
     pub const fn name(self) -> &'static str {
         match self {
+            Kind::None => "none",
             Kind::Plain => "plain",
             Kind::PlainEnd => "plain-end",
             Kind::Interval => "interval",
@@ -76,6 +86,8 @@ pub enum Rule {
     Number(i64, i64),
     /// What a callback returns.
     Error,
+    /// 0 or 1, of which the module takes the 1 only where it was loaded with `breach=1`.
+    Breach,
 }
 
 /// A file that can be written.
@@ -103,7 +115,7 @@ const I32_MAX: i64 = i32::MAX as i64;
 const TID_MAX: i64 = 4_194_304;
 
 /// The files that can be written, in the order in which `settings` has them.
-pub const SETTINGS: [Setting; 22] = [
+pub const SETTINGS: [Setting; 23] = [
     setting("events", Rule::Events, "all"),
     setting("range", Rule::Range, "all"),
     setting(
@@ -121,6 +133,7 @@ pub const SETTINGS: [Setting; 22] = [
     setting("delay_us", Rule::Number(0, 100_000), "0"),
     setting("alloc_bytes", Rule::Number(0, 1 << 20), "0"),
     setting("lock", Rule::Number(0, 1), "0"),
+    setting("remove", Rule::Breach, "0"),
     setting("record", Rule::Word(&["injected", "all"]), "injected"),
     setting("actions/UNMAP/error", Rule::Error, "0"),
     setting("actions/CLEAR/error", Rule::Error, "0"),
@@ -131,6 +144,90 @@ pub const SETTINGS: [Setting; 22] = [
     setting("actions/MIGRATE/error", Rule::Error, "0"),
     setting("actions/EXCLUSIVE/error", Rule::Error, "0"),
 ];
+
+/// A file that is only written: something is done each time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// Ends what reading `read_begin` began.
+    Retry,
+    /// Zaps pages.
+    Zap,
+}
+
+impl Order {
+    /// All of them.
+    pub const ALL: [Order; 2] = [Order::Retry, Order::Zap];
+
+    /// Its place in a target's folder.
+    pub const fn path(self) -> &'static str {
+        match self {
+            Order::Retry => "read_retry",
+            Order::Zap => "zap",
+        }
+    }
+
+    /// What comes of this write(2) to a target of that kind, whose range nobody has invalidated
+    /// since `read_begin` has shown `seq`, and which has nothing mapped where we zap.
+    pub fn judge(self, bytes: &[u8], kind: Kind, seq: u64) -> Result<(), Refusal> {
+        let text = line(bytes)?;
+        match self {
+            Order::Retry => {
+                let mut refusal = Refusal::new();
+                let given = natural(text).map_err(|errnos| refusal.extend(errnos)).ok();
+                if !kind.is_interval() {
+                    refusal.push(Errno::EOPNOTSUPP);
+                } else if given.is_some_and(|given| given != seq) {
+                    refusal.push(Errno::EAGAIN);
+                }
+                no_fault(refusal)
+            }
+            Order::Zap => Err(zap(text)),
+        }
+    }
+}
+
+/// Why pages are not zapped.
+fn zap(text: &str) -> Refusal {
+    let mut words = text.split_ascii_whitespace();
+    let mut refusal = Refusal::new();
+    let range = match words.next() {
+        // All addresses are no whole pages.
+        None | Some("all") => Err(vec![Errno::EINVAL]),
+        Some(range) => addresses(range),
+    };
+    match range {
+        Ok((start, end)) if (start | end) % PAGE as u64 == 0 => {}
+        Ok(_) => refusal.push(Errno::EINVAL),
+        Err(errnos) => refusal.extend(errnos),
+    }
+    match (words.next(), words.next()) {
+        (None, _) => {}
+        (Some("atomic"), None) => refusal.push(Errno::EPERM),
+        _ => refusal.push(Errno::EINVAL),
+    }
+    if refusal.is_empty() {
+        refusal.push(Errno::EFAULT);
+    }
+    refusal
+}
+
+fn no_fault(refusal: Refusal) -> Result<(), Refusal> {
+    if refusal.is_empty() {
+        Ok(())
+    } else {
+        Err(refusal)
+    }
+}
+
+/// A decimal number of 64 bits that is not negative.
+fn natural(text: &str) -> Result<u64, Refusal> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, rest) = text.split_at(digits);
+    if digits == 0 {
+        return Err(vec![Errno::EINVAL]);
+    }
+    no_more(number.parse().map_err(|_| vec![Errno::ERANGE]), rest)
+}
 
 /// What every file reads before anything was written.
 pub fn defaults() -> Vec<String> {
@@ -256,6 +353,10 @@ impl Rule {
             Rule::Word(_) => Err(one(Errno::EINVAL)),
             Rule::Task => task(text),
             Rule::Number(min, max) => number(text, min, max).map(|number| number.to_string()),
+            Rule::Breach => match number(text, 0, 1)? {
+                0 => Ok("0".into()),
+                _ => Err(one(Errno::EPERM)),
+            },
             Rule::Error => match number(text, -4095, 0)? {
                 error if kind.is_interval() && error != 0 && error != -(Errno::EAGAIN as i64) => {
                     Err(one(Errno::EINVAL))
@@ -306,8 +407,8 @@ mod tests {
         assert_eq!(
             settings_line(&defaults()),
             "events=all range=all context=any task=all probability=100 interval=1 times=-1 space=0 \
-             verbose=0 sleep_us=0 delay_us=0 alloc_bytes=0 lock=0 record=injected \
-             errors=0,0,0,0,0,0,0,0\n"
+             verbose=0 sleep_us=0 delay_us=0 alloc_bytes=0 lock=0 remove=0 \
+             record=injected errors=0,0,0,0,0,0,0,0\n"
         );
     }
 
@@ -385,6 +486,50 @@ mod tests {
         for bad in ["comm=", "comm=a b", "comm=0123456789abcdef", "tid=", "x"] {
             refused("task", bad.as_bytes(), Errno::EINVAL);
         }
+    }
+
+    #[test]
+    fn who_looks_again_gives_the_number_that_he_was_given() {
+        let judge = |text: &str, kind| Order::Retry.judge(text.as_bytes(), kind, 7);
+        assert_eq!(judge("7\n", Kind::Interval), Ok(()));
+        assert_eq!(judge("007", Kind::TwoPass), Ok(()));
+        assert_eq!(judge("9", Kind::Interval), Err(vec![Errno::EAGAIN]));
+        assert_eq!(judge("7", Kind::Plain), Err(vec![Errno::EOPNOTSUPP]));
+        assert_eq!(judge("-7", Kind::Interval), Err(vec![Errno::EINVAL]));
+        assert_eq!(
+            judge("18446744073709551616", Kind::Interval),
+            Err(vec![Errno::ERANGE])
+        );
+        assert_eq!(
+            judge("x", Kind::None),
+            Err(vec![Errno::EINVAL, Errno::EOPNOTSUPP])
+        );
+    }
+
+    #[test]
+    fn nothing_is_zapped_where_nothing_is() {
+        for (text, errnos) in [
+            ("1000-2000", &[Errno::EFAULT][..]),
+            ("1000-2000 atomic", &[Errno::EPERM]),
+            ("1000-2001", &[Errno::EINVAL]),
+            ("1000-2000 atomic x", &[Errno::EINVAL]),
+            ("1000-10000000000000000", &[Errno::ERANGE]),
+            ("1-2 atomic", &[Errno::EINVAL, Errno::EPERM]),
+            ("all", &[Errno::EINVAL]),
+        ] {
+            assert_eq!(
+                Order::Zap.judge(text.as_bytes(), Kind::Plain, 0),
+                Err(errnos.to_vec()),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_breaks_the_kernel_is_not_allowed() {
+        assert_eq!(judge("remove", b"0"), Ok("0".into()));
+        refused("remove", b"1", Errno::EPERM);
+        refused("remove", b"2", Errno::ERANGE);
     }
 
     #[test]

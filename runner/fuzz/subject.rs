@@ -2,13 +2,28 @@
 
 //! A target whose settings are written: its files, and what they must read.
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
+use nix::errno::Errno;
 
 use super::files::Open;
-use super::setting::{self, Kind, SETTINGS};
+use super::finding;
+use super::setting::{self, Kind, Order, SETTINGS};
 
-/// The files of a target that cannot be written.
-pub const READ_ONLY: [&str; 6] = ["pid", "kind", "state", "counters", "log", "settings"];
+/// The files of a target that cannot be written: what it is, what it has seen, what depends on its
+/// kind, and all settings.
+pub const READ_ONLY: [&str; 8] = [
+    "pid",
+    "kind",
+    "state",
+    "counters",
+    "log",
+    "mm",
+    "read_begin",
+    "settings",
+];
+
+/// Where in [`READ_ONLY`] the file is that only interval notifiers have.
+const READ_BEGIN: usize = 6;
 
 /// A target, with what its files must read.
 #[derive(Debug)]
@@ -21,6 +36,10 @@ pub struct Subject {
     pub files: Vec<Open>,
     /// The files of [`READ_ONLY`].
     pub read_only: Vec<Open>,
+    /// The files of [`Order`].
+    pub orders: Vec<Open>,
+    /// What `read_begin` has shown; 0 where it shows nothing.
+    pub seq: u64,
     /// What `files` must read, without newlines.
     pub values: Vec<String>,
 }
@@ -29,7 +48,7 @@ impl Subject {
     /// Opens the files of the target `name`, which nobody has written to.
     pub fn open(name: &str, kind: Kind) -> Result<Self> {
         let open = |file: &str| Open::new(&format!("targets/{name}/{file}"));
-        Ok(Subject {
+        let mut subject = Subject {
             name: name.into(),
             kind,
             files: SETTINGS
@@ -37,8 +56,32 @@ impl Subject {
                 .map(|one| open(one.path))
                 .collect::<Result<_>>()?,
             read_only: READ_ONLY.into_iter().map(open).collect::<Result<_>>()?,
+            orders: Order::ALL
+                .into_iter()
+                .map(|order| open(order.path()))
+                .collect::<Result<_>>()?,
+            seq: 0,
             values: setting::defaults(),
-        })
+        };
+        if kind.is_interval() {
+            let text = subject.read_only[READ_BEGIN].line()?;
+            subject.seq = text
+                .strip_prefix("seq=")
+                .and_then(|number| number.trim_end().parse().ok())
+                .with_context(|| format!("targets/{name}/read_begin reads {text:?}"))?;
+        }
+        Ok(subject)
+    }
+
+    /// What is wrong with `read_begin`: nobody invalidates the range of a subject.
+    fn check_begin(&self) -> Option<String> {
+        let file = &self.read_only[READ_BEGIN];
+        let seen = file.try_line();
+        let right = match &seen {
+            Ok(text) => self.kind.is_interval() && *text == format!("seq={}\n", self.seq),
+            Err(error) => !self.kind.is_interval() && finding::errno_of(error) == Errno::EOPNOTSUPP,
+        };
+        (!right).then(|| format!("{}: read {seen:?}", file.name))
     }
 
     /// What is wrong with `settings`.
@@ -71,6 +114,7 @@ impl Subject {
         for index in 0..self.files.len() {
             wrong.extend(self.check_file(index)?);
         }
+        wrong.extend(self.check_begin());
         wrong.extend(self.check_settings()?);
         Ok(wrong)
     }

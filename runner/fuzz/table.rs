@@ -138,7 +138,12 @@ struct Keys<'a> {
     name: Option<&'a str>,
     kind: Option<&'a str>,
     range: Option<&'a str>,
+    how: Option<&'a str>,
 }
+
+/// How a notifier is registered: what is legal, and what needs `breach=1`.
+const LEGAL: [&str; 2] = ["register", "locked"];
+const ILLEGAL: [&str; 4] = ["unlocked", "recursive", "atomic", "twice"];
 
 impl<'a> Keys<'a> {
     fn parse(words: impl Iterator<Item = &'a str>, faults: &mut Faults) -> Self {
@@ -148,6 +153,7 @@ impl<'a> Keys<'a> {
                 Some(("name", value)) => (&mut keys.name, value),
                 Some(("kind", value)) => (&mut keys.kind, value),
                 Some(("range", value)) => (&mut keys.range, value),
+                Some(("how", value)) => (&mut keys.how, value),
                 _ => {
                     faults.add(Errno::EINVAL);
                     continue;
@@ -169,9 +175,18 @@ impl Table {
     ) -> Result<Change, Refusal> {
         let mut words = words;
         let mut faults = Faults::default();
-        let pid_word = words.next().unwrap_or_default();
+        let object = words.next().unwrap_or_default();
         let keys = Keys::parse(words, &mut faults);
-        let pid = faults.of(process_id(pid_word));
+        let process = match object.strip_prefix('@') {
+            Some(name) => self.process_of(name, &keys, &mut faults),
+            None => faults.of(process_id(object)).map(|pid| {
+                let live = self.pids.contains(&pid);
+                if !live {
+                    faults.add(Errno::ESRCH);
+                }
+                (pid, live)
+            }),
+        };
         if let Some(name) = keys.name {
             check_name(name, &mut faults);
         }
@@ -191,11 +206,22 @@ impl Table {
             if kind == Kind::TwoPass && !self.two_pass {
                 faults.add(Errno::EOPNOTSUPP);
             }
-        }
-        if let Some(pid) = pid {
-            if !self.pids.contains(&pid) {
+            if keys.how.is_some() && kind == Kind::None
+                || keys.how == Some("twice") && kind.is_interval()
+            {
+                faults.add(Errno::EINVAL);
+            }
+            if process.is_some_and(|(_, live)| !live) && kind != Kind::None {
                 faults.add(Errno::ESRCH);
             }
+        }
+        match keys.how {
+            None => {}
+            Some(how) if LEGAL.contains(&how) => {}
+            Some(how) if ILLEGAL.contains(&how) => faults.add(Errno::EPERM),
+            Some(_) => faults.add(Errno::EINVAL),
+        }
+        if let Some((pid, live)) = process {
             let name = keys.name.map_or_else(|| pid.to_string(), str::to_owned);
             if self.entries.iter().any(|entry| entry.name == name) {
                 faults.add(Errno::EEXIST);
@@ -207,7 +233,7 @@ impl Table {
                     kind,
                     range,
                     owner,
-                    live: true,
+                    live,
                 }));
             }
         } else if let Some(name) = keys.name
@@ -216,6 +242,20 @@ impl Table {
             faults.add(Errno::EEXIST);
         }
         Err(faults.0)
+    }
+
+    /// The process of the target of that name, and whether it is there.
+    fn process_of(&self, name: &str, keys: &Keys<'_>, faults: &mut Faults) -> Option<(i32, bool)> {
+        check_name(name, faults);
+        // It cannot have the name that is given where none is.
+        if keys.name.is_none() {
+            faults.add(Errno::EINVAL);
+        }
+        let entry = self.entries.iter().find(|entry| entry.name == name);
+        if entry.is_none() {
+            faults.add(Errno::ENOENT);
+        }
+        entry.map(|entry| (entry.pid, entry.live))
     }
 
     /// Whether a write(2) would attach a process of which nobody here knows whether it is there. It
@@ -375,6 +415,14 @@ mod tests {
             ("attach 4294967296", Errno::ERANGE),
             ("attach 0", Errno::ESRCH),
             ("attach -1", Errno::ESRCH),
+            ("attach 100 how=locked name=x", Errno::EEXIST),
+            ("attach 200 how=unlocked", Errno::EPERM),
+            ("attach 200 how=often", Errno::EINVAL),
+            ("attach 200 kind=none how=register", Errno::EINVAL),
+            ("attach 200 kind=none range=1-2", Errno::EINVAL),
+            ("attach @y name=z", Errno::ENOENT),
+            ("attach @x", Errno::EINVAL),
+            ("attach @x name=x", Errno::EEXIST),
             ("attach 101", Errno::ESRCH),
             ("attach 200 name=x", Errno::EEXIST),
             ("detach", Errno::EINVAL),
@@ -387,6 +435,24 @@ mod tests {
         assert_eq!(
             write(&mut table, "attach 200 kind=interval-two-pass range=1-2"),
             Err(vec![Errno::EOPNOTSUPP])
+        );
+    }
+
+    #[test]
+    fn what_is_gone_can_only_be_held() {
+        let mut table = table();
+        assert_eq!(write(&mut table, "attach 100 name=a kind=none"), Ok(()));
+        assert_eq!(write(&mut table, "attach @a name=b how=locked"), Ok(()));
+        table.died(100);
+        assert_eq!(
+            write(&mut table, "attach @a name=c"),
+            Err(vec![Errno::ESRCH])
+        );
+        assert_eq!(write(&mut table, "attach @b name=c kind=none"), Ok(()));
+        assert!(
+            table
+                .text()
+                .ends_with("name=c pid=100 kind=none range=all owner=control state=gone\n")
         );
     }
 

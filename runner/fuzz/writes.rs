@@ -17,7 +17,7 @@ use super::finding::{self, ENOUGH};
 use super::grammar::{self, Words};
 use super::processes::Processes;
 use super::rng::Rng;
-use super::setting::{self, Kind, Refusal, SETTINGS};
+use super::setting::{self, Kind, Order, Refusal, SETTINGS};
 use super::subject::{READ_ONLY, Subject};
 use super::table::{Change, Entry, Owner, Table};
 
@@ -180,7 +180,8 @@ impl<'a> Fuzzer<'a> {
 
     fn step(&mut self) -> Result<()> {
         match self.rng.below(100) {
-            0..85 => self.write_setting(),
+            0..80 => self.write_setting(),
+            80..85 => self.write_order(),
             85..91 => self.write_control(None),
             91..95 => {
                 let session = self.rng.below(SESSIONS);
@@ -286,6 +287,38 @@ impl<'a> Fuzzer<'a> {
             wrong.extend(piece);
         }
         for what in wrong {
+            self.find(&write, &what);
+        }
+        Ok(())
+    }
+
+    /// Writes to a file that does something each time.
+    fn write_order(&mut self) -> Result<()> {
+        let which = self.rng.below(self.subjects.len());
+        let index = self.rng.below(Order::ALL.len());
+        let order = Order::ALL[index];
+        let subject = &self.subjects[which];
+        let bytes = grammar::order(&mut self.rng, order, subject.seq);
+        let due = order.judge(&bytes, subject.kind, subject.seq);
+        let offset = self.offset();
+        let file = &self.subjects[which].orders[index];
+        let name = file.name.clone();
+        let result = file.write(&bytes, offset);
+        let read = file.try_line();
+        let write = Write {
+            file: &name,
+            bytes: &bytes,
+            offset,
+        };
+        self.counts.writes += 1;
+        self.check_return(&write, due.as_ref().map(|()| "nothing"), &result);
+        if !read
+            .as_ref()
+            .is_err_and(|error| finding::errno_of(error) == Errno::EPERM)
+        {
+            self.find(&write, &format!("it can be read: {read:?}"));
+        }
+        if let Some(what) = self.subjects[which].check_settings()? {
             self.find(&write, &what);
         }
         Ok(())
@@ -508,7 +541,7 @@ impl<'a> Fuzzer<'a> {
                 ));
             }
             // What they say depends on what the machine does; that they can be read does not.
-            for file in &subject.read_only[3..5] {
+            for file in &subject.read_only[3..6] {
                 file.read()?;
             }
         }

@@ -563,6 +563,9 @@ impl Comparison<'_> {
             What::PrWarn { .. } => "the pr_warn is missing".to_owned(),
             What::Warn { .. } => "the WARN is missing".to_owned(),
             What::Reaper { .. } => "the OOM reaper's closing line is missing".to_owned(),
+            What::Symptom(complaint) => {
+                format!("the kernel did not notice: no {}", complaint.word())
+            }
             What::Malformed => "a line is missing".to_owned(),
         };
         if blamed.len() > 1 {
@@ -591,13 +594,13 @@ impl Comparison<'_> {
         }
         let blamed = surplus_in(self.window, self.dues, self.scan, group, surplus.at);
         let mut text = match seen.message.what {
-            What::Info { .. } => "no info line was due",
-            What::PrWarn { .. } => "no pr_warn was due",
-            What::Warn { .. } => "no WARN was due",
-            What::Reaper { .. } => "no such closing line of the OOM reaper was due",
-            What::Malformed => "a line about the callback that no kernel prints",
-        }
-        .to_owned();
+            What::Info { .. } => "no info line was due".to_owned(),
+            What::PrWarn { .. } => "no pr_warn was due".to_owned(),
+            What::Warn { .. } => "no WARN was due".to_owned(),
+            What::Reaper { .. } => "no such closing line of the OOM reaper was due".to_owned(),
+            What::Symptom(complaint) => format!("no {} was due", complaint.word()),
+            What::Malformed => "a line about the callback that no kernel prints".to_owned(),
+        };
         if blamed.len() > 1 {
             text.push_str("; it cannot be told in which of several scenarios");
         }

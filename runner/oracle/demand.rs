@@ -2,17 +2,22 @@
 
 //! What a scenario demands besides the messages: the calls and the operation's outcome.
 
-use crate::model::{Count, Finding, FindingKind, Observation};
+use crate::model::{Count, Finding, FindingKind, Observation, Role};
 
+use super::chain;
 use super::compare::Findings;
-use super::witness::is_watched;
+use super::witness::{is_by_initiator, is_watched};
 
 /// Adds what is not as demanded. Returns why that cannot be told, where it cannot.
 pub(super) fn check(o: &Observation, findings: &mut Findings) -> Option<String> {
     let want = &o.expectation;
+    let roles: Vec<Role> = o.notifiers.iter().map(|notifier| notifier.role).collect();
+    let due = chain::of_invalidation(&roles, want.context);
+    // Whoever is called first is called by each invalidation.
+    let first = due.first().map(|(notifier, _)| *notifier);
     let mut count = 0;
     for call in o.calls.iter().filter(|call| is_watched(o, call)) {
-        count += 1;
+        count += u64::from(first == Some(call.notifier));
         if (call.event, call.context) != (want.event, want.context) {
             findings.push(Finding {
                 kind: FindingKind::Calls,
@@ -42,6 +47,23 @@ pub(super) fn check(o: &Observation, findings: &mut Findings) -> Option<String> 
             text: format!("the notifier was called {count} times, not {}", want.calls),
             due: None,
             seen: None,
+            kmsg_seq: None,
+            call_seq: None,
+        });
+    }
+    let seen = chain::seen(o);
+    let is_repeated = seen.len() as u64 == due.len() as u64 * count
+        && (due.is_empty() || seen.chunks(due.len()).all(|chunk| chunk == due));
+    if !is_repeated
+        && o.calls
+            .iter()
+            .all(|call| !is_watched(o, call) || is_by_initiator(o, call))
+    {
+        findings.push(Finding {
+            kind: FindingKind::Calls,
+            text: format!("the callbacks of {count} invalidations are not those that are due"),
+            due: Some(format!("each time: {}", chain::shown(&due, &roles))),
+            seen: Some(chain::shown(&seen, &roles)),
             kmsg_seq: None,
             call_seq: None,
         });

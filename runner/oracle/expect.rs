@@ -2,32 +2,24 @@
 
 //! What the kernel owes: a pure function of its promise and of what the module logged.
 
-use nix::libc::EAGAIN;
+use crate::contract::{self, Notice, Promise};
+use crate::model::{Call, Context, NotifierKind, Observation, ReaperWord, Window};
 
-use crate::model::{Call, Context, Observation, ReaperWord, Window};
-
-use super::message::{Caller, LEVEL_INFO, LEVEL_WARNING, Message, What};
+use super::message::{
+    Callback, Caller, LEVEL_CRIT, LEVEL_ERR, LEVEL_INFO, LEVEL_WARNING, Message, What,
+};
 use super::seen::Told;
 
-/// The rule a kernel is held to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Promise {
-    /// Info line, and a pr_warn in blockable context.
-    Seed,
-    /// Info line, and a WARN unless the failure is `-EAGAIN` in non-blockable context.
-    Mainline,
-}
-
-impl Promise {
-    /// Whether the kernel complains about this call.
-    pub fn complains(self, call: &Call) -> bool {
-        let blockable = call.context == Context::Blockable;
-        call.returned != 0
-            && match self {
-                Promise::Seed => blockable,
-                Promise::Mainline => blockable || call.returned != -EAGAIN,
-            }
-    }
+/// Where the WARNs come from that are about failing callbacks, as `FILE:LINE` or as a symbol:
+/// recognised from the whole run. Empty where none was seen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Sites<'a> {
+    /// The check of the errno and the context.
+    pub(super) check: &'a str,
+    /// That a notifier whose start failed has an end.
+    pub(super) end: &'a str,
+    /// That an interval notifier failed in blockable context.
+    pub(super) interval: &'a str,
 }
 
 /// A message that is due.
@@ -41,35 +33,70 @@ pub(super) struct Due<'a> {
 }
 
 /// The messages that are due for one call, in their order.
-pub(super) fn due<'a>(
+fn due<'a>(
     promise: Promise,
+    o: &'a Observation,
     call: &'a Call,
-    site: &'a str,
+    sites: Sites<'a>,
     told: Told,
 ) -> impl Iterator<Item = Message<'a>> {
-    let task = told.callers.then_some(Caller::Task(call.tid));
-    let info = (call.returned != 0).then_some(Message {
-        what: What::Info {
-            errno: call.returned,
-            context: call.context,
-            at_start: true,
-        },
-        level: LEVEL_INFO,
-        task,
-    });
-    let complaint = promise.complains(call).then(|| Message {
-        what: match promise {
-            Promise::Seed => What::PrWarn { at_start: true },
-            Promise::Mainline => What::Warn {
-                site,
-                pid: call.tid,
-                comm: told.comms.then_some(call.comm.as_str()),
+    let role = o.notifiers.get(call.notifier).map(|notifier| notifier.role);
+    // Before the first callback of the invalidation.
+    let of_caller = if o.calls.first().is_some_and(|first| first.seq == call.seq) {
+        contract::said_of_caller(promise, &o.expectation)
+    } else {
+        &[]
+    };
+    let of_call = role
+        .into_iter()
+        .flat_map(move |role| contract::said_of_call(promise, role, call));
+    let complaints = of_caller.iter().copied().chain(of_call);
+    let callback = Callback {
+        is_paired: role.is_some_and(|role| role.kind == NotifierKind::PlainEnd),
+        is_start: true,
+    };
+    complaints.map(move |complaint| message(complaint, call, callback, sites, told))
+}
+
+fn message<'a>(
+    complaint: Notice,
+    call: &'a Call,
+    symbol: Callback,
+    sites: Sites<'a>,
+    told: Told,
+) -> Message<'a> {
+    let warn = |site| What::Warn {
+        site,
+        pid: call.tid,
+        comm: told.comms.then_some(call.comm.as_str()),
+    };
+    Message {
+        what: match complaint {
+            Notice::Info => What::Info {
+                errno: call.returned,
+                context: call.context,
+                symbol,
             },
+            Notice::PrWarn => What::PrWarn { symbol },
+            Notice::CheckWarn => warn(sites.check),
+            Notice::EndWarn => warn(sites.end),
+            Notice::IntervalWarn => warn(sites.interval),
+            symptom => What::Symptom(symptom),
         },
-        level: LEVEL_WARNING,
-        task,
-    });
-    info.into_iter().chain(complaint)
+        level: level(complaint),
+        task: told.callers.then_some(Caller::Task(call.tid)),
+    }
+}
+
+/// The level of a complaint's first line.
+const fn level(complaint: Notice) -> u8 {
+    match complaint {
+        Notice::Info => LEVEL_INFO,
+        // printk(KERN_ERR) in schedule_debug() and __might_resched().
+        Notice::NonBlockSchedule | Notice::AtomicSleep | Notice::CallerSleep => LEVEL_ERR,
+        Notice::DeadBug => LEVEL_CRIT,
+        _ => LEVEL_WARNING,
+    }
 }
 
 /// All calls of a window in the module's order, each with the index of its observation.
@@ -91,7 +118,7 @@ pub(super) fn calls(window: &Window) -> Vec<(usize, &Call)> {
 pub(super) fn dues<'a>(
     promise: Promise,
     window: &'a Window,
-    site: &'a str,
+    sites: Sites<'a>,
     told: Told,
     reaper: Option<Caller>,
 ) -> Vec<Due<'a>> {
@@ -112,15 +139,22 @@ pub(super) fn dues<'a>(
         .or(reaper);
 
     let mut dues = Vec::new();
+    // lockdep reports once and is off then.
+    let mut was_lockdep = false;
     for (observation, call) in calls(window) {
-        for message in due(promise, call, site, told) {
+        let o = &window.observations[observation];
+        for message in due(promise, o, call, sites, told) {
+            if message.what == What::Symptom(Notice::Lockdep)
+                && std::mem::replace(&mut was_lockdep, true)
+            {
+                continue;
+            }
             dues.push(Due {
                 observation,
                 call: Some(call),
                 message,
             });
         }
-        let o = &window.observations[observation];
         if let Some(word) = o.expectation.reaper
             && last_calls[observation].is_some_and(|last| last.seq == call.seq)
         {
@@ -128,6 +162,21 @@ pub(super) fn dues<'a>(
         }
     }
     for (observation, o) in window.observations.iter().enumerate() {
+        dues.extend(o.expectation.said.iter().map(|complaint| {
+            Due {
+                observation,
+                call: None,
+                message: Message {
+                    what: What::Symptom(*complaint),
+                    level: level(*complaint),
+                    task: o
+                        .actors
+                        .first()
+                        .map(|&tid| Caller::Task(tid))
+                        .filter(|_| told.callers),
+                },
+            }
+        }));
         if let Some(word) = o.expectation.reaper
             && last_calls[observation].is_none()
         {

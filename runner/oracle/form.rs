@@ -6,9 +6,13 @@ use std::collections::HashMap;
 
 use nix::libc::EAGAIN;
 
-use crate::model::{Arming, Call, Context, Expect, Finding, FindingKind, Form, Verdict, Window};
+use crate::contract::Promise;
+use crate::model::{
+    Arming, Call, Context, Expect, Finding, FindingKind, Form, NotifierKind, Subscriber, Verdict,
+    Window,
+};
 
-use super::expect::{Promise, calls};
+use super::expect::{Sites, calls};
 use super::message::{Caller, What};
 use super::seen::{Scan, Seen};
 
@@ -29,16 +33,21 @@ pub(super) struct Recognition<'a> {
     other_sites: Vec<(&'a str, u64)>,
     /// The same for all WARNs.
     all_sites: Vec<(&'a str, u64)>,
+    /// The same behind the info lines of notifiers that have ends: the check's, and their own.
+    paired_sites: Vec<(&'a str, u64)>,
+    /// The same where interval notifiers failed and nobody else did.
+    interval_sites: Vec<(&'a str, u64)>,
     /// Whether there are windows that could not be used.
     is_partial: bool,
 }
 
-/// The last info line of a task.
-struct LastInfo {
+/// An info line, with what the same task said until the next.
+struct Said<'a> {
     context: Context,
     errno: i32,
-    /// A second WARN is not the check's.
-    had_warn: bool,
+    is_paired: bool,
+    pr_warns: u64,
+    sites: Vec<&'a str>,
 }
 
 fn count<'a>(sites: &mut Vec<(&'a str, u64)>, site: &'a str) {
@@ -46,6 +55,12 @@ fn count<'a>(sites: &mut Vec<(&'a str, u64)>, site: &'a str) {
         Some((_, count)) => *count += 1,
         None => sites.push((site, 1)),
     }
+}
+
+/// Of several that are equally frequent, the first that was seen.
+fn most<'a>(sites: &[(&'a str, u64)]) -> Option<&'a str> {
+    let most = sites.iter().rev().max_by_key(|(_, count)| *count);
+    most.map(|(site, _)| *site)
 }
 
 /// How scenarios are judged.
@@ -61,46 +76,82 @@ pub(super) struct Rule {
 impl<'a> Recognition<'a> {
     /// Takes a window into account.
     pub(super) fn add(&mut self, window: &'a Window, scan: &Scan<'a>) {
-        let contexts = contexts(window, scan);
+        let failed =
+            |wanted: fn(NotifierKind) -> bool| failing(window).any(|(kind, _)| wanted(kind));
+        if failed(NotifierKind::is_interval) {
+            // Their WARN has no line that names them, so where others fail too it is anybody's.
+            if !failed(|kind| !kind.is_interval()) {
+                for seen in &scan.ours {
+                    if let What::Warn { site, .. } = seen.message.what {
+                        count(&mut self.interval_sites, site);
+                    }
+                }
+            }
+            return;
+        }
         self.blockable_failures += failing(window)
-            .filter(|call| call.context == Context::Blockable)
+            .filter(|(_, call)| call.context == Context::Blockable)
             .count() as u64;
 
-        let mut last: HashMap<Option<Caller>, LastInfo> = HashMap::new();
+        let contexts = contexts(window, scan);
+        let mut last: HashMap<Option<Caller>, Said<'a>> = HashMap::new();
         for (seen, context) in scan.ours.iter().zip(contexts) {
             let task = seen.message.task;
-            let info = last.get_mut(&task);
-            let is_other = info
-                .as_ref()
-                .is_some_and(|info| info.context == Context::NonBlockable);
-            match seen.message.what {
-                What::Info { errno, .. } => {
-                    let info = LastInfo {
+            match (seen.message.what, last.get_mut(&task)) {
+                (What::Info { errno, symbol, .. }, _) => {
+                    let said = Said {
                         context: context.unwrap_or(Context::Blockable),
                         errno,
-                        had_warn: false,
+                        is_paired: symbol.is_paired,
+                        pr_warns: 0,
+                        sites: Vec::new(),
                     };
-                    last.insert(task, info);
-                }
-                What::PrWarn { .. } if is_other => self.other_pr_warns += 1,
-                What::PrWarn { .. } => self.pr_warns += 1,
-                What::Warn { site, .. } => {
-                    if is_other {
-                        self.other_warns += 1;
-                    } else {
-                        self.warns += 1;
+                    if let Some(before) = last.insert(task, said) {
+                        self.learn(&before);
                     }
+                }
+                (What::PrWarn { .. }, Some(said)) => said.pr_warns += 1,
+                (What::PrWarn { .. }, None) => self.pr_warns += 1,
+                (What::Warn { site, .. }, said) => {
                     count(&mut self.all_sites, site);
-                    let Some(info) = info else { continue };
-                    if !std::mem::replace(&mut info.had_warn, true) {
-                        if !is_other {
-                            count(&mut self.sites, site);
-                        } else if info.errno != -EAGAIN {
-                            count(&mut self.other_sites, site);
-                        }
+                    match said {
+                        Some(said) => said.sites.push(site),
+                        None => self.warns += 1,
                     }
                 }
-                What::Reaper { .. } | What::Malformed => {}
+                _ => {}
+            }
+        }
+        for said in last.values() {
+            self.learn(said);
+        }
+    }
+
+    /// Takes into account what was said about one failure.
+    fn learn(&mut self, said: &Said<'a>) {
+        let mut warns = said.sites.len() as u64;
+        if said.is_paired {
+            for site in &said.sites {
+                count(&mut self.paired_sites, site);
+            }
+            // One is due because it has an end, and says nothing about the check.
+            warns = warns.saturating_sub(1);
+        }
+        if said.context == Context::NonBlockable {
+            self.other_pr_warns += said.pr_warns;
+            self.other_warns += warns;
+        } else {
+            self.pr_warns += said.pr_warns;
+            self.warns += warns;
+        }
+        // A second WARN is not the check's.
+        if warns > 0
+            && let Some(site) = said.sites.first()
+        {
+            if said.context == Context::Blockable {
+                count(&mut self.sites, site);
+            } else if said.errno != -EAGAIN {
+                count(&mut self.other_sites, site);
             }
         }
     }
@@ -110,17 +161,24 @@ impl<'a> Recognition<'a> {
         self.is_partial = true;
     }
 
-    /// The place of the check's WARN; empty where none was seen.
-    pub(super) fn site(&self) -> &'a str {
-        // Of several that are equally frequent, the first that was seen.
-        let most = |sites: &[(&'a str, u64)]| {
-            let most = sites.iter().rev().max_by_key(|(_, count)| *count);
-            most.map(|(site, _)| *site)
-        };
-        most(&self.sites)
+    /// The places of the WARNs; empty where none was seen.
+    pub(super) fn sites(&self) -> Sites<'a> {
+        let check = most(&self.sites)
             .or_else(|| most(&self.other_sites))
             .or_else(|| most(&self.all_sites))
-            .unwrap_or_default()
+            .unwrap_or_default();
+        let of_ends: Vec<_> = self
+            .paired_sites
+            .iter()
+            .copied()
+            // In the seed form the check has none, and whatever came is theirs.
+            .filter(|(site, _)| *site != check || self.form() == Form::Seed)
+            .collect();
+        Sites {
+            check,
+            end: most(&of_ends).unwrap_or_default(),
+            interval: most(&self.interval_sites).unwrap_or_default(),
+        }
     }
 
     /// The form.
@@ -192,11 +250,14 @@ impl<'a> Recognition<'a> {
     }
 
     fn unknown(&self, windows: &[Window]) -> Verdict {
+        let fails = |notifier: &Subscriber| {
+            matches!(notifier.role.arming, Arming::Inject(_)) && !notifier.role.kind.is_interval()
+        };
         let wanted = windows
             .iter()
             .flat_map(|window| &window.observations)
             .filter(|o| {
-                matches!(o.arming, Arming::Inject(_))
+                o.notifiers.iter().any(fails)
                     && o.expectation.context == Context::Blockable
                     && !o.expectation.calls.admits(0)
             })
@@ -219,12 +280,12 @@ impl<'a> Recognition<'a> {
 /// Why the form is not judged.
 pub const NOTHING_FAILED: &str = "nothing failed in blockable context";
 
-fn failing(window: &Window) -> impl Iterator<Item = &Call> {
-    window
-        .observations
-        .iter()
-        .flat_map(|o| &o.calls)
-        .filter(|call| call.returned != 0)
+/// The calls that failed, each with what sort of notifier it was made to.
+fn failing(window: &Window) -> impl Iterator<Item = (NotifierKind, &Call)> {
+    window.observations.iter().flat_map(|o| {
+        let failed = o.calls.iter().filter(|call| call.returned != 0);
+        failed.filter_map(|call| Some((o.kind(call)?, call)))
+    })
 }
 
 /// The context of each info line of ours, nothing for the other messages.
@@ -236,8 +297,10 @@ fn contexts(window: &Window, scan: &Scan<'_>) -> Vec<Option<Context>> {
     let is_info = |seen: &&Seen<'_>| matches!(seen.message.what, What::Info { .. });
 
     let mut known: HashMap<Option<Caller>, Vec<Context>> = HashMap::new();
-    for (_, call) in calls(window) {
-        if call.returned != 0 {
+    for (observation, call) in calls(window) {
+        // An interval notifier has no info line.
+        let kind = window.observations[observation].kind(call);
+        if call.returned != 0 && kind.is_some_and(|kind| !kind.is_interval()) {
             known.entry(task_of(call)).or_default().push(call.context);
         }
     }

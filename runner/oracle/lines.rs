@@ -5,8 +5,12 @@
 //! The parsers take exactly what the kernel's format strings can print and nothing else: a line
 //! that is only nearly right must not pass for one that is right.
 
+use crate::contract::Notice;
 use crate::kmsg::Record;
-use crate::model::{CALLBACK_SYMBOL, Context, MODULE_NAME, ReaperWord};
+use crate::model::{CALLBACK_SYMBOL, Context, MODULE_NAME, PAIRED_SYMBOL, ReaperWord};
+
+/// The names of the module's callbacks that the kernel prints.
+const CALLBACKS: [&str; 2] = [CALLBACK_SYMBOL, PAIRED_SYMBOL];
 
 /// What `%pS` prints.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,14 +46,19 @@ impl<'a> Symbol<'a> {
         })
     }
 
-    /// Whether it is the module's callback. The offset is for the comparison to judge.
+    /// Whether it is one of the module's callbacks. The offset is for the comparison to judge.
     pub(super) fn is_ours(&self) -> bool {
-        self.name == CALLBACK_SYMBOL && self.module == Some(MODULE_NAME)
+        CALLBACKS.contains(&self.name) && self.module == Some(MODULE_NAME)
     }
 
-    /// Whether it is the callback's name or something else of its module: perhaps ours gone wrong.
+    /// Whether it is the callback of a notifier that has ends as well.
+    pub(super) fn is_paired(&self) -> bool {
+        self.name == PAIRED_SYMBOL
+    }
+
+    /// Whether it is a callback's name or something else of its module: perhaps ours gone wrong.
     pub(super) fn is_near_ours(&self) -> bool {
-        self.name == CALLBACK_SYMBOL || self.module == Some(MODULE_NAME)
+        CALLBACKS.contains(&self.name) || self.module == Some(MODULE_NAME)
     }
 
     /// Whether it points to the first byte of the function.
@@ -141,10 +150,25 @@ impl<'a> WarnHeader<'a> {
                 .is_some_and(|dir| dir.is_empty() || dir.ends_with('/'))
         });
         let name = self.symbol.name;
-        of_file && (name.contains("mmu_notifier") || name.contains("mn_hlist"))
-            && !name.contains("mn_itree")
+        of_file
+            && ["mmu_notifier", "mn_hlist", "mn_itree"]
+                .iter()
+                .any(|part| name.contains(part))
             // Our own module's functions have such names too.
             && self.symbol.module.is_none()
+    }
+
+    /// What it is a symptom of, where it is one.
+    pub(super) fn symptom(&self) -> Option<Notice> {
+        let file = self.place.and_then(|place| place.rsplit_once(':'));
+        let file = file.map_or("", |(file, _)| file);
+        if file.ends_with("linux/rwsem.h") || file.ends_with("linux/mmap_lock.h") {
+            Some(Notice::LockWarn)
+        } else if self.symbol.name.contains("mmu_interval_notifier_insert") {
+            Some(Notice::DeadWarn)
+        } else {
+            None
+        }
     }
 
     /// What tells one WARN_ON from another.
@@ -166,6 +190,8 @@ pub(super) enum Line<'a> {
     PrWarn { symbol: Symbol<'a> },
     /// The first line of a WARN; the rest of it is noise.
     Warn(WarnHeader<'a>),
+    /// The first line of something else that the kernel finds wrong.
+    Symptom(Notice),
     /// The OOM reaper's closing line.
     Reaper {
         word: ReaperWord,
@@ -196,16 +222,52 @@ impl<'a> Line<'a> {
         if let Some(line) = reaper(text) {
             return line;
         }
+        if let Some(symptom) = symptom(text) {
+            return Line::Symptom(symptom);
+        }
         if text.contains(PHRASE) {
             return failure(text).unwrap_or_else(|| malformed(text));
         }
         // A complaint of ours could be worded quite differently; a stack trace names the symbol
         // in a line that starts with a space.
-        if text.starts_with(CALLBACK_SYMBOL) {
+        if CALLBACKS.iter().any(|name| text.starts_with(name)) {
             return Line::Malformed { about_ours: true };
         }
         Line::Noise
     }
+}
+
+/// What the kernel's own checks say. A WARN is told by its header.
+fn symptom(text: &str) -> Option<Notice> {
+    const AT: &str = "BUG: sleeping function called from invalid context at ";
+    if let Some(place) = text.strip_prefix(AT) {
+        let file = place.rsplit_once(':').map_or(place, |(file, _)| file);
+        return Some(if file.ends_with("linux/mmu_notifier.h") {
+            Notice::CallerSleep
+        } else {
+            Notice::AtomicSleep
+        });
+    }
+    [
+        (
+            "BUG: scheduling in a non-blocking section: ",
+            Notice::NonBlockSchedule,
+        ),
+        (
+            "WARNING: possible recursive locking detected",
+            Notice::Lockdep,
+        ),
+        (
+            "WARNING: possible circular locking dependency detected",
+            Notice::Lockdep,
+        ),
+        ("WARNING: suspicious RCU usage", Notice::LockWarn),
+        ("WARNING: Nested lock was not taken", Notice::LockWarn),
+        ("[ BUG: Invalid wait context ]", Notice::AtomicSleep),
+        ("kernel BUG at mm/mmu_notifier.c:", Notice::DeadBug),
+    ]
+    .into_iter()
+    .find_map(|(start, symptom)| text.starts_with(start).then_some(symptom))
 }
 
 fn failure(text: &str) -> Option<Line<'_>> {
@@ -231,7 +293,7 @@ fn failure(text: &str) -> Option<Line<'_>> {
 }
 
 fn malformed(text: &str) -> Line<'_> {
-    let about_ours = text.contains(CALLBACK_SYMBOL) || text.contains(MODULE_NAME);
+    let about_ours = text.contains(MODULE_NAME);
     let about_a_notifier =
         text.contains("blockable context") || text.contains("callback failure not allowed");
     if about_ours || about_a_notifier {

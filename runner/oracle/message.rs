@@ -4,11 +4,16 @@
 
 use std::fmt;
 
+use crate::contract::Notice;
 use crate::kmsg::Record;
-use crate::model::{CALLBACK_SYMBOL, Context, MODULE_NAME, ReaperWord};
+use crate::model::{CALLBACK_SYMBOL, Context, MODULE_NAME, PAIRED_SYMBOL, ReaperWord};
 
 /// `KERN_INFO`.
 pub(super) const LEVEL_INFO: u8 = 6;
+/// `KERN_CRIT`.
+pub(super) const LEVEL_CRIT: u8 = 2;
+/// `KERN_ERR`.
+pub(super) const LEVEL_ERR: u8 = 3;
 /// `KERN_WARNING`.
 pub(super) const LEVEL_WARNING: u8 = 4;
 
@@ -19,12 +24,11 @@ pub(super) enum What<'a> {
     Info {
         errno: i32,
         context: Context,
-        /// Whether the symbol is the callback's first byte.
-        at_start: bool,
+        symbol: Callback,
     },
     /// The complaint of the seed form.
-    PrWarn { at_start: bool },
-    /// The complaint of the mainline form.
+    PrWarn { symbol: Callback },
+    /// A WARN of the code that calls notifiers.
     Warn {
         site: &'a str,
         pid: i32,
@@ -37,8 +41,19 @@ pub(super) enum What<'a> {
         pid: i32,
         comm: &'a str,
     },
+    /// Something that the kernel finds wrong with itself.
+    Symptom(Notice),
     /// A line about our callback that is none of these; never due.
     Malformed,
+}
+
+/// Which of the module's callbacks a line names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Callback {
+    /// That of a notifier that has ends as well.
+    pub(super) is_paired: bool,
+    /// Whether the symbol is the callback's first byte.
+    pub(super) is_start: bool,
 }
 
 impl What<'_> {
@@ -49,6 +64,7 @@ impl What<'_> {
             | (What::PrWarn { .. }, What::PrWarn { .. })
             | (What::Warn { .. }, What::Warn { .. })
             | (What::Malformed, What::Info { .. } | What::PrWarn { .. }) => true,
+            (What::Symptom(seen), What::Symptom(due)) => seen == due,
             // The other word is another message, and another victim's is too.
             (
                 What::Reaper { word, pid, .. },
@@ -129,12 +145,33 @@ impl Message<'_> {
             (What::Malformed, _) => parts.push("the text is another".to_owned()),
             _ => {}
         }
-        if let What::Info { at_start, .. } | What::PrWarn { at_start } = self.what
-            && !at_start
+        if let (
+            What::Info { symbol, .. } | What::PrWarn { symbol },
+            What::Info {
+                symbol: due_symbol, ..
+            }
+            | What::PrWarn { symbol: due_symbol },
+        ) = (self.what, due.what)
         {
-            parts.push("the symbol has an offset".to_owned());
+            if symbol.is_paired != due_symbol.is_paired {
+                parts.push("the symbol is that of another callback".to_owned());
+            }
+            if !symbol.is_start {
+                parts.push("the symbol has an offset".to_owned());
+            }
         }
         parts.join(", ")
+    }
+}
+
+impl fmt::Display for Callback {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = if self.is_paired {
+            PAIRED_SYMBOL
+        } else {
+            CALLBACK_SYMBOL
+        };
+        write!(f, "{name}+0x0/... [{MODULE_NAME}]")
     }
 }
 
@@ -145,13 +182,17 @@ impl fmt::Display for Message<'_> {
         if let Some(task) = self.task {
             write!(f, "[{task}]")?;
         }
-        let symbol = format_args!("{CALLBACK_SYMBOL}+0x0/... [{MODULE_NAME}]");
         match self.what {
-            What::Info { errno, context, .. } => write!(
+            What::Info {
+                errno,
+                context,
+                symbol,
+            } => write!(
                 f,
                 " {symbol} callback failed with {errno} in {context} context."
             ),
-            What::PrWarn { .. } => write!(f, " {symbol} callback failure not allowed"),
+            What::PrWarn { symbol } => write!(f, " {symbol} callback failure not allowed"),
+            What::Symptom(complaint) => write!(f, " {} ...", complaint.word()),
             What::Warn { site, pid, comm } => write!(
                 f,
                 " WARNING: {} at ..., CPU#...: {}/{pid}",
@@ -170,7 +211,7 @@ impl fmt::Display for Message<'_> {
                     write!(f, " oom_reaper: unable to reap pid:{pid} ({comm})")
                 }
             },
-            What::Malformed => write!(f, " (a line about {symbol})"),
+            What::Malformed => write!(f, " (a line about a callback of {MODULE_NAME})"),
         }
     }
 }

@@ -9,8 +9,10 @@
 
 mod align;
 mod blame;
+mod chain;
 mod compare;
 mod demand;
+mod effects;
 mod expect;
 mod form;
 mod lines;
@@ -18,14 +20,14 @@ mod message;
 mod seen;
 mod witness;
 
-use crate::model::{Expect, Form, Observation, ScenarioResult, Verdict, Window};
-
+use crate::contract::{self, Notice};
 use crate::kmsg::Record;
+use crate::model::{Call, Expect, Form, Observation, ScenarioResult, Verdict, Window};
 
 use message::{Caller, What, shown};
 use seen::Scan;
 
-pub use expect::Promise;
+pub use chain::is_refused;
 pub use form::NOTHING_FAILED;
 
 /// The answer about all windows of a run.
@@ -59,22 +61,31 @@ pub fn judge(windows: &[Window], demanded: Expect) -> Judgement {
         }
     }
     let rule = recognition.rule(demanded);
-    let site = recognition.site();
+    let sites = recognition.sites();
 
     Judgement {
         form: recognition.form(),
         form_verdict: recognition.verdict(windows, demanded),
         results: scanned
             .into_iter()
-            .flat_map(|(window, scan, doubts)| judge_window(window, &scan, doubts, rule, site))
+            .flat_map(|(window, scan, doubts)| judge_window(window, &scan, doubts, rule, sites))
             .collect(),
     }
 }
 
-/// Whether a record is the first line of a WARN of the code that calls notifiers. In a window those
-/// are judged.
-pub fn is_notifier_warn(record: &Record) -> bool {
-    matches!(lines::Line::of(record), lines::Line::Warn(header) if header.is_of_notifiers())
+/// Whether a record is a complaint that is judged in this window.
+pub fn is_judged(record: &Record, window: &Window) -> bool {
+    match lines::Line::of(record) {
+        lines::Line::Warn(header) if header.is_of_notifiers() => true,
+        lines::Line::Warn(header) => header.symptom().is_some() && seen::judges_symptoms(window),
+        lines::Line::Symptom(_) => seen::judges_symptoms(window),
+        // What follows on a BUG.
+        _ if record.text.starts_with("Oops: ") => {
+            let mut observations = window.observations.iter();
+            observations.any(|o| o.expectation.said.contains(&Notice::DeadBug))
+        }
+        _ => false,
+    }
 }
 
 /// Whether a record is the first line of a WARN about a callback that failed where it must not, of
@@ -99,13 +110,13 @@ fn judge_window(
     scan: &Scan<'_>,
     doubts: Vec<String>,
     rule: form::Rule,
-    site: &str,
+    sites: expect::Sites<'_>,
 ) -> Vec<ScenarioResult> {
     let reaper: Option<Caller> = scan.ours.iter().find_map(|seen| match seen.message.what {
         What::Reaper { .. } => seen.message.task,
         _ => None,
     });
-    let dues = expect::dues(rule.promise, window, site, scan.told, reaper);
+    let dues = expect::dues(rule.promise, window, sites, scan.told, reaper);
     let compared = compare::compare(window, scan, &dues, rule.no_check);
     let foreign: Vec<String> = scan.foreign.iter().map(|seen| shown(seen.record)).collect();
 
@@ -119,7 +130,7 @@ fn judge_window(
         let mut reasons = witness::of_observation(o);
         reasons.extend(doubts.iter().cloned());
         reasons.extend(compared.undecided.clone());
-        if rule.is_guess && o.calls.iter().any(depends_on_form) {
+        if rule.is_guess && o.calls.iter().any(|call| depends_on_form(o, call)) {
             reasons.push(
                 "what is due depends on the form of the check, and nothing failed in blockable \
                  context to recognise it by; --expect seed or --expect mainline demands one"
@@ -127,6 +138,7 @@ fn judge_window(
             );
         }
         reasons.extend(demand::check(o, &mut findings));
+        effects::check(o, &mut findings);
         let findings = findings.into_vec();
         results.push(ScenarioResult {
             name: o.scenario.clone(),
@@ -134,13 +146,16 @@ fn judge_window(
             observation: Some(Observation::clone(o)),
             matched,
             foreign: foreign.clone(),
+            bug_gone: None,
         });
     }
     results
 }
 
-fn depends_on_form(call: &crate::model::Call) -> bool {
-    Promise::Seed.complains(call) != Promise::Mainline.complains(call)
+fn depends_on_form(o: &Observation, call: &Call) -> bool {
+    o.notifiers
+        .get(call.notifier)
+        .is_some_and(|notifier| contract::depends_on_form(notifier.role, call))
 }
 
 /// Evidence that is in doubt proves nothing, neither a pass nor a failure.

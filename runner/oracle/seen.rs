@@ -8,7 +8,8 @@ use crate::kmsg::Record;
 use crate::model::Window;
 
 use super::lines::{Line, Symbol, WarnHeader};
-use super::message::{Caller, Message, What};
+use super::message::{Callback, Caller, Message, What};
+use crate::contract::Notice;
 
 /// A message with the record it was read from.
 #[derive(Clone, Copy, Debug)]
@@ -58,12 +59,9 @@ impl<'a> Scan<'a> {
         let mut sorter = Sorter {
             told,
             victims: window.observations.iter().map(|o| o.pid).collect(),
-            tasks: window
-                .observations
-                .iter()
-                .flat_map(|o| &o.calls)
-                .map(|call| call.tid)
-                .collect(),
+            tasks: tasks(window),
+            judges_symptoms: judges_symptoms(window),
+            said_before: HashSet::new(),
             last_info: HashMap::new(),
         };
         let mut scan = Scan {
@@ -100,6 +98,23 @@ impl<'a> Scan<'a> {
     }
 }
 
+/// The threads that act in a window.
+fn tasks(window: &Window) -> HashSet<i32> {
+    let mut tasks = HashSet::new();
+    for o in &window.observations {
+        tasks.extend(o.calls.iter().map(|call| call.tid));
+        tasks.extend(&o.actors);
+        tasks.insert(o.pid);
+    }
+    tasks
+}
+
+/// Whether a scenario of the window is about what the kernel finds wrong with itself.
+pub(super) fn judges_symptoms(window: &Window) -> bool {
+    let mut observations = window.observations.iter();
+    observations.any(|o| o.expectation.judges_symptoms)
+}
+
 /// The last info line of a task: the WARN after it is about the same callback.
 struct LastInfo<'a> {
     is_ours: bool,
@@ -111,13 +126,19 @@ struct Sorter<'a> {
     told: Told,
     victims: HashSet<i32>,
     tasks: HashSet<i32>,
+    judges_symptoms: bool,
+    /// What tasks have been told that they may be told many times.
+    said_before: HashSet<(Option<Caller>, Notice)>,
     last_info: HashMap<Option<Caller>, LastInfo<'a>>,
 }
 
 impl<'a> Sorter<'a> {
     /// Whether the line is ours, and what it says; nothing where it is of no interest.
     fn sort(&mut self, line: Line<'a>, task: Option<Caller>) -> Option<(bool, What<'a>)> {
-        let at_start = |symbol: &Symbol<'_>| symbol.is_start();
+        let callback = |symbol: &Symbol<'_>| Callback {
+            is_paired: symbol.is_paired(),
+            is_start: symbol.is_start(),
+        };
         Some(match line {
             Line::Info {
                 symbol,
@@ -132,17 +153,23 @@ impl<'a> Sorter<'a> {
                     What::Info {
                         errno,
                         context,
-                        at_start: at_start(&symbol),
+                        symbol: callback(&symbol),
                     },
                 )
             }
             Line::PrWarn { symbol } => (
                 symbol.is_ours(),
                 What::PrWarn {
-                    at_start: at_start(&symbol),
+                    symbol: callback(&symbol),
                 },
             ),
+            Line::Symptom(symptom) => return self.symptom(symptom, task),
             Line::Warn(header) => {
+                if self.judges_symptoms
+                    && let Some(symptom) = header.symptom()
+                {
+                    return self.symptom(symptom, task);
+                }
                 if !header.is_of_notifiers() {
                     return None;
                 }
@@ -157,6 +184,20 @@ impl<'a> Sorter<'a> {
             Line::Malformed { about_ours } => (about_ours, What::Malformed),
             Line::Noise => return None,
         })
+    }
+
+    /// Only where a scenario is about them, and of our tasks: elsewhere they are trouble.
+    fn symptom(&mut self, symptom: Notice, task: Option<Caller>) -> Option<(bool, What<'a>)> {
+        let comes_often = matches!(symptom, Notice::LockWarn | Notice::AtomicSleep);
+        if comes_often && !self.said_before.insert((task, symptom)) {
+            return None;
+        }
+        let is_ours = match task {
+            Some(Caller::Task(tid)) => self.tasks.contains(&tid),
+            Some(Caller::Other(_)) => false,
+            None => true,
+        };
+        (self.judges_symptoms && is_ours).then_some((true, What::Symptom(symptom)))
     }
 
     fn warn(&self, header: &WarnHeader<'a>) -> What<'a> {

@@ -36,7 +36,7 @@ pub(super) fn of_window(window: &Window, scan: &Scan<'_>) -> Vec<String> {
         ));
     }
 
-    let logged = |o: &Observation| o.calls.len() as u64 + o.other_entries;
+    let logged = |o: &Observation| (o.calls.len() + o.later.len()) as u64;
     let logged: u64 = window.observations.iter().map(logged).sum();
     let (before, after) = window.total_entries;
     if before.checked_add(logged) != Some(after) {
@@ -48,10 +48,18 @@ pub(super) fn of_window(window: &Window, scan: &Scan<'_>) -> Vec<String> {
     }
     let mut seqs = HashSet::new();
     let all = || window.observations.iter().flat_map(|o| &o.calls);
-    if !all().all(|call| seqs.insert(call.seq)) {
+    let later = || {
+        let observations = window.observations.iter();
+        observations.flat_map(|o| &o.later).map(|later| later.seq)
+    };
+    if !all()
+        .map(|call| call.seq)
+        .chain(later())
+        .all(|seq| seqs.insert(seq))
+    {
         reasons.push("the module's log has a call twice".to_owned());
     }
-    if !all().all(|call| (before..after).contains(&call.seq)) {
+    if !seqs.iter().all(|seq| (before..after).contains(seq)) {
         reasons.push("the module's log has a call from outside the window".to_owned());
     }
     reasons
@@ -67,8 +75,8 @@ fn summary(window: &Window, scan: &Scan<'_>) -> String {
     format!(
         "the module counted {} calls and made {} fail; the kernel log has {} info lines, {} \
          pr_warns and {} WARNs about them",
-        sum(|o| o.counters.calls),
-        sum(|o| o.counters.injected),
+        sum(|o| o.counters().calls),
+        sum(|o| o.counters().injected),
         count(|what| matches!(what, What::Info { .. })),
         count(|what| matches!(what, What::PrWarn { .. })),
         count(|what| matches!(what, What::Warn { .. })),
@@ -86,20 +94,31 @@ pub(super) fn of_observation(o: &Observation) -> Vec<String> {
     if o.watched.0 >= o.watched.1 {
         reasons.push("the scenario watches no addresses".to_owned());
     }
-    if o.counters.overwritten > 0 {
-        reasons.push(format!(
-            "{} entries of the module's log were overwritten",
-            o.counters.overwritten
-        ));
+    if o.calls
+        .iter()
+        .any(|call| call.notifier >= o.notifiers.len())
+    {
+        reasons.push("the log has a call of a notifier that was not attached".to_owned());
     }
-    let failed = o.calls.iter().filter(|call| call.injected).count() as u64;
-    let logged = o.calls.len() as u64;
-    if o.counters.overwritten == 0 && (o.counters.calls, o.counters.injected) != (logged, failed) {
-        reasons.push(format!(
-            "witnesses disagree: the module counted {} calls and made {} fail, and its log has \
-             {logged} and {failed}",
-            o.counters.calls, o.counters.injected
-        ));
+    for (index, notifier) in o.notifiers.iter().enumerate() {
+        let counters = notifier.counters;
+        if counters.overwritten > 0 {
+            reasons.push(format!(
+                "{} entries of the module's log were overwritten",
+                counters.overwritten
+            ));
+            continue;
+        }
+        let calls = || o.calls.iter().filter(|call| call.notifier == index);
+        let failed = calls().filter(|call| call.injected).count() as u64;
+        let logged = calls().count() as u64;
+        if (counters.calls, counters.injected) != (logged, failed) {
+            reasons.push(format!(
+                "witnesses disagree: the module counted {} calls and made {} fail, and its log has \
+                 {logged} and {failed}",
+                counters.calls, counters.injected
+            ));
+        }
     }
     if o.calls.windows(2).any(|two| two[0].seq >= two[1].seq) {
         reasons.push("the module's log is not in the order of its numbers".to_owned());
@@ -122,11 +141,7 @@ pub(super) fn of_observation(o: &Observation) -> Vec<String> {
             call.seq, call.tid, call.comm
         ));
     }
-    if let Some(call) = o
-        .calls
-        .iter()
-        .find(|call| !is_as_armed(o, call) || call.injected != (call.returned != 0))
-    {
+    if let Some(call) = o.calls.iter().find(|call| !is_as_armed(o, call)) {
         reasons.push(format!(
             "the injector did not do as it was told: call {} ({}, {:#x}-{:#x}) returned {}",
             call.seq, call.event, call.start, call.end, call.returned
@@ -137,24 +152,44 @@ pub(super) fn of_observation(o: &Observation) -> Vec<String> {
 
 /// Whether a call is on the addresses the scenario works on.
 pub(super) fn is_watched(o: &Observation, call: &Call) -> bool {
-    call.start < o.watched.1 && o.watched.0 < call.end
+    is_watched_range(o, call.start, call.end)
 }
 
-fn is_by_initiator(o: &Observation, call: &Call) -> bool {
+/// The same of a range.
+pub(super) fn is_watched_range(o: &Observation, start: u64, end: u64) -> bool {
+    // What ends in the kernel's half is the end of the whole address space, and no invalidation of
+    // these addresses.
+    start < o.watched.1 && o.watched.0 < end && end < 1 << 63
+}
+
+/// Whether a call comes from whoever is to make it.
+pub(super) fn is_by_initiator(o: &Observation, call: &Call) -> bool {
+    is_by_initiator_of(o, call.tid, &call.comm)
+}
+
+/// The same of a thread with its name.
+pub(super) fn is_by_initiator_of(o: &Observation, tid: i32, comm: &str) -> bool {
     match o.initiator {
-        Initiator::Thread(tid) => call.tid == tid,
+        Initiator::Thread(initiator) => tid == initiator,
         // Its pid is not known, and no process of user space runs in these contexts.
-        Initiator::OomReaper => call.comm == "oom_reaper",
+        Initiator::OomReaper => comm == "oom_reaper",
     }
 }
 
 fn is_as_armed(o: &Observation, call: &Call) -> bool {
-    match o.arming {
+    let Some(notifier) = o.notifiers.get(call.notifier) else {
+        return false;
+    };
+    match notifier.role.arming {
         Arming::Inject(errno) if is_watched(o, call) => {
             // The error is set for one event; what another one does here is not the injector's
             // doing, and the call itself is a finding.
-            call.returned == errno || (call.event != o.expectation.event && call.returned == 0)
+            let is_other = call.event != o.expectation.event && call.returned == 0;
+            (call.returned == errno || is_other) && call.injected == (call.returned != 0)
         }
-        Arming::Inject(_) | Arming::Filtered(_) | Arming::Unarmed => call.returned == 0,
+        Arming::Misbehave(_) if is_watched(o, call) => call.returned == 0 && call.injected,
+        Arming::Inject(_) | Arming::Filtered(_) | Arming::Unarmed | Arming::Misbehave(_) => {
+            call.returned == 0 && !call.injected
+        }
     }
 }

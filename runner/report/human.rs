@@ -5,7 +5,7 @@
 use std::io::{self, Write};
 
 use crate::exit::Exit;
-use crate::model::{Expect, KernelInfo, Report, ScenarioResult, Verdict, VmInfo};
+use crate::model::{Expect, KernelInfo, Report, ScenarioResult, UnitTest, Verdict, VmInfo};
 
 use super::tally::Tally;
 use super::text::{evidence, one_line};
@@ -31,7 +31,16 @@ pub(super) fn print(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     fact(out, "check", &format!("{}{demanded}", report.form))?;
     writeln!(out)?;
     table(report, out)?;
-    unit_tests(report, out)?;
+    unit_tests(&report.unit_tests, out)?;
+    behind(report, out)?;
+    closing(report, out)
+}
+
+/// As [`print()`], without what is as it should be.
+pub(super) fn why_no_pass(report: &Report, out: &mut dyn Write) -> io::Result<()> {
+    let mut wrong = report.unit_tests.clone();
+    wrong.retain(|test| test.verdict != Verdict::Pass);
+    unit_tests(&wrong, out)?;
     behind(report, out)?;
     closing(report, out)
 }
@@ -61,8 +70,14 @@ pub(super) fn head(
     }
 }
 
+/// The source of a kernel, marked where nobody knows how this program does on it.
+pub(super) fn source(vm: &VmInfo) -> String {
+    let mark = if vm.tested { "" } else { " (untested)" };
+    format!("{}{mark}", vm.source)
+}
+
 fn machine(vm: &VmInfo, out: &mut dyn Write) -> io::Result<()> {
-    let text = format!("{}, {}, config {}", vm.source, vm.base, vm.config);
+    let text = format!("{}, {}, config {}", source(vm), vm.base, vm.config);
     fact(out, "source", &text)?;
     for patch in &vm.patches {
         fact(out, "patch", patch)?;
@@ -84,7 +99,12 @@ fn table(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     };
     let mut rows: Vec<(String, Vec<(String, &'static str)>)> = Vec::new();
     let mut columns: Vec<String> = Vec::new();
+    let mut cases = Vec::new();
     for scenario in &report.scenarios {
+        if is_case(&scenario.name) {
+            cases.push(scenario);
+            continue;
+        }
         let (trigger, setting) = split(&one_line(&scenario.name));
         if !columns.contains(&setting) {
             columns.push(setting.clone());
@@ -119,18 +139,37 @@ fn table(report: &Report, out: &mut dyn Write) -> io::Result<()> {
         }
         writeln!(out, "{}", row.trim_end())?;
     }
-    writeln!(out)
+    writeln!(out)?;
+    for scenario in &cases {
+        writeln!(
+            out,
+            "{:<WORD$}  {}",
+            word(&scenario.verdict),
+            one_line(&scenario.name)
+        )?;
+    }
+    if !cases.is_empty() {
+        writeln!(out)?;
+    }
+    Ok(())
 }
 
-/// One row for each unit test of the module.
-fn unit_tests(report: &Report, out: &mut dyn Write) -> io::Result<()> {
-    for test in &report.unit_tests {
+/// Whether it is a case of the contract, whose name begins with its rule's number.
+fn is_case(name: &str) -> bool {
+    let number = name.strip_prefix('r').and_then(|rest| rest.split_once('-'));
+    number
+        .is_some_and(|(number, _)| number.len() == 2 && number.bytes().all(|b| b.is_ascii_digit()))
+}
+
+/// One row for each of these unit tests of the module.
+fn unit_tests(tests: &[UnitTest], out: &mut dyn Write) -> io::Result<()> {
+    for test in tests {
         writeln!(out, "{}  {}", word(&test.verdict), one_line(&test.name))?;
         if test.verdict != Verdict::Pass {
             details(out, &test.verdict)?;
         }
     }
-    if !report.unit_tests.is_empty() {
+    if !tests.is_empty() {
         writeln!(out)?;
     }
     Ok(())
@@ -153,12 +192,16 @@ fn behind(report: &Report, out: &mut dyn Write) -> io::Result<()> {
             }
             continue;
         }
-        if scenario.verdict == Verdict::Pass && scenario.foreign.is_empty() {
+        let is_plain = scenario.foreign.is_empty() && scenario.bug_gone.is_none();
+        if scenario.verdict == Verdict::Pass && is_plain {
             continue;
         }
         said = true;
         writeln!(out, "{}  {}", word(&scenario.verdict), counts(scenario))?;
         details(out, &scenario.verdict)?;
+        if let Some(bug) = &scenario.bug_gone {
+            writeln!(out, "{INDENT}the known bug is gone: {}", one_line(bug))?;
+        }
         for foreign in &scenario.foreign {
             writeln!(out, "{INDENT}of another driver: {}", one_line(foreign))?;
         }
@@ -183,8 +226,8 @@ fn counts(scenario: &ScenarioResult) -> String {
     match &scenario.observation {
         Some(o) => format!(
             "{name} ({} calls, {} made to fail, {} messages matched)",
-            o.counters.calls,
-            o.counters.injected,
+            o.counters().calls,
+            o.counters().injected,
             scenario.matched.len()
         ),
         None => name.into_owned(),
@@ -198,6 +241,7 @@ const fn word(verdict: &Verdict) -> &'static str {
     match verdict {
         Verdict::Pass => "PASS",
         Verdict::Fail { .. } => "FAIL",
+        Verdict::KnownBug { .. } => "BUG",
         Verdict::NoVerdict { .. } => "????",
         Verdict::Skip { .. } => "SKIP",
     }
@@ -209,6 +253,12 @@ fn details(out: &mut dyn Write, verdict: &Verdict) -> io::Result<()> {
         Verdict::Fail { findings } => evidence(findings)
             .iter()
             .try_for_each(|line| writeln!(out, "{INDENT}{line}")),
+        Verdict::KnownBug { reason, findings } => {
+            writeln!(out, "{INDENT}known bug of the kernel: {}", one_line(reason))?;
+            evidence(findings)
+                .iter()
+                .try_for_each(|line| writeln!(out, "{INDENT}{line}"))
+        }
         Verdict::NoVerdict { reasons } => reasons
             .iter()
             .try_for_each(|reason| writeln!(out, "{INDENT}no verdict: {}", one_line(reason))),
@@ -235,25 +285,25 @@ fn closing(report: &Report, out: &mut dyn Write) -> io::Result<()> {
             writeln!(out, "{what}: {path}")?;
         }
     }
-    let verdict = match exit {
-        Exit::Pass => "PASS",
-        Exit::Fail => "FAIL",
-        Exit::Skip => "SKIP",
-        _ => "NO VERDICT",
-    };
+    let verdict = super::verdict_word(exit);
     let missing = match tally.missing {
         0 => String::new(),
         missing => format!(", {missing} never ran"),
     };
     let scenarios = &tally.scenarios;
+    let known_bugs = match scenarios.known_bugs {
+        0 => String::new(),
+        1 => ", 1 known bug of the kernel".to_owned(),
+        count => format!(", {count} known bugs of the kernel"),
+    };
     let unit_tests = match report.unit_tests.len() {
         0 => String::new(),
         count => format!("; {} of {count} unit tests passed", tally.unit_tests.passed),
     };
     writeln!(
         out,
-        "{verdict}: {} of {} scenarios passed, {} failed, {} without a verdict, {} skipped{missing}\
-         {unit_tests} ({}.{} s)",
+        "{verdict}: {} of {} scenarios passed, {} failed, {} without a verdict, {} skipped\
+         {known_bugs}{missing}{unit_tests} ({}.{} s)",
         scenarios.passed,
         report.planned - report.unit_tests.len().min(report.planned),
         scenarios.failed,

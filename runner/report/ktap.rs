@@ -41,6 +41,9 @@ pub(super) fn print(report: &Report, out: &mut dyn Write) -> io::Result<()> {
         for line in &scenario.foreign {
             diagnostic(out, &format!("of another driver: {line}"))?;
         }
+        if let Some(bug) = &scenario.bug_gone {
+            diagnostic(out, &format!("the known bug is gone: {bug}"))?;
+        }
         result(out, number, &scenario.name, &scenario.verdict, &mut totals)?;
     }
     for (number, test) in (2 + report.scenarios.len()..).zip(&report.unit_tests) {
@@ -51,12 +54,13 @@ pub(super) fn print(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     let Totals {
         pass,
         fail,
+        xfail,
         skip,
         error,
     } = totals;
     writeln!(
         out,
-        "# Totals: pass:{pass} fail:{fail} xfail:0 xpass:0 skip:{skip} error:{error}"
+        "# Totals: pass:{pass} fail:{fail} xfail:{xfail} xpass:0 skip:{skip} error:{error}"
     )
 }
 
@@ -64,6 +68,7 @@ pub(super) fn print(report: &Report, out: &mut dyn Write) -> io::Result<()> {
 struct Totals {
     pass: usize,
     fail: usize,
+    xfail: usize,
     skip: usize,
     error: usize,
 }
@@ -95,6 +100,14 @@ fn result(
                 diagnostic(out, &line)?;
             }
             writeln!(out, "not ok {number} {name}")
+        }
+        Verdict::KnownBug { reason, findings } => {
+            totals.xfail += 1;
+            for line in evidence(findings) {
+                diagnostic(out, &line)?;
+            }
+            let reason = one_line(reason);
+            writeln!(out, "not ok {number} {name} # XFAIL {reason}")
         }
         Verdict::NoVerdict { reasons } => {
             totals.error += 1;

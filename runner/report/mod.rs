@@ -6,6 +6,7 @@ mod exercise;
 mod human;
 mod json;
 mod ktap;
+mod matrix;
 mod tally;
 mod text;
 
@@ -14,6 +15,7 @@ use std::io::{self, Write};
 use crate::cli::{Format, SimpleFormat};
 use crate::exercise::ExerciseReport;
 use crate::exit::Exit;
+use crate::matrix::MatrixReport;
 use crate::model::Report;
 
 use tally::Tally;
@@ -39,6 +41,29 @@ pub fn print_exercise(
         SimpleFormat::Json => json::print(report, out)?,
     }
     out.flush()
+}
+
+/// Prints what came of `vm matrix`.
+pub fn print_matrix(
+    report: &MatrixReport,
+    format: SimpleFormat,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    match format {
+        SimpleFormat::Human => matrix::print(report, out)?,
+        SimpleFormat::Json => json::print(report, out)?,
+    }
+    out.flush()
+}
+
+/// What an exit code means for the kernel.
+const fn verdict_word(exit: Exit) -> &'static str {
+    match exit {
+        Exit::Pass => "PASS",
+        Exit::Fail => "FAIL",
+        Exit::Skip => "SKIP",
+        _ => "NO VERDICT",
+    }
 }
 
 /// The exit code.

@@ -13,6 +13,7 @@ pub(super) struct Count {
     pub(super) failed: usize,
     pub(super) no_verdict: usize,
     pub(super) skipped: usize,
+    pub(super) known_bugs: usize,
 }
 
 impl Count {
@@ -20,6 +21,7 @@ impl Count {
         *match verdict {
             Verdict::Pass => &mut self.passed,
             Verdict::Fail { .. } => &mut self.failed,
+            Verdict::KnownBug { .. } => &mut self.known_bugs,
             Verdict::NoVerdict { .. } => &mut self.no_verdict,
             Verdict::Skip { .. } => &mut self.skipped,
         } += 1;

@@ -2,14 +2,15 @@
 
 //! The kinds of notifiers: what each is called for, and how starts and ends pair.
 
+use anyhow::Context as _;
 use nix::errno::Errno;
 
-use crate::sys::PAGE;
+use crate::sys::{Area, PAGE};
 use crate::trigger::operation::Operation;
 use crate::trigger::target::Target;
 
-use super::outcome::{Outcome, demand, same};
-use super::rig::{Attached, Rig, STEP, may_warn, mrelease};
+use super::outcome::{Failure, Outcome, demand, same};
+use super::rig::{Attached, Rig, STEP, may_warn, mrelease, open, write};
 
 /// A process ready for an operation, with an interval notifier on `pages` pages of its addresses.
 fn interval(
@@ -140,4 +141,84 @@ pub fn two_pass(rig: &Rig<'_>) -> Outcome {
     same("starts", counters.starts, 3)?;
     same("ends", counters.ends, 3)?;
     same("paired", counters.paired.as_str(), "yes")
+}
+
+/// Demands that somebody holds the address space so often, besides the kernel's threads: each
+/// processor may have lent it to one.
+fn demand_count(count: u32, due: u32) -> Outcome {
+    let processors = std::thread::available_parallelism().context("cannot count processors")?;
+    let most = due + processors.get() as u32;
+    demand((due..=most).contains(&count), || {
+        format!("count is {count}, not {due} to {most}")
+    })
+}
+
+pub fn none(rig: &Rig<'_>) -> Outcome {
+    let target = rig.target(Operation::Hold)?;
+    let pid = target.pid().as_raw();
+    let held = rig.attach(pid, "kind=none")?;
+    same("kind", held.read("kind")?.as_str(), "none")?;
+    let (users, count) = held.mm()?;
+    same("users", users, 1)?;
+    // All users are one, and the target.
+    demand_count(count, 2)?;
+    // Eight times a target and its notifier: more than there are processors in a guest.
+    let others = (0..8)
+        .map(|_| rig.attach(pid, ""))
+        .collect::<Outcome<Vec<_>>>()?;
+    let (users, count) = held.mm()?;
+    same("users with notifiers", users, 1)?;
+    demand_count(count, 2 + 2 * 8)?;
+    others.into_iter().try_for_each(Attached::detach)?;
+    demand_count(held.mm()?.1, 2)?;
+    same("calls", held.counters()?.calls, 0)?;
+    held.demand_state("live")?;
+    rig.finish(target)?;
+    held.demand_state("gone")?;
+    let (users, count) = held.mm()?;
+    same("users of what is gone", users, 0)?;
+    demand_count(count, 1)?;
+    held.detach()
+}
+
+/// What writing that to `read_retry` gets.
+fn retry(attached: &Attached, seq: u64) -> Outcome<Result<(), Errno>> {
+    write(
+        &open(&attached.path("read_retry"))?,
+        seq.to_string().as_bytes(),
+    )
+}
+
+pub fn interval_read(rig: &Rig<'_>) -> Outcome {
+    for kind in ["interval", "interval-two-pass"] {
+        let area = Area::map(8, None).context("cannot map memory")?;
+        area.touch(0, 8).context("cannot touch memory")?;
+        let (start, _) = area.range();
+        let end = start + 4 * PAGE as u64;
+        let words = format!("kind={kind} range={start:#x}-{end:#x}");
+        let attached = match rig.attach(std::process::id() as i32, &words) {
+            // The kernel has no two passes: half of the case is better than none.
+            Err(Failure::Skip(_)) => return Ok(()),
+            attached => attached?,
+        };
+        attached.set("record", "all")?;
+        let begun = attached.read_begin()?;
+        same("nothing has happened", retry(&attached, begun)?, Ok(()))?;
+        area.unmap(4, 4).context("munmap failed")?;
+        same("elsewhere", retry(&attached, begun)?, Ok(()))?;
+        area.unmap(0, 1).context("munmap failed")?;
+        same("in the range", retry(&attached, begun)?, Err(Errno::EAGAIN))?;
+        let again = attached.read_begin()?;
+        same("begun again", retry(&attached, again)?, Ok(()))?;
+        let log = attached.log()?;
+        demand(
+            log.iter()
+                .all(|entry| entry.cur_seq == again && entry.cur_seq % 2 == 1),
+            || format!("read_begin shows {again}, and not the number of the last: {log:?}"),
+        )?;
+        attached.detach()?;
+    }
+    let plain = rig.attach(std::process::id() as i32, "")?;
+    same("of a plain one", retry(&plain, 1)?, Err(Errno::EOPNOTSUPP))?;
+    plain.detach()
 }

@@ -10,7 +10,7 @@ use std::sync::Barrier;
 use anyhow::Context as _;
 use nix::errno::Errno;
 
-use crate::fuzz::setting::SETTINGS;
+use crate::fuzz::setting::{Order, SETTINGS};
 use crate::fuzz::subject::READ_ONLY;
 use crate::inject::DEVICE;
 use crate::trigger::operation::Operation;
@@ -141,7 +141,7 @@ pub fn too_long(rig: &Rig<'_>) -> Outcome {
 pub fn read_only(rig: &Rig<'_>) -> Outcome {
     let (_target, attached) = rig.subject(Operation::Hold, "")?;
     let refused = Err(Errno::EPERM);
-    for name in ["pid", "kind", "state", "counters", "log", "settings"] {
+    for name in READ_ONLY {
         writes(
             &format!("targets/{}/{name}", attached.name),
             &[(b"0", refused)],
@@ -215,7 +215,7 @@ pub fn root_only(rig: &Rig<'_>) -> Outcome {
         }
     }
     // The target's were seen twice: below the module's folder, and by themselves.
-    let due = 1 + 3 + 2 * (SETTINGS.len() + READ_ONLY.len());
+    let due = 1 + 3 + 2 * (SETTINGS.len() + READ_ONLY.len() + Order::ALL.len());
     same("files", files, due)
 }
 

@@ -4,6 +4,7 @@
 //! says: a table of cases, each with its defined result.
 
 mod attach;
+mod breach;
 mod effects;
 mod faults;
 mod filters;
@@ -419,6 +420,42 @@ pub const CASES: &[Case] = &[
         "an interval notifier in two passes",
         "a start and a finish for each call, `paired=yes`",
         kinds::two_pass,
+    ),
+    case(
+        "kind-none",
+        "hold an address space, attach a notifier besides, let the process exit",
+        "no call; `mm` counts the users, and who holds it; `gone`, and still there",
+        kinds::none,
+    ),
+    case(
+        "interval-read",
+        "`read_begin`, then nothing, an invalidation elsewhere, one in the range; then `read_retry`",
+        "taken, taken, `EAGAIN`; the log's `cur_seq` is what `read_begin` shows next; `EOPNOTSUPP` for a `plain` one",
+        kinds::interval_read,
+    ),
+    case(
+        "zap",
+        "`zap` some pages of a process; pages that are not mapped, no whole pages, `atomic`; pages of a process that is gone",
+        "a `CLEAR` call by the thread that writes, and the pages read as zeroes; `EFAULT`, `EINVAL`, `EPERM`; `ESRCH`",
+        breach::zaps,
+    ),
+    case(
+        "attach-locked",
+        "attach with `how=locked`, every kind",
+        "works as without, and nobody holds the lock afterwards",
+        breach::locked,
+    ),
+    case(
+        "attach-target",
+        "attach `@NAME` while its process lives, and when it is gone",
+        "works, with its pid; `ESRCH` unless it is only held (`kind=none`); `ENOENT` where nobody has the name, `EINVAL` without a name of its own",
+        breach::by_target,
+    ),
+    case(
+        "breach-refused",
+        "all that breaks the kernel's rules, in a module that was loaded without `breach=1`",
+        "`EPERM`, nothing is attached",
+        breach::not_allowed,
     ),
 ];
 

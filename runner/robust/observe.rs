@@ -55,6 +55,8 @@ pub struct Entry {
     pub injected: bool,
     /// What the callback returned.
     pub returned: i32,
+    /// The number of the invalidation that an interval notifier is called with; 0 for others.
+    pub cur_seq: u64,
     /// The functions that called, the innermost first.
     pub callers: Vec<String>,
 }
@@ -117,12 +119,13 @@ pub fn entry(line: &str) -> Result<Entry> {
         comm,
         injected,
         returned,
+        cur_seq,
         callers,
     ] = values(
         line,
         [
             "seq", "time_ns", "op", "event", "start", "end", "context", "tid", "comm", "injected",
-            "returned", "callers",
+            "returned", "cur_seq", "callers",
         ],
     )?;
     if !["start", "end", "finish", "release"].contains(&op)
@@ -143,6 +146,7 @@ pub fn entry(line: &str) -> Result<Entry> {
         comm: comm.into(),
         injected: injected == "1",
         returned: number(returned)?,
+        cur_seq: number(cur_seq)?,
         callers: callers.split(',').map(str::to_owned).collect(),
     })
 }
@@ -152,6 +156,18 @@ impl Entry {
     pub fn is_start_in(&self, (start, end): (u64, u64)) -> bool {
         self.op == "start" && self.start < end && start < self.end
     }
+}
+
+/// Reads `mm`: the users of an address space, and how many hold it.
+pub fn mm(text: &str) -> Result<(u32, u32)> {
+    let [users, count] = values(text, ["users", "count"])?;
+    Ok((number(users)?, number(count)?))
+}
+
+/// Reads `read_begin`.
+pub fn sequence(text: &str) -> Result<u64> {
+    let [seq] = values(text, ["seq"])?;
+    number(seq)
 }
 
 #[cfg(test)]
@@ -174,18 +190,34 @@ mod tests {
     }
 
     #[test]
+    fn documented_counts_are_read() {
+        assert_eq!(mm("users=1 count=3").unwrap(), (1, 3));
+        assert_eq!(sequence("seq=7").unwrap(), 7);
+        for bad in ["users=1", "users=-1 count=3", "count=3 users=1", "seq=1"] {
+            assert!(mm(bad).is_err(), "{bad}");
+        }
+        assert!(sequence("7").is_err());
+    }
+
+    #[test]
     fn documented_entries_are_read_and_no_others() {
         let line = "seq=7 time_ns=12 op=start event=CLEAR start=0x1000 end=0x3000 \
-                    context=nonblockable tid=5 comm=a\\x20b injected=1 returned=-11 callers=f,g";
+                    context=nonblockable tid=5 comm=a\\x20b injected=1 returned=-11 cur_seq=3 \
+                    callers=f,g";
         let seen = entry(line).unwrap();
         assert!(seen.is_start_in((0x2fff, 0x4000)));
         assert!(!seen.is_start_in((0x3000, 0x4000)));
-        assert_eq!((seen.returned, seen.callers.len()), (-11, 2));
+        assert_eq!(
+            (seen.returned, seen.cur_seq, seen.callers.len()),
+            (-11, 3, 2)
+        );
         for (from, to) in [
             ("op=start", "op=begin"),
             ("injected=1", "injected=2"),
             ("=0x1000", "=1000"),
             (" tid=5", ""),
+            (" cur_seq=3", ""),
+            ("cur_seq=3", "cur_seq=odd"),
         ] {
             assert!(entry(&line.replace(from, to)).is_err(), "{from}");
         }

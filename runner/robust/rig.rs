@@ -277,6 +277,17 @@ impl Attached {
         observe::counters(&text).map_err(|error| Failure::Wrong(format!("counters: {error:#}")))
     }
 
+    /// How many users its address space has, and how many hold it.
+    pub fn mm(&self) -> Outcome<(u32, u32)> {
+        observe::mm(&self.read("mm")?).map_err(|error| Failure::Wrong(format!("mm: {error:#}")))
+    }
+
+    /// The number of the last invalidation of its range.
+    pub fn read_begin(&self) -> Outcome<u64> {
+        observe::sequence(&self.read("read_begin")?)
+            .map_err(|error| Failure::Wrong(format!("read_begin: {error:#}")))
+    }
+
     /// What its log says.
     pub fn log(&self) -> Outcome<Vec<Entry>> {
         self.read("log")?

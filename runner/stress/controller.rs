@@ -116,6 +116,11 @@ pub const TABLE: &[Operation<Worker, bool>] = &[
         act: reads::identity,
     },
     Operation {
+        name: "look at a range",
+        weight: 8,
+        act: reads::look,
+    },
+    Operation {
         name: "read the list",
         weight: 3,
         act: reads::list,

@@ -137,12 +137,13 @@ pub fn entry(line: &str) -> Result<Entry> {
         comm,
         injected,
         returned,
+        cur_seq,
         callers,
     ] = values(
         line,
         [
             "seq", "time_ns", "op", "event", "start", "end", "context", "tid", "comm", "injected",
-            "returned", "callers",
+            "returned", "cur_seq", "callers",
         ],
     )?;
     let check = || {
@@ -156,6 +157,11 @@ pub fn entry(line: &str) -> Result<Entry> {
         returned
             .parse::<i32>()
             .with_context(|| format!("{returned:?} is no number"))?;
+        let cur_seq = number(cur_seq)?;
+        ensure!(
+            cur_seq == 0 || cur_seq % 2 == 1,
+            "{cur_seq} is even, so no invalidation has it"
+        );
         // A function has a name; its offset and module may follow. None where nobody is known.
         ensure!(
             callers.bytes().all(|byte| byte.is_ascii_graphic()),
@@ -203,6 +209,7 @@ pub fn settings(text: &str) -> Result<()> {
         delay_us,
         alloc_bytes,
         lock,
+        remove,
         record,
         errors,
     ] = values(
@@ -221,6 +228,7 @@ pub fn settings(text: &str) -> Result<()> {
             "delay_us",
             "alloc_bytes",
             "lock",
+            "remove",
             "record",
             "errors",
         ],
@@ -237,6 +245,7 @@ pub fn settings(text: &str) -> Result<()> {
             delay_us,
             alloc_bytes,
             lock,
+            remove,
         ] {
             number(text)?;
         }
@@ -257,6 +266,23 @@ pub fn settings(text: &str) -> Result<()> {
     check().with_context(|| format!("in {line:?}"))
 }
 
+/// A target's `mm`.
+pub fn mm(text: &str) -> Result<()> {
+    let line = text.strip_suffix('\n').unwrap_or(text);
+    let [_users, count] = numbers(line, ["users", "count"])?;
+    // The target holds it.
+    ensure!(count >= 1, "nobody holds it in {line:?}");
+    Ok(())
+}
+
+/// A target's `read_begin`: the number of an invalidation, so it is odd.
+pub fn sequence(text: &str) -> Result<u64> {
+    let line = text.strip_suffix('\n').unwrap_or(text);
+    let [seq] = numbers(line, ["seq"])?;
+    ensure!(seq % 2 == 1, "{seq} is even, so no invalidation has it");
+    Ok(seq)
+}
+
 /// The names of the targets in what `control` or the device shows.
 pub fn list(text: &str) -> Result<Vec<String>> {
     let check = |line: &str| {
@@ -265,7 +291,13 @@ pub fn list(text: &str) -> Result<Vec<String>> {
         number(pid)?;
         one_of(
             kind,
-            &["plain", "plain-end", "interval", "interval-two-pass"],
+            &[
+                "none",
+                "plain",
+                "plain-end",
+                "interval",
+                "interval-two-pass",
+            ],
         )?;
         one_of(owner, &["control", "session"])?;
         one_of(state, &["live", "gone"])?;
@@ -320,7 +352,7 @@ mod tests {
     }
 
     const LINE: &str = "seq=7 time_ns=12 op=start event=CLEAR start=0x1000 end=0xffffffffffffffff \
-         context=blockable tid=34 comm=a\\x20b injected=1 returned=-11 callers=zap+0x1,b";
+         context=blockable tid=34 comm=a\\x20b injected=1 returned=-11 cur_seq=7 callers=zap+0x1,b";
 
     #[test]
     fn log_lines_are_read() {
@@ -333,6 +365,8 @@ mod tests {
             ("end=0xffffffffffffffff", "end=0x1"),
             ("returned=-11", "returned="),
             ("comm=a\\x20b", "comm="),
+            ("cur_seq=7", "cur_seq=8"),
+            ("cur_seq=7 ", ""),
             ("tid=34", "tid=-1"),
         ] {
             let line = LINE.replace(from, to);
@@ -352,7 +386,7 @@ mod tests {
 
     const SETTINGS: &str = "events=all range=0x1000-0x2000 context=any task=all probability=100 \
          interval=1 times=-1 space=0 verbose=0 sleep_us=0 delay_us=0 alloc_bytes=0 lock=0 \
-         record=injected errors=0,0,-11,0,0,0,0,0\n";
+         remove=0 record=injected errors=0,0,-11,0,0,0,0,0\n";
 
     #[test]
     fn settings_are_read() {
@@ -367,6 +401,18 @@ mod tests {
             let text = SETTINGS.replace(from, to);
             assert_ne!(text, SETTINGS, "{from}");
             assert!(settings(&text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn counts_and_numbers_are_read() {
+        mm("users=0 count=1\n").unwrap();
+        assert_eq!(sequence("seq=7\n").unwrap(), 7);
+        for bad in ["users=1 count=0\n", "users=-1 count=1\n", "count=1\n"] {
+            assert!(mm(bad).is_err(), "{bad}");
+        }
+        for bad in ["seq=8\n", "7\n", "seq=x\n"] {
+            assert!(sequence(bad).is_err(), "{bad}");
         }
     }
 

@@ -78,6 +78,7 @@ pub fn identity(worker: &mut Worker) -> bool {
     };
     let pid = |text: &str| Ok(text.trim_end().parse::<i32>()?);
     read(worker, "state", state, |_, _, ()| {})
+        && read(worker, "mm", parse::mm, |_, _, ()| {})
         && read(worker, "pid", pid, |worker, target, pid| {
             let known = target.victim.as_ref().map(|victim| victim.pid.as_raw());
             if known.is_some_and(|known| known != pid) {
@@ -95,6 +96,26 @@ pub fn identity(worker: &mut Worker) -> bool {
                 }
             },
         )
+}
+
+/// Looks at the range of an interval notifier, as a driver does that mirrors it.
+pub fn look(worker: &mut Worker) -> bool {
+    let mut targets = worker.world.targets();
+    targets.retain(|target| target.kind.has_range());
+    let Some(target) = choice::one(&targets, &mut worker.rng).cloned() else {
+        return false;
+    };
+    let Some(text) = worker.read(&target, "read_begin") else {
+        return false;
+    };
+    match parse::sequence(&text) {
+        // Whether something has come between is everybody's choice.
+        Ok(seq) => worker.may_refuse(&target, "read_retry", &seq.to_string(), Errno::EAGAIN),
+        Err(error) => {
+            worker.finding(format_args!("{}/read_begin: {error:#}", target.name));
+            false
+        }
+    }
 }
 
 /// Reads the list of targets, and the folder that has them.

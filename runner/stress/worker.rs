@@ -243,6 +243,9 @@ impl Worker {
         if wish.kind.has_range() {
             line.push_str(&format!(" range={start:#x}-{end:x}"));
         }
+        if choice::once_in(4, &mut self.rng) {
+            line.push_str(" how=locked");
+        }
         let target = Target {
             name,
             kind: wish.kind,
@@ -388,6 +391,24 @@ impl Worker {
         match self.open_target(target, what, true) {
             Some(mut file) => self.set_open(target, what, &mut file, value),
             None => false,
+        }
+    }
+
+    /// Writes to a file of a target's a value that it takes, or refuses with that.
+    pub fn may_refuse(&self, target: &Target, what: &str, value: &str, with: Errno) -> bool {
+        let Some(mut file) = self.open_target(target, what, true) else {
+            return false;
+        };
+        let moment = self.world.presence.moment();
+        match write_once(&mut file, value) {
+            Ok(()) => true,
+            Err(errno) if errno == with => true,
+            Err(errno) => {
+                let upset = self.world.is_upset(target, moment);
+                let what = format_args!("{value:?} > {}/{what}", target.name);
+                self.judge(Call::SetKnob, errno, upset, what);
+                false
+            }
         }
     }
 

@@ -3,6 +3,9 @@
 //! What makes the kernel call a notifier: throw-away processes, and what is done in and to them.
 
 pub mod cgroup;
+pub mod helper;
 pub mod operation;
+pub mod pages;
+mod peer;
 pub mod target;
 pub mod wait;

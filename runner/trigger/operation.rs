@@ -55,12 +55,14 @@ pub enum Operation {
     CopyOnWrite,
     /// Nothing: the process only holds its memory.
     Hold,
+    /// Nothing, and the memory was never touched: it has no page table.
+    HoldUntouched,
     /// Touches memory until its cgroup has no more; only ever ends by the OOM killer.
     Hog,
 }
 
 impl Operation {
-    const ALL: [Operation; 16] = [
+    const ALL: [Operation; 17] = [
         Operation::MunmapWhole,
         Operation::MunmapPart,
         Operation::MunmapTwoVmas,
@@ -76,6 +78,7 @@ impl Operation {
         Operation::Fork,
         Operation::CopyOnWrite,
         Operation::Hold,
+        Operation::HoldUntouched,
         Operation::Hog,
     ];
 }
@@ -131,8 +134,13 @@ impl Prepared {
             }
             _ => None,
         };
-        let area = Area::map(PAGES, file.as_ref())?;
-        area.touch(0, PAGES)?;
+        let area = if operation == Operation::HoldUntouched {
+            Area::map_apart(PAGES, None)?
+        } else {
+            let area = Area::map(PAGES, file.as_ref())?;
+            area.fill()?;
+            area
+        };
 
         let mut other = None;
         let mut sleeper = None;
@@ -183,7 +191,7 @@ impl Prepared {
             }
             // One page: one fault.
             Operation::CopyOnWrite => self.area.touch(0, 1),
-            Operation::Hold => Ok(()),
+            Operation::Hold | Operation::HoldUntouched => Ok(()),
             Operation::Hog => {
                 let hoard = Area::map(HOG_PAGES, None)?;
                 hoard.touch(0, HOG_PAGES)?;

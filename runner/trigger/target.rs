@@ -12,34 +12,30 @@
 //! - the end of the input ends the process.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, BufRead, BufReader, Write};
-use std::os::fd::AsFd;
+use std::io::{self, BufRead, Write};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use nix::errno::Errno;
 use nix::sched::{CpuSet, sched_getcpu, sched_setaffinity};
-use nix::sys::prctl;
 use nix::sys::ptrace;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::Pid;
 
 use super::operation::{Operation, Prepared};
+use super::peer::{self, Peer};
 use super::wait::Waiter;
 
 /// The process's own end: carries out what its standard input says. Returns at the end of it.
 pub fn main() -> Result<()> {
-    // The name that the kernel's log gives to this process.
-    prctl::set_name(c"mn-target").context("PR_SET_NAME failed")?;
+    peer::introduce(c"mn-target")?;
     // On one processor: a page that was touched on another may still be in that one's batch for
     // the LRU lists, where MADV_PAGEOUT does not find it.
     stay_on_this_cpu().context("sched_setaffinity failed")?;
-    // Whatever becomes of the runner, nothing of it stays.
-    prctl::set_pdeathsig(Signal::SIGKILL).context("PR_SET_PDEATHSIG failed")?;
 
     let mut prepared = None;
     let mut kept = Vec::new();
@@ -110,10 +106,7 @@ fn stay_on_this_cpu() -> nix::Result<()> {
 /// The runner's end. Dropping it ends the process and waits for it.
 #[derive(Debug)]
 pub struct Target {
-    child: Child,
-    /// Closed to end the process.
-    input: Option<ChildStdin>,
-    output: BufReader<ChildStdout>,
+    peer: Peer,
     watched: (u64, u64),
     ended: bool,
 }
@@ -121,19 +114,8 @@ pub struct Target {
 impl Target {
     /// Starts a process and lets it set up the memory for `operation`.
     pub fn start(operation: Operation, waiter: &Waiter, limit: Duration) -> Result<Self> {
-        let mut child = Command::new("/proc/self/exe")
-            .arg("target")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .context("cannot start the target process (this program again)")?;
-        let (Some(input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
-            bail!("the target process has no pipes");
-        };
         let mut target = Target {
-            child,
-            input: Some(input),
-            output: BufReader::new(output),
+            peer: Peer::start("target")?,
             watched: (0, 0),
             ended: false,
         };
@@ -148,8 +130,8 @@ impl Target {
         waiter: &Waiter,
         limit: Duration,
     ) -> Result<()> {
-        self.say(&format!("prepare {operation}"))?;
-        let answer = self.answer("ready", waiter, limit)?;
+        self.peer.say(&format!("prepare {operation}"))?;
+        let answer = self.peer.answer("ready", waiter, limit)?;
         let (start, end) = answer
             .split_once(' ')
             .with_context(|| format!("target {}: \"ready {answer}\"", self.pid()))?;
@@ -167,7 +149,7 @@ impl Target {
         waiter: &Waiter,
         limit: Duration,
     ) -> Result<()> {
-        self.say("execute")?;
+        self.peer.say("execute")?;
         self.acted(waiter, limit)?;
         self.prepare(operation, waiter, limit)
     }
@@ -181,13 +163,13 @@ impl Target {
         waiter: &Waiter,
         limit: Duration,
     ) -> Result<i32> {
-        self.say(&format!("write {} {line}", path.display()))?;
+        self.peer.say(&format!("write {} {line}", path.display()))?;
         self.acted(waiter, limit)
     }
 
     /// Its process id.
     pub fn pid(&self) -> Pid {
-        Pid::from_raw(self.child.id() as i32)
+        self.peer.pid()
     }
 
     /// The addresses that its operation works on.
@@ -202,39 +184,15 @@ impl Target {
         Ok(comm.trim_end_matches('\n').to_owned())
     }
 
-    fn say(&mut self, line: &str) -> Result<()> {
-        let Some(input) = &mut self.input else {
-            bail!("target {} was told to end already", self.child.id());
-        };
-        // One write(2) for one line.
-        input
-            .write_all(format!("{line}\n").as_bytes())
-            .with_context(|| format!("cannot say {line:?} to target {}", self.child.id()))
-    }
-
-    fn answer(&mut self, word: &str, waiter: &Waiter, limit: Duration) -> Result<String> {
-        let what = format!("{word:?} of target {}", self.pid());
-        waiter.readable(self.output.get_ref().as_fd(), &what, limit)?;
-        let mut line = String::new();
-        self.output
-            .read_line(&mut line)
-            .with_context(|| format!("cannot read {what}"))?;
-        match line.trim_end().split_once(' ') {
-            Some((first, rest)) if first == word => Ok(rest.to_owned()),
-            _ if line.is_empty() => bail!("target {} ended where {word:?} was due", self.pid()),
-            _ => bail!("target {}: {line:?} where {word:?} was due", self.pid()),
-        }
-    }
-
     /// Lets it carry out its operation. Returns what that returned: 0 or a negative errno.
     pub fn act(&mut self, waiter: &Waiter, limit: Duration) -> Result<i32> {
-        self.say("act")?;
+        self.peer.say("act")?;
         self.acted(waiter, limit)
     }
 
     /// What the operation returned that the process was told to carry out: 0 or a negative errno.
     pub fn acted(&mut self, waiter: &Waiter, limit: Duration) -> Result<i32> {
-        let answer = self.answer("done", waiter, limit)?;
+        let answer = self.peer.answer("done", waiter, limit)?;
         answer
             .parse()
             .with_context(|| format!("target {}: \"done {answer}\"", self.pid()))
@@ -243,12 +201,17 @@ impl Target {
     /// Lets it carry out its operation, and waits for nothing: either it is not expected back, or
     /// [`Self::acted`] follows.
     pub fn act_and_die(&mut self) -> Result<()> {
-        self.say("act")
+        self.peer.say("act")
     }
 
     /// Lets the process end by itself, with its own children, and waits for it.
     pub fn finish(mut self, waiter: &Waiter, limit: Duration) -> Result<()> {
-        self.input = None;
+        self.end(waiter, limit)
+    }
+
+    /// The same where the process's id is still of interest.
+    pub fn end(&mut self, waiter: &Waiter, limit: Duration) -> Result<()> {
+        self.peer.close();
         let what = format!("the end of target {}", self.pid());
         let status = waiter.child(self.pid(), &what, limit)?;
         // It has been waited for: nothing is left to do for `drop`.
@@ -260,6 +223,11 @@ impl Target {
                 self.pid()
             ),
         }
+    }
+
+    /// Leaves the process to itself: one that waits in the kernel for ever, or that must not end.
+    pub fn abandon(mut self) {
+        self.ended = true;
     }
 
     /// From now on the process stops on its way out, with its address space still whole

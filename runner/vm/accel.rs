@@ -65,12 +65,19 @@ fn answer(built: &Built, cache: &Cache, ui: &Ui) -> Result<Option<String>> {
     }
     let key = key()?;
     let file = cache.path("accel.json");
-    let known = fs::read(&file)
-        .ok()
-        .and_then(|text| serde_json::from_slice::<Answer>(&text).ok())
-        .filter(|answer| answer.key == key);
-    if let Some(known) = known {
-        return Ok(known.broken.map(|why| format!("{why} (found out before)")));
+    let known = || {
+        let text = fs::read(&file).ok()?;
+        let answer = serde_json::from_slice::<Answer>(&text).ok()?;
+        (answer.key == key).then_some(answer)
+    };
+    let before = |known: Answer| known.broken.map(|why| format!("{why} (found out before)"));
+    if let Some(known) = known() {
+        return Ok(before(known));
+    }
+    // Several guests may be about to start, and one answer is enough.
+    let _lock = cache.lock("accel", ui)?;
+    if let Some(known) = known() {
+        return Ok(before(known));
     }
     let task = ui.begin("accel", "trying KVM with a guest that only has to answer");
     let broken = probe(built, cache)?;

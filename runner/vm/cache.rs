@@ -110,7 +110,7 @@ impl Cache {
                 return Err(e).with_context(|| format!("cannot lock {}", path.display()));
             }
         }
-        ui.line("wait", &format!("another mn-inject works on {name}"));
+        ui.line("wait", &format!("somebody else works on {name}"));
         wait_for(file, &path, File::lock).map(Lock)
     }
 }

@@ -68,12 +68,8 @@ pub fn run(task: Task, args: &VmExerciseArgs, ui: &Ui) -> Result<Exit> {
     let progress = ui.begin("guest", task.name());
     let begin = Instant::now();
     let mut talk = Talk::default();
-    let heard = listen(
-        &machine,
-        &mut talk,
-        &output.join("results.jsonl"),
-        &progress,
-    )?;
+    let results = output.join("results.jsonl");
+    let heard = listen(&machine, &mut talk, &results, &progress)?;
     let console_text = fs::read(&console).unwrap_or_default();
     let console_text = String::from_utf8_lossy(&console_text);
     let (kernel, mut exercise) = talk.finish(heard.ending, &console_text);
@@ -93,6 +89,13 @@ pub fn run(task: Task, args: &VmExerciseArgs, ui: &Ui) -> Result<Exit> {
             stage::tail(&console_text)
         ));
     }
+    let logs = [
+        ("console", &console),
+        ("results", &results),
+        ("qemu", &machine.log),
+    ]
+    .map(|(what, path)| (what.to_owned(), path.display().to_string()))
+    .to_vec();
     exercise.millis = u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX);
     let report = ExerciseReport {
         schema: SCHEMA,
@@ -100,7 +103,7 @@ pub fn run(task: Task, args: &VmExerciseArgs, ui: &Ui) -> Result<Exit> {
         task,
         again: stage::command_line(),
         kernel,
-        vm: Some(vm_info(&built, accelerator, why, ui, &output)),
+        vm: Some(vm_info(&built, accelerator, why, ui, logs, &output)),
         exercise,
     };
     let text = serde_json::to_vec_pretty(&report).context("cannot write the report as JSON")?;

@@ -10,12 +10,14 @@ use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
 use super::cache::{self, Cache, Key};
+use super::kernels::{self, Packaged};
 use super::module;
 use super::patch::{Patch, Tree};
 use super::progress::Ui;
 use super::source::Source;
 use super::stage::{self, Log};
 use super::toolchain::{self, Toolchain};
+use crate::contract::Needs;
 
 /// A configuration: what it is made of, and what its guest needs.
 #[derive(Debug)]
@@ -61,14 +63,19 @@ const CONFIGS: &[Config] = &[
     },
 ];
 
-/// The seed patch, ported to 7.3.
-const SEED: (&str, &str) = ("7.3-seed.patch", include_str!("patches/7.3-seed.patch"));
+/// Options that only some kernels have, and there stand for one that we ask for: the file that
+/// tells which ones have it, and its name.
+const OTHER_NAMES: &[(&str, &str)] = &[
+    // Selects SYSCTL, which nobody can set by itself there; 7.3 made one of the two.
+    ("fs/proc/Kconfig", "PROC_SYSCTL"),
+];
 
-/// The seed patch as a patch like any other.
-pub fn seed() -> Patch {
+/// A kernel's seed patch as a patch like any other.
+pub fn seed(kernel: &Packaged) -> Patch {
+    let (name, text) = kernel.seed;
     Patch {
-        name: SEED.0.to_owned(),
-        text: SEED.1.as_bytes().to_vec(),
+        name: name.to_owned(),
+        text: text.as_bytes().to_vec(),
     }
 }
 
@@ -127,6 +134,8 @@ pub struct Built {
     pub tree: PathBuf,
     /// What it was built from.
     pub info: BuildInfo,
+    /// Whether its source is one that this program was tested with.
+    pub tested: bool,
     /// What its guest needs.
     pub guest: &'static Config,
 }
@@ -153,9 +162,24 @@ pub fn config(name: &str) -> Result<&'static Config> {
 }
 
 impl Config {
-    /// What Kconfig is given.
-    fn text(&self) -> String {
-        self.fragments.concat()
+    /// Whether a kernel with this configuration can check that.
+    pub fn checks(&self, needs: Needs) -> bool {
+        let option = format!("CONFIG_{}=y", needs.option());
+        let mut lines = self.fragments.iter().flat_map(|text| text.lines());
+        lines.any(|line| line == option)
+    }
+
+    /// What the Kconfig of that tree is given.
+    fn text(&self, tree: &Path) -> String {
+        let mut text = self.fragments.concat();
+        for (file, name) in OTHER_NAMES {
+            let kconfig = fs::read_to_string(tree.join(file)).unwrap_or_default();
+            let entry = format!("config {name}");
+            if kconfig.lines().any(|line| line == entry) {
+                text.push_str(&format!("CONFIG_{name}=y\n"));
+            }
+        }
+        text
     }
 }
 
@@ -185,9 +209,10 @@ impl Spec {
 
     /// Changes with whatever would change the kernel. The patches count by what they contain,
     /// not by their names.
-    fn key(&self, toolchain: &Toolchain) -> Result<String> {
+    fn key(&self, toolchain: &Toolchain, tree: &Path) -> Result<String> {
+        let asked = config(&self.config)?.text(tree);
         let key = Key::default()
-            .part("config", config(&self.config)?.text().as_bytes())
+            .part("config", asked.as_bytes())
             .part("toolchain", toolchain.key().as_bytes());
         let key = match &self.origin {
             Origin::Packaged {
@@ -201,6 +226,14 @@ impl Spec {
                 .part("files", fingerprint(dir)?.as_bytes()),
         };
         Ok(key.finish())
+    }
+
+    /// Whether its source is one that this program was tested with.
+    fn is_tested(&self) -> bool {
+        match &self.origin {
+            Origin::Packaged { source, .. } => kernels::is_tested(&source.package, &source.version),
+            Origin::Tree(_) => false,
+        }
     }
 
     /// The source tree.
@@ -238,7 +271,7 @@ pub fn provide(
         check_tree(dir)?;
     }
     let guest = config(&spec.config)?;
-    let key = spec.key(toolchain)?;
+    let key = spec.key(toolchain, &spec.tree(cache))?;
     let image = cache.path("images").join(&key);
     let module = image.join(module::key()).join(module::FILE);
     // Names may differ where contents do not; the report says what was asked for now.
@@ -248,6 +281,7 @@ pub fn provide(
         module,
         tree: spec.tree(cache),
         info: spec.info(toolchain),
+        tested: spec.is_tested(),
         guest,
     };
     if module.exists() && !werror {
@@ -276,7 +310,7 @@ pub fn provide(
     };
     let tree = build.kernel()?;
     let task = ui.begin("module", "building the module");
-    let mut log = Log::create(cache.path("logs/module.log"))?;
+    let mut log = Log::create(log_path(cache, "module", spec))?;
     let staged = cache.path("module").join(&key);
     module::stage(&staged)?;
     let mut make = toolchain.make();
@@ -292,6 +326,13 @@ pub fn provide(
     task.done("built the module");
     drop(tree);
     Ok(built(module))
+}
+
+/// A log that no build in another tree writes to.
+fn log_path(cache: &Cache, what: &str, spec: &Spec) -> PathBuf {
+    cache
+        .path("logs")
+        .join(format!("{what}-{}.log", spec.tree_id()))
 }
 
 /// One build of a kernel.
@@ -312,7 +353,7 @@ impl Build<'_> {
         let task = self
             .ui
             .begin("kernel", &format!("building {}", self.describe()));
-        let mut log = Log::create(self.cache.path("logs/kernel.log"))?;
+        let mut log = Log::create(log_path(self.cache, "kernel", self.spec))?;
         cache::make_dir(&self.dir)?;
         let (tree, changed) = self.tree()?;
 
@@ -406,7 +447,7 @@ impl Build<'_> {
         task: &super::progress::Task<'_>,
     ) -> Result<()> {
         let fragment = self.dir.join("mn-inject.config");
-        let asked = config(&self.spec.config)?.text();
+        let asked = config(&self.spec.config)?.text(tree);
         cache::write_atomically(&fragment, asked.as_bytes())?;
         let mut make = self.toolchain.make();
         make.arg("-C")
@@ -569,6 +610,7 @@ impl Built {
                     versions: std::collections::BTreeMap::new(),
                 },
             },
+            tested: true,
             guest: config(name).unwrap(),
         }
     }
@@ -597,6 +639,21 @@ mod tests {
     }
 
     #[test]
+    fn an_option_is_asked_for_by_the_name_that_a_tree_has_for_it() -> Result<()> {
+        let dir = tempfile::tempdir()?;
+        let kconfig = dir.path().join("fs/proc/Kconfig");
+        cache::write_atomically(&kconfig, b"config SYSCTL\n\tbool \"x\"\n")?;
+        let core = config("core")?;
+        assert_eq!(core.text(dir.path()), CORE);
+        cache::write_atomically(&kconfig, b"config PROC_SYSCTL\n\tbool \"x\"\n")?;
+        assert_eq!(
+            core.text(dir.path()),
+            format!("{CORE}CONFIG_PROC_SYSCTL=y\n")
+        );
+        Ok(())
+    }
+
+    #[test]
     fn the_key_follows_contents_and_not_names() -> Result<()> {
         let toolchain = Toolchain {
             rustc: "/r".into(),
@@ -620,12 +677,13 @@ mod tests {
             },
             config: "core".to_owned(),
         };
-        let key = spec("a", "x").key(&toolchain)?;
-        assert_eq!(key, spec("b", "x").key(&toolchain)?);
-        assert_ne!(key, spec("a", "y").key(&toolchain)?);
+        let tree = Path::new("/no/such/tree");
+        let key = spec("a", "x").key(&toolchain, tree)?;
+        assert_eq!(key, spec("b", "x").key(&toolchain, tree)?);
+        assert_ne!(key, spec("a", "y").key(&toolchain, tree)?);
         let mut other = toolchain.clone();
         other.versions.insert("rustc".to_owned(), "2".to_owned());
-        assert_ne!(key, spec("a", "x").key(&other)?);
+        assert_ne!(key, spec("a", "x").key(&other, tree)?);
         Ok(())
     }
 

@@ -4,7 +4,8 @@
 //!
 //! [`deps`] → [`source`] and [`toolchain`] → [`patch`] and [`kernel`] with [`module`] →
 //! [`initramfs`] → [`accel`] and [`qemu`] → [`listen`] → [`results`] or [`exercise`]. [`guest`] is
-//! the part that runs inside.
+//! the part that runs inside. [`suite`] boots what a run takes, and [`merge`] makes one report of it;
+//! [`matrix`] does that for many kernels, as far as there is [`room`].
 
 mod accel;
 mod cache;
@@ -13,15 +14,20 @@ mod exercise;
 pub mod guest;
 mod initramfs;
 mod kernel;
+pub mod kernels;
 mod listen;
+mod matrix;
+mod merge;
 mod module;
 mod patch;
 mod progress;
 mod qemu;
 mod results;
+mod room;
 mod signals;
 mod source;
 mod stage;
+mod suite;
 mod toolchain;
 
 pub use self::module::unit_tests as module_unit_tests;
@@ -38,19 +44,19 @@ use self::cache::Cache;
 use self::guest::{GuestOptions, Mode};
 use self::initramfs::Shell;
 use self::kernel::{Built, Origin, Spec};
-use self::listen::listen;
 use self::patch::Patch;
 use self::progress::Ui;
 use self::qemu::{Accelerator, Machine, Time};
-use self::results::Conversation;
+use self::room::Room;
 use self::signals::Interrupted;
+use self::suite::Suite;
 use self::toolchain::Toolchain;
 use crate::cli::{
     Base, Format, KernelArgs, VmBuildArgs, VmCommand, VmFloorArgs, VmRunArgs, VmShellArgs,
 };
 use crate::exercise::Task;
 use crate::exit::Exit;
-use crate::model::{Report, RunOptions, VmInfo};
+use crate::model::{Report, VmInfo};
 use crate::scenario;
 
 /// How many runs the cache keeps.
@@ -68,6 +74,7 @@ pub fn main(command: VmCommand) -> Result<Exit> {
     let ui = Ui::new();
     let result = match command {
         VmCommand::Run(args) => run(&args, &ui),
+        VmCommand::Matrix(args) => matrix::run(&args, &ui),
         VmCommand::Build(args) => build(&args, &ui),
         VmCommand::Stress(args) => exercise::run(Task::Stress(args.options), &args.machine, &ui),
         VmCommand::Fuzz(args) => exercise::run(Task::Fuzz(args.options), &args.machine, &ui),
@@ -199,59 +206,14 @@ fn run(args: &VmRunArgs, ui: &Ui) -> Result<Exit> {
     // Before anything that takes long: a directory that cannot be written is known at once.
     let output = output(args.output.as_deref(), &cache)?;
     let built = provide(&args.kernel, Needs::default(), &cache, ui)?;
-    let (accelerator, why) = accel::choose(args.accel, &built, &cache, ui)?;
-    ui.line("guest", &format!("{} ({why})", accelerator.name()));
-
-    let temp = cache.temp_dir()?;
-    let options = GuestOptions {
-        mode: Mode::Suite(RunOptions {
-            expect: args.suite.expect,
-            only: args.suite.only.clone(),
-            disposable: true,
-            allow_panic_on_warn: false,
-        }),
-    };
-    let initramfs = initramfs::write(temp.path(), &options, Some(&built.module), None)?;
-    let console = output.join("console.log");
-    let machine = Machine {
-        built: &built,
-        initramfs: &initramfs,
+    let suite = Suite {
+        expect: args.suite.expect,
+        only: &args.suite.only,
+        accel: args.accel,
         append: args.append.as_deref(),
-        accelerator,
-        time: Time::Virtual,
-        console: Some(console.clone()),
-        log: output.join("qemu.log"),
+        output: &output,
     };
-    let task = ui.begin("guest", "running the scenarios");
-    let begin = Instant::now();
-    let mut conversation = Conversation::default();
-    let results = output.join("results.jsonl");
-    let heard = listen(&machine, &mut conversation, &results, &task)?;
-    let console_text = fs::read(&console).unwrap_or_default();
-    let console_text = String::from_utf8_lossy(&console_text);
-    let mut report =
-        conversation.finish(heard.ending, &heard.rest, &console_text, args.suite.expect);
-    if report.trouble.is_empty() {
-        task.done("finished");
-    } else {
-        let log = fs::read_to_string(&machine.log).unwrap_or_default();
-        if !log.trim().is_empty() {
-            report
-                .trouble
-                .push(format!("QEMU said: {}", log.trim().replace('\n', "; ")));
-        }
-        task.done(&format!("no verdict: {}", report.trouble.join("; ")));
-        ui.text(&format!(
-            "[guest] the console's last lines, of {}:\n{}",
-            console.display(),
-            stage::tail(&console_text)
-        ));
-    }
-    // The guest's own clock is not the host's.
-    report.millis = u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX);
-    report.vm = Some(vm_info(&built, accelerator, why, ui, &output));
-    let text = serde_json::to_vec_pretty(&report).context("cannot write the report as JSON")?;
-    cache::write_atomically(&output.join("report.json"), &text)?;
+    let report = suite::judge(&built, &suite, &Room::of_this_machine(), &cache, ui)?;
     show(&report, args.suite.format)?;
     ui.line("output", &output.display().to_string());
     Ok(crate::report::exit(&report))
@@ -274,29 +236,30 @@ fn output(output: Option<&Path>, cache: &Cache) -> Result<PathBuf> {
     Ok(output)
 }
 
+/// `logs` has what is in `output` besides the report.
 fn vm_info(
     built: &Built,
     accelerator: Accelerator,
     accelerator_reason: String,
     ui: &Ui,
+    mut logs: Vec<(String, String)>,
     output: &Path,
 ) -> VmInfo {
     let info = &built.info;
-    let log = |name: &str, file: &str| (name.to_owned(), output.join(file).display().to_string());
+    logs.push((
+        "report".to_owned(),
+        output.join("report.json").display().to_string(),
+    ));
     VmInfo {
         source: info.source.clone(),
+        tested: built.tested,
         base: info.base.clone(),
         config: info.config.clone(),
         patches: info.patches.clone(),
         accelerator: accelerator.name().to_owned(),
         accelerator_reason,
         stages: ui.stages(),
-        logs: vec![
-            log("console", "console.log"),
-            log("results", "results.jsonl"),
-            log("qemu", "qemu.log"),
-            log("report", "report.json"),
-        ],
+        logs,
     }
 }
 
@@ -321,7 +284,7 @@ fn provide(args: &KernelArgs, needs: Needs, cache: &Cache, ui: &Ui) -> Result<Bu
     // What the user got wrong is said first.
     kernel::config(&args.config)?;
     let mut patches = match args.base {
-        Base::Seed => vec![kernel::seed()],
+        Base::Seed => vec![kernel::seed(args.kernel)],
         Base::Mainline => Vec::new(),
     };
     for path in &args.patch {
@@ -349,12 +312,9 @@ fn provide(args: &KernelArgs, needs: Needs, cache: &Cache, ui: &Ui) -> Result<Bu
         let bindgen = scope.spawn(|| toolchain::bindgen(cache, ui));
         let origin = match tree {
             Some(dir) => Ok(Origin::Tree(dir)),
-            None => source::provide(cache, ui).map(|source| Origin::Packaged {
+            None => source::provide(args.kernel, cache, ui).map(|source| Origin::Packaged {
                 source,
-                base: match args.base {
-                    Base::Seed => "seed",
-                    Base::Mainline => "mainline",
-                },
+                base: args.base.name(),
                 patches,
             }),
         };

@@ -20,6 +20,7 @@ const SOURCES: &[(&str, &str)] = &[
         "module/abstractions.rs",
         include_str!("../../module/abstractions.rs"),
     ),
+    ("module/breach.rs", include_str!("../../module/breach.rs")),
     ("module/chance.rs", include_str!("../../module/chance.rs")),
     ("module/command.rs", include_str!("../../module/command.rs")),
     ("module/control.rs", include_str!("../../module/control.rs")),
@@ -31,6 +32,7 @@ const SOURCES: &[(&str, &str)] = &[
     ("module/files.rs", include_str!("../../module/files.rs")),
     ("module/filter.rs", include_str!("../../module/filter.rs")),
     ("module/help.txt", include_str!("../../module/help.txt")),
+    ("module/how.rs", include_str!("../../module/how.rs")),
     (
         "module/injector.rs",
         include_str!("../../module/injector.rs"),
@@ -55,6 +57,7 @@ const SOURCES: &[(&str, &str)] = &[
     ),
     ("module/targets.rs", include_str!("../../module/targets.rs")),
     ("module/text.rs", include_str!("../../module/text.rs")),
+    ("module/zap.rs", include_str!("../../module/zap.rs")),
 ];
 
 /// Changes with the module's sources.

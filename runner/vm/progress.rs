@@ -13,6 +13,8 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 #[derive(Debug)]
 pub struct Ui {
     terminal: Option<MultiProgress>,
+    /// Which of several runs it speaks for.
+    run: Option<String>,
     stages: Mutex<Vec<(String, u64)>>,
 }
 
@@ -31,21 +33,44 @@ impl Ui {
     pub fn new() -> Self {
         Ui {
             terminal: std::io::stderr().is_terminal().then(MultiProgress::new),
+            run: None,
             stages: Mutex::default(),
+        }
+    }
+
+    /// For one of several runs at a time: on the same terminal, with its name in every line, and
+    /// with stages of its own.
+    pub fn of_run(&self, name: String) -> Self {
+        Ui {
+            terminal: self.terminal.clone(),
+            run: Some(name),
+            stages: Mutex::default(),
+        }
+    }
+
+    /// What stands before whatever is said about a stage.
+    fn head(&self, stage: &str) -> String {
+        match &self.run {
+            Some(run) => format!("[{run}] {stage}:"),
+            None => format!("[{stage}]"),
         }
     }
 
     /// Says one line about a stage.
     pub fn line(&self, stage: &str, text: &str) {
-        let line = format!("[{stage}] {text}");
+        let line = format!("{} {text}", self.head(stage));
         match &self.terminal {
             Some(bars) => bars.suspend(|| say(&line)),
             None => say(&line),
         }
     }
 
-    /// Says text that is not a stage's, as it is.
+    /// Says text that is no line about a stage, as it is.
     pub fn text(&self, text: &str) {
+        let text = match &self.run {
+            Some(run) => &format!("[{run}] {text}"),
+            None => text,
+        };
         match &self.terminal {
             Some(bars) => bars.suspend(|| say(text)),
             None => say(text),
@@ -56,12 +81,11 @@ impl Ui {
     pub fn begin(&self, name: &'static str, what: &str) -> Task<'_> {
         let bar = self.terminal.as_ref().map(|bars| {
             let bar = bars.add(ProgressBar::new_spinner());
-            if let Ok(style) =
-                ProgressStyle::with_template("{spinner} [{prefix}] {msg} ({elapsed})")
+            if let Ok(style) = ProgressStyle::with_template("{spinner} {prefix} {msg} ({elapsed})")
             {
                 bar.set_style(style);
             }
-            bar.set_prefix(name);
+            bar.set_prefix(self.head(name));
             bar.set_message(what.to_owned());
             bar.enable_steady_tick(Duration::from_millis(120));
             bar
@@ -141,4 +165,19 @@ impl Drop for Task<'_> {
 /// Nothing can be done, and nothing is lost, where stderr is closed.
 fn say(text: &str) {
     drop(writeln!(std::io::stderr(), "{text}"));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_tells_which_of_several_runs_it_is_about() {
+        let ui = Ui::new();
+        assert_eq!(ui.head("kernel"), "[kernel]");
+        let run = ui.of_run("7.2 seed".to_owned());
+        assert_eq!(run.head("kernel"), "[7.2 seed] kernel:");
+        run.begin("kernel", "x").done("y");
+        assert_eq!((ui.stages().len(), run.stages().len()), (0, 1));
+    }
 }

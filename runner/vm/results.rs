@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use super::listen::{self, Ending, Pace, line_with};
+use crate::known;
 use crate::model::{Expect, KernelInfo, Progress, Report, SCHEMA, UnitTest, Verdict, Window};
 use crate::oracle;
 
@@ -150,7 +151,11 @@ impl Conversation {
             Some(report) => *report,
             // What was seen up to then is judged, so that one sees how far it came.
             None => {
-                let judgement = oracle::judge(&self.windows, expect);
+                let mut judgement = oracle::judge(&self.windows, expect);
+                let release = self.kernel.as_ref().map_or("", |kernel| &kernel.release);
+                for result in &mut judgement.results {
+                    known::mark(result, release);
+                }
                 Report {
                     schema: SCHEMA,
                     tool: format!("mn-inject {}", env!("CARGO_PKG_VERSION")),
@@ -239,6 +244,7 @@ mod tests {
             observation: None,
             matched: Vec::new(),
             foreign: Vec::new(),
+            bug_gone: None,
         }
     }
 

@@ -11,25 +11,10 @@ use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
 use super::cache::{self, Cache};
+use super::kernels::Packaged;
 use super::progress::{Task, Ui};
+use super::signals::Interrupted;
 use super::stage::{self, Log};
-
-/// A source package that we build from.
-struct Packaged {
-    /// Name of the package, and of the directory and the archive in it.
-    package: &'static str,
-    /// Suites that have it.
-    suites: &'static [&'static str],
-    /// Versions that the project's own tests passed with.
-    tested: &'static [&'static str],
-}
-
-/// 7.3 is what the seed patch was ported to.
-const SOURCE: Packaged = Packaged {
-    package: "linux-source-7.3",
-    suites: &["trixie-backports"],
-    tested: &["7.3.4-1~bpo13+1"],
-};
 
 /// Signs the suites where the machine's own configuration does not say what does.
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
@@ -76,21 +61,21 @@ impl Source {
 /// The stamp in the directory of a source.
 const STAMP: &str = "source.json";
 
-/// The source that is in the cache, or fetches it.
-pub fn provide(cache: &Cache, ui: &Ui) -> Result<Source> {
-    if let Some(source) = present(cache, &SOURCE)? {
+/// The source of that kernel that is in the cache, or fetches it.
+pub fn provide(kernel: &Packaged, cache: &Cache, ui: &Ui) -> Result<Source> {
+    if let Some(source) = present(cache, kernel)? {
         return Ok(source);
     }
     let _lock = cache.lock("sources", ui)?;
-    if let Some(source) = present(cache, &SOURCE)? {
+    if let Some(source) = present(cache, kernel)? {
         return Ok(source);
     }
-    fetch(cache, ui)
+    fetch(kernel, cache, ui)
 }
 
 /// The best source of that package in the cache. Only whole ones are there: they are put there
 /// by a rename.
-fn present(cache: &Cache, packaged: &Packaged) -> Result<Option<Source>> {
+fn present(cache: &Cache, kernel: &Packaged) -> Result<Option<Source>> {
     let dir = cache.path("sources");
     let entries = match fs::read_dir(&dir) {
         Ok(entries) => entries,
@@ -110,84 +95,66 @@ fn present(cache: &Cache, packaged: &Packaged) -> Result<Option<Source>> {
         else {
             continue;
         };
-        if source.package == packaged.package {
+        if source.package == kernel.package {
             found.push(source);
         }
     }
-    let versions: Vec<_> = found.iter().map(|source| source.version.as_str()).collect();
-    let best = choose(packaged, &versions).map(str::to_owned);
-    Ok(found
-        .into_iter()
-        .find(|source| Some(&source.version) == best.as_ref()))
-}
-
-/// The version to take: the newest tested one, or else the first, which is apt's newest.
-fn choose<'a>(packaged: &Packaged, versions: &[&'a str]) -> Option<&'a str> {
-    packaged
-        .tested
+    // The order of a directory is no order; apt's has the newest first.
+    found.sort_by_key(|source| std::cmp::Reverse(numbers(&source.version)));
+    let offers: Vec<_> = found
         .iter()
-        .rev()
-        .find_map(|tested| versions.iter().find(|version| *version == tested))
-        .or(versions.first())
-        .copied()
+        .map(|source| (source.version.as_str(), source.suite.as_str()))
+        .collect();
+    let best = kernel.choose(&offers);
+    Ok(best.map(|at| found.swap_remove(at)))
 }
 
-fn fetch(cache: &Cache, ui: &Ui) -> Result<Source> {
+/// The numbers in a version, by which those of one package are ordered.
+fn numbers(version: &str) -> Vec<u64> {
+    version
+        .split(|c: char| !c.is_ascii_digit())
+        .filter_map(|number| number.parse().ok())
+        .collect()
+}
+
+fn fetch(kernel: &Packaged, cache: &Cache, ui: &Ui) -> Result<Source> {
     let archive = archive().context(
         "[source] found no Debian archive in /etc/apt/sources.list and /etc/apt/sources.list.d, \
          from which the kernel source could come; add one, or give a tree of your own with --linux DIR",
     )?;
-    let task = ui.begin("source", &format!("fetching {}", SOURCE.package));
+    let task = ui.begin("source", &format!("fetching {}", kernel.package));
     let mut log = Log::create(cache.path("logs/source.log"))?;
     let state = cache.dir("apt")?;
     for dir in ["lists/partial", "cache/archives/partial"] {
         cache::make_dir(&state.join(dir))?;
     }
-    let list: String = SOURCE
-        .suites
+    let offers = offers(kernel, &archive, &state, &task, &mut log)?;
+    let pairs: Vec<_> = offers
         .iter()
-        .map(|suite| {
-            format!(
-                "deb [signed-by={}] {} {suite} main\n",
-                archive.signed_by, archive.uri
-            )
-        })
+        .map(|(version, suite)| (version.as_str(), suite.as_str()))
         .collect();
-    cache::write_atomically(&state.join("sources.list"), list.as_bytes())?;
-
-    task.note("apt-get update");
-    stage::run(
-        &task,
-        &mut log,
-        apt("apt-get", &state).arg("update"),
-        |_| {},
-    )?;
-    let table = stage::output(apt("apt-cache", &state).args(["madison", SOURCE.package]))?;
-    let offers = madison(&table);
-    let versions: Vec<_> = offers.iter().map(|(version, _)| version.as_str()).collect();
-    let Some(version) = choose(&SOURCE, &versions) else {
+    let Some((version, suite)) = kernel.choose(&pairs).map(|at| pairs[at]) else {
         bail!(
             "[source] {} has no {} in {}; give a tree of your own with --linux DIR",
             archive.uri,
-            SOURCE.package,
-            SOURCE.suites.join(", ")
+            kernel.package,
+            kernel.suites.join(", ")
         );
     };
-    if !SOURCE.tested.contains(&version) {
+    if !kernel.tested.contains(&version) {
+        let tested = match kernel.tested {
+            [] => "none".to_owned(),
+            versions => versions.join(", "),
+        };
         task.line(&format!(
-            "{} {version} is not a version that this program was tested with ({})",
-            SOURCE.package,
-            SOURCE.tested.join(", ")
+            "{} {version} is not a version that this program was tested with ({tested})",
+            kernel.package,
         ));
     }
-    let suite = offers
-        .iter()
-        .find(|(offered, _)| offered == version)
-        .map_or(String::new(), |(_, suite)| suite.clone());
     let source = Source {
-        package: SOURCE.package.to_owned(),
+        package: kernel.package.to_owned(),
         version: version.to_owned(),
-        suite,
+        suite: suite.to_owned(),
     };
 
     let temp = cache.temp_dir()?;
@@ -198,7 +165,7 @@ fn fetch(cache: &Cache, ui: &Ui) -> Result<Source> {
     // As root apt would hand the download to a user who may not look into the cache.
     command
         .args(["-o", "APT::Sandbox::User=root", "download"])
-        .arg(format!("{}={version}", SOURCE.package))
+        .arg(format!("{}={version}", kernel.package))
         .current_dir(&download);
     stage::run(&task, &mut log, &mut command, |_| {})?;
     let package = only_file(&download, "deb")?;
@@ -212,6 +179,53 @@ fn fetch(cache: &Cache, ui: &Ui) -> Result<Source> {
     )?;
     task.done(&format!("fetched {}", source.name()));
     Ok(source)
+}
+
+/// What the archive has of that kernel: version and suite, the newest first. Suites are asked in
+/// their order, and none after the one that has what we want: their lists are long.
+fn offers(
+    kernel: &Packaged,
+    archive: &Archive,
+    state: &Path,
+    task: &Task<'_>,
+    log: &mut Log,
+) -> Result<Vec<(String, String)>> {
+    let mut list = String::new();
+    let mut found = Vec::new();
+    let mut failed = None;
+    for suite in kernel.suites {
+        let before = list.len();
+        list.push_str(&format!(
+            "deb [signed-by={}] {} {suite} main\n",
+            archive.signed_by, archive.uri
+        ));
+        cache::write_atomically(&state.join("sources.list"), list.as_bytes())?;
+        task.note(&format!("apt-get update, {suite}"));
+        let updated = stage::run(task, log, apt("apt-get", state).arg("update"), |_| {});
+        if let Err(e) = updated {
+            if e.is::<Interrupted>() {
+                return Err(e);
+            }
+            // Suites come and go; another one may still have it.
+            task.line(&format!(
+                "the suite {suite} cannot be read; see {}",
+                log.path().display()
+            ));
+            failed = Some(e);
+            list.truncate(before);
+            continue;
+        }
+        let table = stage::output(apt("apt-cache", state).args(["madison", kernel.package]))?;
+        found = madison(&table);
+        let tested = |(version, _): &(String, String)| kernel.tested.contains(&version.as_str());
+        if found.iter().any(tested) || (kernel.tested.is_empty() && !found.is_empty()) {
+            break;
+        }
+    }
+    match failed {
+        Some(e) if found.is_empty() => Err(e),
+        _ => Ok(found),
+    }
 }
 
 /// Unpacks the source package in `temp`, and moves the whole to `to`.
@@ -462,18 +476,9 @@ mod tests {
     }
 
     #[test]
-    fn a_tested_version_is_preferred_and_else_the_newest_is_taken() {
-        let packaged = Packaged {
-            package: "linux-source-7.3",
-            suites: &["s"],
-            tested: &["7.3.3-1", "7.3.4-1"],
-        };
-        assert_eq!(
-            choose(&packaged, &["7.3.6-1", "7.3.4-1", "7.3.3-1"]),
-            Some("7.3.4-1")
-        );
-        assert_eq!(choose(&packaged, &["7.3.6-1", "7.3.5-1"]), Some("7.3.6-1"));
-        assert_eq!(choose(&packaged, &[]), None);
+    fn versions_are_ordered_by_their_numbers() {
+        assert!(numbers("7.2.12-1~bpo13+1") > numbers("7.2.9-1"));
+        assert!(numbers("7.2.12-2") > numbers("7.2.12-1~bpo13+1"));
     }
 
     #[test]

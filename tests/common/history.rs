@@ -6,8 +6,8 @@
 
 use mn_inject::kmsg::Record;
 use mn_inject::model::{
-    Arming, Call, Context, Count, Counters, Expectation, Initiator, NotifierEvent, Observation,
-    ReaperWord, Window,
+    Arming, Call, Context, Count, Counters, Expectation, FollowUp, Initiator, Later, NotifierEvent,
+    NotifierKind, Observation, ReaperWord, Remains, Role as Notifier, Subscriber, Window,
 };
 use proptest::prelude::*;
 
@@ -16,6 +16,9 @@ pub const REAPER_TID: i32 = 40;
 pub const RUNNER_TID: i32 = 70;
 pub const SYMBOL: &str =
     "mmu_notifier_inject_invalidate_range_start+0x0/0x90 [mmu_notifier_inject]";
+
+pub const PAIRED_SYMBOL: &str =
+    "mmu_notifier_inject_paired_invalidate_range_start+0x0/0x90 [mmu_notifier_inject]";
 
 /// Which kernel prints.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -235,17 +238,124 @@ impl<'a> Writer<'a> {
         call.seq = self.call_seq;
         call.time_ns = 1_000_000 + self.call_seq * 1000;
         self.call_seq += 1;
-        o.counters.calls += 1;
-        o.counters.injected += u64::from(call.returned != 0);
+        let counters = &mut o.notifiers[call.notifier].counters;
+        counters.calls += 1;
+        counters.injected += u64::from(call.returned != 0);
         o.calls.push(call);
+    }
+
+    /// One invalidation of the watched addresses with all notifiers of `o`, as
+    /// `__mmu_notifier_invalidate_range_start` and `..._end` make it. Returns whether it is refused.
+    pub fn invalidation(&mut self, o: &mut Observation, index: usize, seq: u64) -> bool {
+        let notifiers = o.notifiers.clone();
+        let context = o.expectation.context;
+        let blockable = context == Context::Blockable;
+        let (tid, comm) = match o.initiator {
+            Initiator::Thread(tid) => (tid, o.comm.clone()),
+            Initiator::OomReaper => (REAPER_TID, "oom_reaper".to_owned()),
+        };
+        let start = |at: usize| {
+            let returned = match notifiers[at].role.arming {
+                Arming::Inject(errno) => errno,
+                _ => 0,
+            };
+            Call {
+                notifier: at,
+                seq: 0,
+                time_ns: 0,
+                event: o.expectation.event,
+                start: o.watched.0,
+                end: o.watched.1,
+                context,
+                tid,
+                comm: comm.clone(),
+                injected: returned != 0,
+                returned,
+                cur_seq: if notifiers[at].role.kind.is_interval() {
+                    seq
+                } else {
+                    0
+                },
+                callers: Vec::new(),
+            }
+        };
+        let starts: Vec<Call> = (0..notifiers.len()).map(start).collect();
+        let is_interval = |at: &usize| notifiers[*at].role.kind.is_interval();
+
+        let mut finish_passes = Vec::new();
+        let mut err = false;
+        for at in (0..notifiers.len()).filter(is_interval) {
+            self.log(o, starts[at].clone());
+            if starts[at].returned != 0 {
+                if blockable {
+                    self.warn(
+                        Role::WarnHeader { observation: index },
+                        "mm/mmu_notifier.c:488",
+                        "__mmu_notifier_invalidate_range_start+0x88/0x250",
+                        tid,
+                        &comm,
+                    );
+                    continue;
+                }
+                err = true;
+                break;
+            }
+            if notifiers[at].role.kind == NotifierKind::IntervalTwoPass {
+                finish_passes.push(at);
+            }
+        }
+        for at in finish_passes {
+            self.follow_up(o, at, FollowUp::Finish, tid);
+        }
+        if err {
+            return true;
+        }
+        let mut ret = false;
+        let has_end = |at: &usize| notifiers[*at].role.kind == NotifierKind::PlainEnd;
+        let list: Vec<usize> = (0..notifiers.len())
+            .rev()
+            .filter(|at| !is_interval(at))
+            .collect();
+        for &at in &list {
+            self.log(o, starts[at].clone());
+            if starts[at].returned != 0 {
+                self.print_of(index, &starts[at], has_end(&at));
+                ret = true;
+            }
+        }
+        let ends = if ret { 1 } else { 0 } + if ret && !blockable { 0 } else { 1 };
+        for _ in 0..ends {
+            for &at in list.iter().filter(|at| has_end(at)) {
+                self.follow_up(o, at, FollowUp::End, tid);
+            }
+        }
+        ret && !blockable
+    }
+
+    fn follow_up(&mut self, o: &mut Observation, notifier: usize, op: FollowUp, tid: i32) {
+        o.later.push(Later {
+            notifier,
+            seq: self.call_seq,
+            op,
+            start: o.watched.0,
+            end: o.watched.1,
+            context: o.expectation.context,
+            tid,
+        });
+        self.call_seq += 1;
     }
 
     /// The kernel's lines about one call.
     pub fn print(&mut self, index: usize, call: &Call) {
         self.some_noise();
-        if call.returned == 0 {
-            return;
+        if call.returned != 0 {
+            self.print_of(index, call, false);
         }
+    }
+
+    /// The lines about a call that failed, of a notifier that has ends or none.
+    fn print_of(&mut self, index: usize, call: &Call, has_end: bool) {
+        let symbol = if has_end { PAIRED_SYMBOL } else { SYMBOL };
         let blockable = call.context == Context::Blockable;
         let role = Role::Ours { observation: index };
         let word = if blockable { "" } else { "non-" };
@@ -254,7 +364,7 @@ impl<'a> Writer<'a> {
             role.clone(),
             6,
             tid,
-            format!("{SYMBOL} callback failed with {errno} in {word}blockable context."),
+            format!("{symbol} callback failed with {errno} in {word}blockable context."),
         );
         let (pr_warn, warn) = match self.style.kernel {
             Kernel::Seed => (blockable, false),
@@ -270,7 +380,7 @@ impl<'a> Writer<'a> {
                 role,
                 4,
                 tid,
-                format!("{SYMBOL} callback failure not allowed"),
+                format!("{symbol} callback failure not allowed"),
             );
         }
         if warn {
@@ -278,6 +388,15 @@ impl<'a> Writer<'a> {
                 Role::WarnHeader { observation: index },
                 "mm/mmu_notifier.c:534",
                 "mn_hlist_invalidate_range_start+0xcd/0x1a0",
+                tid,
+                &call.comm,
+            );
+        }
+        if has_end {
+            self.warn(
+                Role::WarnHeader { observation: index },
+                "mm/mmu_notifier.c:541",
+                "mn_hlist_invalidate_range_start+0xe1/0x1a0",
                 tid,
                 &call.comm,
             );
@@ -312,7 +431,7 @@ impl<'a> Writer<'a> {
                 self.call(&mut o, index, call);
             }
             for _ in 0..plan.calls {
-                let call = call(plan.deed, pid, o.arming);
+                let call = call(plan.deed, pid, o.notifiers[0].role.arming);
                 self.call(&mut o, index, call);
             }
             if let Some(word) = o.expectation.reaper {
@@ -360,7 +479,7 @@ pub fn observation(plan: &Plan, pid: i32) -> Observation {
     let refuses = matches!(arming, Arming::Inject(_)) && plan.calls > 0;
     Observation {
         scenario: format!("scenario-{pid}"),
-        arming,
+        notifiers: vec![subscriber(NotifierKind::Plain, arming)],
         expectation: Expectation {
             event: NotifierEvent::Unmap,
             context,
@@ -371,6 +490,10 @@ pub fn observation(plan: &Plan, pid: i32) -> Observation {
                 Deed::Oom(_) => Some(ReaperWord::Reaped),
                 _ => None,
             },
+            pages: None,
+            is_atomic: false,
+            said: Vec::new(),
+            judges_symptoms: false,
         },
         pid,
         comm: "victim (1)".into(),
@@ -381,11 +504,39 @@ pub fn observation(plan: &Plan, pid: i32) -> Observation {
         },
         watched: (0x1000, 0x4000),
         calls: Vec::new(),
-        other_entries: 0,
-        counters: Counters::default(),
+        later: Vec::new(),
+        pages: None,
+        steps: Vec::new(),
+        remains: Remains::default(),
+        actors: Vec::new(),
         outcome: 0,
         trouble: None,
         millis: 5,
+    }
+}
+
+/// A notifier that was not called yet.
+pub fn subscriber(kind: NotifierKind, arming: Arming) -> Subscriber {
+    Subscriber {
+        role: Notifier {
+            kind,
+            arming,
+            is_elsewhere: false,
+        },
+        counters: Counters::default(),
+    }
+}
+
+/// An end of a call elsewhere that is in nobody's count.
+pub fn later() -> Later {
+    Later {
+        notifier: 0,
+        seq: 0,
+        op: FollowUp::End,
+        start: 0x9000,
+        end: 0xa000,
+        context: Context::Blockable,
+        tid: 1,
     }
 }
 
@@ -397,6 +548,7 @@ pub fn call(deed: Deed, pid: i32, arming: Arming) -> Call {
         Deed::Oom(_) => (Context::NonBlockable, REAPER_TID, "oom_reaper"),
     };
     Call {
+        notifier: 0,
         seq: 0,
         time_ns: 0,
         event: NotifierEvent::Unmap,
@@ -408,8 +560,9 @@ pub fn call(deed: Deed, pid: i32, arming: Arming) -> Call {
         injected: matches!(arming, Arming::Inject(_)),
         returned: match arming {
             Arming::Inject(errno) => errno,
-            Arming::Filtered(_) | Arming::Unarmed => 0,
+            Arming::Filtered(_) | Arming::Unarmed | Arming::Misbehave(_) => 0,
         },
+        cur_seq: 0,
         callers: Vec::new(),
     }
 }

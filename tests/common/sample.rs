@@ -3,27 +3,43 @@
 //! Reports to print.
 
 use mn_inject::model::{
-    Arming, Call, Complaint, Context, Count, Counters, Expect, Expectation, Finding, FindingKind,
-    Form, Initiator, KernelInfo, Matched, NotifierEvent, Observation, Report, SCHEMA,
-    ScenarioResult, UnitTest, Verdict, VmInfo,
+    Arming, Call, Complaint, Context, Count, Counters, Expect, Expectation, Fate, Finding,
+    FindingKind, Form, Initiator, KernelInfo, Matched, NotifierEvent, NotifierKind, Observation,
+    Pages, Remains, Report, Role, SCHEMA, ScenarioResult, Subscriber, UnitTest, Verdict, VmInfo,
 };
 
 pub fn observation(name: &str) -> Observation {
     Observation {
         scenario: name.into(),
-        arming: Arming::Inject(-11),
+        notifiers: vec![Subscriber {
+            role: Role {
+                kind: NotifierKind::Plain,
+                arming: Arming::Inject(-11),
+                is_elsewhere: false,
+            },
+            counters: Counters {
+                calls: 1,
+                injected: 1,
+                overwritten: 0,
+            },
+        }],
         expectation: Expectation {
             event: NotifierEvent::Unmap,
             context: Context::Blockable,
             calls: Count::Exactly(1),
             outcome: 0,
             reaper: None,
+            pages: Some(Fate::Gone),
+            is_atomic: false,
+            said: Vec::new(),
+            judges_symptoms: false,
         },
         pid: 80,
         comm: "target".into(),
         initiator: Initiator::Thread(80),
         watched: (0x7f00_0000_0000, 0x7f00_0000_4000),
         calls: vec![Call {
+            notifier: 0,
             seq: 3,
             time_ns: 1_000_000,
             event: NotifierEvent::Unmap,
@@ -34,14 +50,20 @@ pub fn observation(name: &str) -> Observation {
             comm: "target".into(),
             injected: true,
             returned: -11,
+            cur_seq: 0,
             callers: vec!["unmap_vmas".into()],
         }],
-        other_entries: 0,
-        counters: Counters {
-            calls: 1,
-            injected: 1,
-            overwritten: 0,
+        later: Vec::new(),
+        pages: Some(Pages {
+            gone: 4,
+            ..Pages::default()
+        }),
+        steps: Vec::new(),
+        remains: Remains {
+            mm: Some((0, 1)),
+            ..Remains::default()
         },
+        actors: vec![70],
         outcome: 0,
         trouble: None,
         millis: 4,
@@ -67,6 +89,7 @@ pub fn scenario(name: &str, verdict: Verdict) -> ScenarioResult {
             }]
         },
         foreign: Vec::new(),
+        bug_gone: None,
     }
 }
 
@@ -122,6 +145,7 @@ pub fn report(verdicts: &[Verdict]) -> Report {
         }),
         vm: Some(VmInfo {
             source: "linux-source-7.3 7.3.4-1".into(),
+            tested: true,
             base: "seed".into(),
             config: "core".into(),
             patches: vec!["seed.patch (sha256:0123)".into()],

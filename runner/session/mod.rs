@@ -1,23 +1,31 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! Carries out scenarios between two markers in the kernel's log, and records what is seen.
+//!
+//! A [`subject`] is a process with its notifiers; [`steps`] are what some scenarios do to it;
+//! [`removal`] takes it down, and looks whether anything is left.
+
+mod removal;
+mod steps;
+mod subject;
 
 use std::fs;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
-use nix::unistd::{Pid, gettid};
+use nix::unistd::Pid;
 
-use crate::inject::{self, Attachment, Connection};
+use crate::inject::{self, Connection};
 use crate::kernel;
 use crate::kmsg::{KmsgReader, Record};
-use crate::model::{Arming, Call, Counters, Initiator, Observation, Window};
+use crate::model::{Initiator, Observation, Remains, Window};
 use crate::scenario::{Kind, Scenario};
 use crate::sys;
-use crate::trigger::cgroup::{self, Cgroup};
-use crate::trigger::operation::Operation;
-use crate::trigger::target::Target;
+use crate::trigger::cgroup;
+use crate::trigger::helper::Helper;
 use crate::trigger::wait::{WaitError, Waiter};
+
+use subject::Subject;
 
 /// The longest that one step of a scenario may take. Under TCG a second of the guest's is less than
 /// one of the host's where it is busy.
@@ -29,9 +37,6 @@ const REAPER: Duration = Duration::from_secs(30);
 
 /// How long a signal may go unnoticed.
 const SLICE: Duration = Duration::from_millis(200);
-
-/// What a victim's cgroup may have: more than the process needs, less than it then takes.
-const VICTIM_LIMIT: u64 = 16 << 20;
 
 /// First part of the names of our cgroups; the runner's pid follows.
 const CGROUP_PREFIX: &str = "mn-inject.";
@@ -45,19 +50,6 @@ pub enum WindowError {
     Scenario(Box<Window>),
     /// Nothing more can be done.
     Session(anyhow::Error),
-}
-
-/// A process with the notifier on it and the injector set.
-struct Subject {
-    scenario: Scenario,
-    // In this order: the notifier goes while the process is still there, the cgroup after it.
-    attachment: Attachment,
-    target: Target,
-    _cgroup: Option<Cgroup>,
-    comm: String,
-    before: Counters,
-    begin: Instant,
-    outcome: i32,
 }
 
 /// The counts that must not be moved by anybody but the scenarios of a window.
@@ -81,6 +73,8 @@ pub struct Session {
     kmsg: KmsgReader,
     module: Connection,
     waiter: Waiter,
+    /// Does what may wait for ever.
+    helper: Helper,
     cgroups: usize,
 }
 
@@ -97,6 +91,7 @@ impl Session {
             kmsg: KmsgReader::open_at_end().context("cannot open /dev/kmsg")?,
             module,
             waiter,
+            helper: Helper::start()?,
             cgroups: 0,
         })
     }
@@ -144,9 +139,7 @@ impl Session {
 
         let acted = self.act(&mut subjects);
         // Whatever has happened, nothing fails any more from here on.
-        let disarmed: Result<()> = subjects
-            .iter()
-            .try_for_each(|subject| subject.attachment.set_errors(0));
+        let disarmed: Result<()> = subjects.iter().try_for_each(Subject::disarm);
 
         let end = self.kmsg.mark(&format!("end {label}"))?;
         let (records, lost) = self.kmsg.read_until(&end, Instant::now() + STEP);
@@ -154,9 +147,14 @@ impl Session {
         acted?;
         disarmed?;
 
+        // Read before anything is removed: a release is logged, too.
         let mut observations = Vec::with_capacity(subjects.len());
-        for subject in subjects {
-            observations.push(subject.observation(&self.waiter)?);
+        for subject in &mut subjects {
+            observations.push(subject.observation()?);
+        }
+        for (subject, observation) in subjects.into_iter().zip(&mut observations) {
+            self.take_down(subject, observation)
+                .with_context(|| format!("cannot take down {}", observation.scenario))?;
         }
         Ok(Window {
             observations,
@@ -167,52 +165,8 @@ impl Session {
         })
     }
 
-    /// Starts a process for a scenario, attaches the notifier, and sets the injector.
-    fn subject(&mut self, scenario: Scenario) -> Result<Subject> {
-        let begin = Instant::now();
-        let operation = match scenario.trigger.kind {
-            Kind::Own(operation) => operation,
-            Kind::Mrelease | Kind::GlobalOom => Operation::Hold,
-            Kind::MemcgOom => Operation::Hog,
-        };
-        let cgroup = match scenario.trigger.kind {
-            Kind::MemcgOom => {
-                self.cgroups += 1;
-                let name = format!("{CGROUP_PREFIX}{}-{}", std::process::id(), self.cgroups);
-                Some(Cgroup::new(&name, VICTIM_LIMIT)?)
-            }
-            _ => None,
-        };
-        let target = Target::start(operation, &self.waiter, STEP)?;
-        if let Some(cgroup) = &cgroup {
-            cgroup.add(target.pid())?;
-        }
-        let comm = target.comm()?;
-        let attachment = self.module.attach(target.pid().as_raw())?;
-        if !matches!(scenario.trigger.kind, Kind::Own(_)) {
-            target.hold_at_exit()?;
-        }
-        if scenario.trigger.kind == Kind::Mrelease {
-            target.kill()?;
-            target.wait_held(&self.waiter, STEP)?;
-        }
-
-        let mut subject = Subject {
-            scenario,
-            attachment,
-            target,
-            _cgroup: cgroup,
-            comm,
-            before: Counters::default(),
-            begin,
-            outcome: 0,
-        };
-        subject.arm()?;
-        Ok(subject)
-    }
-
     /// Makes happen what the scenarios are about.
-    fn act(&self, subjects: &mut [Subject]) -> Result<()> {
+    fn act(&mut self, subjects: &mut [Subject]) -> Result<()> {
         // Its own reader: it must see the reaper's last words, not take them from the window's.
         // Opened before anybody dies, so that it cannot be late.
         let mut reaper = None;
@@ -227,13 +181,7 @@ impl Session {
             let pid = subject.target.pid();
             match subject.scenario.trigger.kind {
                 Kind::Own(_) => subject.outcome = subject.target.act(&self.waiter, STEP)?,
-                Kind::Mrelease => {
-                    let pidfd = sys::pidfd_open(pid).context("pidfd_open failed")?;
-                    subject.outcome = match sys::process_mrelease(&pidfd) {
-                        Ok(()) => 0,
-                        Err(errno) => -(errno as i32),
-                    };
-                }
+                Kind::Mrelease => subject.outcome = subject.mrelease()?,
                 Kind::MemcgOom => {
                     subject.target.act_and_die()?;
                     subject.target.wait_held(&self.waiter, STEP)?;
@@ -248,6 +196,8 @@ impl Session {
                     set_oom_score_adj(pid, -1000)?;
                     victims.push(pid);
                 }
+                Kind::Zap { is_atomic } => subject.zap(is_atomic)?,
+                Kind::Procedure(procedure) => self.carry_out(procedure, subject)?,
             }
         }
         match reaper {
@@ -277,58 +227,13 @@ impl Session {
     }
 }
 
-impl Subject {
-    /// Sets the injector, and takes everything so far as read.
-    fn arm(&mut self) -> Result<()> {
-        match self.scenario.arming {
-            Arming::Inject(errno) => {
-                self.attachment.set_range(self.target.watched())?;
-                self.attachment.set_errors(errno)?;
-            }
-            Arming::Filtered(errno) => {
-                self.attachment.set_range(NOWHERE)?;
-                self.attachment.set_errors(errno)?;
-            }
-            Arming::Unarmed => {}
-        }
-        self.attachment.new_entries()?;
-        self.before = self.attachment.counters()?;
-        Ok(())
-    }
-
-    /// What was recorded. Ends the process and detaches the notifier.
-    fn observation(mut self, waiter: &Waiter) -> Result<Observation> {
-        let entries = self.attachment.new_entries()?;
-        let after = self.attachment.counters()?;
-        let observation = Observation {
-            scenario: self.scenario.name(),
-            arming: self.scenario.arming,
-            expectation: self.scenario.expectation(),
-            pid: self.target.pid().as_raw(),
-            comm: self.comm,
-            initiator: match self.scenario.trigger.kind {
-                Kind::Own(_) => Initiator::Thread(self.target.pid().as_raw()),
-                Kind::Mrelease => Initiator::Thread(gettid().as_raw()),
-                Kind::MemcgOom | Kind::GlobalOom => Initiator::OomReaper,
-            },
-            watched: self.target.watched(),
-            calls: entries.calls,
-            other_entries: entries.others,
-            counters: Counters {
-                calls: after.calls.saturating_sub(self.before.calls),
-                injected: after.injected.saturating_sub(self.before.injected),
-                overwritten: after.overwritten.saturating_sub(self.before.overwritten),
-            },
-            outcome: self.outcome,
-            trouble: None,
-            millis: self.begin.elapsed().as_millis() as u64,
-        };
-        self.attachment.detach()?;
-        if let Kind::Own(_) = self.scenario.trigger.kind {
-            self.target.finish(waiter, STEP)?;
-        }
-        Ok(observation)
-    }
+/// Reaps a dying process as `process_mrelease(2)` does. Returns 0 or a negative errno.
+fn mrelease(pid: Pid) -> Result<i32> {
+    let pidfd = sys::pidfd_open(pid).context("pidfd_open failed")?;
+    Ok(match sys::process_mrelease(&pidfd) {
+        Ok(()) => 0,
+        Err(errno) => -(errno as i32),
+    })
 }
 
 fn set_oom_score_adj(pid: Pid, value: i32) -> Result<()> {
@@ -357,15 +262,18 @@ fn is_interrupt(error: &anyhow::Error) -> bool {
 fn no_window(group: &[Scenario], why: &str, begin: Instant) -> Window {
     let observation = |scenario: &Scenario| Observation {
         scenario: scenario.name(),
-        arming: scenario.arming,
+        notifiers: Vec::new(),
         expectation: scenario.expectation(),
         pid: 0,
         comm: String::new(),
         initiator: Initiator::Thread(0),
         watched: NOWHERE,
-        calls: Vec::<Call>::new(),
-        other_entries: 0,
-        counters: Counters::default(),
+        calls: Vec::new(),
+        later: Vec::new(),
+        pages: None,
+        steps: Vec::new(),
+        remains: Remains::default(),
+        actors: Vec::new(),
         outcome: 0,
         trouble: Some(why.to_owned()),
         millis: begin.elapsed().as_millis() as u64,

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What an invalidation leaves behind, whether it was refused or not: the pages, what later steps
+//! find, and that every notifier can be removed and nothing of it stays.
+
+use crate::model::{Fate, Finding, FindingKind, Observation, Pages};
+
+use super::compare::Findings;
+
+/// Adds what is not as it should be.
+pub(super) fn check(o: &Observation, findings: &mut Findings) {
+    if let Some(fate) = o.expectation.pages
+        && let Some(pages) = &o.pages
+    {
+        check_pages(fate, pages, o, findings);
+    }
+    for step in o.steps.iter().filter(|step| step.due != step.seen) {
+        findings.push(Finding {
+            due: Some(step.due.clone()),
+            seen: Some(step.seen.clone()),
+            ..finding(FindingKind::Step, step.what.clone())
+        });
+    }
+    check_remains(o, findings);
+    check_sequence(o, findings);
+}
+
+fn finding(kind: FindingKind, text: String) -> Finding {
+    Finding {
+        kind,
+        text,
+        due: None,
+        seen: None,
+        kmsg_seq: None,
+        call_seq: None,
+    }
+}
+
+fn check_pages(fate: Fate, pages: &Pages, o: &Observation, findings: &mut Findings) {
+    let all = (o.watched.1 - o.watched.0) / 4096;
+    let (as_due, rss) = match fate {
+        Fate::Kept => (pages.kept, all),
+        Fate::Zeroed => (pages.zeroed, 0),
+        Fate::Gone => (pages.gone, 0),
+    };
+    if as_due != all || pages.rss != rss {
+        let Pages {
+            kept,
+            zeroed,
+            gone,
+            damaged,
+            rss,
+        } = pages;
+        findings.push(Finding {
+            due: Some(format!("all {all} {fate}")),
+            seen: Some(format!(
+                "{kept} kept, {zeroed} zeroed, {gone} gone, {damaged} with something else in \
+                 them; RSS {rss} pages"
+            )),
+            ..finding(FindingKind::Pages, format!("the pages were to be {fate}"))
+        });
+    }
+}
+
+fn check_remains(o: &Observation, findings: &mut Findings) {
+    for &index in &o.remains.stuck {
+        let kind = o.notifiers.get(index).map_or("?", |n| n.role.kind.name());
+        let text = format!("notifier {index} ({kind}) could not be removed: it waits for ever");
+        findings.push(finding(FindingKind::Removal, text));
+    }
+    if o.remains.reads == Some(false) {
+        let text = "mmu_interval_read_begin() of a new interval notifier waits for ever: the \
+                    sequence number has stayed odd, or an invalidation never ended";
+        findings.push(finding(FindingKind::Removal, text.to_owned()));
+    }
+    if let Some((users, count)) = o.remains.mm
+        && (users, count) != (0, 1)
+    {
+        let text = format!(
+            "the process is gone, and its mm has mm_users {users} and mm_count {count}, not 0 and 1"
+        );
+        findings.push(finding(FindingKind::Removal, text));
+    }
+}
+
+/// The sequence number that a callback of an interval notifier gets is odd, and grows from one
+/// invalidation to the next, since none of a scenario's are nested.
+fn check_sequence(o: &Observation, findings: &mut Findings) {
+    let mut last: Option<(usize, u64)> = None;
+    let is_interval =
+        |call: &&crate::model::Call| o.kind(call).is_some_and(|kind| kind.is_interval());
+    for call in o.calls.iter().filter(is_interval) {
+        if call.cur_seq % 2 == 0 {
+            findings.push(Finding {
+                call_seq: Some(call.seq),
+                ..finding(
+                    FindingKind::Calls,
+                    format!("the sequence number {} is not odd", call.cur_seq),
+                )
+            });
+        }
+        // The same for all notifiers of one invalidation.
+        if let Some((notifier, before)) = last
+            && (call.cur_seq < before || (call.cur_seq == before && notifier == call.notifier))
+        {
+            findings.push(Finding {
+                call_seq: Some(call.seq),
+                ..finding(
+                    FindingKind::Calls,
+                    format!(
+                        "the sequence number {} does not follow on {before}",
+                        call.cur_seq
+                    ),
+                )
+            });
+        }
+        last = Some((call.notifier, call.cur_seq));
+    }
+}

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What those cases do that take several steps; [`crate::session`] carries them out.
+
+use nix::libc;
+
+use crate::contract::Act;
+use crate::model::NotifierKind;
+
+/// A sequence of steps, each with what is due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Procedure {
+    /// Begins a read side and ends it.
+    Read,
+    /// The same, with an invalidation in between; then once more without.
+    ReadDisturbed,
+    /// The same, with an invalidation of other addresses.
+    ReadElsewhere,
+    /// Begins a read side while a callback of the same invalidation sleeps.
+    ReadWaits,
+    /// A read side with a `process_mrelease` in between that the same notifier refuses.
+    ReadRefused,
+    /// A read side with an invalidation in between in which the notifier fails where it must not.
+    ReadFailed,
+    /// Registers a notifier in some way, and removes it.
+    Register(Registration),
+    /// Lets a callback remove its own notifier.
+    RemoveInCallback,
+    /// Counts the releases when a process exits, and when the notifier is removed after that.
+    ReleaseAtExit,
+    /// Counts the releases when a notifier of a live process is removed.
+    ReleaseAtRemoval,
+}
+
+/// What comes of a registration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It returns that: 0, or a negative errno. After 0 the notifier can be removed at once.
+    Returns(i32),
+    /// It returns 0, and the notifier must never be looked at again.
+    IsLeft,
+    /// It waits for ever.
+    Waits,
+    /// The kernel kills the caller.
+    KillsCaller,
+}
+
+/// A way to register a notifier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Registration {
+    /// What sort of notifier.
+    pub kind: NotifierKind,
+    /// How: a word that the module's `attach` takes behind `how=`.
+    pub how: &'static str,
+    /// Whether the process is gone by then.
+    pub is_after_exit: bool,
+    /// What comes of it.
+    pub fate: Fate,
+    /// What it is in the contract; nothing where it is as it should be.
+    pub act: Option<Act>,
+}
+
+impl Registration {
+    /// By `__mmu_notifier_register()`, with `mmap_lock` held for writing.
+    pub const LOCKED: Registration = Registration {
+        kind: NotifierKind::Plain,
+        how: "locked",
+        is_after_exit: false,
+        fate: Fate::Returns(0),
+        act: None,
+    };
+
+    /// By `mmu_interval_notifier_insert_locked()`, with `mmap_lock` held for writing.
+    pub const INTERVAL_LOCKED: Registration = Registration {
+        kind: NotifierKind::Interval,
+        ..Self::LOCKED
+    };
+
+    /// By `__mmu_notifier_register()`, without `mmap_lock`.
+    pub const UNLOCKED: Registration = Registration {
+        how: "unlocked",
+        act: Some(Act::RegistersWithoutLock),
+        ..Self::LOCKED
+    };
+
+    /// By `mmu_notifier_register()`, which takes `mmap_lock`, with it held.
+    pub const RECURSIVE: Registration = Registration {
+        how: "recursive",
+        fate: Fate::Waits,
+        act: Some(Act::RegistersUnderLock),
+        ..Self::LOCKED
+    };
+
+    /// In an atomic section.
+    pub const IN_ATOMIC: Registration = Registration {
+        how: "atomic",
+        act: Some(Act::RegistersInAtomic),
+        ..Self::LOCKED
+    };
+
+    /// The same struct once more.
+    pub const TWICE: Registration = Registration {
+        how: "twice",
+        fate: Fate::IsLeft,
+        act: Some(Act::RegistersTwice),
+        ..Self::LOCKED
+    };
+
+    /// With an mm that nobody uses any more.
+    pub const AFTER_EXIT: Registration = Registration {
+        how: "register",
+        is_after_exit: true,
+        fate: Fate::KillsCaller,
+        act: Some(Act::RegistersAfterExit),
+        ..Self::LOCKED
+    };
+
+    /// The same by `mmu_interval_notifier_insert()`.
+    pub const INTERVAL_AFTER_EXIT: Registration = Registration {
+        kind: NotifierKind::Interval,
+        fate: Fate::Returns(-libc::EINVAL),
+        ..Self::AFTER_EXIT
+    };
+}

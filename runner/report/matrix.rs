@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What came of `vm matrix`, for a person: a row for each run, and below the table the evidence of
+//! every run that is no pass.
+
+use std::io::{self, Write};
+
+use crate::exit::Exit;
+use crate::matrix::{MatrixReport, MatrixRun};
+
+use super::human::{fact, source, why_no_pass};
+use super::tally::{Count, Tally};
+use super::text::one_line;
+use super::verdict_word;
+
+/// The columns that count scenarios.
+#[expect(clippy::type_complexity, reason = "a table of names and fields")]
+const COUNTS: &[(&str, fn(&Count) -> usize)] = &[
+    ("passed", |count| count.passed),
+    ("failed", |count| count.failed),
+    ("no verdict", |count| count.no_verdict),
+    ("skipped", |count| count.skipped),
+];
+
+/// What stands where there is no report.
+const NOTHING: &str = "-";
+
+pub(super) fn print(report: &MatrixReport, out: &mut dyn Write) -> io::Result<()> {
+    fact(out, "tool", &report.tool)?;
+    writeln!(out)?;
+    let mut rows = vec![header()];
+    rows.extend(report.runs.iter().map(row));
+    table(&rows, out)?;
+    for run in &report.runs {
+        if run.exit() != Exit::Pass {
+            behind(run, out)?;
+        }
+    }
+    let exits: Vec<_> = report.runs.iter().map(MatrixRun::exit).collect();
+    let count = |wanted: &[Exit]| exits.iter().filter(|exit| wanted.contains(exit)).count();
+    let (passed, failed) = (count(&[Exit::Pass]), count(&[Exit::Fail]));
+    let skipped = count(&[Exit::Skip]);
+    writeln!(
+        out,
+        "\n{}: {passed} of {} runs passed, {failed} failed, {} without a verdict, {skipped} skipped",
+        verdict_word(report.exit()),
+        exits.len(),
+        exits.len() - passed - failed - skipped,
+    )
+}
+
+fn header() -> Vec<String> {
+    let counts = COUNTS.iter().map(|(name, _)| *name);
+    ["kernel", "source", "base", "config", "verdict"]
+        .into_iter()
+        .chain(counts)
+        .chain(["seconds", "report"])
+        .map(str::to_owned)
+        .collect()
+}
+
+fn row(run: &MatrixRun) -> Vec<String> {
+    let report = run.report.as_ref();
+    let vm = report.and_then(|report| report.vm.as_ref());
+    let tally = report.map(Tally::of);
+    let nothing = || NOTHING.to_owned();
+    // The package's name says nothing that the kernel's does not.
+    let version = vm.map(source).map(|text| match text.split_once(' ') {
+        Some((_, version)) => version.to_owned(),
+        None => text,
+    });
+    let mut row = vec![
+        run.kernel.clone(),
+        version.unwrap_or_else(nothing),
+        run.base.clone(),
+        run.config.clone(),
+        verdict_word(run.exit()).to_owned(),
+    ];
+    row.extend(COUNTS.iter().map(|(_, of)| {
+        let tally = tally.as_ref();
+        tally.map_or_else(nothing, |tally| of(&tally.scenarios).to_string())
+    }));
+    row.push(report.map_or_else(nothing, |report| {
+        format!("{}.{}", report.millis / 1000, report.millis % 1000 / 100)
+    }));
+    let path = vm.and_then(|vm| vm.logs.iter().find(|(what, _)| what == "report"));
+    row.push(path.map_or_else(nothing, |(_, path)| path.clone()));
+    row
+}
+
+fn table(rows: &[Vec<String>], out: &mut dyn Write) -> io::Result<()> {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let widths: Vec<_> = (0..columns)
+        .map(|at| {
+            let cells = rows.iter().filter_map(|row| row.get(at));
+            cells.map(|cell| one_line(cell).len()).max().unwrap_or(0)
+        })
+        .collect();
+    for row in rows {
+        let cells = row.iter().zip(&widths);
+        let line: Vec<_> = cells
+            .map(|(cell, width)| format!("{:<width$}", one_line(cell)))
+            .collect();
+        writeln!(out, "{}", line.join("  ").trim_end())?;
+    }
+    Ok(())
+}
+
+/// Why a run is no pass.
+fn behind(run: &MatrixRun, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "\n== {} {} {}", run.kernel, run.base, run.config)?;
+    if let Some(error) = &run.error {
+        // It has the end of a log with it.
+        let mut lines = error.lines();
+        let first = lines.next().unwrap_or_default();
+        writeln!(out, "no verdict on the run: {}", one_line(first))?;
+        for line in lines {
+            writeln!(out, "{}", one_line(line))?;
+        }
+    }
+    match &run.report {
+        Some(report) => why_no_pass(report, out),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The scenarios that take several steps.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+use nix::errno::Errno;
+use nix::time::{ClockId, clock_gettime};
+use nix::unistd::Pid;
+
+use crate::inject::{self, Attach, control_file, target_file};
+use crate::model::Step;
+use crate::procedure::{Fate, Procedure, Registration};
+use crate::trigger::helper::Answer;
+
+use super::removal::REMOVAL;
+use super::subject::Subject;
+use super::{STEP, Session, mrelease};
+
+/// How long the callback sleeps during which a read side is begun.
+const LONG_SLEEP: Duration = Duration::from_millis(500);
+
+/// The number of the target that a registration makes.
+const REGISTERED: usize = 1002;
+
+impl Subject {
+    fn step(&mut self, what: &str, due: impl ToString, seen: impl ToString) {
+        self.steps.push(Step {
+            what: what.to_owned(),
+            due: due.to_string(),
+            seen: seen.to_string(),
+        });
+    }
+}
+
+/// What `mmu_interval_read_retry()` says, in words.
+fn retry_word(answer: &Answer) -> String {
+    match answer {
+        Answer::Done(0) => "undisturbed".to_owned(),
+        Answer::Done(errno) if *errno == -(Errno::EAGAIN as i32) => "retry".to_owned(),
+        answer => answer.to_string(),
+    }
+}
+
+impl Session {
+    /// Carries out the steps of a scenario.
+    pub(super) fn carry_out(&mut self, procedure: Procedure, subject: &mut Subject) -> Result<()> {
+        match procedure {
+            Procedure::Read => {
+                let seq = self.read_begin(subject)?;
+                self.read_retry(subject, &seq, "undisturbed")
+            }
+            Procedure::ReadDisturbed => {
+                let seq = self.read_begin(subject)?;
+                subject.outcome = subject.target.act(&self.waiter, STEP)?;
+                self.read_retry(subject, &seq, "retry")?;
+                let again = self.read_begin(subject)?;
+                subject.step("the second read side begins with", "another number", {
+                    if again == seq {
+                        "the same number"
+                    } else {
+                        "another number"
+                    }
+                });
+                self.read_retry(subject, &again, "undisturbed")
+            }
+            Procedure::ReadElsewhere | Procedure::ReadFailed => {
+                let seq = self.read_begin(subject)?;
+                subject.outcome = subject.target.act(&self.waiter, STEP)?;
+                // One that fails cannot have told its readers.
+                self.read_retry(subject, &seq, "undisturbed")
+            }
+            Procedure::ReadWaits => self.read_waits(subject),
+            Procedure::ReadRefused => self.read_refused(subject),
+            Procedure::Register(registration) => self.register(registration, subject),
+            Procedure::RemoveInCallback => self.remove_in_callback(subject),
+            Procedure::ReleaseAtExit => self.release_at_exit(subject),
+            // Counted when it is removed.
+            Procedure::ReleaseAtRemoval => Ok(()),
+        }
+    }
+
+    /// Begins a read side of the first notifier. Returns its sequence number, as text.
+    fn read_begin(&mut self, subject: &mut Subject) -> Result<String> {
+        let file = target_file(subject.attached[0].attachment.name(), "read_begin");
+        match self.helper.read(&file, &self.waiter, STEP)? {
+            Answer::Text(text) => {
+                let seq = text
+                    .strip_prefix("seq=")
+                    .with_context(|| format!("{} reads {text:?}", file.display()))?;
+                let is_odd = seq.parse::<u64>().is_ok_and(|seq| seq % 2 == 1);
+                subject.step("the number of a read side is", "odd", {
+                    if is_odd { "odd" } else { seq }
+                });
+                Ok(seq.to_owned())
+            }
+            answer => bail!("cannot read {}: {answer}", file.display()),
+        }
+    }
+
+    /// Ends a read side.
+    fn read_retry(&mut self, subject: &mut Subject, seq: &str, due: &str) -> Result<()> {
+        let file = target_file(subject.attached[0].attachment.name(), "read_retry");
+        let answer = self.helper.write(&file, seq, &self.waiter, STEP)?;
+        subject.step("mmu_interval_read_retry() says", due, retry_word(&answer));
+        Ok(())
+    }
+
+    /// Of two interval notifiers the first is done with the invalidation while the second sleeps.
+    fn read_waits(&mut self, subject: &mut Subject) -> Result<()> {
+        let sleeper = &subject.attached[1].attachment;
+        sleeper.set("sleep_us", &LONG_SLEEP.as_micros().to_string())?;
+        subject.target.act_and_die()?;
+        let until = Instant::now() + STEP;
+        while !is_asleep(subject.target.pid())? {
+            if Instant::now() >= until {
+                bail!("the callback does not sleep");
+            }
+            self.waiter.check()?;
+            std::thread::yield_now();
+        }
+        let began = monotonic()?;
+        let seq = self.read_begin(subject)?;
+        let ended = monotonic()?;
+        subject.outcome = subject.target.acted(&self.waiter, STEP)?;
+
+        // The module's log has the time just before it sleeps.
+        let text = subject.attached[1].attachment.get("log")?;
+        let lines: Vec<&str> = text.lines().collect();
+        let [line] = lines[..] else {
+            bail!(
+                "the log of the notifier that sleeps has {} lines",
+                lines.len()
+            );
+        };
+        let inject::Entry::Start(call) = inject::parse_entry(line, 1)? else {
+            bail!("the log of the notifier that sleeps begins with {line:?}");
+        };
+        let asleep_until = Duration::from_nanos(call.time_ns) + LONG_SLEEP;
+        if began >= asleep_until {
+            subject.trouble = Some("the callback slept too short for a read side to begin".into());
+            return Ok(());
+        }
+        subject.step(
+            "a read side that begins in an invalidation",
+            "waits for its end",
+            {
+                if ended >= asleep_until {
+                    "waits for its end"
+                } else {
+                    "does not wait"
+                }
+            },
+        );
+        self.read_retry(subject, &seq, "undisturbed")
+    }
+
+    fn read_refused(&mut self, subject: &mut Subject) -> Result<()> {
+        let seq = self.read_begin(subject)?;
+        let refused = mrelease(subject.target.pid())?;
+        subject.step("process_mrelease returns", -(Errno::EAGAIN as i32), refused);
+        // Nothing was invalidated.
+        self.read_retry(subject, &seq, "undisturbed")?;
+        let again = self.read_begin(subject)?;
+        self.read_retry(subject, &again, "undisturbed")
+    }
+
+    fn register(&mut self, registration: Registration, subject: &mut Subject) -> Result<()> {
+        subject.actors.insert(0, self.helper.pid().as_raw());
+        if registration.is_after_exit {
+            self.end_process(subject)?;
+        }
+        let what = Attach {
+            pid: subject.target.pid().as_raw(),
+            index: REGISTERED,
+            kind: registration.kind.name(),
+            range: registration
+                .kind
+                .is_interval()
+                .then(|| subject.target.watched()),
+        };
+        let line = what.line_to(&format!("@{}", subject.holder.name()), registration.how);
+        let answer = self
+            .helper
+            .write(&control_file(), &line, &self.waiter, REMOVAL)?;
+        let due = match registration.fate {
+            Fate::Returns(errno) => Answer::Done(errno),
+            Fate::IsLeft => Answer::Done(0),
+            Fate::Waits => Answer::Waits,
+            Fate::KillsCaller => Answer::Killed,
+        };
+        subject.step("registering", due, &answer);
+        if answer == Answer::Done(0) && registration.fate != Fate::IsLeft {
+            let line = format!("detach {}", what.name());
+            let answer = self
+                .helper
+                .write(&control_file(), &line, &self.waiter, REMOVAL)?;
+            subject.step("removing", Answer::Done(0), answer);
+        }
+        Ok(())
+    }
+
+    /// Lets the process exit, and waits until its address space has no users.
+    fn end_process(&mut self, subject: &mut Subject) -> Result<()> {
+        subject.target.end(&self.waiter, STEP)?;
+        let until = Instant::now() + STEP;
+        while subject.holder.mm_counts()?.0 != 0 {
+            if Instant::now() >= until {
+                bail!("the address space of a process that is gone still has users");
+            }
+            self.waiter.check()?;
+        }
+        Ok(())
+    }
+
+    /// The callback waits for itself, and the process for the callback.
+    fn remove_in_callback(&mut self, subject: &mut Subject) -> Result<()> {
+        subject.target.act_and_die()?;
+        let came_back = match subject.target.acted(&self.waiter, REMOVAL) {
+            Ok(errno) => format!("returns {errno}"),
+            Err(error) if error.is::<crate::trigger::wait::WaitError>() => {
+                self.waiter.check()?;
+                "waits for ever".to_owned()
+            }
+            Err(error) => return Err(error),
+        };
+        subject.step("munmap", "waits for ever", came_back);
+        Ok(())
+    }
+
+    fn release_at_exit(&mut self, subject: &mut Subject) -> Result<()> {
+        self.end_process(subject)?;
+        let log = subject.attached[0].attachment.get("log")?;
+        let releases = log
+            .lines()
+            .filter(|line| line.contains(" op=release "))
+            .count();
+        subject.step("releases when the process exits", 1, releases);
+        Ok(())
+    }
+}
+
+/// Nanoseconds on the clock of the module's log.
+fn monotonic() -> Result<Duration> {
+    let now = clock_gettime(ClockId::CLOCK_MONOTONIC).context("clock_gettime failed")?;
+    Ok(Duration::from(now))
+}
+
+/// Whether the process sleeps and cannot be woken, as it does in a callback.
+fn is_asleep(pid: Pid) -> Result<bool> {
+    let path = format!("/proc/{pid}/stat");
+    let stat = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
+    // The state follows the name, which ends with the last parenthesis.
+    Ok(stat
+        .rsplit_once(") ")
+        .is_some_and(|(_, rest)| rest.starts_with('D')))
+}

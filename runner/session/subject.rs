@@ -1,0 +1,303 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A process with the notifiers of a scenario on it.
+
+use std::time::Instant;
+
+use anyhow::{Context as _, Result};
+use nix::unistd::gettid;
+
+use crate::inject::{Attach, Attachment};
+use crate::model::{
+    Arming, Call, Counters, Initiator, Later, Misdeed, Observation, Remains, Role, Step, Subscriber,
+};
+use crate::procedure::Procedure;
+use crate::scenario::{Kind, Scenario};
+use crate::sys::PAGE;
+use crate::trigger::cgroup::Cgroup;
+use crate::trigger::operation::Operation;
+use crate::trigger::pages;
+use crate::trigger::target::Target;
+
+use super::{CGROUP_PREFIX, NOWHERE, STEP, Session, mrelease};
+
+/// What a victim's cgroup may have: more than the process needs, less than it then takes.
+const VICTIM_LIMIT: u64 = 16 << 20;
+
+/// How long a callback sleeps, in microseconds.
+pub(super) const SLEEP_US: u64 = 1000;
+
+/// The number of the target that is no notifier, but only holds the address space.
+const HOLDER: usize = 1000;
+
+/// A notifier of the scenario, with what its counters were before.
+pub(super) struct Attached {
+    pub(super) role: Role,
+    pub(super) attachment: Attachment,
+    before: Counters,
+}
+
+/// A process with its notifiers, armed.
+pub(super) struct Subject {
+    pub(super) scenario: Scenario,
+    // In this order: the notifiers go while the process is still there, the cgroup after it.
+    pub(super) attached: Vec<Attached>,
+    /// Holds the address space, so that its counts can be looked at when the process is gone.
+    pub(super) holder: Attachment,
+    pub(super) target: Target,
+    pub(super) _cgroup: Option<Cgroup>,
+    comm: String,
+    begin: Instant,
+    pub(super) outcome: i32,
+    pub(super) steps: Vec<Step>,
+    pub(super) actors: Vec<i32>,
+    /// What kept it from being carried out as planned.
+    pub(super) trouble: Option<String>,
+}
+
+/// Addresses next to those that are watched, where nothing is mapped.
+const fn beside((_, end): (u64, u64)) -> (u64, u64) {
+    (end + PAGE as u64, end + 2 * PAGE as u64)
+}
+
+impl Session {
+    /// Starts a process for a scenario, attaches the notifiers, and sets the injectors.
+    pub(super) fn subject(&mut self, scenario: Scenario) -> Result<Subject> {
+        let begin = Instant::now();
+        let kind = scenario.trigger.kind;
+        let operation = match kind {
+            Kind::Own(operation) => operation,
+            Kind::MemcgOom => Operation::Hog,
+            Kind::Mrelease | Kind::GlobalOom => Operation::Hold,
+            // In an atomic section a zap of page tables need not end: it stops at every entry for as
+            // long as it should be preempted.
+            Kind::Zap { .. } => Operation::HoldUntouched,
+            Kind::Procedure(procedure) => operation_of(procedure),
+        };
+        let cgroup = match kind {
+            Kind::MemcgOom => {
+                self.cgroups += 1;
+                let name = format!("{CGROUP_PREFIX}{}-{}", std::process::id(), self.cgroups);
+                Some(Cgroup::new(&name, VICTIM_LIMIT)?)
+            }
+            _ => None,
+        };
+        let target = Target::start(operation, &self.waiter, STEP)?;
+        if let Some(cgroup) = &cgroup {
+            cgroup.add(target.pid())?;
+        }
+        let comm = target.comm()?;
+        let pid = target.pid().as_raw();
+        let holder = self.module.attach(&Attach {
+            pid,
+            index: HOLDER,
+            kind: "none",
+            range: None,
+        })?;
+        let mut attached = Vec::new();
+        for (index, role) in scenario.roles().into_iter().enumerate() {
+            let range = if role.is_elsewhere {
+                beside(target.watched())
+            } else {
+                target.watched()
+            };
+            let attachment = self.module.attach(&Attach {
+                pid,
+                index,
+                kind: role.kind.name(),
+                range: role.kind.is_interval().then_some(range),
+            })?;
+            attached.push(Attached {
+                role,
+                attachment,
+                before: Counters::default(),
+            });
+        }
+        if is_held(kind) {
+            target.hold_at_exit()?;
+        }
+        if kills_before(kind) {
+            target.kill()?;
+            target.wait_held(&self.waiter, STEP)?;
+        }
+
+        let mut subject = Subject {
+            scenario,
+            attached,
+            holder,
+            target,
+            _cgroup: cgroup,
+            comm,
+            begin,
+            outcome: 0,
+            steps: Vec::new(),
+            actors: vec![gettid().as_raw()],
+            trouble: None,
+        };
+        subject.arm()?;
+        Ok(subject)
+    }
+}
+
+/// Whether the process stops on its way out, to be reaped with its memory whole.
+fn is_held(kind: Kind) -> bool {
+    match kind {
+        Kind::Own(_) | Kind::Zap { .. } => false,
+        Kind::Mrelease | Kind::MemcgOom | Kind::GlobalOom => true,
+        Kind::Procedure(procedure) => procedure == Procedure::ReadRefused,
+    }
+}
+
+/// Whether it is killed as it is set up.
+fn kills_before(kind: Kind) -> bool {
+    kind == Kind::Mrelease || kind == Kind::Procedure(Procedure::ReadRefused)
+}
+
+/// What the process is made for.
+fn operation_of(procedure: Procedure) -> Operation {
+    match procedure {
+        Procedure::ReadDisturbed | Procedure::ReadElsewhere | Procedure::ReadFailed => {
+            Operation::Dontneed
+        }
+        Procedure::ReadWaits => Operation::Dontneed,
+        Procedure::RemoveInCallback => Operation::MunmapWhole,
+        Procedure::Read
+        | Procedure::ReadRefused
+        | Procedure::Register(_)
+        | Procedure::ReleaseAtExit
+        | Procedure::ReleaseAtRemoval => Operation::Hold,
+    }
+}
+
+impl Attached {
+    fn arm(&self, watched: (u64, u64)) -> Result<()> {
+        let attachment = &self.attachment;
+        match self.role.arming {
+            Arming::Inject(errno) => {
+                attachment.set_range(watched)?;
+                attachment.set_errors(errno)
+            }
+            Arming::Filtered(errno) => {
+                attachment.set_range(NOWHERE)?;
+                attachment.set_errors(errno)
+            }
+            Arming::Unarmed => Ok(()),
+            Arming::Misbehave(misdeed) => {
+                attachment.set_range(watched)?;
+                let (file, value) = knob(misdeed);
+                attachment.set(file, &value)
+            }
+        }
+    }
+
+    fn disarm(&self) -> Result<()> {
+        self.attachment.set_errors(0)?;
+        match self.role.arming {
+            Arming::Misbehave(misdeed) => self.attachment.set(knob(misdeed).0, "0"),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The file of a misdeed, and what is written to it.
+fn knob(misdeed: Misdeed) -> (&'static str, String) {
+    match misdeed {
+        Misdeed::Sleep => ("sleep_us", SLEEP_US.to_string()),
+        Misdeed::Allocate => ("alloc_bytes", PAGE.to_string()),
+        Misdeed::Lock => ("lock", "1".to_owned()),
+        Misdeed::Remove => ("remove", "1".to_owned()),
+    }
+}
+
+impl Subject {
+    /// Sets the injectors, and takes everything so far as read.
+    fn arm(&mut self) -> Result<()> {
+        let watched = self.target.watched();
+        for attached in &mut self.attached {
+            attached.arm(watched)?;
+            attached.attachment.new_entries()?;
+            attached.before = attached.attachment.counters()?;
+        }
+        Ok(())
+    }
+
+    /// Nothing fails any more.
+    pub(super) fn disarm(&self) -> Result<()> {
+        self.attached.iter().try_for_each(Attached::disarm)
+    }
+
+    /// Lets the process be reaped. Returns 0 or a negative errno.
+    pub(super) fn mrelease(&self) -> Result<i32> {
+        mrelease(self.target.pid())
+    }
+
+    /// Lets the module zap the watched pages.
+    pub(super) fn zap(&self, is_atomic: bool) -> Result<()> {
+        let (start, end) = self.target.watched();
+        let word = if is_atomic { " atomic" } else { "" };
+        self.holder
+            .set("zap", &format!("{start:#x}-{end:#x}{word}"))
+    }
+
+    /// Who is to make the calls on the watched addresses.
+    fn initiator(&self) -> Initiator {
+        let target = self.target.pid().as_raw();
+        match self.scenario.trigger.kind {
+            Kind::Own(_) => Initiator::Thread(target),
+            Kind::Mrelease | Kind::Zap { .. } => Initiator::Thread(gettid().as_raw()),
+            Kind::MemcgOom | Kind::GlobalOom => Initiator::OomReaper,
+            Kind::Procedure(Procedure::ReadRefused) => Initiator::Thread(gettid().as_raw()),
+            Kind::Procedure(_) => Initiator::Thread(target),
+        }
+    }
+
+    /// What was recorded.
+    pub(super) fn observation(&mut self) -> Result<Observation> {
+        let mut calls: Vec<Call> = Vec::new();
+        let mut later: Vec<Later> = Vec::new();
+        let mut notifiers = Vec::new();
+        for attached in &mut self.attached {
+            let entries = attached.attachment.new_entries()?;
+            calls.extend(entries.calls);
+            later.extend(entries.later);
+            let (before, after) = (attached.before, attached.attachment.counters()?);
+            notifiers.push(Subscriber {
+                role: attached.role,
+                counters: Counters {
+                    calls: after.calls.saturating_sub(before.calls),
+                    injected: after.injected.saturating_sub(before.injected),
+                    overwritten: after.overwritten.saturating_sub(before.overwritten),
+                },
+            });
+        }
+        calls.sort_by_key(|call| call.seq);
+        later.sort_by_key(|later| later.seq);
+        let expectation = self.scenario.expectation();
+        let (pid, watched) = (self.target.pid(), self.target.watched());
+        let pages = match expectation.pages {
+            Some(_) => {
+                let seen = pages::look(pid, watched);
+                Some(seen.with_context(|| format!("cannot look at the pages of {pid}"))?)
+            }
+            None => None,
+        };
+        Ok(Observation {
+            scenario: self.scenario.name(),
+            notifiers,
+            expectation,
+            pid: pid.as_raw(),
+            comm: self.comm.clone(),
+            initiator: self.initiator(),
+            watched,
+            calls,
+            later,
+            pages,
+            steps: std::mem::take(&mut self.steps),
+            remains: Remains::default(),
+            actors: std::mem::take(&mut self.actors),
+            outcome: self.outcome,
+            trouble: self.trouble.take(),
+            millis: self.begin.elapsed().as_millis() as u64,
+        })
+    }
+}

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What has become of a process's pages, looked at from outside: `/proc/PID/mem` reads what the
+//! process itself would read, also of one that is held on its way out, and `/proc/PID/smaps` says
+//! what counts.
+
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt;
+
+use anyhow::{Context as _, Result};
+use nix::libc;
+use nix::unistd::Pid;
+
+use crate::model::Pages;
+use crate::sys::{PAGE, pattern};
+
+/// Looks at the pages from the first address to before the second.
+pub fn look(pid: Pid, (start, end): (u64, u64)) -> Result<Pages> {
+    // First: looking at a page may map it.
+    let mut pages = Pages {
+        rss: rss(pid, (start, end))?,
+        ..Pages::default()
+    };
+    let path = format!("/proc/{pid}/mem");
+    let memory = File::open(&path).with_context(|| format!("cannot open {path}"))?;
+    let mut page = vec![0; PAGE];
+    for (index, address) in (start..end).step_by(PAGE).enumerate() {
+        match memory.read_exact_at(&mut page, address) {
+            Ok(()) if page.iter().all(|&byte| byte == pattern(index)) => pages.kept += 1,
+            Ok(()) if page.iter().all(|&byte| byte == 0) => pages.zeroed += 1,
+            Ok(()) => pages.damaged += 1,
+            Err(error) if error.raw_os_error() == Some(libc::EIO) => pages.gone += 1,
+            Err(error) => {
+                return Err(error).with_context(|| format!("cannot read {path} at {address:#x}"));
+            }
+        }
+    }
+    Ok(pages)
+}
+
+/// RSS of the mappings that lie in the range, in pages.
+fn rss(pid: Pid, (start, end): (u64, u64)) -> Result<u64> {
+    let path = format!("/proc/{pid}/smaps");
+    let text = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
+    let mut is_inside = false;
+    let mut kib = 0;
+    for line in text.lines() {
+        if let Some((first, last)) = range(line) {
+            is_inside = start <= first && last <= end;
+        } else if is_inside && let Some(rest) = line.strip_prefix("Rss:") {
+            let number = rest.trim().trim_end_matches(" kB");
+            kib += number
+                .parse::<u64>()
+                .with_context(|| format!("{line:?} in {path}"))?;
+        }
+    }
+    Ok(kib * 1024 / PAGE as u64)
+}
+
+/// The addresses of a mapping, where the line is the first about one.
+fn range(line: &str) -> Option<(u64, u64)> {
+    let (first, last) = line.split(' ').next()?.split_once('-')?;
+    let hex = |text| u64::from_str_radix(text, 16).ok();
+    Some((hex(first)?, hex(last)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::Area;
+    use nix::sys::mman::MmapAdvise;
+    use nix::unistd::getpid;
+
+    fn seen(area: &Area) -> Pages {
+        look(getpid(), area.range()).unwrap()
+    }
+
+    #[test]
+    fn what_a_process_wrote_is_kept_until_it_is_given_up() {
+        let area = Area::map(4, None).unwrap();
+        area.fill().unwrap();
+        let whole = Pages {
+            kept: 4,
+            rss: 4,
+            ..Pages::default()
+        };
+        assert_eq!(seen(&area), whole);
+        area.touch(2, 1).unwrap();
+        let damaged = seen(&area);
+        // One random byte in 256 is the one that was there.
+        assert!(
+            damaged.kept + damaged.damaged == 4 && damaged.kept >= 3,
+            "{damaged:?}"
+        );
+        area.advise(MmapAdvise::MADV_DONTNEED).unwrap();
+        let zeroed = Pages {
+            zeroed: 4,
+            ..Pages::default()
+        };
+        assert_eq!(seen(&area), zeroed);
+        area.unmap(0, 4).unwrap();
+        let gone = Pages {
+            gone: 4,
+            ..Pages::default()
+        };
+        assert_eq!(seen(&area), gone);
+    }
+}

@@ -1,0 +1,270 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Runs the scenarios on a kernel that was built: boots its guests, and makes one report of what
+//! they say.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow};
+
+use super::accel;
+use super::cache::{self, Cache};
+use super::guest::{GuestOptions, Mode};
+use super::initramfs;
+use super::kernel::Built;
+use super::listen::listen;
+use super::merge::merge;
+use super::module;
+use super::progress::Ui;
+use super::qemu::{Accelerator, Machine, Time};
+use super::results::Conversation;
+use super::room::{Room, Work};
+use super::signals;
+use super::stage;
+use super::vm_info;
+use crate::cli::Accel;
+use crate::kunit;
+use crate::model::{Expect, Part, Report, RunOptions};
+use crate::scenario::{self, Scenario};
+
+/// What is to be run, and how.
+#[derive(Clone, Debug)]
+pub struct Suite<'a> {
+    /// The form of the check that is demanded.
+    pub expect: Expect,
+    /// Names of scenarios to run as shell patterns; empty means all.
+    pub only: &'a [String],
+    /// How the guests are run.
+    pub accel: Accel,
+    /// What the user adds to the guests' kernel command line.
+    pub append: Option<&'a str>,
+    /// The directory for the logs and the report, which is there.
+    pub output: &'a Path,
+}
+
+/// Where a guest's words go.
+struct Logs {
+    console: PathBuf,
+    results: PathBuf,
+    qemu: PathBuf,
+}
+
+impl Logs {
+    fn of(part: &Part, output: &Path) -> Self {
+        let path = |name: &str, extension: &str| match part {
+            Part::Together => output.join(format!("{name}.{extension}")),
+            Part::Alone(scenario) => output.join(format!("{name}-{scenario}.{extension}")),
+        };
+        Logs {
+            console: path("console", "log"),
+            results: path("results", "jsonl"),
+            qemu: path("qemu", "log"),
+        }
+    }
+
+    /// What each is and its path, as the report has them.
+    fn named(&self, part: &Part) -> Vec<(String, String)> {
+        let suffix = match part {
+            Part::Together => String::new(),
+            Part::Alone(scenario) => format!(" {scenario}"),
+        };
+        [
+            ("console", &self.console),
+            ("results", &self.results),
+            ("qemu", &self.qemu),
+        ]
+        .map(|(what, path)| (format!("{what}{suffix}"), path.display().to_string()))
+        .to_vec()
+    }
+}
+
+/// Boots the guests, as many at a time as there is room for, and keeps the report.
+///
+/// # Errors
+///
+/// There is no guest; whatever goes wrong with one is in the report.
+pub fn judge(
+    built: &Built,
+    suite: &Suite<'_>,
+    room: &Room,
+    cache: &Cache,
+    ui: &Ui,
+) -> Result<Report> {
+    let (accelerator, why) = accel::choose(suite.accel, built, cache, ui)?;
+    ui.line("guest", &format!("{} ({why})", accelerator.name()));
+
+    let selected = scenario::select(suite.only);
+    let unit_tests = kunit::names(&module::unit_tests())
+        .iter()
+        .any(|name| scenario::is_wanted(suite.only, name));
+    let alone: Vec<_> = selected
+        .iter()
+        .map(|scenario| {
+            let is_tried = scenario
+                .needs()
+                .is_none_or(|needs| built.guest.checks(needs));
+            (scenario.name(), scenario.is_alone() && is_tried)
+        })
+        .collect();
+    let parts = parts(&alone, unit_tests);
+    let said = std::thread::scope(|scope| {
+        let guests: Vec<_> = parts
+            .iter()
+            .map(|part| {
+                scope.spawn(|| {
+                    let _place = room.enter(Work::Guest(built.guest.memory));
+                    signals::check()?;
+                    let begin = Instant::now();
+                    let report = boot(part, built, suite, accelerator, cache, ui)?;
+                    Ok((begin, report))
+                })
+            })
+            .collect();
+        // All are waited for, and the first error is the run's.
+        let ended: Vec<_> = guests.into_iter().map(|guest| guest.join()).collect();
+        ended
+            .into_iter()
+            .map(|ended| ended.unwrap_or_else(|_| Err(anyhow!("the guest's thread panicked"))))
+            .collect::<Result<Vec<_>>>()
+    })?;
+
+    // Not what was waited for room; and the guest's own clock is not the host's.
+    let begin = said.iter().map(|(begin, _)| *begin).min();
+    let took = begin.map_or(Duration::ZERO, |begin| begin.elapsed());
+    let said = said.into_iter().map(|(_, report)| report);
+    let logs = parts
+        .iter()
+        .flat_map(|part| Logs::of(part, suite.output).named(part));
+    let logs = logs.collect();
+    let order: Vec<_> = selected.iter().map(Scenario::name).collect();
+    let mut report =
+        merge(parts.into_iter().zip(said).collect(), &order).context("no scenario was selected")?;
+    report.millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+    report.vm = Some(vm_info(built, accelerator, why, ui, logs, suite.output));
+    let text = serde_json::to_vec_pretty(&report).context("cannot write the report as JSON")?;
+    cache::write_atomically(&suite.output.join("report.json"), &text)?;
+    Ok(report)
+}
+
+/// The boots that a run takes, of the names of its scenarios and whether each wants one for itself.
+/// The unit tests run with those that do not.
+fn parts(scenarios: &[(String, bool)], unit_tests: bool) -> Vec<Part> {
+    let together = unit_tests || scenarios.iter().any(|(_, alone)| !alone);
+    let alone = scenarios.iter().filter(|(_, alone)| *alone);
+    together
+        .then_some(Part::Together)
+        .into_iter()
+        .chain(alone.map(|(name, _)| Part::Alone(name.clone())))
+        .collect()
+}
+
+/// Boots one guest, and hears it to its end.
+fn boot(
+    part: &Part,
+    built: &Built,
+    suite: &Suite<'_>,
+    accelerator: Accelerator,
+    cache: &Cache,
+    ui: &Ui,
+) -> Result<Report> {
+    let temp = cache.temp_dir()?;
+    let options = GuestOptions {
+        mode: Mode::Suite(RunOptions {
+            expect: suite.expect,
+            only: suite.only.to_vec(),
+            part: part.clone(),
+            disposable: true,
+            allow_panic_on_warn: false,
+        }),
+    };
+    let initramfs = initramfs::write(temp.path(), &options, Some(&built.module), None)?;
+    let logs = Logs::of(part, suite.output);
+    let machine = Machine {
+        built,
+        initramfs: &initramfs,
+        append: suite.append,
+        accelerator,
+        time: Time::Virtual,
+        console: Some(logs.console.clone()),
+        log: logs.qemu.clone(),
+    };
+    let (what, suffix) = match part {
+        Part::Together => ("the scenarios".to_owned(), String::new()),
+        Part::Alone(name) => (name.clone(), format!(" {name}")),
+    };
+    let task = ui.begin("guest", &format!("running {what}"));
+    let mut conversation = Conversation::default();
+    let heard = listen(&machine, &mut conversation, &logs.results, &task)?;
+    let console = fs::read(&logs.console).unwrap_or_default();
+    let console = String::from_utf8_lossy(&console);
+    let mut report = conversation.finish(heard.ending, &heard.rest, &console, suite.expect);
+    if report.trouble.is_empty() {
+        task.done(&format!("finished{suffix}"));
+        return Ok(report);
+    }
+    let said = fs::read_to_string(&machine.log).unwrap_or_default();
+    if !said.trim().is_empty() {
+        report
+            .trouble
+            .push(format!("QEMU said: {}", said.trim().replace('\n', "; ")));
+    }
+    task.done(&format!(
+        "no verdict{suffix}: {}",
+        report.trouble.join("; ")
+    ));
+    ui.text(&format!(
+        "[guest] the console's last lines, of {}:\n{}",
+        logs.console.display(),
+        stage::tail(&console)
+    ));
+    Ok(report)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn named(scenarios: &[(&str, bool)]) -> Vec<(String, bool)> {
+        scenarios
+            .iter()
+            .map(|(name, alone)| ((*name).to_owned(), *alone))
+            .collect()
+    }
+
+    #[test]
+    fn a_scenario_that_spoils_its_boot_has_one_for_itself() {
+        let alone = |name: &str| Part::Alone(name.to_owned());
+        let mixed = named(&[("a", false), ("b", true), ("c", false), ("d", true)]);
+        assert_eq!(
+            parts(&mixed, true),
+            [Part::Together, alone("b"), alone("d")]
+        );
+        assert_eq!(parts(&mixed[1..2], false), [alone("b")]);
+        assert_eq!(parts(&mixed[1..2], true), [Part::Together, alone("b")]);
+        assert_eq!(parts(&mixed[..1], false), [Part::Together]);
+        assert!(parts(&[], false).is_empty());
+    }
+
+    #[test]
+    fn no_two_guests_write_the_same_file() {
+        let output = Path::new("/o");
+        let together = Logs::of(&Part::Together, output).named(&Part::Together);
+        let part = Part::Alone("a-b".to_owned());
+        let alone = Logs::of(&part, output).named(&part);
+        let has = |logs: &[(String, String)], what: &str, path: &str| {
+            logs.contains(&(what.to_owned(), path.to_owned()))
+        };
+        assert!(has(&together, "console", "/o/console.log"), "{together:?}");
+        assert!(
+            has(&alone, "console a-b", "/o/console-a-b.log"),
+            "{alone:?}"
+        );
+        assert!(
+            has(&alone, "results a-b", "/o/results-a-b.jsonl"),
+            "{alone:?}"
+        );
+        assert!(together.iter().all(|log| !alone.contains(log)));
+    }
+}

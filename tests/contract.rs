@@ -1,0 +1,314 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The contract with several notifiers of several kinds: a correct kernel passes, and one that
+//! leaves out, doubles or moves a message or a callback does not.
+
+#[path = "common/history.rs"]
+#[expect(dead_code, reason = "the oracle's tests need the rest")]
+mod history;
+
+use history::*;
+use mn_inject::model::{
+    Arming, Context, Count, Expect, Fate, FindingKind, Form, NotifierKind, Observation, Pages,
+    Step, Verdict, Window,
+};
+use mn_inject::oracle::judge;
+use proptest::prelude::*;
+
+/// What is attached, and in which context it is called.
+#[derive(Clone, Debug)]
+struct Cast {
+    context: Context,
+    notifiers: Vec<(NotifierKind, Arming)>,
+    invalidations: u64,
+}
+
+fn cast() -> impl Strategy<Value = Cast> {
+    let context = prop_oneof![Just(Context::Blockable), Just(Context::NonBlockable)];
+    let kind = prop::sample::select(NotifierKind::ALL.to_vec());
+    let notifier = (kind, prop::sample::select(vec![0, 0, -11, -16])).prop_map(|(kind, errno)| {
+        let arming = match errno {
+            0 => Arming::Unarmed,
+            // An interval notifier knows no other error.
+            _ if kind.is_interval() => Arming::Inject(EAGAIN),
+            errno => Arming::Inject(errno),
+        };
+        (kind, arming)
+    });
+    (context, prop::collection::vec(notifier, 1..5), 1u64..3).prop_map(
+        |(context, notifiers, invalidations)| Cast {
+            context,
+            notifiers,
+            invalidations,
+        },
+    )
+}
+
+/// A run in which the form and the places of the WARNs are known, and then the cast's window.
+fn run_of(kernel: Kernel, cast: &Cast) -> Vec<Window> {
+    let mut writer = Writer::new(Style::of(kernel), &[]);
+    let fails = |kind| (kind, Arming::Inject(EAGAIN));
+    let mut windows = Vec::new();
+    for (pid, notifiers) in [
+        (100, vec![fails(NotifierKind::Plain)]),
+        (101, vec![fails(NotifierKind::PlainEnd)]),
+        (102, vec![fails(NotifierKind::Interval)]),
+    ] {
+        let learned = Cast {
+            context: Context::Blockable,
+            notifiers,
+            invalidations: 1,
+        };
+        windows.push(window(&mut writer, &learned, pid));
+    }
+    windows.push(window(&mut writer, cast, 103));
+    windows
+}
+
+fn window(writer: &mut Writer<'_>, cast: &Cast, pid: i32) -> Window {
+    let (warns, calls) = (writer.warn_count(), writer.call_seq());
+    let deed = match cast.context {
+        Context::Blockable => Deed::Unmap(Arming::Unarmed),
+        Context::NonBlockable => Deed::Mrelease(Arming::Unarmed),
+    };
+    let plan = Plan {
+        deed,
+        calls: cast.invalidations,
+        elsewhere: 0,
+    };
+    let mut o = observation(&plan, pid);
+    o.notifiers = cast
+        .notifiers
+        .iter()
+        .map(|&(kind, arming)| subscriber(kind, arming))
+        .collect();
+    o.expectation.calls = Count::Exactly(cast.invalidations);
+    for number in 0..cast.invalidations {
+        writer.invalidation(&mut o, 0, 2 * number + 3);
+    }
+    let (window, _) = writer.end(vec![o], warns, calls);
+    window
+}
+
+fn verdict_of(windows: &[Window], demanded: Expect) -> Verdict {
+    judge(windows, demanded).results.pop().unwrap().verdict
+}
+
+fn kernels() -> impl Strategy<Value = Kernel> {
+    prop_oneof![Just(Kernel::Seed), Just(Kernel::Mainline)]
+}
+
+/// The kinds of the findings.
+fn found(verdict: &Verdict) -> Vec<FindingKind> {
+    match verdict {
+        Verdict::Fail { findings } => findings.iter().map(|finding| finding.kind).collect(),
+        _ => Vec::new(),
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_correct_kernel_passes(kernel in kernels(), cast in cast()) {
+        let windows = run_of(kernel, &cast);
+        let judgement = judge(&windows, Expect::Auto);
+        prop_assert_eq!(&judgement.form_verdict, &Verdict::Pass);
+        let form = if kernel == Kernel::Seed { Form::Seed } else { Form::Mainline };
+        prop_assert_eq!(judgement.form, form);
+        for result in judgement.results {
+            prop_assert_eq!(result.verdict, Verdict::Pass, "{}", result.name);
+        }
+    }
+
+    #[test]
+    fn a_wrong_form_is_found(cast in cast()) {
+        let windows = run_of(Kernel::Seed, &cast);
+        let fails = cast.notifiers.iter().any(|(kind, arming)| {
+            matches!(arming, Arming::Inject(errno) if !kind.is_interval()
+                && (cast.context == Context::Blockable || *errno != EAGAIN))
+        });
+        let reaches_plain = cast.context == Context::Blockable
+            || !cast.notifiers.iter().any(|(kind, arming)| {
+                kind.is_interval() && matches!(arming, Arming::Inject(_))
+            });
+        let verdict = verdict_of(&windows, Expect::Mainline);
+        prop_assert_eq!(verdict == Verdict::Pass, !(fails && reaches_plain), "{:?}", verdict);
+    }
+
+    #[test]
+    fn a_callback_too_few_or_too_many_or_in_another_place_is_found(
+        kernel in kernels(),
+        cast in cast(),
+        pick in any::<prop::sample::Index>(),
+        how in 0..3,
+    ) {
+        let mut windows = run_of(kernel, &cast);
+        let window = windows.last_mut().unwrap();
+        let o = &mut window.observations[0];
+        prop_assume!(!o.later.is_empty());
+        let at = pick.index(o.later.len());
+        match how {
+            0 => {
+                o.later.remove(at);
+                window.total_entries.1 -= 1;
+                // The numbers have no gap.
+                close_gaps(o, window.total_entries.0);
+            }
+            1 => {
+                let mut more = o.later[at].clone();
+                more.seq = window.total_entries.1;
+                o.later.push(more);
+                window.total_entries.1 += 1;
+            }
+            _ => {
+                // To before the first start.
+                let first = o.calls[0].seq;
+                for seq in o.calls.iter_mut().map(|call| &mut call.seq) {
+                    *seq += 1;
+                }
+                let moved = o.later[at].seq;
+                for later in &mut o.later {
+                    if later.seq < moved {
+                        later.seq += 1;
+                    }
+                }
+                o.later[at].seq = first;
+                o.later.sort_by_key(|later| later.seq);
+                for call in o.calls.iter_mut().filter(|call| call.seq > moved) {
+                    call.seq -= 1;
+                }
+                // Moved from behind the last, none is twice.
+                prop_assume!(is_numbered(o));
+            }
+        }
+        let verdict = verdict_of(&windows, Expect::Auto);
+        prop_assert!(found(&verdict).contains(&FindingKind::Calls), "{:?}", verdict);
+    }
+
+    #[test]
+    fn a_notifier_that_is_not_called_is_found(
+        kernel in kernels(),
+        cast in cast(),
+        pick in any::<prop::sample::Index>(),
+    ) {
+        let mut windows = run_of(kernel, &cast);
+        let window = windows.last_mut().unwrap();
+        let o = &mut window.observations[0];
+        let quiet: Vec<usize> = (0..o.calls.len()).filter(|&at| o.calls[at].returned == 0).collect();
+        prop_assume!(!quiet.is_empty());
+        let call = o.calls.remove(quiet[pick.index(quiet.len())]);
+        o.notifiers[call.notifier].counters.calls -= 1;
+        window.total_entries.1 -= 1;
+        close_gaps(o, window.total_entries.0);
+        let verdict = verdict_of(&windows, Expect::Auto);
+        prop_assert!(found(&verdict).contains(&FindingKind::Calls), "{:?}", verdict);
+    }
+
+    #[test]
+    fn a_message_too_few_is_found(
+        kernel in kernels(),
+        cast in cast(),
+        pick in any::<prop::sample::Index>(),
+    ) {
+        let mut windows = run_of(kernel, &cast);
+        let window = windows.last_mut().unwrap();
+        let ours: Vec<usize> = (0..window.records.len())
+            .filter(|&at| {
+                let text = &window.records[at].text;
+                text.starts_with("mmu_notifier_inject") || text.starts_with("WARNING: ")
+            })
+            .collect();
+        prop_assume!(!ours.is_empty());
+        let record = window.records.remove(ours[pick.index(ours.len())]);
+        if record.text.starts_with("WARNING: ")
+            && let Some((_, after)) = &mut window.warn_count
+        {
+            *after -= 1;
+        }
+        let first = window.records.first().map_or(0, |record| record.seq);
+        for (seq, record) in (first..).zip(&mut window.records) {
+            record.seq = seq;
+        }
+        let verdict = verdict_of(&windows, Expect::Auto);
+        prop_assert!(matches!(verdict, Verdict::Fail { .. }), "{:?}", verdict);
+    }
+}
+
+/// Gives the entries the numbers from `first` in the order that they have.
+fn close_gaps(o: &mut Observation, first: u64) {
+    let mut all: Vec<&mut u64> = o
+        .calls
+        .iter_mut()
+        .map(|call| &mut call.seq)
+        .chain(o.later.iter_mut().map(|later| &mut later.seq))
+        .collect();
+    all.sort();
+    for (number, seq) in (first..).zip(all) {
+        *seq = number;
+    }
+}
+
+fn is_numbered(o: &Observation) -> bool {
+    let mut all: Vec<u64> = o
+        .calls
+        .iter()
+        .map(|call| call.seq)
+        .chain(o.later.iter().map(|later| later.seq))
+        .collect();
+    all.sort_unstable();
+    let before = all.len();
+    all.dedup();
+    all.len() == before
+}
+
+/// One plain notifier that agrees, with something done to the observation.
+fn with(change: impl FnOnce(&mut Observation)) -> Verdict {
+    let cast = Cast {
+        context: Context::NonBlockable,
+        notifiers: vec![(NotifierKind::Interval, Arming::Unarmed)],
+        invalidations: 1,
+    };
+    let mut windows = run_of(Kernel::Mainline, &cast);
+    let o = &mut windows.last_mut().unwrap().observations[0];
+    o.expectation.pages = Some(Fate::Gone);
+    o.pages = Some(Pages {
+        gone: 3,
+        ..Pages::default()
+    });
+    o.remains.reads = Some(true);
+    o.remains.mm = Some((0, 1));
+    change(o);
+    verdict_of(&windows, Expect::Auto)
+}
+
+#[test]
+fn what_is_left_behind_is_found() {
+    assert_eq!(with(|_| {}), Verdict::Pass);
+    type Change = fn(&mut Observation);
+    let table: [(FindingKind, Change); 11] = [
+        (FindingKind::Pages, |o| o.pages.as_mut().unwrap().gone = 2),
+        (FindingKind::Pages, |o| o.pages.as_mut().unwrap().rss = 1),
+        (FindingKind::Pages, |o| {
+            o.expectation.pages = Some(Fate::Kept)
+        }),
+        (FindingKind::Pages, |o| {
+            o.expectation.pages = Some(Fate::Zeroed)
+        }),
+        (FindingKind::Removal, |o| o.remains.stuck = vec![0]),
+        (FindingKind::Removal, |o| o.remains.reads = Some(false)),
+        (FindingKind::Removal, |o| o.remains.mm = Some((0, 2))),
+        (FindingKind::Removal, |o| o.remains.mm = Some((1, 1))),
+        (FindingKind::Calls, |o| o.calls[0].cur_seq = 4),
+        (FindingKind::Outcome, |o| o.outcome = -11),
+        (FindingKind::Step, |o| {
+            o.steps.push(Step {
+                what: "a step".into(),
+                due: "0".into(),
+                seen: "1".into(),
+            });
+        }),
+    ];
+    for (index, (kind, change)) in table.into_iter().enumerate() {
+        let verdict = with(change);
+        assert!(found(&verdict).contains(&kind), "{index}: {verdict:?}");
+    }
+}
