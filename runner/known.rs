@@ -100,14 +100,7 @@ mod tests {
     fn result(name: &str, kinds: &[FindingKind]) -> ScenarioResult {
         let findings: Vec<_> = kinds
             .iter()
-            .map(|&kind| Finding {
-                kind,
-                text: "x".to_owned(),
-                due: None,
-                seen: None,
-                kmsg_seq: None,
-                call_seq: None,
-            })
+            .map(|&kind| Finding::new(kind, "x".to_owned()))
             .collect();
         ScenarioResult {
             name: name.to_owned(),

@@ -189,17 +189,13 @@ fn verdict(passed: bool, name: &str, said: &[String]) -> Verdict {
         },
         (true, Some(directive)) => no_verdict(format!("unknown directive: {directive}")),
         (false, _) => Verdict::Fail {
-            findings: vec![Finding {
-                kind: FindingKind::UnitTest,
-                text: match said {
+            findings: vec![Finding::new(
+                FindingKind::UnitTest,
+                match said {
                     [] => "it says nothing more".to_owned(),
                     said => said.join("; "),
                 },
-                due: None,
-                seen: None,
-                kmsg_seq: None,
-                call_seq: None,
-            }],
+            )],
         },
     }
 }

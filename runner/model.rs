@@ -321,6 +321,9 @@ pub struct Expectation {
     /// Whether what the kernel finds wrong with itself (lockdep, sleeping where it must not be
     /// slept) is what this is about. Elsewhere it is trouble.
     pub judges_symptoms: bool,
+    /// Whether it leaves something behind for good (a callback that never returns, a list that has
+    /// no end), so that nobody can look what remains.
+    pub leaves: bool,
 }
 
 /// What becomes of populated pages.
@@ -628,6 +631,20 @@ pub struct Finding {
     pub kmsg_seq: Option<u64>,
     /// Sequence number of the call in the module's log.
     pub call_seq: Option<u64>,
+}
+
+impl Finding {
+    /// One that points at nothing else.
+    pub const fn new(kind: FindingKind, text: String) -> Self {
+        Finding {
+            kind,
+            text,
+            due: None,
+            seen: None,
+            kmsg_seq: None,
+            call_seq: None,
+        }
+    }
 }
 
 /// The answer about one scenario.

@@ -32,6 +32,18 @@ pub enum Procedure {
     ReleaseAtRemoval,
 }
 
+impl Procedure {
+    /// Whether it leaves something behind for good: a process or a callback that never comes back,
+    /// a lock that nobody gives back, a list that has no end.
+    pub const fn leaves(self) -> bool {
+        match self {
+            Procedure::RemoveInCallback => true,
+            Procedure::Register(registration) => !matches!(registration.fate, Fate::Returns(_)),
+            _ => false,
+        }
+    }
+}
+
 /// What comes of a registration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {

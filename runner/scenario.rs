@@ -39,6 +39,14 @@ impl Kind {
     pub const fn is_oom(self) -> bool {
         matches!(self, Kind::MemcgOom | Kind::GlobalOom)
     }
+
+    /// Whether it leaves something behind for good: see [`Procedure::leaves`].
+    pub const fn leaves(self) -> bool {
+        match self {
+            Kind::Procedure(procedure) => procedure.leaves(),
+            _ => false,
+        }
+    }
 }
 
 /// What a refusal changes.
@@ -363,6 +371,7 @@ impl Scenario {
             is_atomic: matches!(trigger.kind, Kind::Zap { is_atomic: true }),
             said,
             judges_symptoms,
+            leaves: trigger.kind.leaves(),
         }
     }
 }

@@ -274,8 +274,6 @@ fn with(change: impl FnOnce(&mut Observation)) -> Verdict {
         gone: 3,
         ..Pages::default()
     });
-    o.remains.reads = Some(true);
-    o.remains.mm = Some((0, 1));
     change(o);
     verdict_of(&windows, Expect::Auto)
 }
@@ -310,5 +308,29 @@ fn what_is_left_behind_is_found() {
     for (index, (kind, change)) in table.into_iter().enumerate() {
         let verdict = with(change);
         assert!(found(&verdict).contains(&kind), "{index}: {verdict:?}");
+    }
+}
+
+/// What nobody looked at is neither right nor wrong.
+#[test]
+fn what_nobody_looked_at_is_no_verdict() {
+    type Change = fn(&mut Observation);
+    let table: [Change; 3] = [
+        |o| o.pages = None,
+        |o| o.remains.reads = None,
+        |o| o.remains.mm = None,
+    ];
+    for (index, change) in table.into_iter().enumerate() {
+        let verdict = with(change);
+        assert!(
+            matches!(&verdict, Verdict::NoVerdict { reasons } if reasons.len() == 1),
+            "{index}: {verdict:?}"
+        );
+        // Where it is left behind, nobody can look.
+        let left = with(|o| {
+            o.expectation.leaves = true;
+            change(o);
+        });
+        assert_eq!(left == Verdict::Pass, index > 0, "{index}: {left:?}");
     }
 }

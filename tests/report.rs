@@ -240,7 +240,8 @@ fn json_is_the_documented_schema() {
               "pages": "gone",
               "is_atomic": false,
               "said": [],
-              "judges_symptoms": false
+              "judges_symptoms": false,
+              "leaves": false
             },
             "pid": 80,
             "comm": "target",
@@ -360,7 +361,8 @@ fn json_is_the_documented_schema() {
               "pages": "gone",
               "is_atomic": false,
               "said": [],
-              "judges_symptoms": false
+              "judges_symptoms": false,
+              "leaves": false
             },
             "pid": 80,
             "comm": "target",
@@ -463,7 +465,8 @@ fn json_is_the_documented_schema() {
               "pages": "gone",
               "is_atomic": false,
               "said": [],
-              "judges_symptoms": false
+              "judges_symptoms": false,
+              "leaves": false
             },
             "pid": 80,
             "comm": "target",
@@ -625,12 +628,8 @@ fn every_field_is_documented() {
 fn form_fail() -> Verdict {
     Verdict::Fail {
         findings: vec![Finding {
-            kind: FindingKind::Form,
-            text: "the kernel has no check".into(),
-            due: None,
             seen: Some(Form::InfoOnly.to_string()),
-            kmsg_seq: None,
-            call_seq: None,
+            ..Finding::new(FindingKind::Form, "the kernel has no check".into())
         }],
     }
 }

@@ -79,14 +79,10 @@ impl Findings {
         });
         for (kind, count) in self.counts {
             if count > MAX_FINDINGS {
-                self.kept.push(Finding {
+                self.kept.push(Finding::new(
                     kind,
-                    text: format!("{} more of this kind", count - MAX_FINDINGS),
-                    due: None,
-                    seen: None,
-                    kmsg_seq: None,
-                    call_seq: None,
-                });
+                    format!("{} more of this kind", count - MAX_FINDINGS),
+                ));
             }
         }
         self.kept
@@ -336,14 +332,10 @@ impl Comparison<'_> {
             .map(|due| self.dues[*due].observation)
             .collect();
         for observation in observations {
-            self.findings[observation].push(Finding {
-                kind: FindingKind::OutOfOrder,
-                text: "all messages came, but hardly one in its place".to_owned(),
-                due: None,
-                seen: None,
-                kmsg_seq: None,
-                call_seq: None,
-            });
+            self.findings[observation].push(Finding::new(
+                FindingKind::OutOfOrder,
+                "all messages came, but hardly one in its place".to_owned(),
+            ));
         }
     }
 
@@ -532,12 +524,14 @@ impl Comparison<'_> {
                 return false;
             }
             let finding = Finding {
-                kind: FindingKind::Altered,
-                text: "the symbol or the module is another".to_owned(),
                 due: Some(due.message.to_string()),
                 seen: Some(shown(foreign[at].record)),
                 kmsg_seq: Some(foreign[at].record.seq),
                 call_seq: due.call.map(|call| call.seq),
+                ..Finding::new(
+                    FindingKind::Altered,
+                    "the symbol or the module is another".to_owned(),
+                )
             };
             for observation in missing_in(self.dues, &groups[m.group], m.at) {
                 self.findings[observation].push(finding.clone());
@@ -573,12 +567,9 @@ impl Comparison<'_> {
         }
         for observation in blamed {
             self.findings[observation].push(Finding {
-                kind: FindingKind::DidNotFire,
-                text: text.clone(),
                 due: Some(due.message.to_string()),
-                seen: None,
-                kmsg_seq: None,
                 call_seq: due.call.map(|call| call.seq),
+                ..Finding::new(FindingKind::DidNotFire, text.clone())
             });
         }
     }
@@ -606,12 +597,9 @@ impl Comparison<'_> {
         }
         for observation in blamed {
             self.findings[observation].push(Finding {
-                kind: FindingKind::FiredWhenItShouldNot,
-                text: text.clone(),
-                due: None,
                 seen: Some(shown(seen.record)),
                 kmsg_seq: Some(seen.record.seq),
-                call_seq: None,
+                ..Finding::new(FindingKind::FiredWhenItShouldNot, text.clone())
             });
         }
     }
@@ -656,12 +644,11 @@ impl Comparison<'_> {
         let due = &self.dues[due];
         let seen: &Seen<'_> = &self.scan.ours[seen];
         Finding {
-            kind,
-            text,
             due: Some(due.message.to_string()),
             seen: Some(shown(seen.record)),
             kmsg_seq: Some(seen.record.seq),
             call_seq: due.call.map(|call| call.seq),
+            ..Finding::new(kind, text)
         }
     }
 

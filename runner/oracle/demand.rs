@@ -20,15 +20,14 @@ pub(super) fn check(o: &Observation, findings: &mut Findings) -> Option<String> 
         count += u64::from(first == Some(call.notifier));
         if (call.event, call.context) != (want.event, want.context) {
             findings.push(Finding {
-                kind: FindingKind::Calls,
-                text: format!(
-                    "the call is {} in {} context, not {} in {} context",
-                    call.event, call.context, want.event, want.context
-                ),
-                due: None,
-                seen: None,
-                kmsg_seq: None,
                 call_seq: Some(call.seq),
+                ..Finding::new(
+                    FindingKind::Calls,
+                    format!(
+                        "the call is {} in {} context, not {} in {} context",
+                        call.event, call.context, want.event, want.context
+                    ),
+                )
             });
         }
     }
@@ -42,14 +41,10 @@ pub(super) fn check(o: &Observation, findings: &mut Findings) -> Option<String> 
             want.calls
         ));
     } else if !want.calls.admits(count) {
-        findings.push(Finding {
-            kind: FindingKind::Calls,
-            text: format!("the notifier was called {count} times, not {}", want.calls),
-            due: None,
-            seen: None,
-            kmsg_seq: None,
-            call_seq: None,
-        });
+        findings.push(Finding::new(
+            FindingKind::Calls,
+            format!("the notifier was called {count} times, not {}", want.calls),
+        ));
     }
     let seen = chain::seen(o);
     let is_repeated = seen.len() as u64 == due.len() as u64 * count
@@ -60,23 +55,19 @@ pub(super) fn check(o: &Observation, findings: &mut Findings) -> Option<String> 
             .all(|call| !is_watched(o, call) || is_by_initiator(o, call))
     {
         findings.push(Finding {
-            kind: FindingKind::Calls,
-            text: format!("the callbacks of {count} invalidations are not those that are due"),
             due: Some(format!("each time: {}", chain::shown(&due, &roles))),
             seen: Some(chain::shown(&seen, &roles)),
-            kmsg_seq: None,
-            call_seq: None,
+            ..Finding::new(
+                FindingKind::Calls,
+                format!("the callbacks of {count} invalidations are not those that are due"),
+            )
         });
     }
     if o.outcome != want.outcome {
-        findings.push(Finding {
-            kind: FindingKind::Outcome,
-            text: format!("the operation returned {}, not {}", o.outcome, want.outcome),
-            due: None,
-            seen: None,
-            kmsg_seq: None,
-            call_seq: None,
-        });
+        findings.push(Finding::new(
+            FindingKind::Outcome,
+            format!("the operation returned {}, not {}", o.outcome, want.outcome),
+        ));
     }
     doubt
 }

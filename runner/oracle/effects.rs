@@ -3,37 +3,40 @@
 //! What an invalidation leaves behind, whether it was refused or not: the pages, what later steps
 //! find, and that every notifier can be removed and nothing of it stays.
 
-use crate::model::{Fate, Finding, FindingKind, Observation, Pages};
+use crate::model::{Fate, Finding, FindingKind, Observation, Pages, Remains};
 
 use super::compare::Findings;
 
-/// Adds what is not as it should be.
-pub(super) fn check(o: &Observation, findings: &mut Findings) {
-    if let Some(fate) = o.expectation.pages
-        && let Some(pages) = &o.pages
-    {
-        check_pages(fate, pages, o, findings);
+/// Adds what is not as it should be. Returns what nobody looked at, though it matters.
+pub(super) fn check(o: &Observation, findings: &mut Findings) -> Vec<String> {
+    let mut unseen = Vec::new();
+    match (o.expectation.pages, &o.pages) {
+        (Some(fate), Some(pages)) => check_pages(fate, pages, o, findings),
+        (Some(_), None) => unseen.push("nobody looked at the pages".to_owned()),
+        (None, _) => {}
     }
     for step in o.steps.iter().filter(|step| step.due != step.seen) {
         findings.push(Finding {
             due: Some(step.due.clone()),
             seen: Some(step.seen.clone()),
-            ..finding(FindingKind::Step, step.what.clone())
+            ..Finding::new(FindingKind::Step, step.what.clone())
         });
     }
     check_remains(o, findings);
     check_sequence(o, findings);
-}
 
-fn finding(kind: FindingKind, text: String) -> Finding {
-    Finding {
-        kind,
-        text,
-        due: None,
-        seen: None,
-        kmsg_seq: None,
-        call_seq: None,
+    let Remains { stuck, reads, mm } = &o.remains;
+    // Behind what waits for ever nobody can look.
+    if !o.expectation.leaves && stuck.is_empty() {
+        let has_intervals = o.notifiers.iter().any(|n| n.role.kind.is_interval());
+        if has_intervals && reads.is_none() {
+            unseen.push("nobody looked whether a read side can be begun".to_owned());
+        }
+        if *reads != Some(false) && mm.is_none() {
+            unseen.push("nobody looked whether the address space is gone".to_owned());
+        }
     }
+    unseen
 }
 
 fn check_pages(fate: Fate, pages: &Pages, o: &Observation, findings: &mut Findings) {
@@ -57,7 +60,7 @@ fn check_pages(fate: Fate, pages: &Pages, o: &Observation, findings: &mut Findin
                 "{kept} kept, {zeroed} zeroed, {gone} gone, {damaged} with something else in \
                  them; RSS {rss} pages"
             )),
-            ..finding(FindingKind::Pages, format!("the pages were to be {fate}"))
+            ..Finding::new(FindingKind::Pages, format!("the pages were to be {fate}"))
         });
     }
 }
@@ -66,12 +69,12 @@ fn check_remains(o: &Observation, findings: &mut Findings) {
     for &index in &o.remains.stuck {
         let kind = o.notifiers.get(index).map_or("?", |n| n.role.kind.name());
         let text = format!("notifier {index} ({kind}) could not be removed: it waits for ever");
-        findings.push(finding(FindingKind::Removal, text));
+        findings.push(Finding::new(FindingKind::Removal, text));
     }
     if o.remains.reads == Some(false) {
         let text = "mmu_interval_read_begin() of a new interval notifier waits for ever: the \
                     sequence number has stayed odd, or an invalidation never ended";
-        findings.push(finding(FindingKind::Removal, text.to_owned()));
+        findings.push(Finding::new(FindingKind::Removal, text.to_owned()));
     }
     if let Some((users, count)) = o.remains.mm
         && (users, count) != (0, 1)
@@ -79,7 +82,7 @@ fn check_remains(o: &Observation, findings: &mut Findings) {
         let text = format!(
             "the process is gone, and its mm has mm_users {users} and mm_count {count}, not 0 and 1"
         );
-        findings.push(finding(FindingKind::Removal, text));
+        findings.push(Finding::new(FindingKind::Removal, text));
     }
 }
 
@@ -93,7 +96,7 @@ fn check_sequence(o: &Observation, findings: &mut Findings) {
         if call.cur_seq % 2 == 0 {
             findings.push(Finding {
                 call_seq: Some(call.seq),
-                ..finding(
+                ..Finding::new(
                     FindingKind::Calls,
                     format!("the sequence number {} is not odd", call.cur_seq),
                 )
@@ -105,7 +108,7 @@ fn check_sequence(o: &Observation, findings: &mut Findings) {
         {
             findings.push(Finding {
                 call_seq: Some(call.seq),
-                ..finding(
+                ..Finding::new(
                     FindingKind::Calls,
                     format!(
                         "the sequence number {} does not follow on {before}",

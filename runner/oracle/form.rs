@@ -235,16 +235,13 @@ impl<'a> Recognition<'a> {
         };
         Verdict::Fail {
             findings: vec![Finding {
-                kind: FindingKind::Form,
-                text: wrong,
                 due: match demanded {
                     Expect::Auto => None,
                     Expect::Seed => Some(Form::Seed.to_string()),
                     Expect::Mainline => Some(Form::Mainline.to_string()),
                 },
                 seen: Some(form.to_string()),
-                kmsg_seq: None,
-                call_seq: None,
+                ..Finding::new(FindingKind::Form, wrong)
             }],
         }
     }

@@ -138,7 +138,7 @@ fn judge_window(
             );
         }
         reasons.extend(demand::check(o, &mut findings));
-        effects::check(o, &mut findings);
+        reasons.extend(effects::check(o, &mut findings));
         let findings = findings.into_vec();
         results.push(ScenarioResult {
             name: o.scenario.clone(),

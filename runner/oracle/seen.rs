@@ -188,16 +188,17 @@ impl<'a> Sorter<'a> {
 
     /// Only where a scenario is about them, and of our tasks: elsewhere they are trouble.
     fn symptom(&mut self, symptom: Notice, task: Option<Caller>) -> Option<(bool, What<'a>)> {
-        let comes_often = matches!(symptom, Notice::LockWarn | Notice::AtomicSleep);
-        if comes_often && !self.said_before.insert((task, symptom)) {
-            return None;
-        }
         let is_ours = match task {
             Some(Caller::Task(tid)) => self.tasks.contains(&tid),
             Some(Caller::Other(_)) => false,
             None => true,
         };
-        (self.judges_symptoms && is_ours).then_some((true, What::Symptom(symptom)))
+        if !(self.judges_symptoms && is_ours) {
+            return None;
+        }
+        let comes_often = matches!(symptom, Notice::LockWarn | Notice::AtomicSleep);
+        let is_new = self.said_before.insert((task, symptom));
+        (is_new || !comes_often).then_some((true, What::Symptom(symptom)))
     }
 
     fn warn(&self, header: &WarnHeader<'a>) -> What<'a> {

@@ -131,14 +131,7 @@ pub fn wait_for(mut done: impl FnMut() -> Outcome<bool>) -> Outcome<bool> {
 
 /// Waits until the process sleeps and cannot be woken, as it does in a callback with `sleep_us`.
 pub fn wait_asleep(target: &Target) -> Outcome {
-    let path = format!("/proc/{}/stat", target.pid());
-    let asleep = wait_for(|| {
-        let stat = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
-        // The state follows the name, which ends with the last parenthesis.
-        Ok(stat
-            .rsplit_once(") ")
-            .is_some_and(|(_, rest)| rest.starts_with('D')))
-    })?;
+    let asleep = wait_for(|| Ok(target.is_asleep()?))?;
     demand(asleep, || "a callback with sleep_us does not sleep".into())
 }
 

@@ -10,7 +10,7 @@ use nix::unistd::Pid;
 
 use crate::inject::{self, Attach, Attachment, control_file, target_file};
 use crate::model::{Observation, Remains, Step};
-use crate::procedure::{Fate, Procedure};
+use crate::procedure::Procedure;
 use crate::scenario::Kind;
 use crate::trigger::helper::Answer;
 
@@ -41,12 +41,12 @@ impl Session {
         let kind = scenario.trigger.kind;
         let entries = inject::total_entries()?;
         let has_intervals = attached.iter().any(|a| a.role.kind.is_interval());
-        let spoils = spoils(kind);
+        let leaves = scenario.expectation().leaves;
         for (index, attached) in attached.into_iter().enumerate() {
-            if spoils {
-                // Whoever removes it now waits for the callback that removes it already.
-                attached.attachment.forget();
-            } else if !self.detach(attached.attachment)? {
+            // Whoever removes it where it is left waits for the callback that removes it already.
+            let is_gone = leaves || self.detach(attached.attachment.name())?;
+            attached.attachment.forget();
+            if !is_gone {
                 remains.stuck.push(index);
             }
         }
@@ -58,13 +58,13 @@ impl Session {
             });
         }
         let is_alive = holder.mm_counts()?.0 > 0;
-        if has_intervals && is_alive && remains.stuck.is_empty() && !spoils {
+        if has_intervals && is_alive && remains.stuck.is_empty() && !leaves {
             remains.reads = Some(self.begins_reading(&holder, o)?);
         }
-        let is_whole = remains.stuck.is_empty() && remains.reads != Some(false) && !spoils;
+        let is_whole = remains.stuck.is_empty() && remains.reads != Some(false) && !leaves;
         match kind {
             Kind::Own(_) | Kind::Zap { .. } => target.finish(&self.waiter, STEP)?,
-            _ if spoils => target.abandon(),
+            _ if leaves => target.abandon(),
             _ => drop(target),
         }
         if is_whole {
@@ -78,14 +78,16 @@ impl Session {
         Ok(())
     }
 
+    /// Writes a line to the module's control file under a deadline.
+    pub(super) fn control(&mut self, line: &str) -> Result<Answer> {
+        self.helper
+            .write(&control_file(), line, &self.waiter, REMOVAL)
+    }
+
     /// Detaches a target under a deadline. Returns false where it waits for ever.
-    pub(super) fn detach(&mut self, attachment: Attachment) -> Result<bool> {
-        let line = format!("detach {}", attachment.name());
-        let answer = self
-            .helper
-            .write(&control_file(), &line, &self.waiter, REMOVAL)?;
-        attachment.forget();
-        match answer {
+    fn detach(&mut self, name: &str) -> Result<bool> {
+        let line = detach_line(name);
+        match self.control(&line)? {
             Answer::Done(0) => Ok(true),
             Answer::Waits => Ok(false),
             answer => bail!("\"{line}\" > control: {answer}"),
@@ -102,9 +104,7 @@ impl Session {
             range: Some(o.watched),
         };
         let line = probe.line_to(&format!("@{}", holder.name()), "");
-        let answer = self
-            .helper
-            .write(&control_file(), &line, &self.waiter, REMOVAL)?;
+        let answer = self.control(&line)?;
         if answer != Answer::Done(0) {
             bail!("\"{line}\" > control: {answer}");
         }
@@ -114,15 +114,7 @@ impl Session {
             Answer::Waits => return Ok(false),
             answer => bail!("cannot read {}: {answer}", file.display()),
         }
-        let line = format!("detach {}", probe.name());
-        match self
-            .helper
-            .write(&control_file(), &line, &self.waiter, REMOVAL)?
-        {
-            Answer::Done(0) => Ok(true),
-            Answer::Waits => Ok(false),
-            answer => bail!("\"{line}\" > control: {answer}"),
-        }
+        self.detach(&probe.name())
     }
 
     /// `mm_users` and `mm_count` of an address space whose process is gone, when they have come
@@ -142,16 +134,9 @@ impl Session {
     }
 }
 
-/// Whether the scenario itself leaves something behind for which nobody must wait: a process or a
-/// callback that never comes back, a lock that nobody gives back, a list that has no end.
-fn spoils(kind: Kind) -> bool {
-    match kind {
-        Kind::Procedure(Procedure::RemoveInCallback) => true,
-        Kind::Procedure(Procedure::Register(registration)) => {
-            !matches!(registration.fate, Fate::Returns(_))
-        }
-        _ => false,
-    }
+/// What detaches a target.
+pub(super) fn detach_line(name: &str) -> String {
+    format!("detach {name}")
 }
 
 /// How many releases come when the notifier is removed, where that is what it is about.

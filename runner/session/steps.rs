@@ -2,20 +2,18 @@
 
 //! The scenarios that take several steps.
 
-use std::fs;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use nix::errno::Errno;
 use nix::time::{ClockId, clock_gettime};
-use nix::unistd::Pid;
 
-use crate::inject::{self, Attach, control_file, target_file};
-use crate::model::Step;
+use crate::inject::{self, Attach, target_file};
+use crate::model::{FollowUp, Step};
 use crate::procedure::{Fate, Procedure, Registration};
 use crate::trigger::helper::Answer;
 
-use super::removal::REMOVAL;
+use super::removal::{REMOVAL, detach_line};
 use super::subject::Subject;
 use super::{STEP, Session, mrelease};
 
@@ -114,7 +112,7 @@ impl Session {
         sleeper.set("sleep_us", &LONG_SLEEP.as_micros().to_string())?;
         subject.target.act_and_die()?;
         let until = Instant::now() + STEP;
-        while !is_asleep(subject.target.pid())? {
+        while !subject.target.is_asleep()? {
             if Instant::now() >= until {
                 bail!("the callback does not sleep");
             }
@@ -182,9 +180,7 @@ impl Session {
                 .then(|| subject.target.watched()),
         };
         let line = what.line_to(&format!("@{}", subject.holder.name()), registration.how);
-        let answer = self
-            .helper
-            .write(&control_file(), &line, &self.waiter, REMOVAL)?;
+        let answer = self.control(&line)?;
         let due = match registration.fate {
             Fate::Returns(errno) => Answer::Done(errno),
             Fate::IsLeft => Answer::Done(0),
@@ -193,10 +189,7 @@ impl Session {
         };
         subject.step("registering", due, &answer);
         if answer == Answer::Done(0) && registration.fate != Fate::IsLeft {
-            let line = format!("detach {}", what.name());
-            let answer = self
-                .helper
-                .write(&control_file(), &line, &self.waiter, REMOVAL)?;
+            let answer = self.control(&detach_line(&what.name()))?;
             subject.step("removing", Answer::Done(0), answer);
         }
         Ok(())
@@ -233,10 +226,13 @@ impl Session {
     fn release_at_exit(&mut self, subject: &mut Subject) -> Result<()> {
         self.end_process(subject)?;
         let log = subject.attached[0].attachment.get("log")?;
-        let releases = log
-            .lines()
-            .filter(|line| line.contains(" op=release "))
-            .count();
+        let mut releases = 0;
+        for line in log.lines() {
+            releases += usize::from(matches!(
+                inject::parse_entry(line, 0)?,
+                inject::Entry::Later(later) if later.op == FollowUp::Release
+            ));
+        }
         subject.step("releases when the process exits", 1, releases);
         Ok(())
     }
@@ -246,14 +242,4 @@ impl Session {
 fn monotonic() -> Result<Duration> {
     let now = clock_gettime(ClockId::CLOCK_MONOTONIC).context("clock_gettime failed")?;
     Ok(Duration::from(now))
-}
-
-/// Whether the process sleeps and cannot be woken, as it does in a callback.
-fn is_asleep(pid: Pid) -> Result<bool> {
-    let path = format!("/proc/{pid}/stat");
-    let stat = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
-    // The state follows the name, which ends with the last parenthesis.
-    Ok(stat
-        .rsplit_once(") ")
-        .is_some_and(|(_, rest)| rest.starts_with('D')))
 }

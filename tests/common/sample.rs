@@ -33,6 +33,7 @@ pub fn observation(name: &str) -> Observation {
             is_atomic: false,
             said: Vec::new(),
             judges_symptoms: false,
+            leaves: false,
         },
         pid: 80,
         comm: "target".into(),
@@ -98,23 +99,17 @@ pub fn fail() -> Verdict {
     Verdict::Fail {
         findings: vec![
             Finding {
-                kind: FindingKind::DidNotFire,
-                text: "the pr_warn is missing".into(),
                 due: Some(due),
-                seen: None,
-                kmsg_seq: None,
                 call_seq: Some(3),
+                ..Finding::new(FindingKind::DidNotFire, "the pr_warn is missing".into())
             },
             Finding {
-                kind: FindingKind::FiredWhenItShouldNot,
-                text: "no WARN was due".into(),
-                due: None,
                 seen: Some(
                     "<4>[T80] WARNING: mm/mmu_notifier.c:534 at x+0x1/0x2, CPU#0: \x1b[31m/80"
                         .into(),
                 ),
                 kmsg_seq: Some(514),
-                call_seq: None,
+                ..Finding::new(FindingKind::FiredWhenItShouldNot, "no WARN was due".into())
             },
         ],
     }
@@ -174,14 +169,10 @@ pub fn report(verdicts: &[Verdict]) -> Report {
 pub fn checked() -> Report {
     let mut report = report(&[Verdict::Pass]);
     let failed = Verdict::Fail {
-        findings: vec![Finding {
-            kind: FindingKind::UnitTest,
-            text: "decimal: ASSERTION FAILED at module/text.rs:7".into(),
-            due: None,
-            seen: None,
-            kmsg_seq: None,
-            call_seq: None,
-        }],
+        findings: vec![Finding::new(
+            FindingKind::UnitTest,
+            "decimal: ASSERTION FAILED at module/text.rs:7".into(),
+        )],
     };
     let test = |case: &str, verdict: Verdict| UnitTest {
         name: format!("kunit-mmu_notifier_inject_text-{case}"),
