@@ -4,12 +4,26 @@
 //! notifier or several. Their names begin with the rule's number.
 
 use nix::libc;
+use serde::Serialize;
 
 use crate::contract::{Act, Clause, Needs, Notice, Promise, clause};
 use crate::model::{Arming, Context, Count, Misdeed, NotifierEvent, NotifierKind, Role};
 use crate::procedure::{Procedure, Registration};
 use crate::scenario::{DONTNEED, FORK, Kind, MEMCG_OOM, MRELEASE, MUNMAP, Trigger, blockable};
 use crate::trigger::operation::Operation;
+
+/// Which boot a scenario runs on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Boot {
+    /// The one of all that leave it as they found it.
+    Shared,
+    /// One for all that leave something behind for good, which others of the kind can live with: a
+    /// task that waits for ever, a dead address space that is locked.
+    Spoiled,
+    /// Its own: it turns lockdep off.
+    Own,
+}
 
 /// One case.
 #[derive(Debug)]
@@ -28,8 +42,8 @@ pub struct Case {
     pub trigger: Trigger,
     /// What the kernel must be able to check.
     pub needs: Option<Needs>,
-    /// Whether it spoils the boot that it runs on: see [`crate::scenario::Scenario::is_alone`].
-    pub is_alone: bool,
+    /// Which boot it runs on.
+    pub boot: Boot,
 }
 
 impl Case {
@@ -118,7 +132,7 @@ const fn keeps(
         cast,
         trigger,
         needs: None,
-        is_alone: false,
+        boot: Boot::Shared,
     }
 }
 
@@ -145,14 +159,14 @@ const fn needing(needs: Needs, case: Case) -> Case {
 /// lockdep reports once, and is off then.
 const fn lockdep(case: Case) -> Case {
     Case {
-        is_alone: true,
+        boot: Boot::Own,
         ..needing(Needs::Lockdep, case)
     }
 }
 
-const fn alone(case: Case) -> Case {
+const fn leaving(case: Case) -> Case {
     Case {
-        is_alone: true,
+        boot: Boot::Spoiled,
         ..case
     }
 }
@@ -266,9 +280,9 @@ pub const CASES: &[Case] = &[
     keeps("r10-both-agree-mrelease", "process_mrelease, both agree", &[10], MRELEASE, &[interval(AGREES), plain(AGREES)]),
     keeps("r10-interval-first-interval-refuses", "process_mrelease, the interval notifier refuses", &[10], MRELEASE, &[interval(EAGAIN), plain(AGREES)]),
     keeps("r10-plain-first-interval-refuses", "the same, registered in the other order", &[10], MRELEASE, &[plain(AGREES), interval(EAGAIN)]),
-    alone(keeps("r10-interval-first-plain-refuses", "process_mrelease, the plain notifier refuses", &[10], MRELEASE, &[interval(AGREES), plain(EAGAIN)])),
-    alone(keeps("r10-plain-first-plain-refuses", "the same, registered in the other order", &[10], MRELEASE, &[plain(EAGAIN), interval(AGREES)])),
-    alone(keeps("r10-plain-refuses-interval-elsewhere", "the same, the interval notifier is on other addresses", &[10], MRELEASE, &[elsewhere(AGREES), plain(EAGAIN)])),
+    leaving(keeps("r10-interval-first-plain-refuses", "process_mrelease, the plain notifier refuses", &[10], MRELEASE, &[interval(AGREES), plain(EAGAIN)])),
+    leaving(keeps("r10-plain-first-plain-refuses", "the same, registered in the other order", &[10], MRELEASE, &[plain(EAGAIN), interval(AGREES)])),
+    leaving(keeps("r10-plain-refuses-interval-elsewhere", "the same, the interval notifier is on other addresses", &[10], MRELEASE, &[elsewhere(AGREES), plain(EAGAIN)])),
     breaks("r10-plain-fails-munmap", "munmap, the plain notifier fails where it must not", &[1, 10], MUNMAP, &[interval(AGREES), plain(EAGAIN)]),
     breaks("r10-interval-fails-munmap", "munmap, the interval notifier fails where it must not", &[1, 10], MUNMAP, &[plain(AGREES), interval(EAGAIN)]),
 
@@ -277,14 +291,15 @@ pub const CASES: &[Case] = &[
     keeps("r11-two-on-one", "two notifiers of the same kind on one mm", &[11], MUNMAP, &[plain(AGREES), plain(AGREES)]),
     keeps("r11-release-at-exit", "the release of a process that exits comes once", &[11], steps(Procedure::ReleaseAtExit, 0, Unmap, Blockable), &[plain(AGREES)]),
     keeps("r11-release-at-removal", "the release of a notifier that is removed comes once", &[11], steps(Procedure::ReleaseAtRemoval, 0, Unmap, Blockable), &[plain(AGREES)]),
-    alone(breaks("r11-without-lock", "registered by the functions for callers that hold mmap_lock, without", &[11], registration(Registration::UNLOCKED), &[])),
+    leaving(breaks("r11-without-lock", "registered by the functions for callers that hold mmap_lock, without", &[11], registration(Registration::UNLOCKED), &[])),
     lockdep(breaks("r11-lock-held", "registered while mmap_lock is held, by the function that takes it", &[11], registration(Registration::RECURSIVE), &[])),
     breaks("r11-interval-after-exit", "an interval notifier registered with an mm without users", &[11], registration(Registration::INTERVAL_AFTER_EXIT), &[elsewhere(AGREES)]),
-    alone(breaks("r11-after-exit", "a plain notifier registered with an mm without users", &[11], registration(Registration::AFTER_EXIT), &[])),
-    alone(needing(Needs::AtomicSleep, breaks("r11-in-atomic", "registered in an atomic section", &[11], registration(Registration::IN_ATOMIC), &[]))),
-    alone(breaks("r11-same-twice", "the same struct registered twice, which no kernel notices", &[11], registration(Registration::TWICE), &[])),
+    leaving(needing(Needs::AtomicSleep, breaks("r11-in-atomic", "registered in an atomic section", &[11], registration(Registration::IN_ATOMIC), &[]))),
+    leaving(breaks("r11-same-twice", "the same struct registered twice, which no kernel notices", &[11], registration(Registration::TWICE), &[])),
     lockdep(breaks("r11-removes-itself", "a plain notifier removes itself in its callback", &[11], steps(Procedure::RemoveInCallback, 1, Unmap, Blockable), &[plain(REMOVES)])),
     lockdep(breaks("r11-interval-removes-itself", "an interval notifier removes itself in its callback", &[11], steps(Procedure::RemoveInCallback, 1, Unmap, Blockable), &[interval(REMOVES)])),
+    // Last: the kernel kills the caller while it holds locks.
+    leaving(breaks("r11-after-exit", "a plain notifier registered with an mm without users", &[11], registration(Registration::AFTER_EXIT), &[])),
 ];
 
 #[cfg(test)]

@@ -26,6 +26,7 @@ pub mod preflight;
 pub mod procedure;
 pub mod report;
 pub mod robust;
+pub mod rules;
 pub mod run;
 pub mod scenario;
 pub mod session;

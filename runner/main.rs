@@ -18,7 +18,7 @@ use mn_inject::exit::Exit;
 use mn_inject::model::{Part, Progress, RunOptions};
 use mn_inject::perform::perform;
 use mn_inject::watch::Machine;
-use mn_inject::{kernel, list, report, run, scenario, stress, trigger, vm};
+use mn_inject::{kernel, list, report, rules, run, scenario, stress, trigger, vm};
 
 fn main() -> ExitCode {
     if vm::guest::is_init() {
@@ -78,7 +78,7 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
 
 fn list_scenarios(args: &ListArgs) -> Result<Exit> {
     if args.rules {
-        list::print_rules(args.format, &mut io::stdout().lock())?;
+        rules::print(args.format, &mut io::stdout().lock())?;
         return Ok(Exit::Pass);
     }
     let scenarios = scenario::select(&args.only);

@@ -321,9 +321,21 @@ pub struct Expectation {
     /// Whether what the kernel finds wrong with itself (lockdep, sleeping where it must not be
     /// slept) is what this is about. Elsewhere it is trouble.
     pub judges_symptoms: bool,
-    /// Whether it leaves something behind for good (a callback that never returns, a list that has
-    /// no end), so that nobody can look what remains.
-    pub leaves: bool,
+    /// How the process is at the end.
+    pub end: End,
+}
+
+/// How a process is when its notifiers are removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum End {
+    /// It is there, alive or held on its way out, with its address space.
+    There,
+    /// It is gone, and only a reference holds its address space.
+    Gone,
+    /// Something is left behind for good (a callback that never returns, a list that has no end),
+    /// so that nobody can look what remains.
+    Left,
 }
 
 /// What becomes of populated pages.
@@ -554,7 +566,9 @@ pub enum Part {
     /// All scenarios that leave the boot as they found it, and the module's unit tests.
     #[default]
     Together,
-    /// The scenario of that name, which spoils its boot for every other one.
+    /// Those that leave something behind for good, and do not mind what others have left.
+    Spoiled,
+    /// The scenario of that name, on a boot of its own.
     Alone(String),
 }
 
@@ -563,6 +577,7 @@ impl Part {
     pub fn name(&self) -> &str {
         match self {
             Part::Together => "together",
+            Part::Spoiled => "spoiled",
             Part::Alone(name) => name,
         }
     }

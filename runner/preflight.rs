@@ -8,6 +8,7 @@ use std::path::Path;
 
 use nix::unistd::geteuid;
 
+use crate::cases::Boot;
 use crate::contract::Needs;
 use crate::inject;
 use crate::kernel::{self, number};
@@ -45,7 +46,7 @@ pub fn why_skip(
     {
         return Some(needs.reason());
     }
-    if scenario.is_alone() && options.part == Part::Together {
+    if scenario.boot() != Boot::Shared && options.part == Part::Together {
         return Some("spoils the boot it runs on: --alone");
     }
     if !may_break_rules && takes_breach(scenario) {

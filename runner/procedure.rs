@@ -5,7 +5,7 @@
 use nix::libc;
 
 use crate::contract::Act;
-use crate::model::NotifierKind;
+use crate::model::{End, NotifierKind};
 
 /// A sequence of steps, each with what is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,13 +33,17 @@ pub enum Procedure {
 }
 
 impl Procedure {
-    /// Whether it leaves something behind for good: a process or a callback that never comes back,
-    /// a lock that nobody gives back, a list that has no end.
-    pub const fn leaves(self) -> bool {
+    /// How the process is at the end.
+    pub const fn end(self) -> End {
         match self {
-            Procedure::RemoveInCallback => true,
-            Procedure::Register(registration) => !matches!(registration.fate, Fate::Returns(_)),
-            _ => false,
+            Procedure::RemoveInCallback => End::Left,
+            Procedure::ReleaseAtExit => End::Gone,
+            Procedure::Register(registration) => match registration.fate {
+                Fate::Returns(_) if registration.is_after_exit => End::Gone,
+                Fate::Returns(_) => End::There,
+                Fate::IsLeft | Fate::Waits | Fate::KillsCaller => End::Left,
+            },
+            _ => End::There,
         }
     }
 }

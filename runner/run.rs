@@ -8,6 +8,7 @@ use std::time::Instant;
 use anyhow::Result;
 
 use crate::aftermath;
+use crate::cases::Boot;
 use crate::inject::LoadedModule;
 use crate::kernel;
 use crate::kmsg::Record;
@@ -124,8 +125,11 @@ fn planned(options: &RunOptions, machine: Machine) -> Vec<Scenario> {
     plan.retain(|scenario| match &options.part {
         // What this kernel cannot check spoils nothing.
         Part::Together => {
-            !scenario.is_alone() || machine == Machine::Shared || preflight::lacks(scenario)
+            scenario.boot() == Boot::Shared
+                || machine == Machine::Shared
+                || preflight::lacks(scenario)
         }
+        Part::Spoiled => scenario.boot() == Boot::Spoiled && !preflight::lacks(scenario),
         Part::Alone(name) => scenario.name() == *name,
     });
     plan
@@ -229,11 +233,12 @@ mod tests {
                 .map(Scenario::name)
                 .collect()
         };
-        let together = of(Part::Together);
+        let (together, spoiled) = (of(Part::Together), of(Part::Spoiled));
         for scenario in scenario::select(&[]) {
             let name = scenario.name();
-            let is_together = !scenario.is_alone() || preflight::lacks(&scenario);
-            assert_eq!(together.contains(&name), is_together, "{name}");
+            let (boot, lacks) = (scenario.boot(), preflight::lacks(&scenario));
+            assert_eq!(together.contains(&name), boot == Boot::Shared || lacks);
+            assert_eq!(spoiled.contains(&name), boot == Boot::Spoiled && !lacks);
             assert_eq!(of(Part::Alone(name.clone())), [name]);
         }
         assert!(of(Part::Alone("no-such-scenario".to_owned())).is_empty());

@@ -5,10 +5,10 @@
 
 use nix::libc::EAGAIN as LIBC_EAGAIN;
 
-use crate::cases::{CASES, Case};
+use crate::cases::{Boot, CASES, Case};
 use crate::contract::Needs;
 use crate::model::{
-    Arming, Context, Count, Expectation, Fate, NotifierEvent, NotifierKind, ReaperWord, Role,
+    Arming, Context, Count, End, Expectation, Fate, NotifierEvent, NotifierKind, ReaperWord, Role,
 };
 use crate::oracle;
 use crate::procedure::Procedure;
@@ -40,11 +40,11 @@ impl Kind {
         matches!(self, Kind::MemcgOom | Kind::GlobalOom)
     }
 
-    /// Whether it leaves something behind for good: see [`Procedure::leaves`].
-    pub const fn leaves(self) -> bool {
+    /// How the process is at the end.
+    pub const fn end(self) -> End {
         match self {
-            Kind::Procedure(procedure) => procedure.leaves(),
-            _ => false,
+            Kind::Procedure(procedure) => procedure.end(),
+            _ => End::There,
         }
     }
 }
@@ -337,10 +337,12 @@ impl Scenario {
         }
     }
 
-    /// Whether it spoils the boot that it runs on: it leaves a task that waits for ever, turns
-    /// lockdep off, or makes the kernel kill somebody.
-    pub fn is_alone(&self) -> bool {
-        matches!(self.cast, Cast::Case(case) if case.is_alone)
+    /// Which boot it runs on.
+    pub fn boot(&self) -> Boot {
+        match self.cast {
+            Cast::Case(case) => case.boot,
+            Cast::One(_) => Boot::Shared,
+        }
     }
 
     /// What it demands of the kernel, whatever its form of the check.
@@ -371,7 +373,7 @@ impl Scenario {
             is_atomic: matches!(trigger.kind, Kind::Zap { is_atomic: true }),
             said,
             judges_symptoms,
-            leaves: trigger.kind.leaves(),
+            end: trigger.kind.end(),
         }
     }
 }

@@ -9,7 +9,7 @@ mod history;
 
 use history::*;
 use mn_inject::model::{
-    Arming, Context, Count, Expect, Fate, FindingKind, Form, NotifierKind, Observation, Pages,
+    Arming, Context, Count, End, Expect, Fate, FindingKind, Form, NotifierKind, Observation, Pages,
     Step, Verdict, Window,
 };
 use mn_inject::oracle::judge;
@@ -326,11 +326,20 @@ fn what_nobody_looked_at_is_no_verdict() {
             matches!(&verdict, Verdict::NoVerdict { reasons } if reasons.len() == 1),
             "{index}: {verdict:?}"
         );
-        // Where it is left behind, nobody can look.
-        let left = with(|o| {
-            o.expectation.leaves = true;
-            change(o);
-        });
-        assert_eq!(left == Verdict::Pass, index > 0, "{index}: {left:?}");
+        // Where the process is gone or left behind, nobody can look.
+        for (end, looks) in [
+            (End::Gone, [true, false, true]),
+            (End::Left, [true, false, false]),
+        ] {
+            let verdict = with(|o| {
+                o.expectation.end = end;
+                change(o);
+            });
+            assert_eq!(
+                verdict != Verdict::Pass,
+                looks[index],
+                "{end:?} {index}: {verdict:?}"
+            );
+        }
     }
 }

@@ -8,8 +8,8 @@
 
 use mn_inject::kmsg::Record;
 use mn_inject::model::{
-    Arming, Call, Context, Count, Counters, Expect, Expectation, Form, Initiator, NotifierEvent,
-    NotifierKind, Observation, Remains, Role, Subscriber, Verdict, Window,
+    Arming, Call, Context, Count, Counters, End, Expect, Expectation, Form, Initiator,
+    NotifierEvent, NotifierKind, Observation, Remains, Role, Subscriber, Verdict, Window,
 };
 use mn_inject::oracle::judge;
 
@@ -80,7 +80,7 @@ fn observation(name: &str, calls: &[Call]) -> Observation {
             is_atomic: false,
             said: Vec::new(),
             judges_symptoms: false,
-            leaves: false,
+            end: End::There,
         },
         pid: 35,
         comm: "init".into(),

@@ -241,7 +241,7 @@ fn json_is_the_documented_schema() {
               "is_atomic": false,
               "said": [],
               "judges_symptoms": false,
-              "leaves": false
+              "end": "there"
             },
             "pid": 80,
             "comm": "target",
@@ -362,7 +362,7 @@ fn json_is_the_documented_schema() {
               "is_atomic": false,
               "said": [],
               "judges_symptoms": false,
-              "leaves": false
+              "end": "there"
             },
             "pid": 80,
             "comm": "target",
@@ -466,7 +466,7 @@ fn json_is_the_documented_schema() {
               "is_atomic": false,
               "said": [],
               "judges_symptoms": false,
-              "leaves": false
+              "end": "there"
             },
             "pid": 80,
             "comm": "target",

@@ -217,8 +217,9 @@ fn a_guest_that_is_gone_too_early_is_no_verdict() {
     run_patched("reset.patch").expect(
         70,
         &[
-            "ended too early, in scenario mrelease-eagain",
-            "48 of 59 scenarios passed",
+            "together: the guest ended too early, in scenario mrelease-eagain",
+            "scenarios passed, 0 failed, ",
+            " never ran",
         ],
     );
 }

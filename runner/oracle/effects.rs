@@ -3,7 +3,7 @@
 //! What an invalidation leaves behind, whether it was refused or not: the pages, what later steps
 //! find, and that every notifier can be removed and nothing of it stays.
 
-use crate::model::{Fate, Finding, FindingKind, Observation, Pages, Remains};
+use crate::model::{End, Fate, Finding, FindingKind, Observation, Pages, Remains};
 
 use super::compare::Findings;
 
@@ -27,9 +27,9 @@ pub(super) fn check(o: &Observation, findings: &mut Findings) -> Vec<String> {
 
     let Remains { stuck, reads, mm } = &o.remains;
     // Behind what waits for ever nobody can look.
-    if !o.expectation.leaves && stuck.is_empty() {
+    if o.expectation.end != End::Left && stuck.is_empty() {
         let has_intervals = o.notifiers.iter().any(|n| n.role.kind.is_interval());
-        if has_intervals && reads.is_none() {
+        if o.expectation.end == End::There && has_intervals && reads.is_none() {
             unseen.push("nobody looked whether a read side can be begun".to_owned());
         }
         if *reads != Some(false) && mm.is_none() {

@@ -9,7 +9,7 @@ use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
 
 use crate::inject::{self, Attach, Attachment, control_file, target_file};
-use crate::model::{Observation, Remains, Step};
+use crate::model::{End, Observation, Remains, Step};
 use crate::procedure::Procedure;
 use crate::scenario::Kind;
 use crate::trigger::helper::Answer;
@@ -41,10 +41,11 @@ impl Session {
         let kind = scenario.trigger.kind;
         let entries = inject::total_entries()?;
         let has_intervals = attached.iter().any(|a| a.role.kind.is_interval());
-        let leaves = scenario.expectation().leaves;
+        let end = scenario.expectation().end;
+        let is_left = end == End::Left;
         for (index, attached) in attached.into_iter().enumerate() {
             // Whoever removes it where it is left waits for the callback that removes it already.
-            let is_gone = leaves || self.detach(attached.attachment.name())?;
+            let is_gone = is_left || self.detach(attached.attachment.name())?;
             attached.attachment.forget();
             if !is_gone {
                 remains.stuck.push(index);
@@ -57,14 +58,13 @@ impl Session {
                 seen: inject::total_entries()?.saturating_sub(entries).to_string(),
             });
         }
-        let is_alive = holder.mm_counts()?.0 > 0;
-        if has_intervals && is_alive && remains.stuck.is_empty() && !leaves {
+        if has_intervals && end == End::There && remains.stuck.is_empty() {
             remains.reads = Some(self.begins_reading(&holder, o)?);
         }
-        let is_whole = remains.stuck.is_empty() && remains.reads != Some(false) && !leaves;
+        let is_whole = remains.stuck.is_empty() && remains.reads != Some(false) && !is_left;
         match kind {
             Kind::Own(_) | Kind::Zap { .. } => target.finish(&self.waiter, STEP)?,
-            _ if leaves => target.abandon(),
+            _ if is_left => target.abandon(),
             _ => drop(target),
         }
         if is_whole {

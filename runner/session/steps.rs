@@ -166,7 +166,6 @@ impl Session {
     }
 
     fn register(&mut self, registration: Registration, subject: &mut Subject) -> Result<()> {
-        subject.actors.insert(0, self.helper.pid().as_raw());
         if registration.is_after_exit {
             self.end_process(subject)?;
         }
@@ -181,6 +180,8 @@ impl Session {
         };
         let line = what.line_to(&format!("@{}", subject.holder.name()), registration.how);
         let answer = self.control(&line)?;
+        // Only now: one that waits for ever since an earlier scenario has been replaced by then.
+        subject.actors.insert(0, self.helper.pid().as_raw());
         let due = match registration.fate {
             Fate::Returns(errno) => Answer::Done(errno),
             Fate::IsLeft => Answer::Done(0),

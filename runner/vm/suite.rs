@@ -24,6 +24,7 @@ use super::room::{Room, Work};
 use super::signals;
 use super::stage;
 use super::vm_info;
+use crate::cases::Boot;
 use crate::cli::Accel;
 use crate::kunit;
 use crate::model::{Expect, Part, Report, RunOptions};
@@ -55,7 +56,7 @@ impl Logs {
     fn of(part: &Part, output: &Path) -> Self {
         let path = |name: &str, extension: &str| match part {
             Part::Together => output.join(format!("{name}.{extension}")),
-            Part::Alone(scenario) => output.join(format!("{name}-{scenario}.{extension}")),
+            part => output.join(format!("{name}-{}.{extension}", part.name())),
         };
         Logs {
             console: path("console", "log"),
@@ -68,7 +69,7 @@ impl Logs {
     fn named(&self, part: &Part) -> Vec<(String, String)> {
         let suffix = match part {
             Part::Together => String::new(),
-            Part::Alone(scenario) => format!(" {scenario}"),
+            part => format!(" {}", part.name()),
         };
         [
             ("console", &self.console),
@@ -99,16 +100,21 @@ pub fn judge(
     let unit_tests = kunit::names(&module::unit_tests())
         .iter()
         .any(|name| scenario::is_wanted(suite.only, name));
-    let alone: Vec<_> = selected
+    let boots: Vec<_> = selected
         .iter()
         .map(|scenario| {
             let is_tried = scenario
                 .needs()
                 .is_none_or(|needs| built.guest.checks(needs));
-            (scenario.name(), scenario.is_alone() && is_tried)
+            let boot = if is_tried {
+                scenario.boot()
+            } else {
+                Boot::Shared
+            };
+            (scenario.name(), boot)
         })
         .collect();
-    let parts = parts(&alone, unit_tests);
+    let parts = parts(&boots, unit_tests);
     let said = std::thread::scope(|scope| {
         let guests: Vec<_> = parts
             .iter()
@@ -148,15 +154,17 @@ pub fn judge(
     Ok(report)
 }
 
-/// The boots that a run takes, of the names of its scenarios and whether each wants one for itself.
-/// The unit tests run with those that do not.
-fn parts(scenarios: &[(String, bool)], unit_tests: bool) -> Vec<Part> {
-    let together = unit_tests || scenarios.iter().any(|(_, alone)| !alone);
-    let alone = scenarios.iter().filter(|(_, alone)| *alone);
+/// The boots that a run takes, of the names of its scenarios and which boot each wants. The unit
+/// tests run on the shared one.
+fn parts(scenarios: &[(String, Boot)], unit_tests: bool) -> Vec<Part> {
+    let has = |wanted: Boot| scenarios.iter().any(|(_, boot)| *boot == wanted);
+    let together = (unit_tests || has(Boot::Shared)).then_some(Part::Together);
+    let spoiled = has(Boot::Spoiled).then_some(Part::Spoiled);
+    let own = scenarios.iter().filter(|(_, boot)| *boot == Boot::Own);
     together
-        .then_some(Part::Together)
         .into_iter()
-        .chain(alone.map(|(name, _)| Part::Alone(name.clone())))
+        .chain(spoiled)
+        .chain(own.map(|(name, _)| Part::Alone(name.clone())))
         .collect()
 }
 
@@ -192,7 +200,7 @@ fn boot(
     };
     let (what, suffix) = match part {
         Part::Together => ("the scenarios".to_owned(), String::new()),
-        Part::Alone(name) => (name.clone(), format!(" {name}")),
+        part => (part.name().to_owned(), format!(" {}", part.name())),
     };
     let task = ui.begin("guest", &format!("running {what}"));
     let mut conversation = Conversation::default();
@@ -226,25 +234,34 @@ fn boot(
 mod tests {
     use super::*;
 
-    fn named(scenarios: &[(&str, bool)]) -> Vec<(String, bool)> {
-        scenarios
-            .iter()
-            .map(|(name, alone)| ((*name).to_owned(), *alone))
-            .collect()
-    }
-
     #[test]
-    fn a_scenario_that_spoils_its_boot_has_one_for_itself() {
+    fn a_boot_is_made_for_whoever_wants_it() {
+        let wants = |boots: &[Boot], unit_tests| {
+            let scenarios: Vec<_> = boots
+                .iter()
+                .zip('a'..)
+                .map(|(boot, name)| (name.to_string(), *boot))
+                .collect();
+            parts(&scenarios, unit_tests)
+        };
         let alone = |name: &str| Part::Alone(name.to_owned());
-        let mixed = named(&[("a", false), ("b", true), ("c", false), ("d", true)]);
+        let all = [
+            Boot::Own,
+            Boot::Spoiled,
+            Boot::Shared,
+            Boot::Own,
+            Boot::Spoiled,
+        ];
+        let (together, spoiled) = (Part::Together, Part::Spoiled);
         assert_eq!(
-            parts(&mixed, true),
-            [Part::Together, alone("b"), alone("d")]
+            wants(&all, true),
+            [together.clone(), spoiled.clone(), alone("a"), alone("d")]
         );
-        assert_eq!(parts(&mixed[1..2], false), [alone("b")]);
-        assert_eq!(parts(&mixed[1..2], true), [Part::Together, alone("b")]);
-        assert_eq!(parts(&mixed[..1], false), [Part::Together]);
-        assert!(parts(&[], false).is_empty());
+        assert_eq!(wants(&all[..1], false), [alone("a")]);
+        assert_eq!(wants(&all[..1], true), [together.clone(), alone("a")]);
+        assert_eq!(wants(&all[4..], false), [spoiled]);
+        assert_eq!(wants(&all[2..3], false), [together]);
+        assert!(wants(&[], false).is_empty());
     }
 
     #[test]

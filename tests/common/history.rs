@@ -6,8 +6,9 @@
 
 use mn_inject::kmsg::Record;
 use mn_inject::model::{
-    Arming, Call, Context, Count, Counters, Expectation, FollowUp, Initiator, Later, NotifierEvent,
-    NotifierKind, Observation, ReaperWord, Remains, Role as Notifier, Subscriber, Window,
+    Arming, Call, Context, Count, Counters, End, Expectation, FollowUp, Initiator, Later,
+    NotifierEvent, NotifierKind, Observation, ReaperWord, Remains, Role as Notifier, Subscriber,
+    Window,
 };
 use proptest::prelude::*;
 
@@ -494,7 +495,7 @@ pub fn observation(plan: &Plan, pid: i32) -> Observation {
             is_atomic: false,
             said: Vec::new(),
             judges_symptoms: false,
-            leaves: false,
+            end: End::There,
         },
         pid,
         comm: "victim (1)".into(),

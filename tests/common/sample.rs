@@ -3,7 +3,7 @@
 //! Reports to print.
 
 use mn_inject::model::{
-    Arming, Call, Complaint, Context, Count, Counters, Expect, Expectation, Fate, Finding,
+    Arming, Call, Complaint, Context, Count, Counters, End, Expect, Expectation, Fate, Finding,
     FindingKind, Form, Initiator, KernelInfo, Matched, NotifierEvent, NotifierKind, Observation,
     Pages, Remains, Report, Role, SCHEMA, ScenarioResult, Subscriber, UnitTest, Verdict, VmInfo,
 };
@@ -33,7 +33,7 @@ pub fn observation(name: &str) -> Observation {
             is_atomic: false,
             said: Vec::new(),
             judges_symptoms: false,
-            leaves: false,
+            end: End::There,
         },
         pid: 80,
         comm: "target".into(),
