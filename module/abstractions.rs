@@ -1627,6 +1627,8 @@ pub(crate) mod chardev {
     use super::Output;
     use core::marker::PhantomData;
     use kernel::{
+        bindings,
+        error::to_result,
         fs::{
             File,
             Kiocb, //
@@ -1641,6 +1643,7 @@ pub(crate) mod chardev {
             MiscDeviceRegistration, //
         },
         prelude::*,
+        types::Opaque,
     };
 
     /// What stands behind an open file.
@@ -1664,7 +1667,7 @@ pub(crate) mod chardev {
     pub(crate) struct Device<T: OpenFile> {
         // Dropped first, by the order of the fields: nobody opens it any more when `shared` goes.
         #[pin]
-        registration: MiscDeviceRegistration<Handle<T>>,
+        registration: Registration<T>,
         shared: T::Shared,
     }
 
@@ -1673,12 +1676,76 @@ pub(crate) mod chardev {
         ///
         /// It may be opened before this returns, so it should be the last step of a module's
         /// start: a module that fails to start must not have open files.
-        pub(crate) fn new(name: &'static CStr, shared: T::Shared) -> impl PinInit<Self, Error> {
+        pub(crate) fn new(
+            name: &'static CStr,
+            module: &'static ThisModule,
+            shared: T::Shared,
+        ) -> impl PinInit<Self, Error> {
             try_pin_init!(Self {
                 // This comes first: the device may be opened as soon as it is registered.
                 shared,
-                registration <- MiscDeviceRegistration::register(MiscDeviceOptions { name }),
+                registration <- Registration::new(name, module),
             }? Error)
+        }
+    }
+
+    /// A `struct miscdevice` that is registered, with file operations that the module owns.
+    ///
+    /// [`MiscDeviceRegistration::register`] is not enough on every kernel: that of Linux 7.2 sets
+    /// no owner, so a module could go while one of its files is open.
+    ///
+    /// # Invariants
+    ///
+    /// `misc` was registered with `misc_register()`, and its operations are `operations`.
+    #[pin_data(PinnedDrop)]
+    struct Registration<T: OpenFile> {
+        #[pin]
+        operations: Opaque<bindings::file_operations>,
+        #[pin]
+        misc: Opaque<bindings::miscdevice>,
+        _open_file: PhantomData<T>,
+    }
+
+    // SAFETY: It is allowed to call `misc_deregister()` on another thread than `misc_register()`.
+    unsafe impl<T: OpenFile> Send for Registration<T> {}
+    // SAFETY: Nothing can be done with a shared reference to it.
+    unsafe impl<T: OpenFile> Sync for Registration<T> {}
+
+    impl<T: OpenFile> Registration<T> {
+        fn new(name: &'static CStr, module: &'static ThisModule) -> impl PinInit<Self, Error> {
+            let raw = MiscDeviceOptions { name }.into_raw::<Handle<T>>();
+            // SAFETY: `into_raw()` makes it point to a table that is never changed and never freed.
+            let inherited = unsafe { *raw.fops };
+            let operations = bindings::file_operations {
+                owner: module.as_ptr(),
+                ..inherited
+            };
+            // INVARIANT: Where this returns `Ok`, `misc` was registered with `operations`.
+            try_pin_init!(&this in Self {
+                operations: Opaque::new(operations),
+                misc <- Opaque::try_ffi_init(move |slot: *mut bindings::miscdevice| {
+                    // SAFETY:
+                    // - `this` points to the memory that is being initialised, which is pinned.
+                    // - `Opaque` has the layout of what it wraps.
+                    let fops = unsafe { &raw const (*this.as_ptr()).operations }.cast();
+                    // SAFETY: An initialiser may write to its slot.
+                    unsafe { slot.write(bindings::miscdevice { fops, ..raw }) };
+                    // SAFETY: The device was just written. It stays where it is, and so do its
+                    // operations, until it is deregistered by `drop()`; and since they have an
+                    // owner, until all files that were opened through it are closed.
+                    to_result(unsafe { bindings::misc_register(slot) })
+                }),
+                _open_file: PhantomData,
+            }? Error)
+        }
+    }
+
+    #[pinned_drop]
+    impl<T: OpenFile> PinnedDrop for Registration<T> {
+        fn drop(self: Pin<&mut Self>) {
+            // SAFETY: By the type's invariant it is registered, and this is the only place that
+            // changes that.
+            unsafe { bindings::misc_deregister(self.misc.get()) };
         }
     }
 
@@ -1690,12 +1757,16 @@ pub(crate) mod chardev {
         type Ptr = KBox<Self>;
 
         fn open(_file: &File, misc: &MiscDeviceRegistration<Self>) -> Result<KBox<Self>> {
+            let misc: *const Opaque<bindings::miscdevice> = core::ptr::from_ref(misc).cast();
             // SAFETY:
-            // - Only `Device::new` registers a `Handle<T>`, so `misc` is that field of a device.
+            // - `misc` is at the address of the `struct miscdevice` that the file belongs to. Only
+            //   `Device::new` registers one with the operations of a `Handle<T>`, so it is that
+            //   field of a registration, which is that field of a device.
             // - The device lives while one of its files is being opened (`misc_open()` holds the
             //   lock that `misc_deregister()` needs), and `shared` was initialised first.
             let shared = unsafe {
-                &(*kernel::container_of!(core::ptr::from_ref(misc), Device<T>, registration)).shared
+                let registration = kernel::container_of!(misc, Registration<T>, misc);
+                &(*kernel::container_of!(registration, Device<T>, registration)).shared
             };
             Ok(KBox::new(
                 Handle(T::open(shared)?, PhantomData),

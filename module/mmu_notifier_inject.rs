@@ -76,7 +76,7 @@ impl kernel::InPlaceModule for MmuNotifierInject {
             let targets = control.targets().clone();
             Ok(try_pin_init!(Self {
                 _control: control,
-                _device <- abstractions::chardev::Device::new(c"mmu_notifier_inject", targets),
+                _device <- abstractions::chardev::Device::new(c"mmu_notifier_inject", module, targets),
             }? Error))
         })
     }
