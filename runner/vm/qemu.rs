@@ -71,9 +71,12 @@ const CMDLINE: &[&str] = &[
 /// How time passes in the guest under TCG. Under KVM it is always real.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Time {
-    /// By the instructions that were carried out, one processor's after the other's. While the
-    /// guest has nothing to do but wait for a timer, the clock jumps to it: so the two seconds that
-    /// the kernel leaves between an OOM kill and its reaper (OOM_REAPER_DELAY) cost nothing.
+    /// By the instructions that were carried out. While the guest has nothing to do but wait for a
+    /// timer, the clock jumps to it: so the two seconds that the kernel leaves between an OOM kill
+    /// and its reaper (OOM_REAPER_DELAY) cost nothing.
+    ///
+    /// On one processor: a second one would have its turn after the first, and before QEMU 8.1 has
+    /// none at all for as long as the first is busy. RCU then reports a stall.
     Virtual,
     /// As on the host, and the processors run at the same time.
     Real,
@@ -123,6 +126,7 @@ impl Machine<'_> {
     /// QEMU with all its arguments.
     fn command(&self) -> Command {
         let config = self.built.guest;
+        let is_virtual = self.accelerator == Accelerator::Tcg && self.time == Time::Virtual;
         let words = CMDLINE.iter().copied().chain([config.cmdline]);
         let cmdline: Vec<_> = words
             .chain(self.append)
@@ -133,14 +137,15 @@ impl Machine<'_> {
         // Nothing that we did not ask for, from no configuration file.
         command.args(["-no-user-config", "-nodefaults", "-display", "none"]);
         command.args(["-machine", "q35", "-accel", self.accelerator.name()]);
-        if self.accelerator == Accelerator::Tcg && self.time == Time::Virtual {
+        if is_virtual {
             let shift = config.instruction_ns.ilog2();
             command
                 .arg("-icount")
                 .arg(format!("shift={shift},sleep=off"));
         }
         // `max` and not `host`: it exists with both accelerators.
-        command.args(["-cpu", "max", "-smp", "2", "-m"]);
+        let processors = if is_virtual { "1" } else { "2" };
+        command.args(["-cpu", "max", "-smp", processors, "-m"]);
         command.arg(config.memory.to_string());
         command.arg("-no-reboot");
         command.arg("-kernel").arg(&self.built.kernel);
