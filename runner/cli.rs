@@ -154,6 +154,8 @@ pub enum VmCommand {
     Run(VmRunArgs),
     /// Do what `vm run` does on several kernels side by side, and say it in one table
     Matrix(VmMatrixArgs),
+    /// Do what `vm run` does on kernels that are wrong on purpose, and say which scenario noticed
+    Mutants(VmMutantsArgs),
     /// Build what is missing and print where it is
     Build(VmBuildArgs),
     /// Do what `mn-inject stress` does in a virtual machine with a kernel that checks itself
@@ -262,6 +264,44 @@ pub struct VmMatrixArgs {
     #[arg(long = "config", default_value = "core", value_name = "NAME")]
     pub configs: Vec<String>,
     /// Run only the scenarios whose name matches (shell pattern with * and ?; may be repeated)
+    #[arg(long, value_name = "GLOB")]
+    pub only: Vec<String>,
+    /// How the results are printed
+    #[arg(long, value_enum, default_value_t)]
+    pub format: SimpleFormat,
+    /// How the guests are run
+    #[arg(long, value_enum, default_value_t)]
+    pub accel: Accel,
+    /// Keep the logs and the JSON reports in this directory instead of the cache
+    #[arg(long, value_name = "DIR")]
+    pub output: Option<PathBuf>,
+    /// Install missing packages with the package manager
+    #[arg(long)]
+    pub install_deps: bool,
+}
+
+/// `mn-inject vm mutants`
+#[derive(Clone, Debug, Args)]
+pub struct VmMutantsArgs {
+    /// Patches that make the kernel wrong, or folders with such files (*.patch)
+    #[arg(default_value = "tests/mutants", value_name = "DIR|FILE")]
+    pub paths: Vec<PathBuf>,
+    /// The series of Linux that they are patches of
+    #[arg(
+        long,
+        default_value = kernels::DEFAULT,
+        value_parser = kernels::parser(),
+        value_name = "NAME"
+    )]
+    pub kernel: &'static Packaged,
+    /// The form of it, for those that do not say (`Base:`)
+    #[arg(long, value_enum, default_value = "mainline")]
+    pub base: Base,
+    /// The kernel configuration, for those that do not say (`Config:`)
+    #[arg(long, default_value = "core", value_name = "NAME")]
+    pub config: String,
+    /// Run only the scenarios whose name matches, for those that do not say (`Only:`; shell pattern
+    /// with * and ?; may be repeated)
     #[arg(long, value_name = "GLOB")]
     pub only: Vec<String>,
     /// How the results are printed

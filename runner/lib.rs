@@ -20,6 +20,7 @@ pub mod kunit;
 pub mod list;
 pub mod matrix;
 pub mod model;
+pub mod mutants;
 pub mod oracle;
 pub mod perform;
 pub mod preflight;

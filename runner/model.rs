@@ -612,6 +612,21 @@ pub enum FindingKind {
 }
 
 impl FindingKind {
+    /// All kinds.
+    pub const ALL: [FindingKind; 11] = [
+        FindingKind::DidNotFire,
+        FindingKind::FiredWhenItShouldNot,
+        FindingKind::Altered,
+        FindingKind::OutOfOrder,
+        FindingKind::Calls,
+        FindingKind::Outcome,
+        FindingKind::Pages,
+        FindingKind::Step,
+        FindingKind::Removal,
+        FindingKind::Form,
+        FindingKind::UnitTest,
+    ];
+
     /// The words by which a person and a test know this kind.
     pub const fn words(self) -> &'static str {
         match self {

@@ -10,7 +10,7 @@ use crate::matrix::{MatrixReport, MatrixRun};
 
 use super::human::{fact, source, why_no_pass};
 use super::tally::{Count, Tally};
-use super::text::one_line;
+use super::text::{one_line, table};
 use super::verdict_word;
 
 /// The columns that count scenarios.
@@ -86,24 +86,6 @@ fn row(run: &MatrixRun) -> Vec<String> {
     let path = vm.and_then(|vm| vm.logs.iter().find(|(what, _)| what == "report"));
     row.push(path.map_or_else(nothing, |(_, path)| path.clone()));
     row
-}
-
-fn table(rows: &[Vec<String>], out: &mut dyn Write) -> io::Result<()> {
-    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let widths: Vec<_> = (0..columns)
-        .map(|at| {
-            let cells = rows.iter().filter_map(|row| row.get(at));
-            cells.map(|cell| one_line(cell).len()).max().unwrap_or(0)
-        })
-        .collect();
-    for row in rows {
-        let cells = row.iter().zip(&widths);
-        let line: Vec<_> = cells
-            .map(|(cell, width)| format!("{:<width$}", one_line(cell)))
-            .collect();
-        writeln!(out, "{}", line.join("  ").trim_end())?;
-    }
-    Ok(())
 }
 
 /// Why a run is no pass.

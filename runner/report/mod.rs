@@ -7,6 +7,7 @@ mod human;
 mod json;
 mod ktap;
 mod matrix;
+mod mutants;
 mod tally;
 mod text;
 
@@ -17,6 +18,7 @@ use crate::exercise::ExerciseReport;
 use crate::exit::Exit;
 use crate::matrix::MatrixReport;
 use crate::model::Report;
+use crate::mutants::MutantsReport;
 
 use tally::Tally;
 
@@ -51,6 +53,19 @@ pub fn print_matrix(
 ) -> io::Result<()> {
     match format {
         SimpleFormat::Human => matrix::print(report, out)?,
+        SimpleFormat::Json => json::print(report, out)?,
+    }
+    out.flush()
+}
+
+/// Prints what came of `vm mutants`.
+pub fn print_mutants(
+    report: &MutantsReport,
+    format: SimpleFormat,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    match format {
+        SimpleFormat::Human => mutants::print(report, out)?,
         SimpleFormat::Json => json::print(report, out)?,
     }
     out.flush()

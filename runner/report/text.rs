@@ -3,6 +3,7 @@
 //! Text for a terminal and for a parser of lines.
 
 use std::borrow::Cow;
+use std::io::{self, Write};
 
 use crate::model::Finding;
 
@@ -57,6 +58,25 @@ pub(super) fn evidence(findings: &[Finding]) -> Vec<String> {
         lines.push(format!("and {more} more; the JSON report has them"));
     }
     lines
+}
+
+/// Rows in columns that are as wide as they must be.
+pub(super) fn table(rows: &[Vec<String>], out: &mut dyn Write) -> io::Result<()> {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let widths: Vec<_> = (0..columns)
+        .map(|at| {
+            let cells = rows.iter().filter_map(|row| row.get(at));
+            cells.map(|cell| one_line(cell).len()).max().unwrap_or(0)
+        })
+        .collect();
+    for row in rows {
+        let cells = row.iter().zip(&widths);
+        let line: Vec<_> = cells
+            .map(|(cell, width)| format!("{:<width$}", one_line(cell)))
+            .collect();
+        writeln!(out, "{}", line.join("  ").trim_end())?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -1,29 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `mn-inject vm matrix`: the suite on many kernels, side by side.
-//!
-//! All kernels of one source are built in one tree and in one thread, one after the other; sources
-//! are built at the same time, and a kernel that was built runs while the next one builds.
+//! `mn-inject vm matrix`: the suite on every kernel, in every form.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
-use std::thread::ScopedJoinHandle;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result};
 
+use super::batch::{self, Job};
 use super::cache::{self, Cache};
-use super::deps;
-use super::kernel::{self, Built};
+use super::kernel;
 use super::kernels::{KERNELS, Packaged};
+use super::output;
 use super::progress::Ui;
-use super::room::{Room, Work};
-use super::signals::{self, Interrupted};
-use super::suite::{self, Suite};
-use super::{Needs, output, provide};
 use crate::cli::{Base, KernelArgs, VmMatrixArgs};
 use crate::exit::Exit;
 use crate::matrix::{MatrixReport, MatrixRun, SCHEMA};
-use crate::model::{Expect, Report};
+use crate::model::Report;
 use crate::report;
 use crate::scenario;
 
@@ -36,14 +28,6 @@ struct Row<'a> {
 }
 
 impl Row<'_> {
-    /// The form that its kernel must have.
-    fn expect(&self) -> Expect {
-        match self.base {
-            Base::Seed => Expect::Seed,
-            Base::Mainline => Expect::Mainline,
-        }
-    }
-
     /// What a person calls it; `several` configurations have to be told apart.
     fn label(&self, several: bool) -> String {
         let config = if several { self.config } else { "" };
@@ -93,31 +77,6 @@ fn plan(args: &VmMatrixArgs) -> Vec<Row<'_>> {
     rows
 }
 
-/// The places of the rows of each source, in the order in which they are built.
-fn lanes(rows: &[Row<'_>]) -> Vec<Vec<usize>> {
-    let mut lanes: Vec<(&str, Vec<usize>)> = Vec::new();
-    for (at, row) in rows.iter().enumerate() {
-        let package = row.kernel.package;
-        match lanes.iter_mut().find(|(known, _)| *known == package) {
-            Some((_, lane)) => lane.push(at),
-            None => lanes.push((package, vec![at])),
-        }
-    }
-    lanes.into_iter().map(|(_, lane)| lane).collect()
-}
-
-/// What all rows share.
-struct Matrix<'a> {
-    args: &'a VmMatrixArgs,
-    rows: Vec<Row<'a>>,
-    output: PathBuf,
-    room: Room,
-    cache: Cache,
-    ui: &'a Ui,
-    /// What came of each row so far.
-    results: Mutex<Vec<Option<Result<Report>>>>,
-}
-
 /// `vm matrix`
 pub fn run(args: &VmMatrixArgs, ui: &Ui) -> Result<Exit> {
     if scenario::select(&args.only).is_empty() {
@@ -130,160 +89,59 @@ pub fn run(args: &VmMatrixArgs, ui: &Ui) -> Result<Exit> {
     let rows = plan(args);
     let cache = Cache::open()?;
     let output = output(args.output.as_deref(), &cache)?;
-    for row in &rows {
-        cache::make_dir(&row.output(&output))?;
-    }
-    // Once for all: two package managers at a time do not get along.
-    let uses = deps::Uses {
-        packaged: true,
-        patches: rows.iter().any(|row| row.base == Base::Seed),
-        shell: false,
-    };
-    deps::provide(uses, args.install_deps, ui)?;
-
-    let results = Mutex::new(rows.iter().map(|_| None).collect());
-    let matrix = Matrix {
-        args,
-        rows,
-        output,
-        room: Room::of_this_machine(),
-        cache,
-        ui,
-        results,
-    };
-    let lanes = lanes(&matrix.rows);
-    std::thread::scope(|scope| {
-        let threads: Vec<_> = lanes
+    let several = rows.iter().any(|row| row.config != rows[0].config);
+    let jobs: Vec<Job> = rows
+        .iter()
+        .map(|row| row.job(args, &output, several))
+        .collect();
+    let results = batch::run(&jobs, args.accel, args.install_deps, &cache, ui)?;
+    let report = MatrixReport {
+        schema: SCHEMA,
+        tool: concat!("mn-inject ", env!("CARGO_PKG_VERSION")).to_owned(),
+        runs: rows
             .iter()
-            .map(|lane| scope.spawn(|| matrix.work_off(lane)))
-            .collect();
-        join(threads);
-    });
-    let report = matrix.report()?;
+            .zip(results)
+            .map(|(row, result)| row.came_to(result))
+            .collect(),
+    };
     let text = serde_json::to_vec_pretty(&report).context("cannot write the report as JSON")?;
-    cache::write_atomically(&matrix.output.join("matrix.json"), &text)?;
+    cache::write_atomically(&output.join("matrix.json"), &text)?;
     report::print_matrix(&report, args.format, &mut std::io::stdout().lock())
         .context("cannot write the report to stdout")?;
-    ui.line("output", &matrix.output.display().to_string());
+    ui.line("output", &output.display().to_string());
     Ok(report.exit())
 }
 
-/// Waits for all of them. One that panicked has said so, and its row has no result.
-fn join(threads: Vec<ScopedJoinHandle<'_, ()>>) {
-    for thread in threads {
-        drop(thread.join());
-    }
-}
-
-impl Matrix<'_> {
-    /// Builds the kernels of one source, and lets each run as soon as it is there.
-    fn work_off(&self, lane: &[usize]) {
-        std::thread::scope(|scope| {
-            let mut guests = Vec::new();
-            for &at in lane {
-                let (row, ui) = (self.rows[at], self.ui_of(at));
-                match self.build(row, &ui) {
-                    Ok(built) => guests.push(scope.spawn(move || {
-                        let report = self.judge(row, &built, &ui);
-                        self.end(at, report, &ui);
-                    })),
-                    Err(error) => self.end(at, Err(error), &ui),
-                }
-            }
-            join(guests);
-        });
-    }
-
-    fn ui_of(&self, at: usize) -> Ui {
-        let several = self
-            .rows
-            .iter()
-            .any(|row| row.config != self.rows[0].config);
-        self.ui.of_run(self.rows[at].label(several))
-    }
-
-    fn build(&self, row: Row<'_>, ui: &Ui) -> Result<Built> {
-        let kernel = KernelArgs {
-            kernel: row.kernel,
-            base: row.base,
-            config: row.config.to_owned(),
-            patch: Vec::new(),
-            linux: None,
-            install_deps: false,
-        };
-        let _place = self.room.enter(Work::Build);
-        signals::check()?;
-        provide(&kernel, Needs::default(), &self.cache, ui)
-    }
-
-    fn judge(&self, row: Row<'_>, built: &Built, ui: &Ui) -> Result<Report> {
-        let output = row.output(&self.output);
-        let suite = Suite {
-            expect: row.expect(),
-            only: &self.args.only,
-            accel: self.args.accel,
-            append: None,
-            output: &output,
-        };
-        suite::judge(built, &suite, &self.room, &self.cache, ui)
-    }
-
-    /// Keeps what came of a row.
-    fn end(&self, at: usize, result: Result<Report>, ui: &Ui) {
-        match &result {
-            Ok(_) => {}
-            // Said once, and not by every row.
-            Err(error) if error.is::<Interrupted>() => {}
-            // The rest stands below the table.
-            Err(error) => {
-                let text = format!("{error:#}");
-                ui.line("error", text.lines().next().unwrap_or_default());
-            }
-        }
-        let mut results = self.results.lock().unwrap_or_else(PoisonError::into_inner);
-        results[at] = Some(result);
-    }
-
-    /// The report, of all rows.
-    fn report(&self) -> Result<MatrixReport> {
-        let mut results = self.results.lock().unwrap_or_else(PoisonError::into_inner);
-        let runs = self
-            .rows
-            .iter()
-            .zip(results.iter_mut())
-            .map(|(row, result)| {
-                let result = result.take().unwrap_or_else(|| {
-                    Err(anyhow!("its thread panicked; that is a bug of mn-inject's"))
-                });
-                row.came_to(result)
-            });
-        Ok(MatrixReport {
-            schema: SCHEMA,
-            tool: concat!("mn-inject ", env!("CARGO_PKG_VERSION")).to_owned(),
-            runs: runs.collect::<Result<_>>()?,
-        })
-    }
-}
-
 impl Row<'_> {
+    fn job(&self, args: &VmMatrixArgs, output: &Path, several: bool) -> Job {
+        Job {
+            label: self.label(several),
+            kernel: KernelArgs {
+                kernel: self.kernel,
+                base: self.base,
+                config: self.config.to_owned(),
+                patch: Vec::new(),
+                linux: None,
+                install_deps: false,
+            },
+            only: args.only.clone(),
+            output: self.output(output),
+        }
+    }
+
     /// The row in the report.
-    ///
-    /// # Errors
-    ///
-    /// [`Interrupted`], which is the whole matrix's.
-    fn came_to(&self, result: Result<Report>) -> Result<MatrixRun> {
+    fn came_to(&self, result: Result<Report>) -> MatrixRun {
         let (error, report) = match result {
             Ok(report) => (None, Some(report)),
-            Err(error) if error.is::<Interrupted>() => return Err(error),
             Err(error) => (Some(format!("{error:#}")), None),
         };
-        Ok(MatrixRun {
+        MatrixRun {
             kernel: self.kernel.name.to_owned(),
             base: self.base.name().to_owned(),
             config: self.config.to_owned(),
             error,
             report,
-        })
+        }
     }
 }
 
@@ -328,36 +186,22 @@ mod tests {
     }
 
     #[test]
-    fn each_row_demands_the_form_of_its_base_and_has_a_place_of_its_own() {
+    fn each_row_has_a_place_of_its_own() {
         let args = args(&[]);
         let rows = plan(&args);
         let all = Path::new("/o");
         let outputs: std::collections::HashSet<_> =
             rows.iter().map(|row| row.output(all)).collect();
         assert_eq!(outputs.len(), rows.len());
-        let expected: Vec<_> = rows.iter().map(Row::expect).collect();
-        let both = [Expect::Seed, Expect::Mainline];
-        assert_eq!(expected, [both, both].concat());
         assert_eq!(rows[2].label(false), "7.2 seed");
     }
 
     #[test]
-    fn what_is_built_in_one_tree_is_built_in_one_lane() {
-        let all = args(&[]);
-        assert_eq!(lanes(&plan(&all)), [[0, 1], [2, 3]]);
-        let one = args(&["--kernel", "7.2"]);
-        assert_eq!(lanes(&plan(&one)), [[0, 1]]);
-    }
-
-    #[test]
-    fn a_row_that_could_not_run_says_why_and_an_interrupted_one_ends_all() {
+    fn a_row_that_could_not_run_says_why() {
         let args = args(&[]);
-        let row = plan(&args)[0];
-        let run = row.came_to(Err(anyhow!("no such file").context("[kernel] x")));
-        let run = run.unwrap();
+        let error = anyhow::anyhow!("no such file").context("[kernel] x");
+        let run = plan(&args)[0].came_to(Err(error));
         assert_eq!(run.error.as_deref(), Some("[kernel] x: no such file"));
         assert_eq!(run.exit(), Exit::NoVerdict);
-        let error = row.came_to(Err(Interrupted.into())).unwrap_err();
-        assert!(error.is::<Interrupted>());
     }
 }

@@ -5,9 +5,11 @@
 //! [`deps`] → [`source`] and [`toolchain`] → [`patch`] and [`kernel`] with [`module`] →
 //! [`initramfs`] → [`accel`] and [`qemu`] → [`listen`] → [`results`] or [`exercise`]. [`guest`] is
 //! the part that runs inside. [`suite`] boots what a run takes, and [`merge`] makes one report of it;
-//! [`matrix`] does that for many kernels, as far as there is [`room`].
+//! [`batch`] does that for many kernels, as far as there is [`room`], for [`matrix`] and
+//! [`mutants`].
 
 mod accel;
+mod batch;
 mod cache;
 mod deps;
 mod exercise;
@@ -19,6 +21,7 @@ mod listen;
 mod matrix;
 mod merge;
 mod module;
+mod mutants;
 mod patch;
 mod progress;
 mod qemu;
@@ -75,6 +78,7 @@ pub fn main(command: VmCommand) -> Result<Exit> {
     let result = match command {
         VmCommand::Run(args) => run(&args, &ui),
         VmCommand::Matrix(args) => matrix::run(&args, &ui),
+        VmCommand::Mutants(args) => mutants::run(&args, &ui),
         VmCommand::Build(args) => build(&args, &ui),
         VmCommand::Stress(args) => exercise::run(Task::Stress(args.options), &args.machine, &ui),
         VmCommand::Fuzz(args) => exercise::run(Task::Fuzz(args.options), &args.machine, &ui),

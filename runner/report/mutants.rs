@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What came of `vm mutants`, for a person: a row for each mutant, and below the table what is not
+//! as it should be.
+
+use std::io::{self, Write};
+
+use crate::mutants::{Fate, MutantRun, MutantsReport};
+
+use super::human::fact;
+use super::text::{one_line, table};
+use super::verdict_word;
+
+pub(super) fn print(report: &MutantsReport, out: &mut dyn Write) -> io::Result<()> {
+    fact(out, "tool", &report.tool)?;
+    fact(out, "kernel", &report.kernel)?;
+    writeln!(out)?;
+    let header = [
+        "mutant",
+        "rule",
+        "base",
+        "config",
+        "fate",
+        "by",
+        "which says",
+        "seconds",
+    ];
+    let mut rows = vec![header.map(str::to_owned).to_vec()];
+    rows.extend(report.mutants.iter().map(row));
+    table(&rows, out)?;
+
+    for unmodified in &report.unmodified {
+        for reason in &unmodified.reasons {
+            writeln!(
+                out,
+                "\nno verdict: the kernel as it is ({}, {}) does not pass, so no kill proves \
+                 anything: {}",
+                unmodified.base,
+                unmodified.config,
+                one_line(reason)
+            )?;
+        }
+    }
+    for run in &report.mutants {
+        let (word, lines) = match &run.fate {
+            Fate::Killed => continue,
+            Fate::Survived => ("SURVIVED", &Vec::new()),
+            Fate::KilledOtherwise { but } => ("KILLED OTHERWISE", but),
+            Fate::NoVerdict { reasons } => ("NO VERDICT", reasons),
+        };
+        writeln!(out, "\n{word}  {}", one_line(&run.name))?;
+        for line in lines.iter().flat_map(|line| line.lines()) {
+            writeln!(out, "      {}", one_line(line))?;
+        }
+        if let Some(path) = &run.report {
+            writeln!(out, "      report: {path}")?;
+        }
+    }
+    let count = |wanted: fn(&Fate) -> bool| {
+        let mutants = report.mutants.iter();
+        mutants.filter(|run| wanted(&run.fate)).count()
+    };
+    writeln!(
+        out,
+        "\n{}: {} of {} mutants killed, {} killed otherwise, {} survived, {} without a verdict",
+        verdict_word(report.exit()),
+        count(|fate| matches!(fate, Fate::Killed)),
+        report.mutants.len(),
+        count(|fate| matches!(fate, Fate::KilledOtherwise { .. })),
+        count(|fate| matches!(fate, Fate::Survived)),
+        count(|fate| matches!(fate, Fate::NoVerdict { .. })),
+    )
+}
+
+fn row(run: &MutantRun) -> Vec<String> {
+    const NOTHING: &str = "-";
+    let claim = &run.claim;
+    let word = match run.fate {
+        Fate::Killed => "killed",
+        Fate::KilledOtherwise { .. } => "OTHERWISE",
+        Fate::Survived => "SURVIVED",
+        Fate::NoVerdict { .. } => "NO VERDICT",
+    };
+    // The scenario that it claims, where that is one of them.
+    let claimed = |name: &String| claim.killed_by.contains(name);
+    let kill = run
+        .kills
+        .iter()
+        .find(|kill| claimed(&kill.scenario))
+        .or(run.kills.first());
+    let by = kill.map_or_else(
+        || NOTHING.to_owned(),
+        |kill| match run.kills.len() - 1 {
+            0 => kill.scenario.clone(),
+            more => format!("{} (+{more})", kill.scenario),
+        },
+    );
+    vec![
+        run.name.clone(),
+        claim
+            .rule
+            .map_or_else(|| NOTHING.to_owned(), |n| n.to_string()),
+        claim.base.clone().unwrap_or_default(),
+        claim.config.clone().unwrap_or_default(),
+        word.to_owned(),
+        by,
+        kill.map_or_else(|| NOTHING.to_owned(), |kill| kill.says.join(", ")),
+        format!("{}.{}", run.millis / 1000, run.millis % 1000 / 100),
+    ]
+}
