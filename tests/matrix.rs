@@ -64,7 +64,14 @@ fn untested(mut run: MatrixRun) -> MatrixRun {
 
 #[test]
 fn a_row_for_each_run_and_the_evidence_of_those_that_are_no_pass() {
-    let pass = [Verdict::Pass, Verdict::Pass];
+    let pass = [
+        Verdict::Pass,
+        Verdict::Pass,
+        Verdict::KnownBug {
+            reason: "it waits".to_owned(),
+            findings: Vec::new(),
+        },
+    ];
     let wrong = [Verdict::Pass, fail(), no_verdict(), skip()];
     let all = matrix(vec![
         run("seed", &pass),
@@ -74,10 +81,10 @@ fn a_row_for_each_run_and_the_evidence_of_those_that_are_no_pass() {
     insta::assert_snapshot!(printed(&all, SimpleFormat::Human), @r###"
     tool     mn-inject 0.1.0
 
-    kernel  source              base      config  verdict     passed  failed  no verdict  skipped  seconds  report
-    7.3     7.3.4-1             seed      core    PASS        2       0       0           0        3.2      logs/seed/report.json
-    7.3     7.3.4-1 (untested)  mainline  core    FAIL        1       1       1           1        3.2      logs/mainline/report.json
-    7.2     -                   seed      debug   NO VERDICT  -       -       -           -        -        -
+    kernel  source              base      config  verdict     passed  failed  no verdict  skipped  known bugs  seconds  report
+    7.3     7.3.4-1             seed      core    PASS        2       0       0           0        1           3.2      logs/seed/report.json
+    7.3     7.3.4-1 (untested)  mainline  core    FAIL        1       1       1           1        0           3.2      logs/mainline/report.json
+    7.2     -                   seed      debug   NO VERDICT  -       -       -           -        -           -        -
 
     == 7.3 mainline core
     FAIL  munmap-1 (1 calls, 1 made to fail, 1 messages matched)

@@ -87,7 +87,7 @@ fn run_patched(name: &str) -> Ran {
 
 #[test]
 fn seed_passes_and_the_second_time_nothing_is_built() {
-    run(&["run"]).expect(0, &["seed"]);
+    run(&["run"]).expect(0, &["seed", "3 known bugs of the kernel"]);
     let second = run(&["run"]);
     second.expect(0, &["[kernel] cached"]);
     assert!(!second.stderr.contains("building"), "{second}");
@@ -117,6 +117,39 @@ fn seed_passes_where_the_kernel_checks_itself() {
     let mut words = unit_tests.split_whitespace();
     let (passed, all) = (words.next(), words.nth(1));
     assert_eq!(passed, all, "{ran}");
+}
+
+/// The bug of the kernel that the contract's tenth rule is about is told from a failure, and from
+/// a pass; with the patch that mends it, it is gone.
+#[test]
+fn a_known_bug_is_seen_and_its_patch_mends_it() {
+    let found = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/found");
+    let fix = std::fs::read_dir(&found)
+        .expect("there is no docs/found")
+        .map(|entry| entry.expect("cannot read docs/found").path())
+        .find(|path| path.display().to_string().contains("/0001-"))
+        .expect("the patch is not there");
+    let fix = fix.display().to_string();
+    let arguments = [
+        "run", "--base", "mainline", "--only", "r10-*", "--format", "ktap",
+    ];
+    let shown = run(&arguments);
+    shown.expect(
+        0,
+        &["# Totals: pass:6 fail:0 xfail:3 xpass:0 skip:0 error:0"],
+    );
+    let mended = run(&[&arguments[..], &["--patch", &fix]].concat());
+    mended.expect(
+        0,
+        &["# Totals: pass:9 fail:0 xfail:0 xpass:0 skip:0 error:0"],
+    );
+}
+
+/// The other kernel that we know has another source, and the same rules.
+#[test]
+fn the_other_kernel_passes() {
+    run(&["run", "--kernel", "7.2"]).expect(0, &["linux-source-7.2", "3 known bugs of the kernel"]);
+    run(&["run", "--kernel", "7.2", "--base", "mainline"]).expect(0, &["mainline"]);
 }
 
 /// Faults that no scenario asks for: as a notifier is registered, before any window.

@@ -20,6 +20,7 @@ const COUNTS: &[(&str, fn(&Count) -> usize)] = &[
     ("failed", |count| count.failed),
     ("no verdict", |count| count.no_verdict),
     ("skipped", |count| count.skipped),
+    ("known bugs", |count| count.known_bugs),
 ];
 
 /// What stands where there is no report.
