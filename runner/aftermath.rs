@@ -23,6 +23,19 @@ pub fn of_spoiled(
     watch.end_without_lockdep(expected)
 }
 
+/// Ends the watch where a notifier could not be removed, on a kernel that was to let it go: the
+/// module stays, since whoever unloads it would wait for that one, too.
+pub fn of_stuck(
+    watch: Watch,
+    module: Option<LoadedModule>,
+    expected: impl Fn(&Record) -> bool,
+) -> Watched {
+    if let Some(module) = module {
+        module.leave();
+    }
+    watch.end(expected)
+}
+
 /// Unloads the module where it was loaded here, and ends the watch. Complaints that are `expected`
 /// are none.
 pub fn of(

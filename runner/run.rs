@@ -84,9 +84,10 @@ pub fn run(
         None => {
             say(&Progress::Check);
             let expected = |record: &Record| is_judged(record, windows.last());
-            let is_spoiled = options.part != Part::Together && !windows.is_empty();
-            if is_spoiled {
+            if options.part != Part::Together && !windows.is_empty() {
                 aftermath::of_spoiled(watch, module, expected)
+            } else if windows.iter().any(is_stuck) {
+                aftermath::of_stuck(watch, module, expected)
             } else {
                 aftermath::of(watch, module, expected)
             }
@@ -139,6 +140,12 @@ fn wanted_unit_tests(options: &RunOptions) -> Vec<UnitTest> {
     let mut tests = kunit::results(&vm::module_unit_tests());
     tests.retain(|test| scenario::is_wanted(&options.only, &test.name));
     tests
+}
+
+/// Whether somebody waits in the module for ever, which the scenario is judged by.
+fn is_stuck(window: &Window) -> bool {
+    let mut remains = window.observations.iter().map(|o| &o.remains);
+    remains.any(|remains| !remains.stuck.is_empty() || remains.reads == Some(false))
 }
 
 /// Whether a record is one on which the oracle has a say: a WARN about a callback, in the window.

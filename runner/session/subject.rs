@@ -55,9 +55,10 @@ pub(super) struct Subject {
     pub(super) trouble: Option<String>,
 }
 
-/// Addresses next to those that are watched, where nothing is mapped.
+/// The addresses next to those that are watched, where nothing can be read or written: whoever
+/// takes an interval's end for a part of it tells that one, too.
 const fn beside((_, end): (u64, u64)) -> (u64, u64) {
-    (end + PAGE as u64, end + 2 * PAGE as u64)
+    (end, end + PAGE as u64)
 }
 
 impl Session {
