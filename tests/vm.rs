@@ -211,6 +211,34 @@ fn a_stress_on_a_kernel_with_faults_finds_them() {
     );
 }
 
+/// Kernels that are wrong on purpose: each is found out, by the scenario and for the reason that it
+/// claims, and the kernels that they are made of pass.
+#[test]
+fn every_mutant_is_killed_as_it_claims() {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/mutants");
+    let count = std::fs::read_dir(&dir)
+        .expect("there is no tests/mutants")
+        .count();
+    let dir = dir.display().to_string();
+    let killed = format!("PASS: {count} of {count} mutants killed, 0 killed otherwise, 0 survived");
+    run(&["mutants", &dir]).expect(0, &[&killed]);
+}
+
+#[test]
+fn a_mutant_that_changes_nothing_survives() {
+    let dir = tempfile::tempdir().expect("cannot make a directory");
+    let file = dir.path().join("harmless.patch");
+    let text = "Killed-by: munmap-whole-eagain\n---\n--- a/mm/mmu_notifier.c\n\
+                +++ b/mm/mmu_notifier.c\n@@ -1 +1,2 @@\n \
+                // SPDX-License-Identifier: GPL-2.0-only\n+/* harmless */\n";
+    std::fs::write(&file, text).expect("cannot write");
+    let file = file.display().to_string();
+    run(&["mutants", "--only", "munmap-whole-*", &file]).expect(
+        1,
+        &["SURVIVED  harmless", "0 of 1 mutants killed", "1 survived"],
+    );
+}
+
 #[test]
 fn a_kernel_without_the_check_fails() {
     run_patched("no-check.patch").expect(1, &[FindingKind::DidNotFire.words()]);

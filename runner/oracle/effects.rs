@@ -6,12 +6,18 @@
 use crate::model::{End, Fate, Finding, FindingKind, Observation, Pages, Remains};
 
 use super::compare::Findings;
+use super::witness::is_watched;
 
 /// Adds what is not as it should be. Returns what nobody looked at, though it matters.
 pub(super) fn check(o: &Observation, findings: &mut Findings) -> Vec<String> {
     let mut unseen = Vec::new();
     match (o.expectation.pages, &o.pages) {
-        (Some(fate), Some(pages)) => check_pages(fate, pages, o, findings),
+        (Some(fate), Some(pages)) => {
+            check_pages(fate, pages, o, findings);
+            if fate != Fate::Kept {
+                check_told(o, findings);
+            }
+        }
         (Some(_), None) => unseen.push("nobody looked at the pages".to_owned()),
         (None, _) => {}
     }
@@ -62,6 +68,36 @@ fn check_pages(fate: Fate, pages: &Pages, o: &Observation, findings: &mut Findin
             )),
             ..Finding::new(FindingKind::Pages, format!("the pages were to be {fate}"))
         });
+    }
+}
+
+/// Whoever is told at all must be told of all pages that have changed.
+fn check_told(o: &Observation, findings: &mut Findings) {
+    for (index, notifier) in o.notifiers.iter().enumerate() {
+        let mut ranges: Vec<(u64, u64)> = o
+            .calls
+            .iter()
+            .filter(|call| call.notifier == index && is_watched(o, call))
+            .map(|call| (call.start, call.end))
+            .collect();
+        if ranges.is_empty() || notifier.role.is_elsewhere {
+            continue;
+        }
+        ranges.sort_unstable();
+        let mut told = o.watched.0;
+        for (start, end) in ranges {
+            if start <= told {
+                told = told.max(end);
+            }
+        }
+        if told < o.watched.1 {
+            let text = format!(
+                "all pages up to {:#x} have changed, and notifier {index} was told of those up to \
+                 {told:#x}",
+                o.watched.1
+            );
+            findings.push(Finding::new(FindingKind::Calls, text));
+        }
     }
 }
 

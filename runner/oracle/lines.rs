@@ -19,7 +19,8 @@ pub(super) struct Symbol<'a> {
     pub(super) text: &'a str,
     /// The name; a bare address where the kernel found none.
     pub(super) name: &'a str,
-    offset: &'a str,
+    /// Absent where none was printed, as `%ps` does.
+    offset: Option<&'a str>,
     module: Option<&'a str>,
 }
 
@@ -33,12 +34,12 @@ impl<'a> Symbol<'a> {
             Some((name, range)) => {
                 let (offset, size) = range.split_once('/')?;
                 is_hex(size).then_some(())?;
-                (name, offset)
+                (name, Some(offset))
             }
-            None => (place, "0x0"),
+            None => (place, None),
         };
         let word = |word: &str| !word.is_empty() && !word.contains([' ', '[', ']']);
-        (word(name) && is_hex(offset) && module.is_none_or(word)).then_some(Symbol {
+        (word(name) && offset.is_none_or(is_hex) && module.is_none_or(word)).then_some(Symbol {
             text,
             name,
             offset,
@@ -61,9 +62,9 @@ impl<'a> Symbol<'a> {
         CALLBACKS.contains(&self.name) || self.module == Some(MODULE_NAME)
     }
 
-    /// Whether it points to the first byte of the function.
+    /// Whether it points to the first byte of the function, and says so.
     pub(super) fn is_start(&self) -> bool {
-        self.offset == "0x0"
+        self.offset == Some("0x0")
     }
 }
 

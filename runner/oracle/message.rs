@@ -157,7 +157,7 @@ impl Message<'_> {
                 parts.push("the symbol is that of another callback".to_owned());
             }
             if !symbol.is_start {
-                parts.push("the symbol has an offset".to_owned());
+                parts.push("the symbol is not printed as at +0x0".to_owned());
             }
         }
         parts.join(", ")

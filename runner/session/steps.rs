@@ -47,14 +47,20 @@ impl Session {
     pub(super) fn carry_out(&mut self, procedure: Procedure, subject: &mut Subject) -> Result<()> {
         match procedure {
             Procedure::Read => {
-                let seq = self.read_begin(subject)?;
+                let Some(seq) = self.read_begin(subject)? else {
+                    return Ok(());
+                };
                 self.read_retry(subject, &seq, "undisturbed")
             }
             Procedure::ReadDisturbed => {
-                let seq = self.read_begin(subject)?;
+                let Some(seq) = self.read_begin(subject)? else {
+                    return Ok(());
+                };
                 subject.outcome = subject.target.act(&self.waiter, STEP)?;
                 self.read_retry(subject, &seq, "retry")?;
-                let again = self.read_begin(subject)?;
+                let Some(again) = self.read_begin(subject)? else {
+                    return Ok(());
+                };
                 subject.step("the second read side begins with", "another number", {
                     if again == seq {
                         "the same number"
@@ -65,7 +71,9 @@ impl Session {
                 self.read_retry(subject, &again, "undisturbed")
             }
             Procedure::ReadElsewhere | Procedure::ReadFailed => {
-                let seq = self.read_begin(subject)?;
+                let Some(seq) = self.read_begin(subject)? else {
+                    return Ok(());
+                };
                 subject.outcome = subject.target.act(&self.waiter, STEP)?;
                 // One that fails cannot have told its readers.
                 self.read_retry(subject, &seq, "undisturbed")
@@ -80,19 +88,23 @@ impl Session {
         }
     }
 
-    /// Begins a read side of the first notifier. Returns its sequence number, as text.
-    fn read_begin(&mut self, subject: &mut Subject) -> Result<String> {
+    /// Begins a read side of the first notifier. Returns its sequence number, as text; nothing
+    /// where it waits for ever, which is a step that is not as it should be.
+    fn read_begin(&mut self, subject: &mut Subject) -> Result<Option<String>> {
         let file = target_file(subject.attached[0].attachment.name(), "read_begin");
-        match self.helper.read(&file, &self.waiter, STEP)? {
+        let what = "the number of a read side is";
+        match self.helper.read(&file, &self.waiter, REMOVAL)? {
             Answer::Text(text) => {
                 let seq = text
                     .strip_prefix("seq=")
                     .with_context(|| format!("{} reads {text:?}", file.display()))?;
                 let is_odd = seq.parse::<u64>().is_ok_and(|seq| seq % 2 == 1);
-                subject.step("the number of a read side is", "odd", {
-                    if is_odd { "odd" } else { seq }
-                });
-                Ok(seq.to_owned())
+                subject.step(what, "odd", if is_odd { "odd" } else { seq });
+                Ok(Some(seq.to_owned()))
+            }
+            Answer::Waits => {
+                subject.step(what, "odd", "not there: it waits for ever");
+                Ok(None)
             }
             answer => bail!("cannot read {}: {answer}", file.display()),
         }
@@ -123,6 +135,9 @@ impl Session {
         let seq = self.read_begin(subject)?;
         let ended = monotonic()?;
         subject.outcome = subject.target.acted(&self.waiter, STEP)?;
+        let Some(seq) = seq else {
+            return Ok(());
+        };
 
         // The module's log has the time just before it sleeps.
         let text = subject.attached[1].attachment.get("log")?;
@@ -156,12 +171,16 @@ impl Session {
     }
 
     fn read_refused(&mut self, subject: &mut Subject) -> Result<()> {
-        let seq = self.read_begin(subject)?;
+        let Some(seq) = self.read_begin(subject)? else {
+            return Ok(());
+        };
         let refused = mrelease(subject.target.pid())?;
         subject.step("process_mrelease returns", -(Errno::EAGAIN as i32), refused);
         // Nothing was invalidated.
         self.read_retry(subject, &seq, "undisturbed")?;
-        let again = self.read_begin(subject)?;
+        let Some(again) = self.read_begin(subject)? else {
+            return Ok(());
+        };
         self.read_retry(subject, &again, "undisturbed")
     }
 
