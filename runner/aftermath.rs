@@ -10,30 +10,23 @@ use crate::watch::{Machine, Watch, Watched};
 /// How many leaks are kept; the others are counted.
 const LEAKS: usize = 20;
 
-/// Ends the watch of a boot that a scenario has spoiled on purpose: the module stays, since somebody
-/// may wait in it for ever, and so would whoever unloads it; and lockdep may be off.
-pub fn of_spoiled(
+/// Ends the watch where the module stays, since somebody may wait in it for ever, and so would
+/// whoever unloads it. `is_spoiled` is whether the boot was one for scenarios that leave something
+/// behind on purpose: lockdep may be off there.
+pub fn of_left(
     watch: Watch,
     module: Option<LoadedModule>,
+    is_spoiled: bool,
     expected: impl Fn(&Record) -> bool,
 ) -> Watched {
     if let Some(module) = module {
         module.leave();
     }
-    watch.end_without_lockdep(expected)
-}
-
-/// Ends the watch where a notifier could not be removed, on a kernel that was to let it go: the
-/// module stays, since whoever unloads it would wait for that one, too.
-pub fn of_stuck(
-    watch: Watch,
-    module: Option<LoadedModule>,
-    expected: impl Fn(&Record) -> bool,
-) -> Watched {
-    if let Some(module) = module {
-        module.leave();
+    if is_spoiled {
+        watch.end_without_lockdep(expected)
+    } else {
+        watch.end(expected)
     }
-    watch.end(expected)
 }
 
 /// Unloads the module where it was loaded here, and ends the watch. Complaints that are `expected`

@@ -251,6 +251,23 @@ pub struct VmRunArgs {
     pub append: Option<String>,
 }
 
+/// How the suite is run on many kernels.
+#[derive(Clone, Debug, Args)]
+pub struct VmManyArgs {
+    /// How the results are printed
+    #[arg(long, value_enum, default_value_t)]
+    pub format: SimpleFormat,
+    /// How the guests are run
+    #[arg(long, value_enum, default_value_t)]
+    pub accel: Accel,
+    /// Keep the logs and the JSON reports in this directory instead of the cache
+    #[arg(long, value_name = "DIR")]
+    pub output: Option<PathBuf>,
+    /// Install missing packages with the package manager
+    #[arg(long)]
+    pub install_deps: bool,
+}
+
 /// `mn-inject vm matrix`
 #[derive(Clone, Debug, Args)]
 pub struct VmMatrixArgs {
@@ -266,18 +283,9 @@ pub struct VmMatrixArgs {
     /// Run only the scenarios whose name matches (shell pattern with * and ?; may be repeated)
     #[arg(long, value_name = "GLOB")]
     pub only: Vec<String>,
-    /// How the results are printed
-    #[arg(long, value_enum, default_value_t)]
-    pub format: SimpleFormat,
-    /// How the guests are run
-    #[arg(long, value_enum, default_value_t)]
-    pub accel: Accel,
-    /// Keep the logs and the JSON reports in this directory instead of the cache
-    #[arg(long, value_name = "DIR")]
-    pub output: Option<PathBuf>,
-    /// Install missing packages with the package manager
-    #[arg(long)]
-    pub install_deps: bool,
+    /// How they are run
+    #[command(flatten)]
+    pub how: VmManyArgs,
 }
 
 /// `mn-inject vm mutants`
@@ -304,18 +312,9 @@ pub struct VmMutantsArgs {
     /// with * and ?; may be repeated)
     #[arg(long, value_name = "GLOB")]
     pub only: Vec<String>,
-    /// How the results are printed
-    #[arg(long, value_enum, default_value_t)]
-    pub format: SimpleFormat,
-    /// How the guests are run
-    #[arg(long, value_enum, default_value_t)]
-    pub accel: Accel,
-    /// Keep the logs and the JSON reports in this directory instead of the cache
-    #[arg(long, value_name = "DIR")]
-    pub output: Option<PathBuf>,
-    /// Install missing packages with the package manager
-    #[arg(long)]
-    pub install_deps: bool,
+    /// How they are run
+    #[command(flatten)]
+    pub how: VmManyArgs,
 }
 
 /// `mn-inject vm build`

@@ -84,10 +84,9 @@ pub fn run(
         None => {
             say(&Progress::Check);
             let expected = |record: &Record| is_judged(record, windows.last());
-            if options.part != Part::Together && !windows.is_empty() {
-                aftermath::of_spoiled(watch, module, expected)
-            } else if windows.iter().any(is_stuck) {
-                aftermath::of_stuck(watch, module, expected)
+            let is_spoiled = options.part != Part::Together && !windows.is_empty();
+            if is_spoiled || windows.iter().any(is_stuck) {
+                aftermath::of_left(watch, module, is_spoiled, expected)
             } else {
                 aftermath::of(watch, module, expected)
             }

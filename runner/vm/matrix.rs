@@ -88,13 +88,13 @@ pub fn run(args: &VmMatrixArgs, ui: &Ui) -> Result<Exit> {
     }
     let rows = plan(args);
     let cache = Cache::open()?;
-    let output = output(args.output.as_deref(), &cache)?;
+    let output = output(args.how.output.as_deref(), &cache)?;
     let several = rows.iter().any(|row| row.config != rows[0].config);
     let jobs: Vec<Job> = rows
         .iter()
         .map(|row| row.job(args, &output, several))
         .collect();
-    let results = batch::run(&jobs, args.accel, args.install_deps, &cache, ui)?;
+    let results = batch::run(&jobs, args.how.accel, args.how.install_deps, &cache, ui)?;
     let report = MatrixReport {
         schema: SCHEMA,
         tool: concat!("mn-inject ", env!("CARGO_PKG_VERSION")).to_owned(),
@@ -106,7 +106,7 @@ pub fn run(args: &VmMatrixArgs, ui: &Ui) -> Result<Exit> {
     };
     let text = serde_json::to_vec_pretty(&report).context("cannot write the report as JSON")?;
     cache::write_atomically(&output.join("matrix.json"), &text)?;
-    report::print_matrix(&report, args.format, &mut std::io::stdout().lock())
+    report::print_matrix(&report, args.how.format, &mut std::io::stdout().lock())
         .context("cannot write the report to stdout")?;
     ui.line("output", &output.display().to_string());
     Ok(report.exit())

@@ -31,7 +31,7 @@ pub fn run(args: &VmMutantsArgs, ui: &Ui) -> Result<Exit> {
     }
     let mutants = read_all(args)?;
     let cache = Cache::open()?;
-    let output = output(args.output.as_deref(), &cache)?;
+    let output = output(args.how.output.as_deref(), &cache)?;
 
     let unmodified: Vec<(Base, String, Vec<String>)> = kernels(&mutants)?;
     let mut jobs = Vec::new();
@@ -53,7 +53,7 @@ pub fn run(args: &VmMutantsArgs, ui: &Ui) -> Result<Exit> {
         ));
     }
     let results: Vec<Result<Report, String>> =
-        batch::run(&jobs, args.accel, args.install_deps, &cache, ui)?
+        batch::run(&jobs, args.how.accel, args.how.install_deps, &cache, ui)?
             .into_iter()
             .map(|result| result.map_err(|error| format!("{error:#}")))
             .collect();
@@ -81,7 +81,7 @@ pub fn run(args: &VmMutantsArgs, ui: &Ui) -> Result<Exit> {
     };
     let text = serde_json::to_vec_pretty(&report).context("cannot write the report as JSON")?;
     cache::write_atomically(&output.join("mutants.json"), &text)?;
-    report::print_mutants(&report, args.format, &mut std::io::stdout().lock())
+    report::print_mutants(&report, args.how.format, &mut std::io::stdout().lock())
         .context("cannot write the report to stdout")?;
     ui.line("output", &output.display().to_string());
     Ok(report.exit())
