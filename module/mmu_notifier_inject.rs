@@ -5,6 +5,7 @@
 //! Attaches notifiers to processes and lets their callbacks fail as debugfs says. See `help` in
 //! `/sys/kernel/debug/mmu_notifier_inject/`.
 
+use abstractions::chardev::Device;
 use kernel::prelude::*;
 
 mod abstractions;
@@ -52,7 +53,7 @@ module! {
 struct MmuNotifierInject {
     // Dropped first, by the order of the fields: no session is open any more, and none comes.
     #[pin]
-    _device: abstractions::chardev::Device<session::Session>,
+    _device: Device<session::Session>,
     _control: control::Control,
 }
 
@@ -76,7 +77,7 @@ impl kernel::InPlaceModule for MmuNotifierInject {
             let targets = control.targets().clone();
             Ok(try_pin_init!(Self {
                 _control: control,
-                _device <- abstractions::chardev::Device::new(c"mmu_notifier_inject", module, targets),
+                _device <- Device::new(c"mmu_notifier_inject", module, targets),
             }? Error))
         })
     }
