@@ -1706,15 +1706,18 @@ pub(crate) mod chardev {
         _open_file: PhantomData<T>,
     }
 
-    // SAFETY: It is allowed to call `misc_deregister()` on another thread than `misc_register()`.
+    // SAFETY:
+    // - It is allowed to call `misc_deregister()` on another thread than `misc_register()`.
     unsafe impl<T: OpenFile> Send for Registration<T> {}
-    // SAFETY: Nothing can be done with a shared reference to it.
+    // SAFETY:
+    // - Nothing can be done with a shared reference to it.
     unsafe impl<T: OpenFile> Sync for Registration<T> {}
 
     impl<T: OpenFile> Registration<T> {
         fn new(name: &'static CStr, module: &'static ThisModule) -> impl PinInit<Self, Error> {
             let raw = MiscDeviceOptions { name }.into_raw::<Handle<T>>();
-            // SAFETY: `into_raw()` makes it point to a table that is never changed and never freed.
+            // SAFETY:
+            // - `into_raw()` makes it point to a table that is never changed and never freed.
             let inherited = unsafe { *raw.fops };
             let operations = bindings::file_operations {
                 owner: module.as_ptr(),
@@ -1728,11 +1731,13 @@ pub(crate) mod chardev {
                     // - `this` points to the memory that is being initialised, which is pinned.
                     // - `Opaque` has the layout of what it wraps.
                     let fops = unsafe { &raw const (*this.as_ptr()).operations }.cast();
-                    // SAFETY: An initialiser may write to its slot.
+                    // SAFETY:
+                    // - An initialiser may write to its slot.
                     unsafe { slot.write(bindings::miscdevice { fops, ..raw }) };
-                    // SAFETY: The device was just written. It stays where it is, and so do its
-                    // operations, until it is deregistered by `drop()`; and since they have an
-                    // owner, until all files that were opened through it are closed.
+                    // SAFETY:
+                    // - The device was just written. It stays where it is, and so do its
+                    //   operations, until it is deregistered by `drop()`; and since they have an
+                    //   owner, until all files that were opened through it are closed.
                     to_result(unsafe { bindings::misc_register(slot) })
                 }),
                 _open_file: PhantomData,
@@ -1743,8 +1748,9 @@ pub(crate) mod chardev {
     #[pinned_drop]
     impl<T: OpenFile> PinnedDrop for Registration<T> {
         fn drop(self: Pin<&mut Self>) {
-            // SAFETY: By the type's invariant it is registered, and this is the only place that
-            // changes that.
+            // SAFETY:
+            // - By the type's invariant it is registered, and this is the only place that changes
+            //   that.
             unsafe { bindings::misc_deregister(self.misc.get()) };
         }
     }

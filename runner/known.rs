@@ -40,14 +40,14 @@ pub const BUGS: &[Bug] = &[
     Bug {
         name: "interval-sleep-unnoticed",
         about: "an interval notifier that sleeps in non-blockable context is not noticed",
-        seen_on: &["7.3"],
+        seen_on: &["7.2", "7.3"],
         scenarios: &["r06-interval-sleeps-mrelease"],
         findings: &[FindingKind::DidNotFire],
     },
     Bug {
         name: "lock-in-plain-unnoticed",
         about: "lockdep does not see that a plain notifier takes a lock that was held over an allocation",
-        seen_on: &["7.3"],
+        seen_on: &["7.2", "7.3"],
         scenarios: &["r07-plain-locks"],
         findings: &[FindingKind::DidNotFire],
     },
