@@ -226,13 +226,7 @@ fn every_mutant_is_killed_as_it_claims() {
 
 #[test]
 fn a_mutant_that_changes_nothing_survives() {
-    let dir = tempfile::tempdir().expect("cannot make a directory");
-    let file = dir.path().join("harmless.patch");
-    let text = "Killed-by: munmap-whole-eagain\n---\n--- a/mm/mmu_notifier.c\n\
-                +++ b/mm/mmu_notifier.c\n@@ -1 +1,2 @@\n \
-                // SPDX-License-Identifier: GPL-2.0-only\n+/* harmless */\n";
-    std::fs::write(&file, text).expect("cannot write");
-    let file = file.display().to_string();
+    let file = patch("harmless.patch");
     run(&["mutants", "--only", "munmap-whole-*", &file]).expect(
         1,
         &["SURVIVED  harmless", "0 of 1 mutants killed", "1 survived"],
