@@ -219,6 +219,25 @@ pub struct KernelArgs {
     pub install_deps: bool,
 }
 
+impl KernelArgs {
+    /// A packaged kernel, by what a command has found out by itself.
+    pub fn packaged(
+        kernel: &'static Packaged,
+        base: Base,
+        config: &str,
+        patch: Vec<PathBuf>,
+    ) -> Self {
+        KernelArgs {
+            kernel,
+            base,
+            config: config.to_owned(),
+            patch,
+            linux: None,
+            install_deps: false,
+        }
+    }
+}
+
 /// How the guest is run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Accel {

@@ -15,7 +15,7 @@ use nix::unistd::geteuid;
 use mn_inject::cli::{Cli, Command, Format, ListArgs, RunArgs, SimpleFormat};
 use mn_inject::exercise::{self, ExerciseReport, Task};
 use mn_inject::exit::Exit;
-use mn_inject::model::{Part, Progress, RunOptions};
+use mn_inject::model::{Part, Progress, RunOptions, TOOL};
 use mn_inject::perform::perform;
 use mn_inject::watch::Machine;
 use mn_inject::{kernel, list, report, rules, run, scenario, stress, trigger, vm};
@@ -173,7 +173,7 @@ fn exercise_here(task: Task, module: Option<&Path>, format: SimpleFormat) -> Res
     bar.finish_and_clear();
     let report = ExerciseReport {
         schema: exercise::SCHEMA,
-        tool: concat!("mn-inject ", env!("CARGO_PKG_VERSION")).to_owned(),
+        tool: TOOL.to_owned(),
         task,
         again: vm::command_line(),
         kernel: Some(kernel::info()),

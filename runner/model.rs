@@ -403,6 +403,13 @@ pub struct Remains {
     pub mm: Option<(i64, i64)>,
 }
 
+impl Remains {
+    /// Whether somebody waits for ever, so that nobody can look at the rest.
+    pub fn is_stuck(&self) -> bool {
+        !self.stuck.is_empty() || self.reads == Some(false)
+    }
+}
+
 /// Who makes the calls on the watched addresses, where nobody interferes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -516,6 +523,11 @@ pub enum Form {
     Mixed,
     /// Nothing failed in blockable context, so nothing could be recognised.
     Unknown,
+}
+
+impl Form {
+    /// The name under which reports have the answer about the form, beside the scenarios'.
+    pub const RESULT: &str = "kernel-form";
 }
 
 impl fmt::Display for Form {
@@ -808,6 +820,14 @@ pub struct VmInfo {
     pub logs: Vec<(String, String)>,
 }
 
+impl VmInfo {
+    /// The path of that log.
+    pub fn log(&self, what: &str) -> Option<&str> {
+        let log = self.logs.iter().find(|(name, _)| name == what);
+        log.map(|(_, path)| path.as_str())
+    }
+}
+
 /// The whole run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -844,6 +864,9 @@ pub struct Report {
     /// the last one's end.
     pub millis: u64,
 }
+
+/// `mn-inject` and its version, as reports have it.
+pub const TOOL: &str = concat!("mn-inject ", env!("CARGO_PKG_VERSION"));
 
 /// The current [`Report::schema`].
 pub const SCHEMA: u32 = 4;

@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::contract::RULES;
 use crate::exit::Exit;
-use crate::model::{FindingKind, Report, Verdict};
+use crate::model::{FindingKind, Form, Report, Verdict};
 use crate::report;
 use crate::scenario;
 
@@ -110,7 +110,7 @@ impl Claim {
             bail!("{}", scenario::none_matches(&self.only));
         }
         for name in &self.killed_by {
-            if name != FORM && !selected.iter().any(|scenario| scenario.name() == *name) {
+            if name != Form::RESULT && !selected.iter().any(|scenario| scenario.name() == *name) {
                 bail!("\"Killed-by: {name}\": there is no such scenario among those that run");
             }
         }
@@ -232,12 +232,9 @@ pub fn why_no_pass(result: &Result<Report, String>) -> Vec<String> {
     }
 }
 
-/// The name under which the form of the check fails.
-const FORM: &str = "kernel-form";
-
 /// The scenarios that failed, and the form.
 fn kills(report: &Report) -> Vec<Kill> {
-    let form = [(FORM, &report.form_verdict)];
+    let form = [(Form::RESULT, &report.form_verdict)];
     let scenarios = report.scenarios.iter();
     let scenarios = scenarios.map(|result| (result.name.as_str(), &result.verdict));
     let failed = form

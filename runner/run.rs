@@ -15,7 +15,7 @@ use crate::kmsg::Record;
 use crate::known;
 use crate::kunit;
 use crate::model::{
-    Complaint, Part, Progress, Report, RunOptions, SCHEMA, ScenarioResult, UnitTest, Verdict,
+    Complaint, Part, Progress, Report, RunOptions, SCHEMA, ScenarioResult, TOOL, UnitTest, Verdict,
     Window,
 };
 use crate::oracle;
@@ -103,7 +103,7 @@ pub fn run(
     }
     Ok(Report {
         schema: SCHEMA,
-        tool: concat!("mn-inject ", env!("CARGO_PKG_VERSION")).into(),
+        tool: TOOL.into(),
         kernel: Some(kernel),
         vm: None,
         form: judgement.form,
@@ -143,8 +143,7 @@ fn wanted_unit_tests(options: &RunOptions) -> Vec<UnitTest> {
 
 /// Whether somebody waits in the module for ever, which the scenario is judged by.
 fn is_stuck(window: &Window) -> bool {
-    let mut remains = window.observations.iter().map(|o| &o.remains);
-    remains.any(|remains| !remains.stuck.is_empty() || remains.reads == Some(false))
+    window.observations.iter().any(|o| o.remains.is_stuck())
 }
 
 /// Whether a record is one on which the oracle has a say: a WARN about a callback, in the window.

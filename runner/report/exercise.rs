@@ -8,7 +8,7 @@ use crate::exercise::ExerciseReport;
 use crate::exit::Exit;
 
 use super::human::{fact, head};
-use super::text::one_line;
+use super::text::{one_line, seconds};
 
 /// How many findings are printed; the JSON report has more.
 const SHOWN: usize = 20;
@@ -64,9 +64,8 @@ pub(super) fn print(report: &ExerciseReport, out: &mut dyn Write) -> io::Result<
     let count: u64 = done.operations.iter().map(|(_, count)| count).sum();
     writeln!(
         out,
-        "{verdict}: {name}, {count} operations, {} findings ({}.{} s)",
+        "{verdict}: {name}, {count} operations, {} findings ({} s)",
         done.findings.len(),
-        done.millis / 1000,
-        done.millis % 1000 / 100,
+        seconds(done.millis),
     )
 }

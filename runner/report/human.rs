@@ -5,10 +5,10 @@
 use std::io::{self, Write};
 
 use crate::exit::Exit;
-use crate::model::{Expect, KernelInfo, Report, ScenarioResult, UnitTest, Verdict, VmInfo};
+use crate::model::{Expect, Form, KernelInfo, Report, ScenarioResult, UnitTest, Verdict, VmInfo};
 
 use super::tally::Tally;
-use super::text::{evidence, one_line};
+use super::text::{evidence, one_line, seconds};
 
 /// Where the text of a scenario's lines starts.
 const INDENT: &str = "      ";
@@ -117,7 +117,7 @@ fn table(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     }
 
     let width = rows.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
-    let width = width.max("kernel-form".len());
+    let width = width.max(Form::RESULT.len());
     let mut header = format!("{:<width$}", "");
     for column in &columns {
         header.push_str(&format!("  {column:<WORD$}"));
@@ -126,7 +126,7 @@ fn table(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     writeln!(
         out,
         "{:<width$}  {}",
-        "kernel-form",
+        Form::RESULT,
         word(&report.form_verdict)
     )?;
     for (name, cells) in &rows {
@@ -303,13 +303,12 @@ fn closing(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     writeln!(
         out,
         "{verdict}: {} of {} scenarios passed, {} failed, {} without a verdict, {} skipped\
-         {known_bugs}{missing}{unit_tests} ({}.{} s)",
+         {known_bugs}{missing}{unit_tests} ({} s)",
         scenarios.passed,
         report.planned - report.unit_tests.len().min(report.planned),
         scenarios.failed,
         scenarios.no_verdict,
         scenarios.skipped,
-        report.millis / 1000,
-        report.millis % 1000 / 100,
+        seconds(report.millis),
     )
 }

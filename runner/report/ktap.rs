@@ -8,12 +8,10 @@
 
 use std::io::{self, Write};
 
-use crate::model::{Report, Verdict};
+use crate::model::{Form, Report, Verdict};
 
 use super::tally::Tally;
 use super::text::{evidence, one_line};
-
-const FORM: &str = "kernel-form";
 
 pub(super) fn print(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     let tally = Tally::of(report);
@@ -36,7 +34,7 @@ pub(super) fn print(report: &Report, out: &mut dyn Write) -> io::Result<()> {
         &report.form_verdict
     };
     diagnostic(out, &format!("form: {}", report.form))?;
-    result(out, 1, FORM, form, &mut totals)?;
+    result(out, 1, Form::RESULT, form, &mut totals)?;
     for (number, scenario) in (2..).zip(&report.scenarios) {
         for line in &scenario.foreign {
             diagnostic(out, &format!("of another driver: {line}"))?;

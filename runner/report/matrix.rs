@@ -10,7 +10,7 @@ use crate::matrix::{MatrixReport, MatrixRun};
 
 use super::human::{fact, source, why_no_pass};
 use super::tally::{Count, Tally};
-use super::text::{one_line, table};
+use super::text::{one_line, seconds, table};
 use super::verdict_word;
 
 /// The columns that count scenarios.
@@ -81,11 +81,9 @@ fn row(run: &MatrixRun) -> Vec<String> {
         let tally = tally.as_ref();
         tally.map_or_else(nothing, |tally| of(&tally.scenarios).to_string())
     }));
-    row.push(report.map_or_else(nothing, |report| {
-        format!("{}.{}", report.millis / 1000, report.millis % 1000 / 100)
-    }));
-    let path = vm.and_then(|vm| vm.logs.iter().find(|(what, _)| what == "report"));
-    row.push(path.map_or_else(nothing, |(_, path)| path.clone()));
+    row.push(report.map_or_else(nothing, |report| seconds(report.millis)));
+    let path = vm.and_then(|vm| vm.log("report"));
+    row.push(path.map_or_else(nothing, str::to_owned));
     row
 }
 

@@ -8,7 +8,7 @@ use std::io::{self, Write};
 use crate::mutants::{Fate, MutantRun, MutantsReport};
 
 use super::human::fact;
-use super::text::{one_line, table};
+use super::text::{one_line, seconds, table};
 use super::verdict_word;
 
 pub(super) fn print(report: &MutantsReport, out: &mut dyn Write) -> io::Result<()> {
@@ -105,6 +105,6 @@ fn row(run: &MutantRun) -> Vec<String> {
         word.to_owned(),
         by,
         kill.map_or_else(|| NOTHING.to_owned(), |kill| kill.says.join(", ")),
-        format!("{}.{}", run.millis / 1000, run.millis % 1000 / 100),
+        seconds(run.millis),
     ]
 }

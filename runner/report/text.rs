@@ -60,6 +60,11 @@ pub(super) fn evidence(findings: &[Finding]) -> Vec<String> {
     lines
 }
 
+/// Milliseconds as seconds, with tenths.
+pub(super) fn seconds(millis: u64) -> String {
+    format!("{}.{}", millis / 1000, millis % 1000 / 100)
+}
+
 /// Rows in columns that are as wide as they must be.
 pub(super) fn table(rows: &[Vec<String>], out: &mut dyn Write) -> io::Result<()> {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);

@@ -62,7 +62,7 @@ impl Session {
         if has_intervals && end == End::There && remains.stuck.is_empty() {
             remains.reads = Some(self.begins_reading(&holder, o)?);
         }
-        let is_whole = remains.stuck.is_empty() && remains.reads != Some(false) && !is_left;
+        let is_whole = !remains.is_stuck() && !is_left;
         match kind {
             Kind::Own(_) | Kind::Zap { .. } => target.finish(&self.waiter, STEP)?,
             _ if is_left => target.abandon(),

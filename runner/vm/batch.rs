@@ -197,14 +197,7 @@ mod tests {
     fn job(kernel: usize, base: Base) -> Job {
         Job {
             label: String::new(),
-            kernel: KernelArgs {
-                kernel: &KERNELS[kernel],
-                base,
-                config: "core".to_owned(),
-                patch: Vec::new(),
-                linux: None,
-                install_deps: false,
-            },
+            kernel: KernelArgs::packaged(&KERNELS[kernel], base, "core", Vec::new()),
             only: Vec::new(),
             output: PathBuf::new(),
         }

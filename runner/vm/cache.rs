@@ -9,6 +9,7 @@ use std::time::SystemTime;
 
 use anyhow::{Context, Result, bail};
 use etcetera::BaseStrategy;
+use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::progress::Ui;
@@ -268,6 +269,12 @@ fn lock_file(path: &Path) -> Result<File> {
 /// Makes a directory and its parents.
 pub fn make_dir(path: &Path) -> Result<()> {
     fs::create_dir_all(path).map_err(|e| explain(e, "cannot make the directory", path))
+}
+
+/// Writes a report as JSON, as a whole.
+pub fn write_report(path: &Path, report: &impl Serialize) -> Result<()> {
+    let text = serde_json::to_vec_pretty(report).context("cannot write the report as JSON")?;
+    write_atomically(path, &text)
 }
 
 /// Writes a file so that nobody ever sees a part of it.

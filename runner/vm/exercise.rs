@@ -21,7 +21,7 @@ use super::{Needs, output, provide, vm_info};
 use crate::cli::VmExerciseArgs;
 use crate::exercise::{Exercise, ExerciseReport, SCHEMA, Task, Word};
 use crate::exit::Exit;
-use crate::model::KernelInfo;
+use crate::model::{KernelInfo, TOOL};
 use crate::report;
 
 /// From the start of QEMU to [`Word::Begin`], on a real machine.
@@ -99,15 +99,14 @@ pub fn run(task: Task, args: &VmExerciseArgs, ui: &Ui) -> Result<Exit> {
     exercise.millis = u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX);
     let report = ExerciseReport {
         schema: SCHEMA,
-        tool: concat!("mn-inject ", env!("CARGO_PKG_VERSION")).to_owned(),
+        tool: TOOL.to_owned(),
         task,
         again: stage::command_line(),
         kernel,
         vm: Some(vm_info(&built, accelerator, why, ui, logs, &output)),
         exercise,
     };
-    let text = serde_json::to_vec_pretty(&report).context("cannot write the report as JSON")?;
-    cache::write_atomically(&output.join("report.json"), &text)?;
+    cache::write_report(&output.join("report.json"), &report)?;
     report::print_exercise(&report, args.format, &mut std::io::stdout().lock())
         .context("cannot write the report to stdout")?;
     ui.line("output", &output.display().to_string());

@@ -15,7 +15,7 @@ use super::progress::Ui;
 use crate::cli::{Base, KernelArgs, VmMatrixArgs};
 use crate::exit::Exit;
 use crate::matrix::{MatrixReport, MatrixRun, SCHEMA};
-use crate::model::Report;
+use crate::model::{Report, TOOL};
 use crate::report;
 use crate::scenario;
 
@@ -97,15 +97,14 @@ pub fn run(args: &VmMatrixArgs, ui: &Ui) -> Result<Exit> {
     let results = batch::run(&jobs, args.how.accel, args.how.install_deps, &cache, ui)?;
     let report = MatrixReport {
         schema: SCHEMA,
-        tool: concat!("mn-inject ", env!("CARGO_PKG_VERSION")).to_owned(),
+        tool: TOOL.to_owned(),
         runs: rows
             .iter()
             .zip(results)
             .map(|(row, result)| row.came_to(result))
             .collect(),
     };
-    let text = serde_json::to_vec_pretty(&report).context("cannot write the report as JSON")?;
-    cache::write_atomically(&output.join("matrix.json"), &text)?;
+    cache::write_report(&output.join("matrix.json"), &report)?;
     report::print_matrix(&report, args.how.format, &mut std::io::stdout().lock())
         .context("cannot write the report to stdout")?;
     ui.line("output", &output.display().to_string());
@@ -116,14 +115,7 @@ impl Row<'_> {
     fn job(&self, args: &VmMatrixArgs, output: &Path, several: bool) -> Job {
         Job {
             label: self.label(several),
-            kernel: KernelArgs {
-                kernel: self.kernel,
-                base: self.base,
-                config: self.config.to_owned(),
-                patch: Vec::new(),
-                linux: None,
-                install_deps: false,
-            },
+            kernel: KernelArgs::packaged(self.kernel, self.base, self.config, Vec::new()),
             only: args.only.clone(),
             output: self.output(output),
         }

@@ -15,7 +15,7 @@ use super::output;
 use super::progress::Ui;
 use crate::cli::{Base, KernelArgs, VmMutantsArgs};
 use crate::exit::Exit;
-use crate::model::Report;
+use crate::model::{Report, TOOL};
 use crate::mutants::{self, Mutant, MutantRun, MutantsReport, SCHEMA, Unmodified};
 use crate::report;
 use crate::scenario;
@@ -61,7 +61,7 @@ pub fn run(args: &VmMutantsArgs, ui: &Ui) -> Result<Exit> {
     let (of_unmodified, of_mutants) = results.split_at(unmodified.len());
     let report = MutantsReport {
         schema: SCHEMA,
-        tool: concat!("mn-inject ", env!("CARGO_PKG_VERSION")).to_owned(),
+        tool: TOOL.to_owned(),
         kernel: args.kernel.name.to_owned(),
         unmodified: unmodified
             .into_iter()
@@ -79,8 +79,7 @@ pub fn run(args: &VmMutantsArgs, ui: &Ui) -> Result<Exit> {
             .map(|(mutant, result)| came_to(mutant, result))
             .collect(),
     };
-    let text = serde_json::to_vec_pretty(&report).context("cannot write the report as JSON")?;
-    cache::write_atomically(&output.join("mutants.json"), &text)?;
+    cache::write_report(&output.join("mutants.json"), &report)?;
     report::print_mutants(&report, args.how.format, &mut std::io::stdout().lock())
         .context("cannot write the report to stdout")?;
     ui.line("output", &output.display().to_string());
@@ -102,8 +101,7 @@ fn came_to(mutant: Mutant, result: &Result<Report, String>) -> MutantRun {
 /// Where the report of a run is.
 fn path_of(result: &Result<Report, String>) -> Option<String> {
     let vm = result.as_ref().ok()?.vm.as_ref()?;
-    let (_, path) = vm.logs.iter().find(|(what, _)| what == "report")?;
-    Some(path.clone())
+    vm.log("report").map(str::to_owned)
 }
 
 fn job(
@@ -117,14 +115,7 @@ fn job(
 ) -> Job {
     Job {
         label,
-        kernel: KernelArgs {
-            kernel: args.kernel,
-            base,
-            config: config.to_owned(),
-            patch,
-            linux: None,
-            install_deps: false,
-        },
+        kernel: KernelArgs::packaged(args.kernel, base, config, patch),
         only: only.to_vec(),
         output,
     }

@@ -149,8 +149,7 @@ pub fn judge(
         merge(parts.into_iter().zip(said).collect(), &order).context("no scenario was selected")?;
     report.millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
     report.vm = Some(vm_info(built, accelerator, why, ui, logs, suite.output));
-    let text = serde_json::to_vec_pretty(&report).context("cannot write the report as JSON")?;
-    cache::write_atomically(&suite.output.join("report.json"), &text)?;
+    cache::write_report(&suite.output.join("report.json"), &report)?;
     Ok(report)
 }
 
