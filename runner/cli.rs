@@ -208,7 +208,7 @@ pub struct KernelArgs {
     /// The kernel configuration
     #[arg(long, default_value = "core", value_name = "NAME")]
     pub config: String,
-    /// Apply this patch on top (may be repeated)
+    /// Apply this patch of the kernel, or of this program's module/, on top (may be repeated)
     #[arg(long, value_name = "FILE", conflicts_with = "linux")]
     pub patch: Vec<PathBuf>,
     /// Build this kernel tree instead of a packaged one (the tree itself is left as it is)

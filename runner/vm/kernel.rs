@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::cache::{self, Cache, Key};
 use super::kernels::{self, Packaged};
-use super::module;
+use super::module::{self, Sources};
 use super::patch::{Patch, Tree};
 use super::progress::Ui;
 use super::source::Source;
@@ -102,6 +102,8 @@ pub struct Spec {
     pub origin: Origin,
     /// Name of its configuration.
     pub config: String,
+    /// What is changed in its module.
+    pub module_patches: Vec<Patch>,
 }
 
 /// What was built from what.
@@ -190,19 +192,17 @@ impl Spec {
                 source,
                 base,
                 patches,
-            } => {
-                let describe = |patch: &Patch| {
-                    format!("{} (sha256:{})", patch.name, cache::sha256(&patch.text))
-                };
-                (source.name(), *base, patches.iter().map(describe).collect())
-            }
-            Origin::Tree(dir) => (dir.display().to_string(), "user tree", Vec::new()),
+            } => (source.name(), *base, patches.as_slice()),
+            Origin::Tree(dir) => (dir.display().to_string(), "user tree", &[][..]),
         };
+        let describe =
+            |patch: &Patch| format!("{} (sha256:{})", patch.name, cache::sha256(&patch.text));
+        let all = patches.iter().chain(&self.module_patches);
         BuildInfo {
             source,
             base: base.to_owned(),
             config: self.config.clone(),
-            patches,
+            patches: all.map(describe).collect(),
             toolchain: toolchain.clone(),
         }
     }
@@ -273,7 +273,8 @@ pub fn provide(
     let guest = config(&spec.config)?;
     let key = spec.key(toolchain, &spec.tree(cache))?;
     let image = cache.path("images").join(&key);
-    let module = image.join(module::key()).join(module::FILE);
+    let sources = Sources::new(&spec.module_patches, cache.temp_dir()?.path())?;
+    let module = image.join(sources.key()).join(module::FILE);
     // Names may differ where contents do not; the report says what was asked for now.
     let built = |module: PathBuf| Built {
         kernel: image.join(KERNEL),
@@ -312,7 +313,7 @@ pub fn provide(
     let task = ui.begin("module", "building the module");
     let mut log = Log::create(log_path(cache, "module", spec))?;
     let staged = cache.path("module").join(&key);
-    module::stage(&staged)?;
+    sources.stage(&staged)?;
     let mut make = toolchain.make();
     make.arg("-C")
         .arg(&build.dir)
@@ -676,6 +677,7 @@ mod tests {
                 }],
             },
             config: "core".to_owned(),
+            module_patches: Vec::new(),
         };
         let tree = Path::new("/no/such/tree");
         let key = spec("a", "x").key(&toolchain, tree)?;

@@ -291,8 +291,14 @@ fn provide(args: &KernelArgs, needs: Needs, cache: &Cache, ui: &Ui) -> Result<Bu
         Base::Seed => vec![kernel::seed(args.kernel)],
         Base::Mainline => Vec::new(),
     };
+    let mut module_patches = Vec::new();
     for path in &args.patch {
-        patches.push(Patch::read(path)?);
+        let patch = Patch::read(path)?;
+        if patch.is_of_module() {
+            module_patches.push(patch);
+        } else {
+            patches.push(patch);
+        }
     }
     let tree = match &args.linux {
         None => None,
@@ -305,7 +311,7 @@ fn provide(args: &KernelArgs, needs: Needs, cache: &Cache, ui: &Ui) -> Result<Bu
     };
     let uses = deps::Uses {
         packaged: tree.is_none(),
-        patches: tree.is_none() && !patches.is_empty(),
+        patches: tree.is_none() && !(patches.is_empty() && module_patches.is_empty()),
         shell: needs.shell,
     };
     deps::provide(uses, args.install_deps, ui)?;
@@ -331,6 +337,7 @@ fn provide(args: &KernelArgs, needs: Needs, cache: &Cache, ui: &Ui) -> Result<Bu
     let spec = Spec {
         origin: origin?,
         config: args.config.clone(),
+        module_patches,
     };
     kernel::provide(&spec, &toolchain, needs.werror, cache, ui)
 }

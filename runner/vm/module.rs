@@ -2,16 +2,21 @@
 
 //! The module's sources, which are part of this program.
 
-use std::path::Path;
-use std::sync::LazyLock;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
 use super::cache::{self, Key};
+use super::patch::{self, Patch};
 use crate::kunit::Planned;
 
 /// The module as it is built.
 pub const FILE: &str = "mmu_notifier_inject.ko";
+
+/// Where its sources are; a patch that changes files there is one of the module.
+pub const FOLDER: &str = "module";
 
 /// Every file that takes part in the module's build: path and content.
 const SOURCES: &[(&str, &str)] = &[
@@ -60,15 +65,54 @@ const SOURCES: &[(&str, &str)] = &[
     ("module/zap.rs", include_str!("../../module/zap.rs")),
 ];
 
-/// Changes with the module's sources.
-pub fn key() -> &'static str {
-    static KEY: LazyLock<String> = LazyLock::new(|| {
-        let key = SOURCES.iter().fold(Key::default(), |key, (path, text)| {
-            key.part(path, text.as_bytes())
+/// What a module is built from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sources(BTreeMap<PathBuf, Vec<u8>>);
+
+impl Sources {
+    /// This program's, with the patches on top. `scratch` is an empty directory.
+    ///
+    /// # Errors
+    ///
+    /// A patch that does not apply.
+    pub fn new(patches: &[Patch], scratch: &Path) -> Result<Self> {
+        let own = |path: &Path| {
+            let known = SOURCES.iter().find(|(known, _)| Path::new(known) == path);
+            Ok(known.map(|(_, text)| text.as_bytes().to_vec()))
+        };
+        let own_all = SOURCES
+            .iter()
+            .map(|(path, text)| (PathBuf::from(path), text.as_bytes().to_vec()));
+        let mut files: BTreeMap<PathBuf, Vec<u8>> = own_all.collect();
+        for (path, content) in patch::apply(patches, own, "the module", scratch)? {
+            match content {
+                Some(content) => files.insert(path, content),
+                None => files.remove(&path),
+            };
+        }
+        Ok(Sources(files))
+    }
+
+    /// Changes with each of them.
+    pub fn key(&self) -> String {
+        let key = self.0.iter().fold(Key::default(), |key, (path, text)| {
+            key.part(&path.to_string_lossy(), text)
         });
         format!("module-{}", key.finish())
-    });
-    &KEY
+    }
+
+    /// Writes them to a directory in which `make M=` can build. Files that are the same stay as
+    /// they are.
+    pub fn stage(&self, dir: &Path) -> Result<()> {
+        for (path, text) in &self.0 {
+            let file = dir.join(path);
+            if fs::read(&file).is_ok_and(|there| there == *text) {
+                continue;
+            }
+            cache::write_atomically(&file, text)?;
+        }
+        Ok(())
+    }
 }
 
 /// The unit tests in the sources.
@@ -97,19 +141,6 @@ pub fn unit_tests() -> Planned {
     planned
 }
 
-/// Writes the sources to a directory in which `make M=` can build. Files that are the same stay
-/// as they are.
-pub fn stage(dir: &Path) -> Result<()> {
-    for (path, text) in SOURCES {
-        let file = dir.join(path);
-        if std::fs::read(&file).is_ok_and(|there| there == text.as_bytes()) {
-            continue;
-        }
-        cache::write_atomically(&file, text.as_bytes())?;
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -124,6 +155,27 @@ mod tests {
             .sum();
         assert!(there > 0);
         assert_eq!(planned, there);
+    }
+
+    #[test]
+    fn a_patched_module_is_another_one() -> Result<()> {
+        let patch = |text: &str| Patch {
+            name: "test.patch".to_owned(),
+            text: text.into(),
+        };
+        let scratch = tempfile::tempdir()?;
+        let own = Sources::new(&[], &scratch.path().join("1"))?;
+        let add = patch("--- /dev/null\n+++ b/module/new.rs\n@@ -0,0 +1 @@\n+new\n");
+        let patched = Sources::new(&[add], &scratch.path().join("2"))?;
+        assert_ne!(own.key(), patched.key());
+        let dir = scratch.path().join("staged");
+        patched.stage(&dir)?;
+        assert_eq!(fs::read(dir.join("module/new.rs"))?, b"new\n");
+        assert!(dir.join("module/log.rs").exists());
+        let wrong = patch("--- a/module/log.rs\n+++ b/module/log.rs\n@@ -1 +1 @@\n-x\n+y\n");
+        let error = Sources::new(&[wrong], &scratch.path().join("3")).unwrap_err();
+        assert!(format!("{error:#}").contains("does not apply to the module"));
+        Ok(())
     }
 
     #[test]

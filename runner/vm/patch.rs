@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Patches on a packaged source.
+//! Patches on a packaged source, and on the module's.
 //!
 //! There is one tree per source, and it is brought from one set of patches to another by writing
 //! only the files that differ, so that `make` rebuilds only what they reach. The original of
@@ -15,6 +15,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 
 use super::cache;
+use super::module;
 use super::stage;
 
 /// A patch, read once: what is in the key is what is applied.
@@ -43,10 +44,25 @@ impl Patch {
             );
         }
         let name = path.file_name().unwrap_or(path.as_os_str());
-        Ok(Patch {
+        let patch = Patch {
             name: name.to_string_lossy().into_owned(),
             text,
-        })
+        };
+        let of_module = |path: &PathBuf| path.starts_with(module::FOLDER);
+        if patch.is_of_module() && !touched(&patch.text).iter().all(of_module) {
+            bail!(
+                "{}: it changes both the kernel and the module ({}/); make two patches of it",
+                path.display(),
+                module::FOLDER
+            );
+        }
+        Ok(patch)
+    }
+
+    /// Whether it is one of the module, and not of the kernel.
+    pub fn is_of_module(&self) -> bool {
+        let touched = touched(&self.text);
+        touched.iter().any(|path| path.starts_with(module::FOLDER))
     }
 }
 
@@ -58,7 +74,56 @@ pub struct Tree {
 }
 
 /// Content by path; `None` where there is no such file.
-type Files = BTreeMap<PathBuf, Option<Vec<u8>>>;
+pub type Files = BTreeMap<PathBuf, Option<Vec<u8>>>;
+
+/// What becomes of the files that the patches touch, one patch after the other. `original` gives
+/// them as they are; `onto` is what they belong to, for messages.
+///
+/// # Errors
+///
+/// The patch that does not apply, with git's own words. `scratch` is an empty directory.
+pub fn apply(
+    patches: &[Patch],
+    original: impl Fn(&Path) -> Result<Option<Vec<u8>>>,
+    onto: &str,
+    scratch: &Path,
+) -> Result<Files> {
+    let mut paths = BTreeSet::new();
+    for patch in patches {
+        paths.extend(touched(&patch.text));
+    }
+    let work = scratch.join("work");
+    cache::make_dir(&work)?;
+    for path in &paths {
+        if let Some(content) = original(path)? {
+            write(&work.join(path), &content)?;
+        }
+    }
+    for patch in patches {
+        let file = scratch.join("patch");
+        write(&file, &patch.text)?;
+        let mut git = Command::new("git");
+        // In a repository git would take the paths for the repository's.
+        git.args(["apply", "--whitespace=nowarn"])
+            .arg(&file)
+            .current_dir(&work)
+            .env("GIT_CEILING_DIRECTORIES", scratch)
+            .env_remove("GIT_DIR")
+            .env_remove("GIT_WORK_TREE");
+        stage::output(&mut git).with_context(|| {
+            format!(
+                "the patch {} does not apply to {onto}; nothing was changed",
+                patch.name
+            )
+        })?;
+    }
+    let mut files = Files::new();
+    for path in paths {
+        let content = read_if_there(&work.join(&path))?;
+        files.insert(path, content);
+    }
+    Ok(files)
+}
 
 impl Tree {
     /// The tree in `dir/linux`, with its originals in `dir/originals`.
@@ -74,47 +139,9 @@ impl Tree {
         &self.tree
     }
 
-    /// What the patched files will be; the tree stays as it is.
-    ///
-    /// # Errors
-    ///
-    /// The patch that does not apply, with git's own words. `scratch` is an empty directory.
+    /// What the patched files will be; the tree stays as it is. Errors as [`apply`] does.
     pub fn plan(&self, patches: &[Patch], scratch: &Path) -> Result<Files> {
-        let mut paths = BTreeSet::new();
-        for patch in patches {
-            paths.extend(touched(&patch.text));
-        }
-        let work = scratch.join("work");
-        cache::make_dir(&work)?;
-        for path in &paths {
-            if let Some(content) = self.original(path)? {
-                write(&work.join(path), &content)?;
-            }
-        }
-        for patch in patches {
-            let file = scratch.join("patch");
-            write(&file, &patch.text)?;
-            let mut git = Command::new("git");
-            // In a repository git would take the paths for the repository's.
-            git.args(["apply", "--whitespace=nowarn"])
-                .arg(&file)
-                .current_dir(&work)
-                .env("GIT_CEILING_DIRECTORIES", scratch)
-                .env_remove("GIT_DIR")
-                .env_remove("GIT_WORK_TREE");
-            stage::output(&mut git).with_context(|| {
-                format!(
-                    "the patch {} does not apply to this kernel; nothing was changed",
-                    patch.name
-                )
-            })?;
-        }
-        let mut files = Files::new();
-        for path in paths {
-            let content = read_if_there(&work.join(&path))?;
-            files.insert(path, content);
-        }
-        Ok(files)
+        apply(patches, |path| self.original(path), "this kernel", scratch)
     }
 
     /// Brings the tree to the planned state: every other file is the original.
@@ -337,6 +364,21 @@ mod tests {
         let out = ADD.replace("mm/new.c", "../out.c");
         assert!(go(&tree, &[patch(&out)]).is_err());
         assert!(!dir.path().join("out.c").exists());
+        Ok(())
+    }
+
+    #[test]
+    fn a_patch_is_of_the_kernel_or_of_the_module() -> Result<()> {
+        let dir = tempfile::tempdir()?;
+        let path = dir.path().join("x.patch");
+        let of_module = CHANGE.replace("mm/x.c", "module/log.rs");
+        for (text, expected) in [(CHANGE, false), (of_module.as_str(), true)] {
+            fs::write(&path, text)?;
+            assert_eq!(Patch::read(&path)?.is_of_module(), expected, "{text}");
+        }
+        fs::write(&path, format!("{of_module}{CHANGE}"))?;
+        let text = format!("{:#}", Patch::read(&path).unwrap_err());
+        assert!(text.contains("both"), "{text}");
         Ok(())
     }
 
