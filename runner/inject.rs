@@ -446,16 +446,21 @@ pub fn parse_entry(line: &str, notifier: usize) -> Result<Entry> {
 
 /// Parses a target's `counters`.
 pub fn parse_counters(text: &str) -> Result<Counters> {
-    // What follows on the first line says the same in more detail.
-    let line = text.lines().next().unwrap_or_default();
-    let [calls, injected, overwritten] = values(line, ["calls", "injected", "overwritten"])?;
-    let number = |text: &str| {
-        text.parse()
-            .with_context(|| format!("{text:?} is no number in {line:?}"))
+    // What follows says the same in more detail.
+    let mut lines = text.lines();
+    let mut line = || lines.next().unwrap_or_default();
+    let [calls, injected, overwritten] = values(line(), ["calls", "injected", "overwritten"])?;
+    let second = ["starts", "refused", "ends", "paired", "alloc_failed"];
+    let [_, _, ends, _, _] = values(line(), second)?;
+    let number = |number: &str| {
+        number
+            .parse()
+            .with_context(|| format!("{number:?} is no number in {text:?}"))
     };
     Ok(Counters {
         calls: number(calls)?,
         injected: number(injected)?,
+        ends: number(ends)?,
         overwritten: number(overwritten)?,
     })
 }
@@ -532,10 +537,18 @@ mod tests {
 
     #[test]
     fn parses_counters() {
-        let counters =
-            parse_counters("calls=5 injected=3 overwritten=0\nstarts=5 ends=0\n").unwrap();
+        const FIRST: &str = "calls=5 injected=3 overwritten=0";
+        const SECOND: &str = "starts=5 refused=3 ends=2 paired=yes alloc_failed=0";
+        let text = |first: &str, second: &str| format!("{first}\n{second}\nevent=CLEAR x\n");
+        let counters = parse_counters(&text(FIRST, SECOND)).unwrap();
         assert_eq!((counters.calls, counters.injected), (5, 3));
-        assert!(parse_counters("calls=5 injected=3").is_err());
-        assert!(parse_counters("calls=5 injected=x overwritten=0").is_err());
+        assert_eq!((counters.ends, counters.overwritten), (2, 0));
+        for (from, to) in [("injected=3", "injected=x"), (" overwritten=0", "")] {
+            assert!(parse_counters(&text(&FIRST.replace(from, to), SECOND)).is_err());
+        }
+        for (from, to) in [("ends=2", "ends=x"), (" paired=yes", "")] {
+            assert!(parse_counters(&text(FIRST, &SECOND.replace(from, to))).is_err());
+        }
+        assert!(parse_counters(FIRST).is_err());
     }
 }

@@ -241,6 +241,8 @@ pub struct Counters {
     pub calls: u64,
     /// Calls that were made to fail.
     pub injected: u64,
+    /// Calls that followed on them: ends and finishes.
+    pub ends: u64,
     /// Log entries that were overwritten before they could be read.
     pub overwritten: u64,
 }
@@ -469,6 +471,7 @@ impl Observation {
             .fold(Counters::default(), |sum, notifier| Counters {
                 calls: sum.calls.saturating_add(notifier.counters.calls),
                 injected: sum.injected.saturating_add(notifier.counters.injected),
+                ends: sum.ends.saturating_add(notifier.counters.ends),
                 overwritten: sum
                     .overwritten
                     .saturating_add(notifier.counters.overwritten),
@@ -869,7 +872,7 @@ pub struct Report {
 pub const TOOL: &str = concat!("mn-inject ", env!("CARGO_PKG_VERSION"));
 
 /// The current [`Report::schema`].
-pub const SCHEMA: u32 = 4;
+pub const SCHEMA: u32 = 5;
 
 /// One line on the channel between the guest and the host, in the order of a run.
 ///

@@ -3,7 +3,8 @@
 //! Mutants: kernels that are wrong in one way each, and what came of running the suite on them. A
 //! checker that has never said no is not a checker.
 //!
-//! A mutant is a patch of the kernel. Its text above the `---` may say what it is, a line each:
+//! A mutant is a patch of the kernel, or of the module: one whose module lies must not be blamed on
+//! the kernel. Its text above the `---` may say what it is, a line each:
 //!
 //! | line | meaning |
 //! | --- | --- |
@@ -13,6 +14,10 @@
 //! | `Only: GLOB` | the scenarios to run (may be repeated; all if not given) |
 //! | `Killed-by: SCENARIO` | a scenario that must fail (may be repeated) |
 //! | `Says: WORDS` | words that must stand in the findings of those scenarios (may be repeated) |
+//! | `Doubted-by: SCENARIO` | a scenario that must come to no verdict (may be repeated) |
+//! | `Doubts: TEXT` | what must stand in its reasons (may be repeated) |
+//!
+//! Either there must be a failure, or, where something must be doubted, there must be none.
 
 use std::path::{Path, PathBuf};
 
@@ -41,6 +46,10 @@ pub struct Claim {
     pub killed_by: Vec<String>,
     /// What must stand in their findings.
     pub says: Vec<String>,
+    /// The scenarios that must come to no verdict.
+    pub doubted_by: Vec<String>,
+    /// What must stand in their reasons.
+    pub doubts: Vec<String>,
 }
 
 /// A patch that makes a kernel wrong.
@@ -97,6 +106,8 @@ impl Claim {
                 "Only" => claim.only.push(value.to_owned()),
                 "Killed-by" => claim.killed_by.push(value.to_owned()),
                 "Says" => claim.says.push(value.to_owned()),
+                "Doubted-by" => claim.doubted_by.push(value.to_owned()),
+                "Doubts" => claim.doubts.push(value.to_owned()),
                 _ => {}
             }
         }
@@ -109,10 +120,19 @@ impl Claim {
         if selected.is_empty() {
             bail!("{}", scenario::none_matches(&self.only));
         }
-        for name in &self.killed_by {
-            if name != Form::RESULT && !selected.iter().any(|scenario| scenario.name() == *name) {
-                bail!("\"Killed-by: {name}\": there is no such scenario among those that run");
+        for (key, names) in [
+            ("Killed-by", &self.killed_by),
+            ("Doubted-by", &self.doubted_by),
+        ] {
+            for name in names {
+                let is_there = |name: &str| selected.iter().any(|scenario| scenario.name() == name);
+                if name != Form::RESULT && !is_there(name) {
+                    bail!("\"{key}: {name}\": there is no such scenario among those that run");
+                }
             }
+        }
+        if self.is_to_be_doubted() && !(self.killed_by.is_empty() && self.says.is_empty()) {
+            bail!("what must be doubted (Doubted-by, Doubts) must not be killed (Killed-by, Says)");
         }
         for words in &self.says {
             if !FindingKind::ALL.iter().any(|kind| kind.words() == words) {
@@ -124,6 +144,11 @@ impl Claim {
             }
         }
         Ok(())
+    }
+
+    /// Whether there must be no verdict on it.
+    fn is_to_be_doubted(&self) -> bool {
+        !(self.doubted_by.is_empty() && self.doubts.is_empty())
     }
 }
 
@@ -145,8 +170,15 @@ pub struct Kill {
 pub enum Fate {
     /// It failed, by the scenarios and for the reasons that it claims; or it claims none.
     Killed,
-    /// It failed, but not as it claims.
-    KilledOtherwise {
+    /// There is no verdict on it, and there must be none, for the reasons that it claims.
+    Doubted {
+        /// The first of the reasons.
+        by: String,
+        /// What it says.
+        says: String,
+    },
+    /// It did not pass, but not as it claims.
+    Otherwise {
         /// What is not as claimed, a sentence each.
         but: Vec<String>,
     },
@@ -208,7 +240,7 @@ pub struct MutantsReport {
 }
 
 /// The current [`MutantsReport::schema`].
-pub const SCHEMA: u32 = 1;
+pub const SCHEMA: u32 = 2;
 
 /// Why a run is no pass; empty where it is.
 pub fn why_no_pass(result: &Result<Report, String>) -> Vec<String> {
@@ -272,6 +304,9 @@ pub fn judge(mutant: &Mutant, result: &Result<Report, String>) -> (Fate, Vec<Kil
         }
     };
     let kills = kills(report);
+    if mutant.claim.is_to_be_doubted() {
+        return (doubted(&mutant.claim, report, &kills), kills);
+    }
     // What did not run to its end says nothing, whatever failed until then: a kernel that hangs
     // has not been told what is wrong with it.
     if !report.trouble.is_empty() {
@@ -284,7 +319,7 @@ pub fn judge(mutant: &Mutant, result: &Result<Report, String>) -> (Fate, Vec<Kil
             if but.is_empty() {
                 Fate::Killed
             } else {
-                Fate::KilledOtherwise { but }
+                Fate::Otherwise { but }
             }
         }
         Exit::Pass => Fate::Survived,
@@ -293,6 +328,57 @@ pub fn judge(mutant: &Mutant, result: &Result<Report, String>) -> (Fate, Vec<Kil
         },
     };
     (fate, kills)
+}
+
+/// What came of a mutant on which there must be no verdict.
+fn doubted(claim: &Claim, report: &Report, kills: &[Kill]) -> Fate {
+    match report::exit(report) {
+        Exit::Pass => return Fate::Survived,
+        Exit::NoVerdict => {}
+        _ => {
+            let first = kills.first().map_or("it", |kill| kill.scenario.as_str());
+            let but = vec![format!("{first} failed: the kernel is blamed for it")];
+            return Fate::Otherwise { but };
+        }
+    }
+    let form = [(Form::RESULT, &report.form_verdict)];
+    let scenarios = report.scenarios.iter();
+    let scenarios = scenarios.map(|result| (result.name.as_str(), &result.verdict));
+    let doubts: Vec<(&str, &[String])> = form
+        .into_iter()
+        .chain(scenarios)
+        .filter_map(|(name, verdict)| match verdict {
+            Verdict::NoVerdict { reasons } => Some((name, reasons.as_slice())),
+            _ => None,
+        })
+        .collect();
+    let mut but = Vec::new();
+    let mut claimed: Vec<&(&str, &[String])> = Vec::new();
+    for name in &claim.doubted_by {
+        match doubts.iter().find(|(doubted, _)| doubted == name) {
+            Some(doubt) => claimed.push(doubt),
+            None => but.push(format!("{name} has a verdict")),
+        }
+    }
+    if claim.doubted_by.is_empty() {
+        claimed.extend(&doubts);
+    }
+    for text in &claim.doubts {
+        let mut reasons = claimed.iter().flat_map(|(_, reasons)| *reasons);
+        if !reasons.any(|reason| reason.contains(text)) {
+            but.push(format!("no reason says \"{text}\""));
+        }
+    }
+    match claimed.first() {
+        Some((by, reasons)) if but.is_empty() => Fate::Doubted {
+            by: (*by).to_owned(),
+            says: reasons.first().cloned().unwrap_or_default(),
+        },
+        None if but.is_empty() => Fate::NoVerdict {
+            reasons: report.trouble.clone(),
+        },
+        _ => Fate::Otherwise { but },
+    }
 }
 
 /// What is not as claimed.
@@ -323,7 +409,7 @@ impl MutantsReport {
         let any = |wanted: fn(&Fate) -> bool| self.mutants.iter().any(|run| wanted(&run.fate));
         if self.unmodified.iter().any(|run| !run.reasons.is_empty()) {
             Exit::NoVerdict
-        } else if any(|fate| matches!(fate, Fate::Survived | Fate::KilledOtherwise { .. })) {
+        } else if any(|fate| matches!(fate, Fate::Survived | Fate::Otherwise { .. })) {
             Exit::Fail
         } else if any(|fate| matches!(fate, Fate::NoVerdict { .. })) || self.mutants.is_empty() {
             Exit::NoVerdict
@@ -368,6 +454,8 @@ mod tests {
                 "among those that run",
             ),
             ("Says: it is wrong", "did not fire when it should"),
+            ("Doubted-by: r04-nobody", "no such scenario"),
+            ("Doubts: x\nKilled-by: r04-all-agree", "must not be killed"),
         ] {
             let error = Claim::parse(text).unwrap_err().to_string();
             assert!(error.contains(words), "{text}: {error}");

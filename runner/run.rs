@@ -98,6 +98,7 @@ pub fn run(
     trouble.extend(aftermath.doubts);
 
     let mut judgement = oracle::judge(&windows, options.expect);
+    trouble.append(&mut judgement.doubts);
     for result in &mut judgement.results {
         known::mark(result, &kernel.release);
     }

@@ -148,7 +148,8 @@ proptest! {
         let at = pick.index(o.later.len());
         match how {
             0 => {
-                o.later.remove(at);
+                let missing = o.later.remove(at);
+                o.notifiers[missing.notifier].counters.ends -= 1;
                 window.total_entries.1 -= 1;
                 // The numbers have no gap.
                 close_gaps(o, window.total_entries.0);
@@ -156,6 +157,7 @@ proptest! {
             1 => {
                 let mut more = o.later[at].clone();
                 more.seq = window.total_entries.1;
+                o.notifiers[more.notifier].counters.ends += 1;
                 o.later.push(more);
                 window.total_entries.1 += 1;
             }

@@ -67,6 +67,7 @@ fn observation(name: &str, calls: &[Call]) -> Observation {
             counters: Counters {
                 calls: count,
                 injected: count,
+                ends: 0,
                 overwritten: 0,
             },
         }],

@@ -19,12 +19,14 @@ use mn_inject::report::print_mutants;
 
 use sample::{fail, no_verdict, report, skip};
 
-/// The mutants of this project.
-fn ours() -> Vec<Mutant> {
-    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/mutants");
+/// The mutants of this project in a folder: `mutants` of the kernel, `lies` of the module.
+fn ours(folder: &str) -> Vec<Mutant> {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests")
+        .join(folder);
     let mut mutants: Vec<Mutant> = std::fs::read_dir(&dir)
-        .expect("there is no tests/mutants")
-        .map(|entry| entry.expect("cannot read tests/mutants").path())
+        .unwrap_or_else(|error| panic!("{}: {error}", dir.display()))
+        .map(|entry| entry.expect("cannot read the folder").path())
         .map(|path| Mutant::read(&path).unwrap_or_else(|error| panic!("{error:#}")))
         .collect();
     mutants.sort_by(|a, b| a.name.cmp(&b.name));
@@ -33,7 +35,7 @@ fn ours() -> Vec<Mutant> {
 
 #[test]
 fn every_mutant_of_ours_says_what_it_breaks_and_who_must_notice() {
-    let mutants = ours();
+    let mutants = ours("mutants");
     assert!(mutants.len() >= 30, "{}", mutants.len());
     for Mutant { name, claim, .. } in &mutants {
         assert!(claim.rule.is_some(), "{name}");
@@ -52,6 +54,19 @@ fn every_mutant_of_ours_says_what_it_breaks_and_who_must_notice() {
     }
 }
 
+#[test]
+fn every_lie_of_ours_says_who_must_doubt_it() {
+    let lies = ours("lies");
+    assert!(!lies.is_empty());
+    for Mutant { name, path, claim } in &lies {
+        assert!(claim.base.is_some(), "{name}");
+        assert!(!claim.doubted_by.is_empty(), "{name}");
+        assert!(!claim.doubts.is_empty(), "{name}");
+        let text = std::fs::read_to_string(path).expect("cannot read the lie");
+        assert!(text.contains("\n+++ b/module/"), "{name}");
+    }
+}
+
 /// The second scenario of the sample reports fails.
 const FAILED: &str = "munmap-1";
 
@@ -67,8 +82,17 @@ fn mutant(killed_by: &[&str], says: &[&str]) -> Mutant {
             only: Vec::new(),
             killed_by: owned(killed_by),
             says: owned(says),
+            ..Claim::default()
         },
     }
+}
+
+fn lie(doubted_by: &[&str], doubts: &[&str]) -> Mutant {
+    let owned = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
+    let mut lie = mutant(&[], &[]);
+    lie.claim.doubted_by = owned(doubted_by);
+    lie.claim.doubts = owned(doubts);
+    lie
 }
 
 fn fate(mutant: &Mutant, report: Report) -> Fate {
@@ -96,11 +120,48 @@ fn a_kill_is_one_by_the_scenario_and_in_the_words_that_are_claimed() {
         ),
     ] {
         let fate = fate(&mutant(killed_by, says), wrong());
-        let Fate::KilledOtherwise { but: said } = &fate else {
+        let Fate::Otherwise { but: said } = &fate else {
             panic!("{fate:?}");
         };
         assert!(said.iter().any(|said| said == but), "{said:?}");
     }
+}
+
+#[test]
+fn a_lie_is_doubted_and_the_kernel_not_blamed() {
+    const REASON: &str = "records were lost";
+    let doubted = || report(&[Verdict::Pass, no_verdict()]);
+    for claimed in [lie(&[FAILED], &[REASON]), lie(&[], &[REASON])] {
+        let fate = fate(&claimed, doubted());
+        assert!(matches!(fate, Fate::Doubted { .. }), "{fate:?}");
+    }
+    for (claimed, report, but) in [
+        (
+            lie(&["munmap-0"], &[REASON]),
+            doubted(),
+            "munmap-0 has a verdict",
+        ),
+        (
+            lie(&[FAILED], &["other words"]),
+            doubted(),
+            "no reason says \"other words\"",
+        ),
+        (
+            lie(&[FAILED], &[REASON]),
+            report(&[fail(), no_verdict()]),
+            "munmap-0 failed: the kernel is blamed for it",
+        ),
+    ] {
+        let Fate::Otherwise { but: said } = fate(&claimed, report) else {
+            panic!("{but}");
+        };
+        assert!(said.iter().any(|said| said == but), "{said:?}");
+    }
+    let claimed = lie(&[FAILED], &[REASON]);
+    let believed = fate(&claimed, report(&[Verdict::Pass]));
+    assert_eq!(believed, Fate::Survived);
+    let (fate, _) = judge(&claimed, &Err("[module] `make` failed".to_owned()));
+    assert!(matches!(fate, Fate::NoVerdict { .. }), "{fate:?}");
 }
 
 #[test]
@@ -167,6 +228,17 @@ fn survived() -> MutantRun {
     run("survived", Ok(report(&[Verdict::Pass])))
 }
 
+fn doubted() -> MutantRun {
+    let lie = lie(&[FAILED], &[]);
+    let (fate, kills) = judge(&lie, &Ok(report(&[Verdict::Pass, no_verdict()])));
+    MutantRun {
+        claim: lie.claim,
+        fate,
+        kills,
+        ..run("doubted", Ok(report(&[])))
+    }
+}
+
 fn unbuilt() -> MutantRun {
     run(
         "unbuilt",
@@ -179,6 +251,7 @@ fn the_exit_code_is_that_of_the_worst() {
     let pass = [Verdict::Pass];
     for (unmodified, mutants, exit) in [
         (&pass[..], vec![killed()], Exit::Pass),
+        (&pass, vec![killed(), doubted()], Exit::Pass),
         (&pass, vec![killed(), survived(), unbuilt()], Exit::Fail),
         (&pass, vec![killed(), unbuilt()], Exit::NoVerdict),
         (&pass, vec![], Exit::NoVerdict),
@@ -198,7 +271,7 @@ fn a_row_for_each_mutant_and_below_what_is_not_as_it_should_be() {
     let otherwise = run("otherwise", Ok(report(&[fail(), Verdict::Pass])));
     let report = all(
         &[Verdict::Pass],
-        vec![killed(), otherwise, survived(), unbuilt()],
+        vec![killed(), otherwise, survived(), unbuilt(), doubted()],
     );
     let mut out = Vec::new();
     print_mutants(&report, SimpleFormat::Human, &mut out).unwrap();
@@ -206,13 +279,14 @@ fn a_row_for_each_mutant_and_below_what_is_not_as_it_should_be() {
     tool     mn-inject 0.1.0
     kernel   7.3
 
-    mutant     rule  base  config  fate        by             which says                                             seconds
-    killed     1     seed  core    killed      munmap-1 (+1)  did not fire when it should, fired when it should not  3.2
-    otherwise  1     seed  core    OTHERWISE   munmap-0       did not fire when it should, fired when it should not  3.2
-    survived   1     seed  core    SURVIVED    -              -                                                      3.2
-    unbuilt    1     seed  core    NO VERDICT  -              -                                                      0.0
+    mutant     rule  base  config  fate        by             which says                                                     seconds
+    killed     1     seed  core    killed      munmap-1 (+1)  did not fire when it should, fired when it should not          3.2
+    otherwise  1     seed  core    OTHERWISE   munmap-0       did not fire when it should, fired when it should not          3.2
+    survived   1     seed  core    SURVIVED    -              -                                                              3.2
+    unbuilt    1     seed  core    NO VERDICT  -              -                                                              0.0
+    doubted    1     seed  core    doubted     munmap-1       kernel log records were lost: the marker did not come in time  3.2
 
-    KILLED OTHERWISE  otherwise
+    OTHERWISE  otherwise
           munmap-1 did not fail
           nobody said "did not fire when it should"
           report: out/otherwise/report.json
@@ -224,7 +298,7 @@ fn a_row_for_each_mutant_and_below_what_is_not_as_it_should_be() {
           [kernel] `make` failed
               cc1: \u{1b}[31merror
 
-    FAIL: 1 of 4 mutants killed, 1 killed otherwise, 1 survived, 1 without a verdict
+    FAIL: 1 of 5 mutants killed, 1 doubted as they must be, 1 otherwise than claimed, 1 survived, 1 without a verdict
     "#);
 }
 

@@ -240,6 +240,12 @@ fn is_found(
             continue;
         }
         let judgement = judge(&history.windows, demanded);
+        if !judgement.doubts.is_empty() {
+            // It could as well be the module that is wrong: see trust.rs.
+            let could_be = matches!(damage, Damage::Drop | Damage::Errno | Damage::Caller);
+            prop_assert!(could_be, "{damage:?}: {:?}", judgement.doubts);
+            continue;
+        }
         let found = kinds(&judgement.results[index]);
         prop_assert!(
             found.contains(&kind),
@@ -354,7 +360,7 @@ proptest! {
     fn a_witness_that_disagrees_is_no_verdict(
         (_, history) in any_history(),
         w: prop::sample::Index,
-        which in 0..12,
+        which in 0..13,
     ) {
         let mut windows = history.windows;
         let at = w.index(windows.len());
@@ -378,6 +384,7 @@ proptest! {
                 (call.tid, call.comm) = (77, "kswapd0".into());
             }
             9 => o.later.push(later()),
+            11 => o.notifiers[0].counters.ends += 1,
             10 => {
                 // What the log says of the injector is not what the callback returned.
                 let Some(call) = o.calls.first_mut() else { return Ok(()) };

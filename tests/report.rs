@@ -167,7 +167,7 @@ fn ktap_checked() {
 fn json_is_the_documented_schema() {
     insta::assert_snapshot!(printed(&mixed(), Format::Json), @r###"
     {
-      "schema": 4,
+      "schema": 5,
       "tool": "mn-inject 0.1.0",
       "kernel": {
         "release": "7.3.4",
@@ -225,6 +225,7 @@ fn json_is_the_documented_schema() {
                 "counters": {
                   "calls": 1,
                   "injected": 1,
+                  "ends": 0,
                   "overwritten": 0
                 }
               }
@@ -346,6 +347,7 @@ fn json_is_the_documented_schema() {
                 "counters": {
                   "calls": 1,
                   "injected": 1,
+                  "ends": 0,
                   "overwritten": 0
                 }
               }
@@ -450,6 +452,7 @@ fn json_is_the_documented_schema() {
                 "counters": {
                   "calls": 1,
                   "injected": 1,
+                  "ends": 0,
                   "overwritten": 0
                 }
               }

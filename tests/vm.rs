@@ -212,16 +212,25 @@ fn a_stress_on_a_kernel_with_faults_finds_them() {
 }
 
 /// Kernels that are wrong on purpose: each is found out, by the scenario and for the reason that it
-/// claims, and the kernels that they are made of pass.
+/// claims, and the kernels that they are made of pass. Modules that lie: each is doubted, and no
+/// kernel is blamed.
 #[test]
-fn every_mutant_is_killed_as_it_claims() {
-    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/mutants");
-    let count = std::fs::read_dir(&dir)
-        .expect("there is no tests/mutants")
-        .count();
-    let dir = dir.display().to_string();
-    let killed = format!("PASS: {count} of {count} mutants killed, 0 killed otherwise, 0 survived");
-    run(&["mutants", &dir]).expect(0, &[&killed]);
+fn every_mutant_is_killed_and_every_lie_doubted_as_it_claims() {
+    let folder = |name: &str| {
+        Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("tests")
+            .join(name)
+    };
+    let [mutants, lies] = [folder("mutants"), folder("lies")];
+    let count = |dir: &Path| std::fs::read_dir(dir).expect("cannot read it").count();
+    let outcome = format!(
+        "PASS: {} of {} mutants killed, {} doubted as they must be, 0 otherwise than claimed",
+        count(&mutants),
+        count(&mutants) + count(&lies),
+        count(&lies)
+    );
+    let [mutants, lies] = [mutants, lies].map(|dir| dir.display().to_string());
+    run(&["mutants", &mutants, &lies]).expect(0, &[&outcome]);
 }
 
 #[test]

@@ -18,6 +18,7 @@ mod form;
 mod lines;
 mod message;
 mod seen;
+mod trust;
 mod witness;
 
 use crate::contract::{self, Notice};
@@ -39,6 +40,8 @@ pub struct Judgement {
     pub form_verdict: Verdict,
     /// One for each observation, in the order of the windows.
     pub results: Vec<ScenarioResult>,
+    /// Why the module is not believed; then there is no verdict on anything.
+    pub doubts: Vec<String>,
 }
 
 /// Judges all windows of a run.
@@ -62,14 +65,27 @@ pub fn judge(windows: &[Window], demanded: Expect) -> Judgement {
     }
     let rule = recognition.rule(demanded);
     let sites = recognition.sites();
+    let undoubted = scanned.iter().filter(|(_, _, doubts)| doubts.is_empty());
+    let undoubted = undoubted.map(|(window, scan, _)| (*window, scan));
+    let distrust = trust::doubts(rule.promise, undoubted);
 
     Judgement {
         form: recognition.form(),
-        form_verdict: recognition.verdict(windows, demanded),
+        form_verdict: if distrust.is_empty() {
+            recognition.verdict(windows, demanded)
+        } else {
+            Verdict::NoVerdict {
+                reasons: distrust.clone(),
+            }
+        },
         results: scanned
-            .into_iter()
-            .flat_map(|(window, scan, doubts)| judge_window(window, &scan, doubts, rule, sites))
+            .iter()
+            .flat_map(|(window, scan, doubts)| {
+                let doubts = [doubts.as_slice(), &distrust].concat();
+                judge_window(window, scan, doubts, rule, sites)
+            })
             .collect(),
+        doubts: distrust,
     }
 }
 

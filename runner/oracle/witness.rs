@@ -6,7 +6,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::model::{Arming, Call, Initiator, Observation, Window};
+use crate::model::{Arming, Call, FollowUp, Initiator, Observation, Window};
 
 use super::message::What;
 use super::seen::Scan;
@@ -117,6 +117,14 @@ pub(super) fn of_observation(o: &Observation) -> Vec<String> {
                 "witnesses disagree: the module counted {} calls and made {} fail, and its log has \
                  {logged} and {failed}",
                 counters.calls, counters.injected
+            ));
+        }
+        let ends = o.later.iter().filter(|later| later.notifier == index);
+        let ends = ends.filter(|later| later.op != FollowUp::Release).count() as u64;
+        if counters.ends != ends {
+            reasons.push(format!(
+                "witnesses disagree: the module counted {} ends, and its log has {ends}",
+                counters.ends
             ));
         }
     }

@@ -8,7 +8,7 @@ use std::io::{self, Write};
 use crate::mutants::{Fate, MutantRun, MutantsReport};
 
 use super::human::fact;
-use super::text::{one_line, seconds, table};
+use super::text::{one_line, seconds, shortened, table};
 use super::verdict_word;
 
 pub(super) fn print(report: &MutantsReport, out: &mut dyn Write) -> io::Result<()> {
@@ -43,9 +43,9 @@ pub(super) fn print(report: &MutantsReport, out: &mut dyn Write) -> io::Result<(
     }
     for run in &report.mutants {
         let (word, lines) = match &run.fate {
-            Fate::Killed => continue,
+            Fate::Killed | Fate::Doubted { .. } => continue,
             Fate::Survived => ("SURVIVED", &Vec::new()),
-            Fate::KilledOtherwise { but } => ("KILLED OTHERWISE", but),
+            Fate::Otherwise { but } => ("OTHERWISE", but),
             Fate::NoVerdict { reasons } => ("NO VERDICT", reasons),
         };
         writeln!(out, "\n{word}  {}", one_line(&run.name))?;
@@ -62,11 +62,13 @@ pub(super) fn print(report: &MutantsReport, out: &mut dyn Write) -> io::Result<(
     };
     writeln!(
         out,
-        "\n{}: {} of {} mutants killed, {} killed otherwise, {} survived, {} without a verdict",
+        "\n{}: {} of {} mutants killed, {} doubted as they must be, {} otherwise than claimed, {} \
+         survived, {} without a verdict",
         verdict_word(report.exit()),
         count(|fate| matches!(fate, Fate::Killed)),
         report.mutants.len(),
-        count(|fate| matches!(fate, Fate::KilledOtherwise { .. })),
+        count(|fate| matches!(fate, Fate::Doubted { .. })),
+        count(|fate| matches!(fate, Fate::Otherwise { .. })),
         count(|fate| matches!(fate, Fate::Survived)),
         count(|fate| matches!(fate, Fate::NoVerdict { .. })),
     )
@@ -77,7 +79,8 @@ fn row(run: &MutantRun) -> Vec<String> {
     let claim = &run.claim;
     let word = match run.fate {
         Fate::Killed => "killed",
-        Fate::KilledOtherwise { .. } => "OTHERWISE",
+        Fate::Doubted { .. } => "doubted",
+        Fate::Otherwise { .. } => "OTHERWISE",
         Fate::Survived => "SURVIVED",
         Fate::NoVerdict { .. } => "NO VERDICT",
     };
@@ -88,13 +91,17 @@ fn row(run: &MutantRun) -> Vec<String> {
         .iter()
         .find(|kill| claimed(&kill.scenario))
         .or(run.kills.first());
-    let by = kill.map_or_else(
-        || NOTHING.to_owned(),
-        |kill| match run.kills.len() - 1 {
-            0 => kill.scenario.clone(),
-            more => format!("{} (+{more})", kill.scenario),
-        },
-    );
+    let (by, says) = match (&run.fate, kill) {
+        (Fate::Doubted { by, says }, _) => (by.clone(), shortened(says)),
+        (_, None) => (NOTHING.to_owned(), NOTHING.to_owned()),
+        (_, Some(kill)) => {
+            let by = match run.kills.len() - 1 {
+                0 => kill.scenario.clone(),
+                more => format!("{} (+{more})", kill.scenario),
+            };
+            (by, kill.says.join(", "))
+        }
+    };
     vec![
         run.name.clone(),
         claim
@@ -104,7 +111,7 @@ fn row(run: &MutantRun) -> Vec<String> {
         claim.config.clone().unwrap_or_default(),
         word.to_owned(),
         by,
-        kill.map_or_else(|| NOTHING.to_owned(), |kill| kill.says.join(", ")),
+        says,
         seconds(run.millis),
     ]
 }

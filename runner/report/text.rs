@@ -27,6 +27,19 @@ pub(super) fn one_line(text: &str) -> Cow<'_, str> {
     }
 }
 
+/// As much of a sentence as there is room for in a table.
+pub(super) fn shortened(text: &str) -> String {
+    const ROOM: usize = 72;
+    let line = one_line(text);
+    match line.char_indices().nth(ROOM) {
+        None => line.into_owned(),
+        Some((end, _)) => {
+            let end = line[..end].rfind(' ').unwrap_or(end);
+            format!("{} ...", &line[..end])
+        }
+    }
+}
+
 /// The evidence as lines, the first of each finding without indentation.
 pub(super) fn evidence(findings: &[Finding]) -> Vec<String> {
     let mut lines = Vec::new();

@@ -83,8 +83,12 @@ impl Session {
             Procedure::Register(registration) => self.register(registration, subject),
             Procedure::RemoveInCallback => self.remove_in_callback(subject),
             Procedure::ReleaseAtExit => self.release_at_exit(subject),
-            // Counted when it is removed.
-            Procedure::ReleaseAtRemoval => Ok(()),
+            // The release is counted when it is removed, by the module's total: a call before shows
+            // whether that counts as it should.
+            Procedure::ReleaseAtRemoval => {
+                subject.outcome = subject.target.act(&self.waiter, STEP)?;
+                Ok(())
+            }
         }
     }
 

@@ -160,13 +160,12 @@ fn operation_of(procedure: Procedure) -> Operation {
         Procedure::ReadDisturbed | Procedure::ReadElsewhere | Procedure::ReadFailed => {
             Operation::Dontneed
         }
-        Procedure::ReadWaits => Operation::Dontneed,
+        Procedure::ReadWaits | Procedure::ReleaseAtRemoval => Operation::Dontneed,
         Procedure::RemoveInCallback => Operation::MunmapWhole,
         Procedure::Read
         | Procedure::ReadRefused
         | Procedure::Register(_)
-        | Procedure::ReleaseAtExit
-        | Procedure::ReleaseAtRemoval => Operation::Hold,
+        | Procedure::ReleaseAtExit => Operation::Hold,
     }
 }
 
@@ -267,6 +266,7 @@ impl Subject {
                 counters: Counters {
                     calls: after.calls.saturating_sub(before.calls),
                     injected: after.injected.saturating_sub(before.injected),
+                    ends: after.ends.saturating_sub(before.ends),
                     overwritten: after.overwritten.saturating_sub(before.overwritten),
                 },
             });

@@ -343,6 +343,7 @@ impl<'a> Writer<'a> {
             context: o.expectation.context,
             tid,
         });
+        o.notifiers[notifier].counters.ends += u64::from(op != FollowUp::Release);
         self.call_seq += 1;
     }
 

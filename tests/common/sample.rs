@@ -20,6 +20,7 @@ pub fn observation(name: &str) -> Observation {
             counters: Counters {
                 calls: 1,
                 injected: 1,
+                ends: 0,
                 overwritten: 0,
             },
         }],
