@@ -6,7 +6,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::exercise::{FuzzOptions, StressOptions};
+use crate::exercise::{FloodOptions, FuzzOptions, HostileOptions, StressOptions};
+use crate::hostile::condition::ConditionArgs;
 use crate::model::Expect;
 use crate::stress::victim::VictimArgs;
 use crate::vm::kernels::{self, Packaged};
@@ -31,6 +32,10 @@ pub enum Command {
     Stress(StressArgs),
     /// Write nonsense to the module's files on the running kernel (root)
     Fuzz(FuzzArgs),
+    /// Run the scenarios while they are disturbed, and kill the run (root; for disposable machines)
+    Hostile(HostileArgs),
+    /// Make very many callbacks fail on the running kernel, and account for each (root)
+    Flood(FloodArgs),
     /// Build a kernel and the module, and run the scenarios in a virtual machine
     #[command(subcommand)]
     Vm(VmCommand),
@@ -40,6 +45,12 @@ pub enum Command {
     /// The process that does for `run` what may wait for ever (started by `run`)
     #[command(hide = true)]
     Helper,
+    /// The process that takes away what a killed run has left (started by `run`)
+    #[command(hide = true)]
+    Guard,
+    /// A process that disturbs a run (started by `hostile`)
+    #[command(hide = true)]
+    Condition(ConditionArgs),
     /// The processes that the stress works on (started by `stress`)
     #[command(hide = true)]
     Victim(VictimArgs),
@@ -147,6 +158,34 @@ pub struct FuzzArgs {
     pub format: SimpleFormat,
 }
 
+/// `mn-inject hostile`
+#[derive(Clone, Debug, Args)]
+pub struct HostileArgs {
+    /// What to do
+    #[command(flatten)]
+    pub options: HostileOptions,
+    /// The module; must not be loaded
+    #[arg(long, value_name = "PATH")]
+    pub module: PathBuf,
+    /// How the outcome is printed
+    #[arg(long, value_enum, default_value_t)]
+    pub format: SimpleFormat,
+}
+
+/// `mn-inject flood`
+#[derive(Clone, Debug, Args)]
+pub struct FloodArgs {
+    /// What to do
+    #[command(flatten)]
+    pub options: FloodOptions,
+    /// Load this module first and unload it at the end
+    #[arg(long, value_name = "PATH")]
+    pub module: Option<PathBuf>,
+    /// How the outcome is printed
+    #[arg(long, value_enum, default_value_t)]
+    pub format: SimpleFormat,
+}
+
 /// `mn-inject vm`
 #[derive(Debug, Subcommand)]
 pub enum VmCommand {
@@ -162,6 +201,10 @@ pub enum VmCommand {
     Stress(VmStressArgs),
     /// Do what `mn-inject fuzz` does in a virtual machine with a kernel that checks itself
     Fuzz(VmFuzzArgs),
+    /// Do what `mn-inject hostile` does in a virtual machine
+    Hostile(VmHostileArgs),
+    /// Do what `mn-inject flood` does in a virtual machine
+    Flood(VmFloodArgs),
     /// Boot the guest to a shell, with the module loaded and debugfs mounted
     Shell(VmShellArgs),
     /// Time a boot of the guest that does nothing, which no run can be quicker than
@@ -268,6 +311,15 @@ pub struct VmRunArgs {
     /// Add this to the guest's kernel command line
     #[arg(long, value_name = "ARGS")]
     pub append: Option<String>,
+    /// Do it so many times, and say how often it passed
+    #[arg(
+        long,
+        default_value_t = 1,
+        value_name = "N",
+        conflicts_with = "format",
+        value_parser = clap::value_parser!(u32).range(1..)
+    )]
+    pub times: u32,
 }
 
 /// How the suite is run on many kernels.
@@ -407,6 +459,28 @@ pub struct VmFuzzArgs {
     /// What to do
     #[command(flatten)]
     pub options: FuzzOptions,
+    /// Where
+    #[command(flatten)]
+    pub machine: VmExerciseArgs,
+}
+
+/// `mn-inject vm hostile`
+#[derive(Clone, Debug, Args)]
+pub struct VmHostileArgs {
+    /// What to do
+    #[command(flatten)]
+    pub options: HostileOptions,
+    /// Where
+    #[command(flatten)]
+    pub machine: VmExerciseArgs,
+}
+
+/// `mn-inject vm flood`
+#[derive(Clone, Debug, Args)]
+pub struct VmFloodArgs {
+    /// What to do
+    #[command(flatten)]
+    pub options: FloodOptions,
     /// Where
     #[command(flatten)]
     pub machine: VmExerciseArgs,

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What `stress` and `fuzz` are told, and what came of them: not a verdict on the kernel's check,
-//! but on the module and on whatever it touches.
+//! What `stress`, `fuzz`, `hostile` and `flood` are told, and what came of them: not a verdict on
+//! the kernel's check, but on the module and whatever it touches, or on this program.
 
 use serde::{Deserialize, Serialize};
 
 use crate::exit::Exit;
-use crate::model::{KernelInfo, VmInfo};
+use crate::hostile;
+use crate::model::{Expect, KernelInfo, VmInfo};
 
 /// What `stress` is told.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, clap::Args)]
@@ -36,7 +37,37 @@ pub struct FuzzOptions {
     pub seed: u64,
 }
 
-/// What came of `stress` or `fuzz`.
+/// What `hostile` is told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, clap::Args)]
+#[serde(deny_unknown_fields)]
+pub struct HostileOptions {
+    /// Disturb the runs in this way (may be repeated; all if not given)
+    #[arg(long, value_name = "NAME", value_parser = clap::builder::PossibleValuesParser::new(hostile::names()))]
+    pub condition: Vec<String>,
+    /// Run only the scenarios whose name matches (shell pattern with * and ?; may be repeated)
+    #[arg(long, value_name = "GLOB")]
+    pub only: Vec<String>,
+    /// How many runs are killed
+    #[arg(long, default_value_t = 20, value_name = "N")]
+    pub kills: u64,
+    /// Where the random choices start: moments of kills, stops and jumps
+    #[arg(long, default_value_t = 1, value_name = "S")]
+    pub seed: u64,
+}
+
+/// What `flood` is told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, clap::Args)]
+#[serde(deny_unknown_fields)]
+pub struct FloodOptions {
+    /// How many callbacks fail, at least
+    #[arg(long, default_value_t = 100_000, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub failures: u64,
+    /// The form of the check that the kernel must have
+    #[arg(long, value_enum, default_value_t, value_name = "FORM")]
+    pub expect: Expect,
+}
+
+/// What came of an exercise.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Exercise {
@@ -58,6 +89,10 @@ pub enum Task {
     Stress(StressOptions),
     /// Write nonsense to the module's files.
     Fuzz(FuzzOptions),
+    /// Run the scenarios while somebody disturbs them, and kill the run.
+    Hostile(HostileOptions),
+    /// Make very many callbacks fail.
+    Flood(FloodOptions),
 }
 
 impl Task {
@@ -66,14 +101,18 @@ impl Task {
         match self {
             Task::Stress(_) => "stress",
             Task::Fuzz(_) => "fuzz",
+            Task::Hostile(_) => "hostile",
+            Task::Flood(_) => "flood",
         }
     }
 
-    /// Where its random choices start.
-    pub const fn seed(&self) -> u64 {
+    /// Where its random choices start, if there are any.
+    pub const fn seed(&self) -> Option<u64> {
         match self {
-            Task::Stress(options) => options.seed,
-            Task::Fuzz(options) => options.seed,
+            Task::Stress(options) => Some(options.seed),
+            Task::Fuzz(options) => Some(options.seed),
+            Task::Hostile(options) => Some(options.seed),
+            Task::Flood(_) => None,
         }
     }
 }
@@ -90,7 +129,7 @@ pub enum Word {
     End(Box<Exercise>),
 }
 
-/// The whole of `stress` or `fuzz`.
+/// The whole of an exercise.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ExerciseReport {

@@ -26,8 +26,45 @@ pub enum Exit {
     Interrupted = 130,
 }
 
+impl Exit {
+    /// That of many runs: a failure is one whatever the others say, and what is not known is more
+    /// than what passed.
+    pub fn of_all(exits: &[Exit]) -> Self {
+        let is_known = |exit: &Exit| matches!(exit, Exit::Pass | Exit::Skip);
+        if exits.contains(&Exit::Fail) {
+            Exit::Fail
+        } else if !exits.iter().all(is_known) {
+            Exit::NoVerdict
+        } else if exits.contains(&Exit::Pass) {
+            Exit::Pass
+        } else {
+            Exit::Skip
+        }
+    }
+}
+
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         ExitCode::from(exit as u8)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_runs_are_as_good_as_the_worst() {
+        use Exit::{Fail, NoVerdict, Pass, Skip, Unavailable};
+        for (exits, whole) in [
+            (&[Pass, Skip][..], Pass),
+            (&[Skip, Skip], Skip),
+            (&[], Skip),
+            (&[Pass, NoVerdict, Skip], NoVerdict),
+            (&[Pass, Unavailable], NoVerdict),
+            (&[NoVerdict, Fail, Pass], Fail),
+        ] {
+            assert_eq!(Exit::of_all(exits), whole, "{exits:?}");
+        }
     }
 }

@@ -9,9 +9,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail};
+use nix::errno::Errno;
 use nix::kmod::{DeleteModuleFlags, ModuleInitFlags, delete_module, finit_module};
+use nix::unistd::Pid;
 
+use crate::kernel;
 use crate::model::{Call, Context, Counters, FollowUp, Later, MODULE_NAME, NotifierEvent};
+use crate::trigger::guard::Guard;
 
 /// The module's folder, where debugfs is mounted in its usual place.
 pub const FOLDER: &str = "/sys/kernel/debug/mmu_notifier_inject";
@@ -22,6 +26,9 @@ pub const DEVICE: &str = "/dev/mmu_notifier_inject";
 
 /// First part of the names of our targets; the runner's pid and the target's follow.
 const NAME_PREFIX: &str = "mn-inject.";
+
+/// The name of the target that a run has to itself, without a notifier: names are unique.
+const CLAIM: &str = "mn-inject.run";
 
 /// Writes `text` as one write(2), since that is what the module takes for one line.
 fn write_once(mut file: impl Write, text: &str) -> io::Result<()> {
@@ -38,6 +45,44 @@ fn write_once(mut file: impl Write, text: &str) -> io::Result<()> {
 /// Whether the module is loaded and its folder can be reached.
 pub fn is_there() -> bool {
     Path::new(FOLDER).join("control").exists()
+}
+
+/// Whether that process is the run that has claimed the module.
+pub fn is_claimed_by(run: Pid) -> bool {
+    let targets = fs::read_to_string(control_file()).unwrap_or_default();
+    let (name, pid) = (format!("name={CLAIM}"), format!("pid={run}"));
+    targets.lines().any(|line| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        words.contains(&name.as_str()) && words.contains(&pid.as_str())
+    })
+}
+
+/// The targets that runs have left that were killed. Those that are attached by way of the device
+/// are not among them: they go with it.
+pub fn stale() -> Result<Vec<String>> {
+    let path = control_file();
+    let targets =
+        fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let names = targets
+        .lines()
+        .filter_map(|line| line.split_whitespace().next()?.strip_prefix("name="));
+    Ok(names
+        .filter(|name| is_stale(name))
+        .map(str::to_owned)
+        .collect())
+}
+
+/// Whether a target is one of a run that is no more, by its name.
+fn is_stale(name: &str) -> bool {
+    let run = name
+        .strip_prefix(NAME_PREFIX)
+        .and_then(|rest| rest.split_once('-'));
+    run.is_some_and(|(pid, _)| kernel::is_dead(pid))
+}
+
+/// What detaches a target.
+pub fn detach_line(name: &str) -> String {
+    format!("detach {name}")
 }
 
 /// Log entries of all targets since the module was loaded.
@@ -69,6 +114,20 @@ impl Connection {
         write_once(&*self.0, line).with_context(|| format!("\"{line}\" > {DEVICE} failed"))
     }
 
+    /// Keeps other runs away for as long as the connection lasts: of two at a time, each would count
+    /// the calls of the other.
+    pub fn claim(&self) -> Result<()> {
+        let line = format!("attach {} name={CLAIM} kind=none", std::process::id());
+        match write_once(&*self.0, &line) {
+            Err(error) if error.raw_os_error() == Some(Errno::EEXIST as i32) => bail!(
+                "another run is at work with the module (its process is that of the target {CLAIM} \
+                 in {}); wait until it has ended",
+                control_file().display()
+            ),
+            result => result.with_context(|| format!("\"{line}\" > {DEVICE} failed")),
+        }
+    }
+
     /// Attaches a notifier; it agrees to everything, and logs all calls.
     pub fn attach(&self, what: &Attach<'_>) -> Result<Attachment> {
         let name = what.name();
@@ -91,7 +150,7 @@ impl Connection {
             });
         if attachment.is_err() {
             // Where it was attached, it is detached already when it is dropped.
-            let _ = self.say(&format!("detach {name}"));
+            let _ = self.say(&detach_line(&name));
         }
         attachment
     }
@@ -157,11 +216,7 @@ pub struct LoadedModule(());
 impl LoadedModule {
     /// Loads the module from `path` with these parameters. Its folder must not be there yet.
     pub fn load(path: &Path, parameters: &CStr) -> Result<Self> {
-        if is_there() {
-            bail!(
-                "the module is loaded already; unload it (rmmod {MODULE_NAME}), or leave out --module"
-            );
-        }
+        demand_absent()?;
         let file =
             File::open(path).with_context(|| format!("cannot open module {}", path.display()))?;
         finit_module(&file, parameters, ModuleInitFlags::empty()).with_context(|| {
@@ -180,7 +235,26 @@ impl LoadedModule {
     }
 }
 
+/// Refuses a module that is loaded already: somebody else has loaded it.
+fn demand_absent() -> Result<()> {
+    if is_there() {
+        bail!(
+            "the module is loaded already; unload it (rmmod {MODULE_NAME}), or leave out --module"
+        );
+    }
+    Ok(())
+}
+
 impl LoadedModule {
+    /// The same with a guard, which unloads it where this process is killed.
+    pub fn load_guarded(path: &Path, parameters: &CStr, guard: Option<&mut Guard>) -> Result<Self> {
+        demand_absent()?;
+        if let Some(guard) = guard {
+            guard.guard_module()?;
+        }
+        Self::load(path, parameters)
+    }
+
     /// Leaves it loaded.
     pub fn leave(self) {
         std::mem::forget(self);
@@ -288,14 +362,14 @@ impl Attachment {
     /// Detaches the notifier, and waits until no callback of it runs any more.
     pub fn detach(mut self) -> Result<()> {
         self.attached = false;
-        self.connection.say(&format!("detach {}", self.name))
+        self.connection.say(&detach_line(&self.name))
     }
 }
 
 impl Drop for Attachment {
     fn drop(&mut self) {
         if self.attached
-            && let Err(error) = self.connection.say(&format!("detach {}", self.name))
+            && let Err(error) = self.connection.say(&detach_line(&self.name))
         {
             eprintln!("mn-inject: {error:#}");
         }
@@ -468,6 +542,21 @@ pub fn parse_counters(text: &str) -> Result<Counters> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_what_a_dead_run_has_left_is_stale() {
+        let alive = std::process::id();
+        assert!(is_stale("mn-inject.4194305-7-1001"));
+        assert!(!is_stale(&format!("mn-inject.{alive}-7-1001")));
+        for others in [
+            "mn-inject.run",
+            "kvm",
+            "x-mn-inject.4194305-7",
+            "mn-inject.4194305",
+        ] {
+            assert!(!is_stale(others), "{others}");
+        }
+    }
 
     const LINE: &str = "seq=7 time_ns=1203 op=start event=CLEAR start=0x7000 \
                         end=0xffffffffffffffff context=nonblockable tid=34 \

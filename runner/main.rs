@@ -17,8 +17,9 @@ use mn_inject::exercise::{self, ExerciseReport, Task};
 use mn_inject::exit::Exit;
 use mn_inject::model::{Part, Progress, RunOptions, TOOL};
 use mn_inject::perform::perform;
+use mn_inject::session::CGROUP_PREFIX;
 use mn_inject::watch::Machine;
-use mn_inject::{kernel, list, report, rules, run, scenario, stress, trigger, vm};
+use mn_inject::{hostile, kernel, list, report, rules, run, scenario, stress, trigger, vm};
 
 fn main() -> ExitCode {
     if vm::guest::is_init() {
@@ -61,9 +62,19 @@ fn carry_out(command: Command) -> Result<Exit> {
             args.module.as_deref(),
             args.format,
         ),
+        Command::Hostile(args) => {
+            exercise_here(Task::Hostile(args.options), Some(&args.module), args.format)
+        }
+        Command::Flood(args) => exercise_here(
+            Task::Flood(args.options),
+            args.module.as_deref(),
+            args.format,
+        ),
         Command::Vm(command) => vm::main(command),
         Command::Target => trigger::target::main().map(|()| Exit::Pass),
         Command::Helper => trigger::helper::main().map(|()| Exit::Pass),
+        Command::Guard => trigger::guard::main(CGROUP_PREFIX).map(|()| Exit::Pass),
+        Command::Condition(args) => hostile::main(&args).map(|()| Exit::Pass),
         Command::Victim(args) => stress::victim::main(&args).map(|()| Exit::Pass),
     }
 }

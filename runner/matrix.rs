@@ -48,21 +48,9 @@ impl MatrixRun {
 }
 
 impl MatrixReport {
-    /// The exit code: a failure is one whatever the other runs say, and what is not known is more
-    /// than what passed.
+    /// The exit code.
     pub fn exit(&self) -> Exit {
         let exits: Vec<_> = self.runs.iter().map(MatrixRun::exit).collect();
-        if exits.contains(&Exit::Fail) {
-            Exit::Fail
-        } else if exits
-            .iter()
-            .any(|exit| !matches!(exit, Exit::Pass | Exit::Skip))
-        {
-            Exit::NoVerdict
-        } else if exits.contains(&Exit::Pass) {
-            Exit::Pass
-        } else {
-            Exit::Skip
-        }
+        Exit::of_all(&exits)
     }
 }

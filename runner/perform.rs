@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Carries out `stress` or `fuzz`, and asks the kernel afterwards whether all is well. Inside the
+//! Carries out an exercise, and asks the kernel afterwards whether all is well. Inside the
 //! guest and on real hardware alike.
 
 use std::path::Path;
@@ -12,9 +12,9 @@ use crate::exercise::{Exercise, Task};
 use crate::inject::LoadedModule;
 use crate::oracle::is_callback_warn;
 use crate::watch::{Machine, Watch};
-use crate::{fuzz, stress};
+use crate::{flood, fuzz, hostile, stress};
 
-/// Does it with the module of that file; `fuzz` can do with one that is loaded already. `say` hears
+/// Does it with the module of that file; `fuzz` and `flood` can do with one that is loaded already. `say` hears
 /// every second how far it is.
 pub fn perform(
     task: &Task,
@@ -22,6 +22,16 @@ pub fn perform(
     machine: Machine,
     say: &mut dyn FnMut(&str),
 ) -> Exercise {
+    // What disturbs the runs there fills the log, too; each run watches it for itself.
+    if let Task::Hostile(options) = task {
+        let Some(module) = module else {
+            return Exercise {
+                trouble: vec!["hostile loads the module itself: say which".to_owned()],
+                ..Exercise::default()
+            };
+        };
+        return hostile::run(options, module, machine, say);
+    }
     let mut watch = Watch::begin(machine);
     let carried_out = carry_out(task, module, &mut |said| {
         // Before it is overwritten: failures fill the log quickly.
@@ -56,10 +66,18 @@ fn carry_out(
         (Task::Stress(options), Some(module)) => Ok((stress::run(options, module, say), None)),
         (Task::Stress(_), None) => anyhow::bail!("stress loads the module itself: say which"),
         (Task::Fuzz(options), module) => {
-            let module = module
-                .map(|path| LoadedModule::load(path, c""))
-                .transpose()?;
+            let module = load(module)?;
             Ok((fuzz::run(options, say), module))
         }
+        (Task::Flood(options), module) => {
+            let module = load(module)?;
+            Ok((flood::run(options, say), module))
+        }
+        (Task::Hostile(_), _) => anyhow::bail!("hostile watches for itself"),
     }
+}
+
+fn load(module: Option<&Path>) -> Result<Option<LoadedModule>> {
+    let load = |path| LoadedModule::load(path, c"");
+    module.map(load).transpose()
 }

@@ -22,6 +22,7 @@ use crate::oracle;
 use crate::preflight;
 use crate::scenario::{self, Scenario};
 use crate::session::{Session, WindowError};
+use crate::trigger::guard::Guard;
 use crate::vm;
 use crate::watch::{Machine, Watch, Watched};
 
@@ -46,8 +47,13 @@ pub fn run(
 ) -> Result<Report> {
     let begin = Instant::now();
     let mut watch = Watch::begin(machine);
+    // Where the runner is the first process, nothing outlives it.
+    let mut guard = match machine {
+        Machine::Ours => None,
+        Machine::Shared => Some(Guard::start()?),
+    };
     let module = module
-        .map(|path| LoadedModule::load(path, c"breach=1"))
+        .map(|path| LoadedModule::load_guarded(path, c"breach=1", guard.as_mut()))
         .transpose()?;
     let kernel = kernel::info();
     let plan = planned(options, machine);
@@ -94,6 +100,7 @@ pub fn run(
         // Nothing was done, and perhaps nothing could be watched.
         Some(_) => Watched::default(),
     };
+    drop(guard);
     trouble.extend(aftermath.complaints.iter().map(Complaint::to_string));
     trouble.extend(aftermath.doubts);
 

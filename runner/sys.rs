@@ -354,6 +354,15 @@ fn syscall_result(result: libc::c_long) -> Result<libc::c_long, Errno> {
     Errno::result(result)
 }
 
+/// Clears what `dmesg` shows, as `dmesg -C` does.
+pub fn clear_log() -> Result<(), Errno> {
+    // SYSLOG_ACTION_CLEAR of include/linux/syslog.h.
+    const CLEAR: libc::c_int = 5;
+    // SAFETY: This action takes no buffer.
+    let result = unsafe { libc::klogctl(CLEAR, std::ptr::null_mut(), 0) };
+    Errno::result(result).map(drop)
+}
+
 /// `pidfd_open(2)`.
 pub fn pidfd_open(pid: Pid) -> Result<OwnedFd, Errno> {
     // SAFETY: The call takes two numbers.

@@ -194,6 +194,52 @@ fn a_short_fuzz_finds_nothing() {
 }
 
 #[test]
+fn no_verdict_changes_whoever_disturbs_and_a_kill_leaves_nothing() {
+    run(&["hostile", "--kills", "6"]).expect(0, &["PASS: hostile", "runs killed"]);
+}
+
+#[test]
+fn a_wrong_kernel_stays_wrong_whoever_disturbs() {
+    run(&[
+        "hostile",
+        "--kills=0",
+        "--only=munmap-*",
+        "--only=mrelease-*",
+        "--condition=printk-flood",
+        "--condition=kmsg-overrun",
+        "--condition=other-notifier",
+        "--patch",
+        &patch("no-check.patch"),
+    ])
+    .expect(0, &["PASS: hostile"]);
+}
+
+#[test]
+fn a_flood_is_accounted_for() {
+    run(&["flood", "--failures", "20000"]).expect(0, &["PASS: flood"]);
+}
+
+#[test]
+fn a_flood_of_which_the_kernel_tells_in_part_fails() {
+    let mutant = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/mutants/warn-ratelimited.patch");
+    let mutant = mutant.display().to_string();
+    run(&["flood", "--failures", "4000", "--patch", &mutant])
+        .expect(1, &["FAIL: flood", "the pr_warn is missing"]);
+}
+
+#[test]
+fn a_flood_that_overruns_the_log_is_no_verdict() {
+    run(&[
+        "flood",
+        "--failures",
+        "4000",
+        "--patch",
+        &patch("kmsg-overrun.patch"),
+    ])
+    .expect(70, &["NO VERDICT: flood", "records were lost"]);
+}
+
+#[test]
 fn a_stress_on_a_kernel_with_faults_finds_them() {
     run(&[
         "stress",

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What came of `stress` or `fuzz`, for a person.
+//! What came of an exercise, for a person.
 
 use std::io::{self, Write};
 
@@ -21,7 +21,9 @@ pub(super) fn print(report: &ExerciseReport, out: &mut dyn Write) -> io::Result<
         report.vm.as_ref(),
         out,
     )?;
-    fact(out, "seed", &report.task.seed().to_string())?;
+    if let Some(seed) = report.task.seed() {
+        fact(out, "seed", &seed.to_string())?;
+    }
     fact(out, "again", &report.again)?;
     writeln!(out)?;
 

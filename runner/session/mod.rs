@@ -39,7 +39,7 @@ const REAPER: Duration = Duration::from_secs(30);
 const SLICE: Duration = Duration::from_millis(200);
 
 /// First part of the names of our cgroups; the runner's pid follows.
-const CGROUP_PREFIX: &str = "mn-inject.";
+pub const CGROUP_PREFIX: &str = "mn-inject.";
 
 /// Addresses where nothing is ever mapped, for a filter that lets nothing through.
 const NOWHERE: (u64, u64) = (0x1000, 0x2000);
@@ -84,16 +84,20 @@ impl Session {
     pub fn open() -> Result<Self> {
         let waiter = Waiter::new().context("cannot block signals")?;
         let module = Connection::open()?;
-        if cgroup::missing().is_none() {
-            cgroup::remove_stale(CGROUP_PREFIX)?;
-        }
-        Ok(Session {
+        module.claim()?;
+        cgroup::remove_stale(CGROUP_PREFIX)?;
+        let mut session = Session {
             kmsg: KmsgReader::open_at_end().context("cannot open /dev/kmsg")?,
             module,
             waiter,
             helper: Helper::start()?,
             cgroups: 0,
-        })
+        };
+        for name in inject::stale()? {
+            // One that nobody can detach was left by a scenario that says so.
+            session.detach(&name)?;
+        }
+        Ok(session)
     }
 
     /// Ends the session. Fails if a signal came that nobody has seen yet.

@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, bail};
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
 
-use crate::inject::{self, Attach, Attachment, control_file, target_file};
+use crate::inject::{self, Attach, Attachment, control_file, detach_line, target_file};
 use crate::model::{End, Observation, Remains, Step};
 use crate::procedure::Procedure;
 use crate::scenario::Kind;
@@ -86,7 +86,7 @@ impl Session {
     }
 
     /// Detaches a target under a deadline. Returns false where it waits for ever.
-    fn detach(&mut self, name: &str) -> Result<bool> {
+    pub(super) fn detach(&mut self, name: &str) -> Result<bool> {
         let line = detach_line(name);
         match self.control(&line)? {
             Answer::Done(0) => Ok(true),
@@ -133,11 +133,6 @@ impl Session {
             self.waiter.check()?;
         }
     }
-}
-
-/// What detaches a target.
-pub(super) fn detach_line(name: &str) -> String {
-    format!("detach {name}")
 }
 
 /// How many releases come when the notifier is removed, where that is what it is about.

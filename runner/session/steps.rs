@@ -8,12 +8,12 @@ use anyhow::{Context as _, Result, bail};
 use nix::errno::Errno;
 use nix::time::{ClockId, clock_gettime};
 
-use crate::inject::{self, Attach, target_file};
+use crate::inject::{self, Attach, detach_line, target_file};
 use crate::model::{FollowUp, Step};
 use crate::procedure::{Fate, Procedure, Registration};
 use crate::trigger::helper::Answer;
 
-use super::removal::{REMOVAL, detach_line};
+use super::removal::REMOVAL;
 use super::subject::Subject;
 use super::{STEP, Session, mrelease};
 

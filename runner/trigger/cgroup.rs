@@ -80,19 +80,29 @@ impl Drop for Cgroup {
     }
 }
 
-/// Removes the cgroups that an earlier run of this program left because it was killed.
-pub fn remove_stale(prefix: &str) -> Result<()> {
+/// The names of all cgroups of this program, whoever's; none where there is no cgroup v2.
+pub fn all(prefix: &str) -> Result<Vec<String>> {
+    if missing().is_some() {
+        return Ok(Vec::new());
+    }
     let entries = fs::read_dir(ROOT).with_context(|| format!("cannot read {ROOT}"))?;
+    let mut names = Vec::new();
     for entry in entries {
         let entry = entry.with_context(|| format!("cannot read {ROOT}"))?;
-        let name = entry.file_name();
-        let owner = name
-            .to_str()
-            .and_then(|name| name.strip_prefix(prefix))
-            .and_then(|rest| rest.split('-').next());
-        let Some(owner) = owner else { continue };
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if name.starts_with(prefix) {
+            names.push(name);
+        }
+    }
+    Ok(names)
+}
+
+/// Removes the cgroups that an earlier run of this program left because it was killed.
+pub fn remove_stale(prefix: &str) -> Result<()> {
+    for name in all(prefix)? {
+        let owner = name[prefix.len()..].split('-').next().unwrap_or_default();
         if kernel::is_dead(owner) {
-            let path = entry.path();
+            let path = Path::new(ROOT).join(&name);
             fs::remove_dir(&path).with_context(|| format!("cannot remove {}", path.display()))?;
         }
     }

@@ -21,6 +21,9 @@ const PAGES: usize = 16;
 /// How much memory `Hog` takes at the most; its cgroup must allow less.
 const HOG_PAGES: usize = (64 << 20) / PAGE;
 
+/// How often [`Operation::DontneedOften`] does it.
+pub const OFTEN: u64 = 128;
+
 /// One operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operation {
@@ -34,6 +37,8 @@ pub enum Operation {
     Dontneed,
     /// `madvise(MADV_DONTNEED)` across two VMAs.
     DontneedTwoVmas,
+    /// `madvise(MADV_DONTNEED)`, [`OFTEN`] times.
+    DontneedOften,
     /// `madvise(MADV_FREE)`.
     Free,
     /// `madvise(MADV_COLD)`.
@@ -62,12 +67,13 @@ pub enum Operation {
 }
 
 impl Operation {
-    const ALL: [Operation; 17] = [
+    const ALL: [Operation; 18] = [
         Operation::MunmapWhole,
         Operation::MunmapPart,
         Operation::MunmapTwoVmas,
         Operation::Dontneed,
         Operation::DontneedTwoVmas,
+        Operation::DontneedOften,
         Operation::Free,
         Operation::Cold,
         Operation::Pageout,
@@ -174,6 +180,9 @@ impl Prepared {
             Operation::MunmapPart => self.area.unmap(pages / 4, pages / 2),
             Operation::Dontneed | Operation::DontneedTwoVmas => {
                 self.area.advise(MmapAdvise::MADV_DONTNEED)
+            }
+            Operation::DontneedOften => {
+                (0..OFTEN).try_for_each(|_| self.area.advise(MmapAdvise::MADV_DONTNEED))
             }
             Operation::Free => self.area.advise(MmapAdvise::MADV_FREE),
             Operation::Cold => self.area.advise(MmapAdvise::MADV_COLD),

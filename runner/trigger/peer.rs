@@ -35,8 +35,14 @@ pub struct Peer {
 impl Peer {
     /// Starts this program with a subcommand, which is what the process is called in messages.
     pub fn start(what: &'static str) -> Result<Self> {
+        Self::start_with(what, &[])
+    }
+
+    /// The same with arguments.
+    pub fn start_with(what: &'static str, arguments: &[String]) -> Result<Self> {
         let mut child = Command::new("/proc/self/exe")
             .arg(what)
+            .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

@@ -130,6 +130,16 @@ impl Waiter {
         }
     }
 
+    /// Waits until some child may have changed its state, or for that long.
+    pub fn child_changes(&self, limit: Duration) -> Result<(), WaitError> {
+        self.check()?;
+        let slept = self.sleep(None, Instant::now() + limit);
+        slept.map(drop).map_err(|errno| WaitError::System {
+            what: "a child".into(),
+            errno,
+        })
+    }
+
     /// Waits until the child `pid` changes its state, and takes the change.
     pub fn child(&self, pid: Pid, what: &str, limit: Duration) -> Result<WaitStatus, WaitError> {
         let until = Instant::now() + limit;

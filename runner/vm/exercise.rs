@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `mn-inject vm stress` and `vm fuzz`: a guest that carries out an exercise.
+//! `mn-inject vm stress`, `fuzz`, `hostile` and `flood`: a guest that carries out an exercise.
 //!
 //! Its processors run at the same time and its clock is the host's: races are what is looked for.
 
@@ -35,7 +35,7 @@ fn append(task: &Task, asked: Option<&str>) -> String {
     let own = match task {
         // The module is loaded many times, and its unit tests would run each time.
         Task::Stress(_) => "kunit.enable=0",
-        Task::Fuzz(_) => "",
+        Task::Fuzz(_) | Task::Hostile(_) | Task::Flood(_) => "",
     };
     format!("{own} {}", asked.unwrap_or_default())
 }

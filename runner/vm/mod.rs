@@ -5,8 +5,8 @@
 //! [`deps`] → [`source`] and [`toolchain`] → [`patch`] and [`kernel`] with [`module`] →
 //! [`initramfs`] → [`accel`] and [`qemu`] → [`listen`] → [`results`] or [`exercise`]. [`guest`] is
 //! the part that runs inside. [`suite`] boots what a run takes, and [`merge`] makes one report of it;
-//! [`batch`] does that for many kernels, as far as there is [`room`], for [`matrix`] and
-//! [`mutants`].
+//! [`repeat`] does that many times, and [`batch`] for many kernels, as far as there is [`room`], for
+//! [`matrix`] and [`mutants`].
 
 mod accel;
 mod batch;
@@ -25,6 +25,7 @@ mod mutants;
 mod patch;
 mod progress;
 mod qemu;
+mod repeat;
 mod results;
 mod room;
 mod signals;
@@ -82,6 +83,8 @@ pub fn main(command: VmCommand) -> Result<Exit> {
         VmCommand::Build(args) => build(&args, &ui),
         VmCommand::Stress(args) => exercise::run(Task::Stress(args.options), &args.machine, &ui),
         VmCommand::Fuzz(args) => exercise::run(Task::Fuzz(args.options), &args.machine, &ui),
+        VmCommand::Hostile(args) => exercise::run(Task::Hostile(args.options), &args.machine, &ui),
+        VmCommand::Flood(args) => exercise::run(Task::Flood(args.options), &args.machine, &ui),
         VmCommand::Shell(args) => shell(&args, &ui),
         VmCommand::Floor(args) => floor(&args, &ui),
         VmCommand::Clean => cache::clean(&ui).map(|()| Exit::Pass),
@@ -217,6 +220,11 @@ fn run(args: &VmRunArgs, ui: &Ui) -> Result<Exit> {
         append: args.append.as_deref(),
         output: &output,
     };
+    if args.times > 1 {
+        let exit = repeat::run(args.times, &built, &suite, &cache, ui)?;
+        ui.line("output", &output.display().to_string());
+        return Ok(exit);
+    }
     let report = suite::judge(&built, &suite, &Room::of_this_machine(), &cache, ui)?;
     show(&report, args.suite.format)?;
     ui.line("output", &output.display().to_string());
