@@ -21,7 +21,7 @@ pub enum Boot {
     /// One for all that leave something behind for good, which others of the kind can live with: a
     /// task that waits for ever, a dead address space that is locked.
     Spoiled,
-    /// Its own: it turns lockdep off.
+    /// Its own: it turns lockdep off, or would if the kernel were wrong.
     Own,
 }
 
@@ -257,8 +257,8 @@ pub const CASES: &[Case] = &[
     needing(Needs::AtomicSleep, breaks("r06-interval-sleeps-mrelease", "process_mrelease, an interval notifier sleeps", &[6], MRELEASE, &[interval(SLEEPS)])),
     needing(Needs::AtomicSleep, breaks("r06-plain-sleeps-oom", "the OOM reaper, a plain notifier sleeps", &[6], MEMCG_OOM, &[plain(SLEEPS)])),
 
-    needing(Needs::Lockdep, keeps("r07-plain-agrees", "munmap, a plain notifier neither allocates nor locks", &[7], MUNMAP, &[plain(AGREES)])),
-    needing(Needs::Lockdep, keeps("r07-interval-agrees", "the same with an interval notifier", &[7], MUNMAP, &[interval(AGREES)])),
+    lockdep(keeps("r07-plain-agrees", "munmap, a plain notifier neither allocates nor locks", &[7], MUNMAP, &[plain(AGREES)])),
+    lockdep(keeps("r07-interval-agrees", "the same with an interval notifier", &[7], MUNMAP, &[interval(AGREES)])),
     lockdep(breaks("r07-plain-allocates", "munmap, a plain notifier allocates", &[7], MUNMAP, &[plain(ALLOCATES)])),
     lockdep(breaks("r07-interval-allocates", "munmap, an interval notifier allocates", &[7], MUNMAP, &[interval(ALLOCATES)])),
     lockdep(breaks("r07-plain-locks", "munmap, a plain notifier takes a lock that was held over an allocation", &[7], MUNMAP, &[plain(LOCKS)])),
