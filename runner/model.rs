@@ -395,7 +395,8 @@ pub struct Step {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Remains {
-    /// Removals that did not return within their deadline: index of the notifier.
+    /// Removals that did not return within their deadline: index of the notifier. And
+    /// registrations that did not: a number behind those.
     pub stuck: Vec<usize>,
     /// Whether `mmu_interval_read_begin()` of a new interval notifier returned: it waits for
     /// ever where the sequence number has stayed odd. Absent where nobody asked.

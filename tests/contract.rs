@@ -284,7 +284,7 @@ fn with(change: impl FnOnce(&mut Observation)) -> Verdict {
 fn what_is_left_behind_is_found() {
     assert_eq!(with(|_| {}), Verdict::Pass);
     type Change = fn(&mut Observation);
-    let table: [(FindingKind, Change); 11] = [
+    let table: [(FindingKind, Change); 12] = [
         (FindingKind::Pages, |o| o.pages.as_mut().unwrap().gone = 2),
         (FindingKind::Pages, |o| o.pages.as_mut().unwrap().rss = 1),
         (FindingKind::Pages, |o| {
@@ -294,6 +294,8 @@ fn what_is_left_behind_is_found() {
             o.expectation.pages = Some(Fate::Zeroed)
         }),
         (FindingKind::Removal, |o| o.remains.stuck = vec![0]),
+        // One that has not come as far as being the scenario's.
+        (FindingKind::Removal, |o| o.remains.stuck = vec![1002]),
         (FindingKind::Removal, |o| o.remains.reads = Some(false)),
         (FindingKind::Removal, |o| o.remains.mm = Some((0, 2))),
         (FindingKind::Removal, |o| o.remains.mm = Some((1, 1))),

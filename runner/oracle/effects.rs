@@ -103,8 +103,13 @@ fn check_told(o: &Observation, findings: &mut Findings) {
 
 fn check_remains(o: &Observation, findings: &mut Findings) {
     for &index in &o.remains.stuck {
-        let kind = o.notifiers.get(index).map_or("?", |n| n.role.kind.name());
-        let text = format!("notifier {index} ({kind}) could not be removed: it waits for ever");
+        let text = match o.notifiers.get(index) {
+            Some(notifier) => format!(
+                "notifier {index} ({}) could not be removed: it waits for ever",
+                notifier.role.kind.name()
+            ),
+            None => "a notifier that was to be registered waits for ever".to_owned(),
+        };
         findings.push(Finding::new(FindingKind::Removal, text));
     }
     if o.remains.reads == Some(false) {

@@ -14,6 +14,7 @@ use crate::procedure::Procedure;
 use crate::scenario::Kind;
 use crate::trigger::helper::Answer;
 
+use super::steps::REGISTERED;
 use super::subject::Subject;
 use super::{STEP, Session};
 
@@ -35,6 +36,7 @@ impl Session {
             holder,
             target,
             _cgroup,
+            is_held_up,
             ..
         } = subject;
         let mut remains = Remains::default();
@@ -59,13 +61,16 @@ impl Session {
                 seen: inject::total_entries()?.saturating_sub(entries).to_string(),
             });
         }
+        if is_held_up && !is_left {
+            remains.stuck.push(REGISTERED);
+        }
         if has_intervals && end == End::There && remains.stuck.is_empty() {
             remains.reads = Some(self.begins_reading(&holder, o)?);
         }
         let is_whole = !remains.is_stuck() && !is_left;
         match kind {
             Kind::Own(_) | Kind::Zap { .. } => target.finish(&self.waiter, STEP)?,
-            _ if is_left => target.abandon(),
+            _ if is_left || is_held_up => target.abandon(),
             _ => drop(target),
         }
         if is_whole {

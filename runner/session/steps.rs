@@ -21,7 +21,7 @@ use super::{STEP, Session, mrelease};
 const LONG_SLEEP: Duration = Duration::from_millis(500);
 
 /// The number of the target that a registration makes.
-const REGISTERED: usize = 1002;
+pub(super) const REGISTERED: usize = 1002;
 
 impl Subject {
     fn step(&mut self, what: &str, due: impl ToString, seen: impl ToString) {
@@ -211,6 +211,7 @@ impl Session {
             Fate::Waits => Answer::Waits,
             Fate::KillsCaller => Answer::Killed,
         };
+        subject.is_held_up = answer == Answer::Waits;
         subject.step("registering", due, &answer);
         if answer == Answer::Done(0) && registration.fate != Fate::IsLeft {
             let answer = self.control(&detach_line(&what.name()))?;

@@ -51,6 +51,8 @@ pub(super) struct Subject {
     pub(super) outcome: i32,
     pub(super) steps: Vec<Step>,
     pub(super) actors: Vec<i32>,
+    /// Whether somebody who registers waits for ever, with the locks that he holds.
+    pub(super) is_held_up: bool,
     /// What kept it from being carried out as planned.
     pub(super) trouble: Option<String>,
 }
@@ -133,6 +135,7 @@ impl Session {
             outcome: 0,
             steps: Vec::new(),
             actors: vec![gettid().as_raw()],
+            is_held_up: false,
             trouble: None,
         };
         subject.arm()?;
