@@ -270,6 +270,7 @@ pub const CASES: &[Case] = &[
     keeps("r09-read-undisturbed", "a read side that nothing disturbs", &[9], steps(Procedure::Read, 0, Clear, Blockable), &[interval(AGREES)]),
     keeps("r09-read-disturbed", "a read side that an invalidation collides with, and again without", &[9], steps(Procedure::ReadDisturbed, 1, Clear, Blockable), &[interval(AGREES)]),
     keeps("r09-read-elsewhere", "a read side while other addresses are invalidated", &[9], steps(Procedure::ReadElsewhere, 0, Clear, Blockable), &[elsewhere(AGREES)]),
+    keeps("r09-one-beside", "munmap, one interval notifier is on its addresses, and one next to them", &[9], MUNMAP, &[interval(AGREES), elsewhere(AGREES)]),
     keeps("r09-read-waits", "a read side that begins in an invalidation waits for its end", &[9], steps(Procedure::ReadWaits, 1, Clear, Blockable), &[interval(AGREES), interval(SLEEPS)]),
     keeps("r09-read-refused", "a read side while an invalidation is refused in process_mrelease", &[2, 9], steps(Procedure::ReadRefused, 1, Clear, NonBlockable), &[interval(EAGAIN)]),
     breaks("r09-read-failed", "a read side while an interval notifier fails where it must not", &[1, 9], steps(Procedure::ReadFailed, 1, Clear, Blockable), &[interval(EAGAIN)]),
@@ -278,6 +279,7 @@ pub const CASES: &[Case] = &[
 
     keeps("r10-both-agree", "munmap, an interval and a plain notifier agree", &[10], MUNMAP, &[interval(AGREES), plain(AGREES)]),
     keeps("r10-both-agree-mrelease", "process_mrelease, both agree", &[10], MRELEASE, &[interval(AGREES), plain(AGREES)]),
+    keeps("r10-interval-and-paired-agree", "munmap, an interval notifier and one with ends agree", &[4, 10], MUNMAP, &[interval(AGREES), paired(AGREES)]),
     keeps("r10-interval-first-interval-refuses", "process_mrelease, the interval notifier refuses", &[10], MRELEASE, &[interval(EAGAIN), plain(AGREES)]),
     keeps("r10-plain-first-interval-refuses", "the same, registered in the other order", &[10], MRELEASE, &[plain(AGREES), interval(EAGAIN)]),
     leaving(keeps("r10-interval-first-plain-refuses", "process_mrelease, the plain notifier refuses", &[10], MRELEASE, &[interval(AGREES), plain(EAGAIN)])),
