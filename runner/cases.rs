@@ -292,6 +292,7 @@ pub const CASES: &[Case] = &[
     keeps("r11-interval-under-lock", "the same with an interval notifier", &[11], registration(Registration::INTERVAL_LOCKED), &[]),
     keeps("r11-two-on-one", "two notifiers of the same kind on one mm", &[11], MUNMAP, &[plain(AGREES), plain(AGREES)]),
     keeps("r11-release-at-exit", "the release of a process that exits comes once", &[11], steps(Procedure::ReleaseAtExit, 0, Unmap, Blockable), &[plain(AGREES)]),
+    keeps("r11-all-release-at-exit", "a process exits, and notifiers of each kind are told of it once", &[10, 11], steps(Procedure::ReleaseAtExit, 0, Unmap, Blockable), &[interval(AGREES), plain(AGREES), two_pass(AGREES)]),
     keeps("r11-release-at-removal", "the release of a notifier that is removed comes once", &[11], steps(Procedure::ReleaseAtRemoval, 1, Clear, Blockable), &[plain(AGREES)]),
     leaving(breaks("r11-without-lock", "registered by the functions for callers that hold mmap_lock, without", &[11], registration(Registration::UNLOCKED), &[])),
     lockdep(breaks("r11-lock-held", "registered while mmap_lock is held, by the function that takes it", &[11], registration(Registration::RECURSIVE), &[])),

@@ -26,7 +26,8 @@ pub enum Procedure {
     Register(Registration),
     /// Lets a callback remove its own notifier.
     RemoveInCallback,
-    /// Counts the releases when a process exits, and when the notifier is removed after that.
+    /// Looks what the notifiers are told when a process exits, and counts the releases when they are
+    /// removed after that.
     ReleaseAtExit,
     /// Counts the releases when a notifier of a live process is removed.
     ReleaseAtRemoval,

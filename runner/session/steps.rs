@@ -9,7 +9,7 @@ use nix::errno::Errno;
 use nix::time::{ClockId, clock_gettime};
 
 use crate::inject::{self, Attach, detach_line, target_file};
-use crate::model::{FollowUp, Step};
+use crate::model::{FollowUp, NotifierKind, Step};
 use crate::procedure::{Fate, Procedure, Registration};
 use crate::trigger::helper::Answer;
 
@@ -250,21 +250,90 @@ impl Session {
 
     fn release_at_exit(&mut self, subject: &mut Subject) -> Result<()> {
         self.end_process(subject)?;
-        let log = subject.attached[0].attachment.get("log")?;
-        let mut releases = 0;
-        for line in log.lines() {
-            releases += usize::from(matches!(
-                inject::parse_entry(line, 0)?,
-                inject::Entry::Later(later) if later.op == FollowUp::Release
-            ));
+        for index in 0..subject.attached.len() {
+            let attached = &subject.attached[index];
+            let told = told_of_exit(&attached.attachment.get("log")?)?;
+            // The list is empty when the pages go; intervals are in the tree until they are removed.
+            let due = match attached.role.kind {
+                NotifierKind::Plain | NotifierKind::PlainEnd => "release",
+                NotifierKind::Interval => "start (RELEASE, blockable), start (UNMAP, blockable)",
+                NotifierKind::IntervalTwoPass => {
+                    "start (RELEASE, blockable), finish, start (UNMAP, blockable), finish"
+                }
+            };
+            let what = format!("what notifier {index} is told when the process exits");
+            subject.step(&what, due, told);
         }
-        subject.step("releases when the process exits", 1, releases);
         Ok(())
     }
+}
+
+/// What a notifier is told of the end of its address space, by its log.
+fn told_of_exit(log: &str) -> Result<String> {
+    // What ends in the kernel's half is the end of all addresses.
+    let is_all = |end: u64| end >= 1 << 63;
+    let mut told = Vec::new();
+    for line in log.lines() {
+        match inject::parse_entry(line, 0)? {
+            inject::Entry::Start(call) if is_all(call.end) => {
+                told.push(format!("start ({}, {})", call.event, call.context));
+            }
+            inject::Entry::Later(later) => match later.op {
+                FollowUp::Release => told.push("release".to_owned()),
+                FollowUp::Finish if is_all(later.end) => told.push("finish".to_owned()),
+                FollowUp::End if is_all(later.end) => told.push("end".to_owned()),
+                FollowUp::Finish | FollowUp::End => {}
+            },
+            inject::Entry::Start(_) => {}
+        }
+    }
+    if told.is_empty() {
+        told.push("nothing".to_owned());
+    }
+    Ok(told.join(", "))
 }
 
 /// Nanoseconds on the clock of the module's log.
 fn monotonic() -> Result<Duration> {
     let now = clock_gettime(ClockId::CLOCK_MONOTONIC).context("clock_gettime failed")?;
     Ok(Duration::from(now))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_an_exit_only_that_of_all_addresses_counts() {
+        let line = |op: &str, event: &str, end: &str| {
+            format!(
+                "seq=7 time_ns=12 op={op} event={event} start=0x0 end={end} context=blockable \
+                 tid=1 comm=a injected=0 returned=0 cur_seq=3 callers=-\n"
+            )
+        };
+        let told = |ops: &[(&str, &str)], end: &str| {
+            let lines: Vec<String> = ops.iter().map(|(op, event)| line(op, event, end)).collect();
+            told_of_exit(&lines.concat()).unwrap()
+        };
+        let all = "0xffffffffffffffff";
+        let exit = [
+            ("start", "RELEASE"),
+            ("finish", "RELEASE"),
+            ("start", "UNMAP"),
+            ("finish", "UNMAP"),
+        ];
+        assert_eq!(
+            told(&exit, all),
+            "start (RELEASE, blockable), finish, start (UNMAP, blockable), finish"
+        );
+        assert_eq!(told(&exit, "0x7000"), "nothing");
+        assert_eq!(
+            told(&[("start", "UNMAP"), ("end", "UNMAP")], "0x7000"),
+            "nothing"
+        );
+        assert_eq!(
+            told(&[("release", "RELEASE"); 2], "0x0"),
+            "release, release"
+        );
+    }
 }
