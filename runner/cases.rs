@@ -272,6 +272,7 @@ pub const CASES: &[Case] = &[
     keeps("r09-read-elsewhere", "a read side while other addresses are invalidated", &[9], steps(Procedure::ReadElsewhere, 0, Clear, Blockable), &[elsewhere(AGREES)]),
     keeps("r09-one-beside", "munmap, one interval notifier is on its addresses, and one next to them", &[9], MUNMAP, &[interval(AGREES), elsewhere(AGREES)]),
     keeps("r09-read-waits", "a read side that begins in an invalidation waits for its end", &[9], steps(Procedure::ReadWaits, 1, Clear, Blockable), &[interval(AGREES), interval(SLEEPS)]),
+    keeps("r09-change-in-invalidation", "in an invalidation one interval notifier beside it comes, and another one goes", &[9, 11], steps(Procedure::ChangeInInvalidation, 1, Clear, Blockable), &[interval(AGREES), interval(SLEEPS)]),
     keeps("r09-read-refused", "a read side while an invalidation is refused in process_mrelease", &[2, 9], steps(Procedure::ReadRefused, 1, Clear, NonBlockable), &[interval(EAGAIN)]),
     breaks("r09-read-failed", "a read side while an interval notifier fails where it must not", &[1, 9], steps(Procedure::ReadFailed, 1, Clear, Blockable), &[interval(EAGAIN)]),
     keeps("r09-two-pass-before-refusal", "process_mrelease, one in two passes has begun when another refuses", &[2, 9], MRELEASE, &[two_pass(AGREES), interval(EAGAIN), two_pass(AGREES)]),

@@ -16,8 +16,11 @@ pub enum Procedure {
     ReadDisturbed,
     /// The same, with an invalidation of other addresses.
     ReadElsewhere,
-    /// Begins a read side while a callback of the same invalidation sleeps.
+    /// Begins a read side while a callback of the same invalidation sleeps, and another
+    /// invalidation has come and gone.
     ReadWaits,
+    /// Registers a notifier while a callback sleeps, and removes another one.
+    ChangeInInvalidation,
     /// A read side with a `process_mrelease` in between that the same notifier refuses.
     ReadRefused,
     /// A read side with an invalidation in between in which the notifier fails where it must not.

@@ -152,7 +152,7 @@ impl<'a> WarnHeader<'a> {
         });
         let name = self.symbol.name;
         of_file
-            && ["mmu_notifier", "mn_hlist", "mn_itree"]
+            && ["mmu_notifier", "mmu_interval", "mn_hlist", "mn_itree"]
                 .iter()
                 .any(|part| name.contains(part))
             // Our own module's functions have such names too.
@@ -378,6 +378,16 @@ mod tests {
             (
                 "WARNING: at mn_hlist_invalidate_range_start+0x1/0x2, CPU#0: x/7",
                 (None, name.clone(), comm("x"), 7, true),
+            ),
+            (
+                "WARNING: mm/mmu_notifier.c:534 at mmu_interval_notifier_remove+0x1/0x2, CPU#0: x/7",
+                (
+                    place.clone(),
+                    "mmu_interval_notifier_remove".to_owned(),
+                    comm("x"),
+                    7,
+                    true,
+                ),
             ),
             (
                 "WARNING: CPU: 1 PID: 7 at mm/mmu_notifier.c:534 mn_hlist_invalidate_range_start+0x1/0x2",

@@ -14,14 +14,25 @@ use crate::procedure::{Fate, Procedure, Registration};
 use crate::trigger::helper::Answer;
 
 use super::removal::REMOVAL;
-use super::subject::Subject;
+use super::subject::{Subject, beside};
 use super::{STEP, Session, mrelease};
 
 /// How long the callback sleeps during which a read side is begun.
 const LONG_SLEEP: Duration = Duration::from_millis(500);
 
-/// The number of the target that a registration makes.
+/// The number of the target that a registration makes; the next one is for a second.
 pub(super) const REGISTERED: usize = 1002;
+
+/// What has to wait for the end of an invalidation does.
+const WAITS: &str = "waits for its end";
+
+const fn if_waited(ended: Duration, asleep_until: Duration) -> &'static str {
+    if ended.as_nanos() >= asleep_until.as_nanos() {
+        WAITS
+    } else {
+        "does not wait"
+    }
+}
 
 impl Subject {
     fn step(&mut self, what: &str, due: impl ToString, seen: impl ToString) {
@@ -79,6 +90,7 @@ impl Session {
                 self.read_retry(subject, &seq, "undisturbed")
             }
             Procedure::ReadWaits => self.read_waits(subject),
+            Procedure::ChangeInInvalidation => self.change_in_invalidation(subject),
             Procedure::ReadRefused => self.read_refused(subject),
             Procedure::Register(registration) => self.register(registration, subject),
             Procedure::RemoveInCallback => self.remove_in_callback(subject),
@@ -95,7 +107,13 @@ impl Session {
     /// Begins a read side of the first notifier. Returns its sequence number, as text; nothing
     /// where it waits for ever, which is a step that is not as it should be.
     fn read_begin(&mut self, subject: &mut Subject) -> Result<Option<String>> {
-        let file = target_file(subject.attached[0].attachment.name(), "read_begin");
+        let name = subject.attached[0].attachment.name().to_owned();
+        self.read_begin_of(&name, subject)
+    }
+
+    /// The same of that target.
+    fn read_begin_of(&mut self, name: &str, subject: &mut Subject) -> Result<Option<String>> {
+        let file = target_file(name, "read_begin");
         let what = "the number of a read side is";
         match self.helper.read(&file, &self.waiter, REMOVAL)? {
             Answer::Text(text) => {
@@ -114,9 +132,21 @@ impl Session {
         }
     }
 
-    /// Ends a read side.
+    /// Ends a read side of the first notifier.
     fn read_retry(&mut self, subject: &mut Subject, seq: &str, due: &str) -> Result<()> {
-        let file = target_file(subject.attached[0].attachment.name(), "read_retry");
+        let name = subject.attached[0].attachment.name().to_owned();
+        self.read_retry_of(&name, subject, seq, due)
+    }
+
+    /// The same of that target.
+    fn read_retry_of(
+        &mut self,
+        name: &str,
+        subject: &mut Subject,
+        seq: &str,
+        due: &str,
+    ) -> Result<()> {
+        let file = target_file(name, "read_retry");
         let answer = self.helper.write(&file, seq, &self.waiter, STEP)?;
         subject.step("mmu_interval_read_retry() says", due, retry_word(&answer));
         Ok(())
@@ -124,7 +154,73 @@ impl Session {
 
     /// Of two interval notifiers the first is done with the invalidation while the second sleeps.
     fn read_waits(&mut self, subject: &mut Subject) -> Result<()> {
-        let sleeper = &subject.attached[1].attachment;
+        self.fall_asleep(1, subject)?;
+        // Another one begins and ends meanwhile.
+        let (start, end) = beside(subject.target.watched());
+        let file = target_file(subject.holder.name(), "zap");
+        let line = format!("{start:#x}-{end:#x}");
+        let answer = self.helper.write(&file, &line, &self.waiter, STEP)?;
+        subject.step("an invalidation beside it", Answer::Done(0), answer);
+        let began = monotonic()?;
+        let seq = self.read_begin(subject)?;
+        let ended = monotonic()?;
+        let asleep_until = self.wake_up(subject)?;
+        let Some(seq) = seq else {
+            return Ok(());
+        };
+        if began >= asleep_until {
+            subject.trouble = Some("the callback slept too short for a read side to begin".into());
+            return Ok(());
+        }
+        let what = "a read side that begins in an invalidation";
+        subject.step(what, WAITS, if_waited(ended, asleep_until));
+        self.read_retry(subject, &seq, "undisturbed")
+    }
+
+    /// While a callback sleeps, one notifier beside it comes, and one goes.
+    fn change_in_invalidation(&mut self, subject: &mut Subject) -> Result<()> {
+        let [goes, comes] = [REGISTERED, REGISTERED + 1].map(|index| Attach {
+            pid: subject.target.pid().as_raw(),
+            index,
+            kind: NotifierKind::Interval.name(),
+            range: Some(beside(subject.target.watched())),
+        });
+        let holder = format!("@{}", subject.holder.name());
+        let answer = self.control(&goes.line_to(&holder, ""))?;
+        subject.actors.insert(0, self.helper.pid().as_raw());
+        subject.step("registering before", Answer::Done(0), &answer);
+        if answer != Answer::Done(0) {
+            return Ok(());
+        }
+
+        self.fall_asleep(1, subject)?;
+        let came = self.control(&comes.line_to(&holder, ""))?;
+        let came_at = monotonic()?;
+        let gone = self.control(&detach_line(&goes.name()))?;
+        let gone_at = monotonic()?;
+        let asleep_until = self.wake_up(subject)?;
+        subject.step("registering in an invalidation", Answer::Done(0), &came);
+        subject.step("removing in an invalidation", Answer::Done(0), &gone);
+        if came_at >= asleep_until {
+            subject.trouble = Some("the callback slept too short for a removal to begin".into());
+            return Ok(());
+        }
+        let what = "a removal that begins in an invalidation";
+        subject.step(what, WAITS, if_waited(gone_at, asleep_until));
+        if (came, gone) != (Answer::Done(0), Answer::Done(0)) {
+            return Ok(());
+        }
+        if let Some(seq) = self.read_begin_of(&comes.name(), subject)? {
+            self.read_retry_of(&comes.name(), subject, &seq, "undisturbed")?;
+        }
+        let answer = self.control(&detach_line(&comes.name()))?;
+        subject.step("removing after", Answer::Done(0), answer);
+        Ok(())
+    }
+
+    /// Begins an invalidation in which the callback of that notifier sleeps.
+    fn fall_asleep(&mut self, sleeper: usize, subject: &mut Subject) -> Result<()> {
+        let sleeper = &subject.attached[sleeper].attachment;
         sleeper.set("sleep_us", &LONG_SLEEP.as_micros().to_string())?;
         subject.target.act_and_die()?;
         let until = Instant::now() + STEP;
@@ -135,14 +231,12 @@ impl Session {
             self.waiter.check()?;
             std::thread::yield_now();
         }
-        let began = monotonic()?;
-        let seq = self.read_begin(subject)?;
-        let ended = monotonic()?;
-        subject.outcome = subject.target.acted(&self.waiter, STEP)?;
-        let Some(seq) = seq else {
-            return Ok(());
-        };
+        Ok(())
+    }
 
+    /// Waits for the end of that invalidation. Returns until when its callback slept.
+    fn wake_up(&mut self, subject: &mut Subject) -> Result<Duration> {
+        subject.outcome = subject.target.acted(&self.waiter, STEP)?;
         // The module's log has the time just before it sleeps.
         let text = subject.attached[1].attachment.get("log")?;
         let lines: Vec<&str> = text.lines().collect();
@@ -155,23 +249,7 @@ impl Session {
         let inject::Entry::Start(call) = inject::parse_entry(line, 1)? else {
             bail!("the log of the notifier that sleeps begins with {line:?}");
         };
-        let asleep_until = Duration::from_nanos(call.time_ns) + LONG_SLEEP;
-        if began >= asleep_until {
-            subject.trouble = Some("the callback slept too short for a read side to begin".into());
-            return Ok(());
-        }
-        subject.step(
-            "a read side that begins in an invalidation",
-            "waits for its end",
-            {
-                if ended >= asleep_until {
-                    "waits for its end"
-                } else {
-                    "does not wait"
-                }
-            },
-        );
-        self.read_retry(subject, &seq, "undisturbed")
+        Ok(Duration::from_nanos(call.time_ns) + LONG_SLEEP)
     }
 
     fn read_refused(&mut self, subject: &mut Subject) -> Result<()> {

@@ -59,7 +59,7 @@ pub(super) struct Subject {
 
 /// The addresses next to those that are watched, where nothing can be read or written: whoever
 /// takes an interval's end for a part of it tells that one, too.
-const fn beside((_, end): (u64, u64)) -> (u64, u64) {
+pub(super) const fn beside((_, end): (u64, u64)) -> (u64, u64) {
     (end, end + PAGE as u64)
 }
 
@@ -163,7 +163,9 @@ fn operation_of(procedure: Procedure) -> Operation {
         Procedure::ReadDisturbed | Procedure::ReadElsewhere | Procedure::ReadFailed => {
             Operation::Dontneed
         }
-        Procedure::ReadWaits | Procedure::ReleaseAtRemoval => Operation::Dontneed,
+        Procedure::ReadWaits
+        | Procedure::ChangeInInvalidation
+        | Procedure::ReleaseAtRemoval => Operation::Dontneed,
         Procedure::RemoveInCallback => Operation::MunmapWhole,
         Procedure::Read
         | Procedure::ReadRefused
