@@ -221,6 +221,8 @@ pub const CASES: &[Case] = &[
     breaks("r01-interval-refuses-dontneed", "madvise, an interval notifier refuses", &[1], DONTNEED, &[interval(EAGAIN)]),
     breaks("r01-interval-refuses-fork", "fork, an interval notifier refuses", &[1], FORK, &[interval(EAGAIN)]),
     breaks("r01-two-fail", "munmap, two plain notifiers fail with different errors", &[1, 4], MUNMAP, &[plain(EAGAIN), plain(EBUSY)]),
+    keeps("r01-told-before-munmap", "munmap, the pages are there while a plain notifier is told", &[1], steps(Procedure::ToldBefore(Operation::MunmapWhole), 1, Unmap, Blockable), &[plain(SLEEPS)]),
+    keeps("r01-told-before-dontneed", "the same with madvise", &[1], steps(Procedure::ToldBefore(Operation::Dontneed), 1, Clear, Blockable), &[plain(SLEEPS)]),
 
     keeps("r02-interval-refuses", "process_mrelease, an interval notifier refuses", &[2, 5], MRELEASE, &[interval(EAGAIN)]),
     keeps("r02-two-refuse", "process_mrelease, two plain notifiers refuse", &[2, 4], MRELEASE, &[plain(EAGAIN), plain(EAGAIN)]),
@@ -247,6 +249,7 @@ pub const CASES: &[Case] = &[
     keeps("r05-one-refuses-oom", "the OOM reaper, one of two refuses", &[4, 5], MEMCG_OOM, &[paired(AGREES), plain(EAGAIN)]),
     keeps("r05-interval-agrees-oom", "the OOM reaper, an interval notifier agrees", &[5], MEMCG_OOM, &[interval(AGREES)]),
     keeps("r05-interval-refuses-oom", "the OOM reaper, an interval notifier refuses", &[5], MEMCG_OOM, &[interval(EAGAIN)]),
+    keeps("r05-others-reaped", "process_mrelease, a plain notifier refuses for some pages, and all others go", &[2, 5], steps(Procedure::ReapsOthers, 1, Clear, NonBlockable), &[plain(EAGAIN)]),
     breaks("r05-plain-fails-oom", "the OOM reaper, a plain notifier fails otherwise", &[2, 5], MEMCG_OOM, &[plain(EBUSY)]),
 
     needing(Needs::AtomicSleep, keeps("r06-plain-sleeps", "munmap, a plain notifier sleeps", &[6], MUNMAP, &[plain(SLEEPS)])),

@@ -6,6 +6,7 @@ use nix::libc;
 
 use crate::contract::Act;
 use crate::model::{End, NotifierKind};
+use crate::trigger::operation::Operation;
 
 /// A sequence of steps, each with what is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +26,11 @@ pub enum Procedure {
     ReadRefused,
     /// A read side with an invalidation in between in which the notifier fails where it must not.
     ReadFailed,
+    /// The process does something to its memory, and the callback sleeps: until then the pages are
+    /// there.
+    ToldBefore(Operation),
+    /// A `process_mrelease` that is refused for some pages, after which all others are gone.
+    ReapsOthers,
     /// Registers a notifier in some way, and removes it.
     Register(Registration),
     /// Lets a callback remove its own notifier.

@@ -11,7 +11,9 @@ use nix::time::{ClockId, clock_gettime};
 use crate::inject::{self, Attach, detach_line, target_file};
 use crate::model::{FollowUp, NotifierKind, Step};
 use crate::procedure::{Fate, Procedure, Registration};
+use crate::sys::PAGE;
 use crate::trigger::helper::Answer;
+use crate::trigger::pages;
 
 use super::removal::REMOVAL;
 use super::subject::{Subject, beside};
@@ -35,6 +37,11 @@ const fn if_waited(ended: Duration, asleep_until: Duration) -> &'static str {
 }
 
 impl Subject {
+    fn watched_pages(&self) -> u64 {
+        let (start, end) = self.target.watched();
+        (end - start) / PAGE as u64
+    }
+
     fn step(&mut self, what: &str, due: impl ToString, seen: impl ToString) {
         self.steps.push(Step {
             what: what.to_owned(),
@@ -92,6 +99,8 @@ impl Session {
             Procedure::ReadWaits => self.read_waits(subject),
             Procedure::ChangeInInvalidation => self.change_in_invalidation(subject),
             Procedure::ReadRefused => self.read_refused(subject),
+            Procedure::ToldBefore(_) => self.told_before(subject),
+            Procedure::ReapsOthers => self.reaps_others(subject),
             Procedure::Register(registration) => self.register(registration, subject),
             Procedure::RemoveInCallback => self.remove_in_callback(subject),
             Procedure::ReleaseAtExit => self.release_at_exit(subject),
@@ -215,6 +224,34 @@ impl Session {
         }
         let answer = self.control(&detach_line(&comes.name()))?;
         subject.step("removing after", Answer::Done(0), answer);
+        Ok(())
+    }
+
+    /// Looks while a start sleeps whether the pages are still there.
+    fn told_before(&mut self, subject: &mut Subject) -> Result<()> {
+        let pid = subject.target.pid();
+        let before = pages::anonymous(pid)?;
+        self.fall_asleep(0, subject)?;
+        let during = pages::anonymous(pid)?;
+        if !subject.target.is_asleep()? {
+            subject.trouble = Some("the callback slept too short for the pages to be seen".into());
+        }
+        subject.outcome = subject.target.acted(&self.waiter, STEP)?;
+        // The process may have touched others meanwhile.
+        let are_there = before.saturating_sub(during) < subject.watched_pages() / 2;
+        subject.step("while a start runs, the pages are", "there", {
+            if are_there { "there" } else { "gone" }
+        });
+        Ok(())
+    }
+
+    /// Looks after a refusal whether all else is reaped.
+    fn reaps_others(&mut self, subject: &mut Subject) -> Result<()> {
+        let pid = subject.target.pid();
+        let refused = mrelease(pid)?;
+        subject.step("process_mrelease returns", -(Errno::EAGAIN as i32), refused);
+        let left = pages::anonymous(pid)?;
+        subject.step("pages that are left", subject.watched_pages(), left);
         Ok(())
     }
 

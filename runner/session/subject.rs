@@ -148,13 +148,22 @@ fn is_held(kind: Kind) -> bool {
     match kind {
         Kind::Own(_) | Kind::Zap { .. } => false,
         Kind::Mrelease | Kind::MemcgOom | Kind::GlobalOom => true,
-        Kind::Procedure(procedure) => procedure == Procedure::ReadRefused,
+        Kind::Procedure(procedure) => is_reaped(procedure),
     }
+}
+
+/// Whether it is reaped by this process.
+fn is_reaped(procedure: Procedure) -> bool {
+    matches!(procedure, Procedure::ReadRefused | Procedure::ReapsOthers)
 }
 
 /// Whether it is killed as it is set up.
 fn kills_before(kind: Kind) -> bool {
-    kind == Kind::Mrelease || kind == Kind::Procedure(Procedure::ReadRefused)
+    match kind {
+        Kind::Mrelease => true,
+        Kind::Procedure(procedure) => is_reaped(procedure),
+        _ => false,
+    }
 }
 
 /// What the process is made for.
@@ -167,7 +176,9 @@ fn operation_of(procedure: Procedure) -> Operation {
         | Procedure::ChangeInInvalidation
         | Procedure::ReleaseAtRemoval => Operation::Dontneed,
         Procedure::RemoveInCallback => Operation::MunmapWhole,
+        Procedure::ToldBefore(operation) => operation,
         Procedure::Read
+        | Procedure::ReapsOthers
         | Procedure::ReadRefused
         | Procedure::Register(_)
         | Procedure::ReleaseAtExit => Operation::Hold,
@@ -251,7 +262,9 @@ impl Subject {
             Kind::Own(_) => Initiator::Thread(target),
             Kind::Mrelease | Kind::Zap { .. } => Initiator::Thread(gettid().as_raw()),
             Kind::MemcgOom | Kind::GlobalOom => Initiator::OomReaper,
-            Kind::Procedure(Procedure::ReadRefused) => Initiator::Thread(gettid().as_raw()),
+            Kind::Procedure(procedure) if is_reaped(procedure) => {
+                Initiator::Thread(gettid().as_raw())
+            }
             Kind::Procedure(_) => Initiator::Thread(target),
         }
     }

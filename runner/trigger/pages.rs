@@ -38,6 +38,18 @@ pub fn look(pid: Pid, (start, end): (u64, u64)) -> Result<Pages> {
     Ok(pages)
 }
 
+/// How many anonymous pages a process has. Takes none of its locks.
+pub fn anonymous(pid: Pid) -> Result<u64> {
+    let path = format!("/proc/{pid}/status");
+    let text = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
+    let mut lines = text.lines();
+    let kib = lines.find_map(|line| line.strip_prefix("RssAnon:")?.trim().strip_suffix(" kB"));
+    let kib: u64 = kib
+        .and_then(|kib| kib.parse().ok())
+        .with_context(|| format!("{path} has no RssAnon"))?;
+    Ok(kib * 1024 / PAGE as u64)
+}
+
 /// RSS of the mappings that lie in the range, in pages.
 fn rss(pid: Pid, (start, end): (u64, u64)) -> Result<u64> {
     let path = format!("/proc/{pid}/smaps");
@@ -104,5 +116,12 @@ mod tests {
             ..Pages::default()
         };
         assert_eq!(seen(&area), gone);
+    }
+
+    #[test]
+    fn anonymous_pages_are_counted() {
+        let area = Area::map(64, None).unwrap();
+        area.fill().unwrap();
+        assert!(anonymous(getpid()).unwrap() >= 64);
     }
 }
