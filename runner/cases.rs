@@ -300,6 +300,7 @@ pub const CASES: &[Case] = &[
     keeps("r11-release-at-removal", "the release of a notifier that is removed comes once", &[11], steps(Procedure::ReleaseAtRemoval, 1, Clear, Blockable), &[plain(AGREES)]),
     leaving(breaks("r11-without-lock", "registered by the functions for callers that hold mmap_lock, without", &[11], registration(Registration::UNLOCKED), &[])),
     lockdep(breaks("r11-lock-held", "registered while mmap_lock is held, by the function that takes it", &[11], registration(Registration::RECURSIVE), &[])),
+    lockdep(breaks("r11-interval-lock-held", "an interval notifier that is not the first is registered while mmap_lock is held", &[11], registration(Registration::INTERVAL_RECURSIVE), &[elsewhere(AGREES)])),
     breaks("r11-interval-after-exit", "an interval notifier registered with an mm without users", &[11], registration(Registration::INTERVAL_AFTER_EXIT), &[elsewhere(AGREES)]),
     leaving(needing(Needs::AtomicSleep, breaks("r11-in-atomic", "registered in an atomic section", &[11], registration(Registration::IN_ATOMIC), &[]))),
     leaving(breaks("r11-same-twice", "the same struct registered twice, which no kernel notices", &[11], registration(Registration::TWICE), &[])),

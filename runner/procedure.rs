@@ -117,6 +117,14 @@ impl Registration {
         ..Self::LOCKED
     };
 
+    /// By `mmu_interval_notifier_insert()`, which takes `mmap_lock` for the first interval notifier
+    /// only, with it held.
+    pub const INTERVAL_RECURSIVE: Registration = Registration {
+        kind: NotifierKind::Interval,
+        fate: Fate::Returns(0),
+        ..Self::RECURSIVE
+    };
+
     /// In an atomic section.
     pub const IN_ATOMIC: Registration = Registration {
         how: "atomic",
