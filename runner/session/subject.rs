@@ -172,9 +172,9 @@ fn operation_of(procedure: Procedure) -> Operation {
         Procedure::ReadDisturbed | Procedure::ReadElsewhere | Procedure::ReadFailed => {
             Operation::Dontneed
         }
-        Procedure::ReadWaits
-        | Procedure::ChangeInInvalidation
-        | Procedure::ReleaseAtRemoval => Operation::Dontneed,
+        Procedure::ReadWaits | Procedure::ChangeInInvalidation | Procedure::ReleaseAtRemoval => {
+            Operation::Dontneed
+        }
         Procedure::RemoveInCallback => Operation::MunmapWhole,
         Procedure::ToldBefore(operation) => operation,
         Procedure::Read
