@@ -150,7 +150,7 @@ pub struct ExerciseReport {
 }
 
 /// The current [`ExerciseReport::schema`].
-pub const SCHEMA: u32 = 2;
+pub const SCHEMA: u32 = 3;
 
 impl ExerciseReport {
     /// The exit code: 1 where something is wrong with the module or the kernel, 70 where that

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The report of `stress` and `fuzz`.
+//! The report of an exercise.
 
 use mn_inject::cli::SimpleFormat;
 use mn_inject::exercise::{Exercise, ExerciseReport, FuzzOptions, SCHEMA, StressOptions, Task};
@@ -113,5 +113,5 @@ fn the_report_is_documented_and_comes_back_as_it_was() {
             assert!(doc.contains(&format!("`{key}`")), "{key} is not documented");
         }
     }
-    assert!(doc.contains(&format!("`fuzz`, version {SCHEMA}")));
+    assert!(doc.contains(&format!("`flood`, version {SCHEMA}")));
 }
