@@ -3,9 +3,12 @@
 //! The report of an exercise.
 
 use mn_inject::cli::SimpleFormat;
-use mn_inject::exercise::{Exercise, ExerciseReport, FuzzOptions, SCHEMA, StressOptions, Task};
+use mn_inject::exercise::{
+    Exercise, ExerciseReport, FloodOptions, FuzzOptions, HostileOptions, SCHEMA, StressOptions,
+    Task,
+};
 use mn_inject::exit::Exit;
-use mn_inject::model::{KernelInfo, VmInfo};
+use mn_inject::model::{Expect, KernelInfo, VmInfo};
 use mn_inject::report::print_exercise;
 
 fn printed(report: &ExerciseReport, format: SimpleFormat) -> String {
@@ -97,6 +100,16 @@ fn the_report_is_documented_and_comes_back_as_it_was() {
     for task in [
         report.task.clone(),
         Task::Fuzz(FuzzOptions { writes: 9, seed: 1 }),
+        Task::Hostile(HostileOptions {
+            condition: vec!["load".to_owned()],
+            only: Vec::new(),
+            kills: 3,
+            seed: 1,
+        }),
+        Task::Flood(FloodOptions {
+            failures: 7,
+            expect: Expect::Auto,
+        }),
     ] {
         report.task = task;
         let text = printed(&report, SimpleFormat::Json);
