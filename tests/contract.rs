@@ -9,8 +9,8 @@ mod history;
 
 use history::*;
 use mn_inject::model::{
-    Arming, Context, Count, End, Expect, Fate, FindingKind, Form, NotifierKind, Observation, Pages,
-    Step, Verdict, Window,
+    Arming, Context, Count, End, Expect, Fate, FindingKind, Form, NotifierEvent, NotifierKind,
+    Observation, Pages, Step, Verdict, Window,
 };
 use mn_inject::oracle::judge;
 use proptest::prelude::*;
@@ -313,6 +313,28 @@ fn what_is_left_behind_is_found() {
         let verdict = with(change);
         assert!(found(&verdict).contains(&kind), "{index}: {verdict:?}");
     }
+}
+
+/// Pages that are kept have changed where they are protected.
+#[test]
+fn whoever_is_told_of_a_protection_is_told_of_all_of_it() {
+    let short = |event| {
+        with(|o| {
+            o.expectation.event = event;
+            o.expectation.pages = Some(Fate::Kept);
+            o.pages = Some(Pages {
+                kept: 3,
+                rss: 3,
+                ..Pages::default()
+            });
+            o.calls[0].event = event;
+            o.calls[0].end = o.watched.1 - 4096;
+        })
+    };
+    for event in [NotifierEvent::ProtectionVma, NotifierEvent::ProtectionPage] {
+        assert_eq!(found(&short(event)), [FindingKind::Calls], "{event}");
+    }
+    assert_eq!(short(NotifierEvent::Clear), Verdict::Pass);
 }
 
 /// What nobody looked at is neither right nor wrong.

@@ -3,7 +3,7 @@
 //! What an invalidation leaves behind, whether it was refused or not: the pages, what later steps
 //! find, and that every notifier can be removed and nothing of it stays.
 
-use crate::model::{End, Fate, Finding, FindingKind, Observation, Pages, Remains};
+use crate::model::{End, Fate, Finding, FindingKind, NotifierEvent, Observation, Pages, Remains};
 
 use super::compare::Findings;
 use super::witness::is_watched;
@@ -14,7 +14,12 @@ pub(super) fn check(o: &Observation, findings: &mut Findings) -> Vec<String> {
     match (o.expectation.pages, &o.pages) {
         (Some(fate), Some(pages)) => {
             check_pages(fate, pages, o, findings);
-            if fate != Fate::Kept {
+            // Pages that are kept may have changed all the same.
+            let is_protected = matches!(
+                o.expectation.event,
+                NotifierEvent::ProtectionVma | NotifierEvent::ProtectionPage
+            );
+            if fate != Fate::Kept || is_protected {
                 check_told(o, findings);
             }
         }
