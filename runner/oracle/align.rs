@@ -47,12 +47,12 @@ pub(super) fn align<T: Eq + Hash + Copy>(due: &[T], seen: &[T]) -> Alignment {
 fn shortest_edit<T: Eq>(a: &[T], b: &[T]) -> Option<Vec<(usize, usize)>> {
     let (n, m) = (a.len() as isize, b.len() as isize);
     let limit = (a.len() + b.len()).min(MAX_DIFFERENCES) as isize;
-    let slot = |k: isize| (k + limit + 1) as usize;
+    let slot = |k: isize| (k + limit) as usize;
     // Furthest x on each diagonal k = x - y, and its state before each round.
-    let mut furthest = vec![0isize; 2 * limit as usize + 3];
+    let mut furthest = vec![0isize; 2 * limit as usize + 2];
     let mut rounds: Vec<Vec<isize>> = Vec::new();
     for d in 0..=limit {
-        rounds.push(furthest[slot(-d - 1)..=slot(d + 1)].to_vec());
+        rounds.push(furthest[slot(-d)..=slot(d)].to_vec());
         for k in (-d..=d).step_by(2) {
             let down = k == -d || (k != d && furthest[slot(k - 1)] < furthest[slot(k + 1)]);
             let mut x = if down {
@@ -74,13 +74,13 @@ fn shortest_edit<T: Eq>(a: &[T], b: &[T]) -> Option<Vec<(usize, usize)>> {
     None
 }
 
-/// Reads the matches off the rounds, last one first. `rounds[d]` covers diagonals -d-1 to d+1.
+/// Reads the matches off the rounds, last one first. `rounds[d]` covers diagonals -d to d.
 fn walk_back(n: isize, m: isize, rounds: &[Vec<isize>]) -> Vec<(usize, usize)> {
     let mut pairs = Vec::new();
     let (mut x, mut y) = (n, m);
     for (d, furthest) in rounds.iter().enumerate().rev() {
         let d = d as isize;
-        let at = |k: isize| furthest[(k + d + 1) as usize];
+        let at = |k: isize| furthest[(k + d) as usize];
         let k = x - y;
         let down = k == -d || (k != d && at(k - 1) < at(k + 1));
         let from_k = if down { k + 1 } else { k - 1 };

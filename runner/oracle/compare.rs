@@ -441,27 +441,7 @@ impl Comparison<'_> {
             let due = self.dues[m.due].message;
             m.group != s.group && seen.level == due.level && seen.what.is_but_for_task(&due.what)
         };
-        let mut found = Vec::new();
-        if missing.len().saturating_mul(surplus.len()) > MAX_GUESSES {
-            // Everything is wrong: the n-th is as good a guess as any.
-            let mut rest = missing.iter().copied().peekable();
-            let mut left = Vec::new();
-            surplus.retain(|s| {
-                while let Some(m) = rest.next_if(|m| m.group < s.group) {
-                    left.push(m);
-                }
-                let is_altered = |m: &Missing| {
-                    let message = self.dues[m.due].message;
-                    let seen = self.scan.ours[s.seen].message;
-                    m.group == s.group && seen.what.may_be(&message.what)
-                };
-                let partner = rest.next_if(is_altered);
-                found.extend(partner.map(|m| (m, *s)));
-                partner.is_none()
-            });
-            left.extend(rest);
-            *missing = left;
-        }
+        let mut found = self.pair_many(missing, surplus);
         let tests: [&Likeness<'_>; 2] = [&in_place, &of_another_task];
         for is_it in tests {
             if missing.len().saturating_mul(surplus.len()) > MAX_GUESSES {
@@ -499,6 +479,37 @@ impl Comparison<'_> {
                 }
             }
         }
+    }
+
+    /// Pairs the n-th that is missing with the n-th that is too much, where there are too many of
+    /// them for a better guess.
+    fn pair_many(
+        &self,
+        missing: &mut Vec<Missing>,
+        surplus: &mut Vec<Surplus>,
+    ) -> Vec<(Missing, Surplus)> {
+        let mut found = Vec::new();
+        if missing.len().saturating_mul(surplus.len()) <= MAX_GUESSES {
+            return found;
+        }
+        let mut rest = missing.iter().copied().peekable();
+        let mut left = Vec::new();
+        surplus.retain(|s| {
+            while let Some(m) = rest.next_if(|m| m.group < s.group) {
+                left.push(m);
+            }
+            let is_altered = |m: &Missing| {
+                let message = self.dues[m.due].message;
+                let seen = self.scan.ours[s.seen].message;
+                m.group == s.group && seen.what.may_be(&message.what)
+            };
+            let partner = rest.next_if(is_altered);
+            found.extend(partner.map(|m| (m, *s)));
+            partner.is_none()
+        });
+        left.extend(rest);
+        *missing = left;
+        found
     }
 
     /// A message is missing, and the same one came about a callback that is not ours.
