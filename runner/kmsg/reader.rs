@@ -132,7 +132,7 @@ impl KmsgReader<DevKmsg> {
     pub fn open_at_end() -> io::Result<Self> {
         let file = OpenOptions::new()
             .read(true)
-            .custom_flags(libc::O_NONBLOCK | libc::O_CLOEXEC)
+            .custom_flags(libc::O_NONBLOCK)
             .open(PATH)?;
         let mut reader = Self::new(DevKmsg { file });
         reader.skip_to_end()?;
@@ -441,32 +441,6 @@ mod tests {
     }
 
     #[test]
-    fn a_flood_without_the_marker_ends_at_the_deadline() {
-        struct Flood(u64);
-        impl Source for Flood {
-            fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-                self.0 += 1;
-                let raw = format!("6,{},1,-;x", self.0);
-                buffer[..raw.len()].copy_from_slice(raw.as_bytes());
-                Ok(raw.len())
-            }
-            fn wait(&mut self, _: Duration) -> io::Result<()> {
-                Ok(())
-            }
-            fn write(&mut self, _: &str) -> io::Result<()> {
-                Ok(())
-            }
-            fn skip_to_end(&mut self) -> io::Result<()> {
-                Ok(())
-            }
-        }
-        let mut reader = KmsgReader::new(Flood(0));
-        let marker = reader.mark("end").unwrap();
-        let (_, lost) = reader.read_until(&marker, Instant::now() + Duration::from_millis(5));
-        assert!(lost.is_some());
-    }
-
-    #[test]
     fn what_is_there_is_read_without_a_wait() {
         let mut reader = KmsgReader::new(Fake {
             steps: [raw(1), raw(2), Step::Errno(libc::EAGAIN), raw(3)].into(),
@@ -480,6 +454,52 @@ mod tests {
         let (records, lost) = reader.read_available();
         assert_eq!((records.len(), lost.is_some()), (1, true));
         assert_eq!(reader.source.waits, 0);
+    }
+
+    /// 8 KiB, with all escapes.
+    #[test]
+    fn the_longest_record_of_a_kernel_fits() {
+        let text = r"\x0a".repeat(2000);
+        let (seqs, lost) = read([Step::Raw(format!("6,1,1,-;{text}")), Step::Marker(14, 2)]);
+        assert_eq!((seqs, lost), (vec![1], None));
+    }
+
+    /// A source that never runs dry.
+    struct Flood(u64);
+
+    impl Source for Flood {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            self.0 += 1;
+            let raw = format!("6,{},1,-;x", self.0);
+            buffer[..raw.len()].copy_from_slice(raw.as_bytes());
+            Ok(raw.len())
+        }
+        fn wait(&mut self, _: Duration) -> io::Result<()> {
+            Ok(())
+        }
+        fn write(&mut self, _: &str) -> io::Result<()> {
+            Ok(())
+        }
+        fn skip_to_end(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_flood_without_the_marker_ends_at_the_deadline() {
+        let mut reader = KmsgReader::new(Flood(0));
+        let marker = reader.mark("end").unwrap();
+        let (_, lost) = reader.read_until(&marker, Instant::now() + Duration::from_millis(5));
+        assert!(lost.is_some());
+    }
+
+    #[test]
+    fn a_flood_that_nobody_waits_for_is_read_in_portions_and_loses_nothing() {
+        let mut reader = KmsgReader::new(Flood(0));
+        for _ in 0..2 {
+            let (records, lost) = reader.read_available();
+            assert_eq!((records.len(), lost), (AT_ONCE, None));
+        }
     }
 
     #[test]
@@ -515,5 +535,47 @@ mod tests {
         reader.source.steps.extend([raw(7), Step::Marker(14, 8)]);
         let (records, lost) = reader.read_until(&second, deadline);
         assert_eq!((records.len(), lost), (1, None));
+    }
+
+    #[test]
+    fn a_loss_is_told_once_and_many_losses_in_short() {
+        let overrun = || Step::Errno(libc::EPIPE);
+        let (_, lost) = read([overrun(), raw(1), overrun(), raw(2), Step::Marker(14, 3)]);
+        let lost = lost.unwrap();
+        assert_eq!(lost.matches("overwritten").count(), 1, "{lost}");
+
+        let broken = |number| Step::Raw(format!("broken {number}"));
+        let (_, lost) = read((0..1000).map(broken).chain([Step::Marker(14, 3)]));
+        let lost = lost.unwrap();
+        assert!(lost.contains("broken 1"), "{lost}");
+        assert!(lost.len() < 2000, "{lost}");
+    }
+
+    /// A device that gives what the other end of a pipe puts in.
+    #[test]
+    fn the_device_is_waited_for_and_read() {
+        let (reader, mut writer) = io::pipe().unwrap();
+        let mut device = DevKmsg {
+            file: File::from(std::os::fd::OwnedFd::from(reader)),
+        };
+        let started = Instant::now();
+        device.wait(Duration::from_millis(20)).unwrap();
+        assert!(started.elapsed() >= Duration::from_millis(20));
+
+        writer.write_all(b"6,1,1,-;text").unwrap();
+        device.wait(Duration::from_secs(600)).unwrap();
+        let mut buffer = [0; BUFFER];
+        let len = device.read(&mut buffer).unwrap();
+        assert_eq!(&buffer[..len], b"6,1,1,-;text");
+    }
+
+    #[test]
+    fn what_the_device_had_before_is_skipped() {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(b"6,1,1,-;text").unwrap();
+        file.rewind().unwrap();
+        let mut device = DevKmsg { file };
+        device.skip_to_end().unwrap();
+        assert_eq!(device.read(&mut [0; BUFFER]).unwrap(), 0);
     }
 }
