@@ -8,7 +8,7 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-use crate::model::Window;
+use crate::model::{Call, Window};
 
 use super::compare::Group;
 use super::expect::Due;
@@ -78,17 +78,24 @@ pub(super) fn surplus_in(
         .map(|due| due.observation)
         .collect();
     // The neighbours on both sides, unless the one before is the last word about its scenario.
-    let before = (0..range.start).rev().take(MAX_SLIDE).find_map(due_of);
-    let after = (range.end..group.seen.len())
+    let mut before = (0..range.start).rev().take(MAX_SLIDE).filter_map(due_of);
+    let mut after = (range.end..group.seen.len())
         .take(MAX_SLIDE)
-        .find_map(due_of);
+        .filter_map(due_of);
+    let (last, next) = (before.next(), after.next());
     blamed.extend(
-        before
-            .filter(|due| !matches!(due.message.what, What::Reaper { .. }))
+        last.filter(|due| !matches!(due.message.what, What::Reaper { .. }))
             .into_iter()
-            .chain(after)
+            .chain(next)
             .map(|due| due.observation),
     );
+    // And whoever called between them, though it has no message that could be a neighbour.
+    let from = last.into_iter().chain(before).find_map(|due| due.call);
+    let to = next.into_iter().chain(after).find_map(|due| due.call);
+    let between = from.map_or(0, |call| call.seq + 1)..to.map_or(u64::MAX, |call| call.seq);
+    let is_between =
+        |call: &Call| tid.is_none_or(|tid| call.tid == tid) && between.contains(&call.seq);
+    blamed.extend(having(&|o| o.calls.iter().any(is_between)));
     if blamed.is_empty() {
         blamed = callers.unwrap_or_default();
     }
@@ -114,7 +121,7 @@ fn slide<'a>(
     while start > first && !is_paired(start - 1) {
         start -= 1;
     }
-    let mut end = at + 1;
+    let mut end = at;
     while end < last && !is_paired(end) {
         end += 1;
     }
