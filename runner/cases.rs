@@ -315,8 +315,8 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::contract::{CLAUSES, RULES};
-    use crate::scenario::{Scenario, select};
+    use crate::contract::{CLAUSES, RULES, act_of_errno, act_of_misdeed};
+    use crate::scenario::{Cast, Scenario, select};
 
     #[test]
     fn every_rule_is_kept_and_broken_on_every_form() {
@@ -344,29 +344,29 @@ mod tests {
         }
     }
 
+    /// The clauses on what is done in a scenario.
+    fn clauses_of(scenario: &Scenario) -> Vec<&'static Clause> {
+        let of_roles = scenario.roles().into_iter().filter_map(|role| {
+            let act = match role.arming {
+                Arming::Inject(errno) => act_of_errno(errno),
+                Arming::Misbehave(misdeed) => act_of_misdeed(misdeed),
+                Arming::Filtered(_) | Arming::Unarmed => Act::Agrees,
+            };
+            clause(act, role.kind, scenario.trigger.context)
+        });
+        let of_case = match scenario.cast {
+            Cast::Case(case) => case.tried(),
+            Cast::One(_) => None,
+        };
+        of_roles.chain(of_case).collect()
+    }
+
     #[test]
     fn every_clause_is_tried() {
         let tried: BTreeSet<String> = select(&[])
             .iter()
-            .flat_map(|scenario| {
-                let context = scenario.trigger.context;
-                let of_roles = scenario.roles().into_iter().flat_map(move |role| {
-                    let acts = match role.arming {
-                        Arming::Inject(errno) => crate::contract::act_of_errno(errno),
-                        Arming::Misbehave(misdeed) => crate::contract::act_of_misdeed(misdeed),
-                        Arming::Filtered(_) | Arming::Unarmed => crate::contract::Act::Agrees,
-                    };
-                    clause(acts, role.kind, context)
-                });
-                let of_case = match scenario.cast {
-                    crate::scenario::Cast::Case(case) => case.tried(),
-                    crate::scenario::Cast::One(_) => None,
-                };
-                of_roles
-                    .chain(of_case)
-                    .map(|clause| format!("{clause:?}"))
-                    .collect::<Vec<_>>()
-            })
+            .flat_map(clauses_of)
+            .map(|clause| format!("{clause:?}"))
             .collect();
         for clause in CLAUSES {
             assert!(
@@ -374,6 +374,30 @@ mod tests {
                 "nobody tries {clause:?}"
             );
         }
+    }
+
+    /// Elsewhere it is trouble, and nobody would look whether it is there.
+    #[test]
+    fn whoever_is_to_make_the_kernel_find_something_wrong_with_itself_is_about_that() {
+        let (mut about, mut others) = (0, 0);
+        for scenario in select(&[]) {
+            let clauses = clauses_of(&scenario);
+            let mut due = clauses
+                .iter()
+                .flat_map(|clause| Promise::ALL.map(|promise| clause.said(promise)))
+                .flatten();
+            if due.any(|notice| notice.is_symptom()) {
+                assert!(
+                    scenario.expectation().judges_symptoms,
+                    "{}",
+                    scenario.name()
+                );
+                about += 1;
+            } else {
+                others += 1;
+            }
+        }
+        assert!(about > 0 && others > 0);
     }
 
     #[test]

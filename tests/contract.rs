@@ -9,8 +9,8 @@ mod history;
 
 use history::*;
 use mn_inject::model::{
-    Arming, Context, Count, End, Expect, Fate, FindingKind, Form, NotifierEvent, NotifierKind,
-    Observation, Pages, Step, Verdict, Window,
+    Arming, Context, Count, End, Expect, Fate, Finding, FindingKind, FollowUp, Form, Later,
+    NotifierEvent, NotifierKind, Observation, Pages, Step, Verdict, Window,
 };
 use mn_inject::oracle::judge;
 use proptest::prelude::*;
@@ -262,12 +262,21 @@ fn is_numbered(o: &Observation) -> bool {
     all.len() == before
 }
 
-/// One plain notifier that agrees, with something done to the observation.
+/// An interval notifier that agrees, with something done to the observation.
 fn with(change: impl FnOnce(&mut Observation)) -> Verdict {
+    with_cast(&[(NotifierKind::Interval, Arming::Unarmed)], 1, change)
+}
+
+/// The same with these notifiers and so many invalidations.
+fn with_cast(
+    notifiers: &[(NotifierKind, Arming)],
+    invalidations: u64,
+    change: impl FnOnce(&mut Observation),
+) -> Verdict {
     let cast = Cast {
         context: Context::NonBlockable,
-        notifiers: vec![(NotifierKind::Interval, Arming::Unarmed)],
-        invalidations: 1,
+        notifiers: notifiers.to_vec(),
+        invalidations,
     };
     let mut windows = run_of(Kernel::Mainline, &cast);
     let o = &mut windows.last_mut().unwrap().observations[0];
@@ -335,6 +344,213 @@ fn whoever_is_told_of_a_protection_is_told_of_all_of_it() {
         assert_eq!(found(&short(event)), [FindingKind::Calls], "{event}");
     }
     assert_eq!(short(NotifierEvent::Clear), Verdict::Pass);
+}
+
+/// A notifier that keeps a mapping of a page that is gone lets its device write to somebody else's.
+#[test]
+fn whoever_is_told_is_told_of_all_pages_that_have_changed() {
+    use NotifierKind::{Interval, Plain};
+    let half = |o: &mut Observation| o.calls[0].end -= 0x1000;
+    assert_eq!(found(&with(half)), [FindingKind::Calls]);
+    let kept = |o: &mut Observation| {
+        half(o);
+        o.expectation.pages = Some(Fate::Kept);
+        o.pages = Some(Pages {
+            kept: 3,
+            rss: 3,
+            ..Pages::default()
+        });
+    };
+    assert_eq!(with(kept), Verdict::Pass);
+    // In two parts is as good, and more than all.
+    let cast = [(Interval, Arming::Unarmed)];
+    let in_parts = |o: &mut Observation| {
+        o.calls[0].start += 0x1000;
+        o.calls[1].end -= 0x2000;
+    };
+    assert_eq!(with_cast(&cast, 2, in_parts), Verdict::Pass);
+    let more = |o: &mut Observation| o.calls[0].end += 0x1000;
+    assert_eq!(with(more), Verdict::Pass);
+    // What another notifier is told is no help.
+    let cast = [(Plain, Arming::Unarmed), (Interval, Arming::Unarmed)];
+    for notifier in 0..2 {
+        let verdict = with_cast(&cast, 1, |o| {
+            let call = o.calls.iter_mut().find(|call| call.notifier == notifier);
+            call.unwrap().start += 0x1000;
+        });
+        assert_eq!(found(&verdict), [FindingKind::Calls]);
+        let Verdict::Fail { findings } = verdict else {
+            unreachable!();
+        };
+        assert!(
+            findings[0]
+                .text
+                .contains(&format!("notifier {notifier} was told")),
+            "{findings:?}"
+        );
+    }
+}
+
+#[test]
+fn what_is_wrong_with_the_pages_and_the_steps_is_told() {
+    let told = |verdict| match verdict {
+        Verdict::Fail { findings } => {
+            let finding: &Finding = &findings[0];
+            [&finding.due, &finding.seen].map(|line| line.clone().unwrap_or_default())
+        }
+        verdict => panic!("{verdict:?}"),
+    };
+    let pages = with(|o| {
+        o.pages = Some(Pages {
+            gone: 2,
+            damaged: 1,
+            ..Pages::default()
+        });
+    });
+    assert_eq!(
+        told(pages),
+        [
+            "all 3 gone",
+            "0 kept, 0 zeroed, 2 gone, 1 with something else in them; RSS 0 pages"
+        ]
+    );
+    let step = with(|o| {
+        o.steps.push(Step {
+            what: "a step".into(),
+            due: "0".into(),
+            seen: "1".into(),
+        });
+    });
+    assert_eq!(told(step), ["0", "1"]);
+    let two = [(NotifierKind::Plain, Arming::Unarmed); 2];
+    let order = with_cast(&two, 1, |o| {
+        for call in &mut o.calls {
+            call.notifier = 1 - call.notifier;
+        }
+    });
+    assert_eq!(
+        told(order),
+        [
+            "each time: start 1 (plain), start 0 (plain)",
+            "start 0 (plain), start 1 (plain)"
+        ]
+    );
+}
+
+/// A read side compares it with the one that it began with.
+#[test]
+fn the_sequence_number_grows_with_each_invalidation() {
+    use NotifierKind::Interval;
+    let cast = [(Interval, Arming::Unarmed)];
+    let sequence = |numbers: [u64; 2]| {
+        with_cast(&cast, 2, |o| {
+            for (call, number) in o.calls.iter_mut().zip(numbers) {
+                call.cur_seq = number;
+            }
+        })
+    };
+    assert_eq!(sequence([3, 5]), Verdict::Pass);
+    for wrong in [[3, 3], [5, 3], [3, 4]] {
+        let Verdict::Fail { findings } = sequence(wrong) else {
+            panic!("{wrong:?} passes");
+        };
+        assert_eq!(findings.len(), 1, "{wrong:?}: {findings:?}");
+        assert_eq!(findings[0].kind, FindingKind::Calls);
+        assert!(findings[0].call_seq.is_some());
+    }
+    // Two notifiers of one invalidation are given the same.
+    let two = [(Interval, Arming::Unarmed); 2];
+    assert_eq!(with_cast(&two, 2, |_| {}), Verdict::Pass);
+}
+
+/// Ends elsewhere in the process, and those of somebody else's invalidations, are no disorder.
+#[test]
+fn only_the_callbacks_of_the_operation_are_counted() {
+    use NotifierKind::PlainEnd;
+    let with_end = |change: fn(&mut Later)| {
+        let cast = Cast {
+            context: Context::NonBlockable,
+            notifiers: vec![(PlainEnd, Arming::Unarmed)],
+            invalidations: 1,
+        };
+        let mut windows = run_of(Kernel::Mainline, &cast);
+        let window = windows.last_mut().unwrap();
+        let o = &mut window.observations[0];
+        let mut later = o.later[0].clone();
+        later.seq = window.total_entries.1;
+        window.total_entries.1 += 1;
+        change(&mut later);
+        o.later.push(later);
+        // A call elsewhere, which is nobody's business.
+        let mut call = o.calls[0].clone();
+        (call.start, call.end, call.tid) = (0x9000, 0xa000, 77);
+        call.seq = window.total_entries.1;
+        window.total_entries.1 += 1;
+        o.calls.push(call);
+        recount(o);
+        verdict_of(&windows, Expect::Auto)
+    };
+    assert_eq!(found(&with_end(|_| {})), [FindingKind::Calls]);
+    let elsewhere = |later: &mut Later| (later.start, later.end) = (0x9000, 0xa000);
+    assert_eq!(with_end(elsewhere), Verdict::Pass);
+    assert_eq!(with_end(|later| later.tid = 78), Verdict::Pass);
+    assert_eq!(
+        with_end(|later| later.op = FollowUp::Release),
+        Verdict::Pass
+    );
+}
+
+#[test]
+fn a_notifier_that_is_left_out_is_one_finding() {
+    let cast = [(NotifierKind::Plain, Arming::Unarmed); 2];
+    let mut windows = run_of(
+        Kernel::Mainline,
+        &Cast {
+            context: Context::NonBlockable,
+            notifiers: cast.to_vec(),
+            invalidations: 1,
+        },
+    );
+    let window = windows.last_mut().unwrap();
+    let o = &mut window.observations[0];
+    o.expectation.pages = Some(Fate::Gone);
+    o.pages = Some(Pages {
+        gone: 3,
+        ..Pages::default()
+    });
+    o.calls.pop();
+    recount(o);
+    window.total_entries.1 -= 1;
+    let verdict = verdict_of(&windows, Expect::Auto);
+    assert_eq!(found(&verdict), [FindingKind::Calls]);
+}
+
+/// A kernel whose check leaves out whoever has an end: its WARN about the end is none of the check.
+#[test]
+fn the_warn_about_an_end_is_not_taken_for_the_checks() {
+    let cast = Cast {
+        context: Context::Blockable,
+        notifiers: vec![(NotifierKind::PlainEnd, Arming::Inject(EAGAIN))],
+        invalidations: 2,
+    };
+    let mut windows = run_of(Kernel::Mainline, &cast);
+    for at in [1, 3] {
+        let window = &mut windows[at];
+        let before = window.records.len();
+        window
+            .records
+            .retain(|record| !record.text.starts_with("WARNING: mm/mmu_notifier.c:534"));
+        let removed = before - window.records.len();
+        adjust(window, true, -(removed as i64));
+        renumber(window);
+    }
+    let kinds: Vec<_> = judge(&windows, Expect::Auto)
+        .results
+        .iter()
+        .map(|result| found(&result.verdict))
+        .collect();
+    const MISSING: FindingKind = FindingKind::DidNotFire;
+    assert_eq!(kinds, [vec![], vec![MISSING], vec![], vec![MISSING; 2]]);
 }
 
 /// What nobody looked at is neither right nor wrong.

@@ -213,4 +213,30 @@ mod tests {
         assert!(is_refused(&[role(false)], Context::NonBlockable));
         assert!(!is_refused(&[role(false)], Context::Blockable));
     }
+
+    #[test]
+    fn callbacks_are_shown_by_name_and_many_in_short() {
+        let roles = [Plain, PlainEnd, IntervalTwoPass].map(|kind| Role {
+            kind,
+            arming: AGREE,
+            is_elsewhere: false,
+        });
+        let of = |made: &[Made]| shown(made, &roles);
+        assert_eq!(of(&[]), "none");
+        let after = |follow_up| Callback::After(follow_up);
+        assert_eq!(
+            of(&[
+                (2, Callback::Start),
+                (2, after(FollowUp::Finish)),
+                (1, after(FollowUp::End)),
+                (0, after(FollowUp::Release)),
+                (3, Callback::Start),
+            ]),
+            "start 2 (interval-two-pass), finish 2 (interval-two-pass), end 1 (plain-end), \
+             release 0 (plain), start 3 (?)"
+        );
+        let many = [(0, Callback::Start); 26];
+        assert!(of(&many[..24]).ends_with("start 0 (plain)"));
+        assert!(of(&many).ends_with("start 0 (plain), and 2 more"));
+    }
 }

@@ -407,6 +407,10 @@ mod tests {
                     false,
                 ),
             ),
+            (
+                "WARNING: CPU: 1 PID: 7 at mmu_notifier_x+0x1/0x2 [x]",
+                (None, "mmu_notifier_x".to_owned(), None, 7, false),
+            ),
         ];
         for (text, parts) in table {
             assert_eq!(warn(text), Some(parts), "{text}");
@@ -414,6 +418,8 @@ mod tests {
         for text in [
             "WARNING: possible circular locking dependency detected",
             "WARNING: mm/mmu_notifier.c:534 at x+0x1/0x2, CPU#0: comm",
+            "WARNING: [a mm/mmu_notifier.c:534 at x+0x1/0x2, CPU#0: comm/1",
+            "WARNING: a] mm/mmu_notifier.c:534 at x+0x1/0x2, CPU#0: comm/1",
             "a WARNING: mm/mmu_notifier.c:534 at x+0x1/0x2, CPU#0: comm/1",
         ] {
             assert_eq!(warn(text), None, "{text}");
@@ -490,5 +496,104 @@ mod tests {
             Line::of(&record("oom_reaper: unable to reap pid:7 (x) again")),
             Line::Noise
         );
+    }
+
+    /// Some functions of the module, and of other drivers, are named after what they use.
+    #[test]
+    fn warns_of_notifiers_come_from_the_kernels_own_file() {
+        for (place, of_notifiers) in [
+            ("mm/mmu_notifier.c:1 at mn_itree_invalidate+0x1/0x2", true),
+            ("/src/mm/mmu_notifier.c:1 at mmu_notifier_x+0x1/0x2", true),
+            ("mm/mmu_notifier.c:1 at other+0x1/0x2", false),
+            ("drivers/x.c:1 at mmu_notifier_x+0x1/0x2", false),
+            ("xmm/mmu_notifier.c:1 at mmu_notifier_x+0x1/0x2", false),
+            ("mm/mmu_notifier.c:1 at mmu_notifier_x+0x1/0x2 [x]", false),
+        ] {
+            let text = format!("WARNING: {place}, CPU#0: a/1");
+            let is_of_notifiers = warn(&text).map(|parts| parts.4);
+            assert_eq!(is_of_notifiers, Some(of_notifiers), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_symbol_is_a_name_and_an_offset_and_a_module() {
+        for symbol in [
+            "x y+0x0/0x10 [m]",
+            "+0x0/0x10 [m]",
+            "x+0xg/0x10 [m]",
+            "x+0x/0x10 [m]",
+            "x+0/0x10 [m]",
+            "x+0x0/10 [m]",
+            "x+0x0/0x10 [m n]",
+            "x+0x0/0x10 []",
+        ] {
+            let record = record(&format!("{symbol} callback failure not allowed"));
+            let line = Line::of(&record);
+            assert_eq!(line, Line::Malformed { about_ours: false }, "{symbol}");
+        }
+        for symbol in ["x+0x0/0x10 [m]", "x+0x0/0x10", "x", "0xffffffffc0000000"] {
+            let record = record(&format!("{symbol} callback failure not allowed"));
+            let line = Line::of(&record);
+            assert!(matches!(line, Line::PrWarn { .. }), "{symbol}: {line:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_nearly_a_line_about_a_notifier_is_reported() {
+        for text in [
+            "x+0x0/0x10 [m] callback failed with -11 in a blockable context.",
+            "x+0x0/0x10 [m]: callback failure not allowed!",
+        ] {
+            let line = Line::Malformed { about_ours: false };
+            assert_eq!(Line::of(&record(text)), line, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_the_kernel_finds_wrong_with_itself_is_known() {
+        use Notice::{
+            AtomicSleep, CallerSleep, DeadBug, DeadWarn, LockWarn, Lockdep, NonBlockSchedule,
+        };
+        const SLEEP: &str = "BUG: sleeping function called from invalid context at";
+        let table = [
+            (
+                format!("{SLEEP} include/linux/mmu_notifier.h:460"),
+                CallerSleep,
+            ),
+            (format!("{SLEEP} kernel/locking/mutex.c:1"), AtomicSleep),
+            (
+                "BUG: scheduling in a non-blocking section: a/1/0x2".to_owned(),
+                NonBlockSchedule,
+            ),
+            (
+                "WARNING: possible recursive locking detected".to_owned(),
+                Lockdep,
+            ),
+            (
+                "WARNING: possible circular locking dependency detected".to_owned(),
+                Lockdep,
+            ),
+            ("WARNING: suspicious RCU usage".to_owned(), LockWarn),
+            ("WARNING: Nested lock was not taken".to_owned(), LockWarn),
+            ("[ BUG: Invalid wait context ]".to_owned(), AtomicSleep),
+            ("kernel BUG at mm/mmu_notifier.c:620!".to_owned(), DeadBug),
+        ];
+        for (text, notice) in table {
+            assert_eq!(Line::of(&record(&text)), Line::Symptom(notice), "{text}");
+        }
+        let insert = "mm/mmu_notifier.c:9 at __mmu_interval_notifier_insert+0x1/0x2";
+        for (place, notice) in [
+            ("include/linux/rwsem.h:85 at x+0x1/0x2", Some(LockWarn)),
+            ("include/linux/mmap_lock.h:71 at x+0x1/0x2", Some(LockWarn)),
+            (insert, Some(DeadWarn)),
+            ("mm/mmu_notifier.c:9 at x+0x1/0x2", None),
+            ("at x+0x1/0x2", None),
+        ] {
+            let record = record(&format!("WARNING: {place}, CPU#0: a/1"));
+            let Line::Warn(header) = Line::of(&record) else {
+                panic!("{place} is no WARN");
+            };
+            assert_eq!(header.symptom(), notice, "{place}");
+        }
     }
 }

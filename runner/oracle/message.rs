@@ -253,3 +253,172 @@ impl fmt::Display for Caller {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OURS: Callback = Callback {
+        is_paired: false,
+        is_start: true,
+    };
+
+    fn info(errno: i32, context: Context, symbol: Callback) -> What<'static> {
+        What::Info {
+            errno,
+            context,
+            symbol,
+        }
+    }
+
+    fn warn(site: &'static str, pid: i32, comm: Option<&'static str>) -> What<'static> {
+        What::Warn { site, pid, comm }
+    }
+
+    fn reaper(word: ReaperWord, pid: i32, comm: &'static str) -> What<'static> {
+        What::Reaper { word, pid, comm }
+    }
+
+    fn message(what: What<'_>) -> Message<'_> {
+        Message {
+            what,
+            level: 4,
+            task: Some(Caller::Task(7)),
+        }
+    }
+
+    #[test]
+    fn a_difference_is_told_by_what_differs() {
+        const BLOCKABLE: Context = Context::Blockable;
+        let paired = Callback {
+            is_paired: true,
+            is_start: false,
+        };
+        for (seen, due, text) in [
+            (
+                info(-11, BLOCKABLE, OURS),
+                info(-16, Context::NonBlockable, OURS),
+                "the errno is -11, not -16, the context word is blockable, not non-blockable",
+            ),
+            (
+                info(-11, BLOCKABLE, paired),
+                info(-11, BLOCKABLE, OURS),
+                "the symbol is that of another callback, the symbol is not printed as at +0x0",
+            ),
+            (
+                What::PrWarn { symbol: paired },
+                What::PrWarn { symbol: OURS },
+                "the symbol is that of another callback, the symbol is not printed as at +0x0",
+            ),
+            (
+                warn("a.c:1", 1, Some("x")),
+                warn("a.c:2", 2, Some("y")),
+                "the place is a.c:1, not a.c:2, the pid is 1, not 2, the comm is x, not y",
+            ),
+            (warn("a.c:1", 1, None), warn("a.c:1", 1, Some("y")), ""),
+            (
+                reaper(ReaperWord::Reaped, 1, "x"),
+                reaper(ReaperWord::Reaped, 1, "y"),
+                "the comm is x, not y",
+            ),
+            (
+                What::Malformed,
+                info(-11, BLOCKABLE, OURS),
+                "the text is another",
+            ),
+        ] {
+            assert_eq!(message(seen).difference(&message(due)), text);
+        }
+        let due = message(What::Malformed);
+        let seen = Message {
+            level: 3,
+            task: Some(Caller::Other(0)),
+            what: What::PrWarn { symbol: OURS },
+        };
+        assert_eq!(
+            seen.difference(&due),
+            "the level is 3, not 4, the task is C0, not T7"
+        );
+    }
+
+    /// As somebody would look for it in the log.
+    #[test]
+    fn a_message_reads_like_the_kernels_line() {
+        let paired = Callback {
+            is_paired: true,
+            ..OURS
+        };
+        for (what, text) in [
+            (
+                info(-11, Context::NonBlockable, OURS),
+                "mmu_notifier_inject_invalidate_range_start+0x0/... [mmu_notifier_inject] \
+                 callback failed with -11 in non-blockable context.",
+            ),
+            (
+                What::PrWarn { symbol: paired },
+                "mmu_notifier_inject_paired_invalidate_range_start+0x0/... \
+                 [mmu_notifier_inject] callback failure not allowed",
+            ),
+            (
+                warn("a.c:1", 7, Some("x")),
+                "WARNING: a.c:1 at ..., CPU#...: x/7",
+            ),
+            (
+                warn("", 7, None),
+                "WARNING: mm/mmu_notifier.c:... at ..., CPU#...: .../7",
+            ),
+            (
+                reaper(ReaperWord::Reaped, 7, "x"),
+                "oom_reaper: reaped process 7 (x), now ...",
+            ),
+            (
+                reaper(ReaperWord::UnableToReap, 7, "x"),
+                "oom_reaper: unable to reap pid:7 (x)",
+            ),
+            (What::Symptom(Notice::Lockdep), "lockdep report ..."),
+        ] {
+            assert_eq!(message(what).to_string(), format!("<4>[T7] {text}"));
+        }
+    }
+
+    #[test]
+    fn a_message_can_only_be_one_of_its_kind_gone_wrong() {
+        let (sleep, lockdep) = (
+            What::Symptom(Notice::AtomicSleep),
+            What::Symptom(Notice::Lockdep),
+        );
+        assert!(sleep.may_be(&sleep) && !sleep.may_be(&lockdep));
+        let line = reaper(ReaperWord::Reaped, 1, "x");
+        assert!(line.may_be(&reaper(ReaperWord::Reaped, 1, "y")));
+        assert!(!line.may_be(&reaper(ReaperWord::Reaped, 2, "x")));
+        assert!(!line.may_be(&reaper(ReaperWord::UnableToReap, 1, "x")));
+        assert!(What::Malformed.may_be(&What::PrWarn { symbol: OURS }));
+        assert!(!What::Malformed.may_be(&line));
+    }
+
+    /// A WARN names its task twice.
+    #[test]
+    fn a_warn_of_another_task_is_the_same_but_for_that() {
+        let due = warn("a.c:1", 1, Some("x"));
+        assert!(warn("a.c:1", 2, Some("y")).is_but_for_task(&due));
+        assert!(!warn("a.c:2", 1, Some("x")).is_but_for_task(&due));
+        assert!(!What::Malformed.is_but_for_task(&due));
+    }
+
+    #[test]
+    fn whoever_printed_is_a_thread_or_something_else() {
+        let caller = |caller: &str| {
+            Caller::of(&Record {
+                seq: 1,
+                time_us: 1,
+                level: 6,
+                facility: 0,
+                caller: Some(caller.to_owned()),
+                text: String::new(),
+            })
+        };
+        assert_eq!(caller("T7"), Some(Caller::Task(7)));
+        assert_eq!(caller("C7"), Some(Caller::Other(7)));
+        assert_eq!(caller("?"), Some(Caller::Other(u32::MAX)));
+    }
+}

@@ -6,10 +6,11 @@
 
 use mn_inject::kmsg::Record;
 use mn_inject::model::{
-    Arming, Call, Context, Count, Counters, End, Expectation, FollowUp, Initiator, Later,
-    NotifierEvent, NotifierKind, Observation, ReaperWord, Remains, Role as Notifier, Subscriber,
-    Window,
+    Arming, Call, Context, Count, Counters, End, Expectation, Finding, FindingKind, FollowUp,
+    Initiator, Later, NotifierEvent, NotifierKind, Observation, ReaperWord, Remains,
+    Role as Notifier, ScenarioResult, Subscriber, Verdict, Window,
 };
+use mn_inject::oracle::Judgement;
 use proptest::prelude::*;
 
 pub const EAGAIN: i32 = -11;
@@ -624,4 +625,88 @@ pub fn any_history() -> impl Strategy<Value = (Style, History)> {
         prop::collection::vec(any::<u8>(), 0..30),
     )
         .prop_map(|(style, windows, noise)| (style, history(style, &windows, &noise)))
+}
+
+/// The kinds of the findings about a scenario.
+pub fn kinds(result: &ScenarioResult) -> Vec<FindingKind> {
+    match &result.verdict {
+        Verdict::Fail { findings } => findings.iter().map(|finding| finding.kind).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// The same of all scenarios.
+pub fn kind_names(judgement: &Judgement) -> Vec<Vec<FindingKind>> {
+    judgement.results.iter().map(kinds).collect()
+}
+
+/// The findings about a scenario; none where it has not failed.
+pub fn findings(result: &ScenarioResult) -> Vec<Finding> {
+    match &result.verdict {
+        Verdict::Fail { findings } => findings.clone(),
+        _ => Vec::new(),
+    }
+}
+
+/// A line of the kernel.
+pub fn line(text: &str) -> Record {
+    Record {
+        seq: 1,
+        time_us: 1,
+        level: 4,
+        facility: 0,
+        caller: Some("T1".into()),
+        text: text.into(),
+    }
+}
+
+/// Puts a line of that task into a window, as the record of that place.
+pub fn insert(window: &mut Window, at: usize, level: u8, tid: i32, text: &str) {
+    let has_callers = window.records.iter().all(|record| record.caller.is_some());
+    let record = Record {
+        level,
+        caller: has_callers.then(|| format!("T{tid}")),
+        ..line(text)
+    };
+    window.records.insert(at, record);
+    adjust(window, text.starts_with("WARNING: "), 1);
+    renumber(window);
+}
+
+/// Counts a WARN more or less.
+pub fn adjust(window: &mut Window, is_warn: bool, by: i64) {
+    if let Some((_, after)) = &mut window.warn_count
+        && is_warn
+    {
+        *after = after.checked_add_signed(by).unwrap();
+    }
+}
+
+/// Numbers the records of a window anew, without a gap.
+pub fn renumber(window: &mut Window) {
+    let first = window.records.first().map_or(0, |record| record.seq);
+    for (seq, record) in (first..).zip(&mut window.records) {
+        record.seq = seq;
+    }
+}
+
+/// The module's counters as its log has it.
+pub fn recount(o: &mut Observation) {
+    for (index, notifier) in o.notifiers.iter_mut().enumerate() {
+        let calls = || o.calls.iter().filter(|call| call.notifier == index);
+        notifier.counters.calls = calls().count() as u64;
+        notifier.counters.injected = calls().filter(|call| call.injected).count() as u64;
+        let later = o.later.iter().filter(|later| later.notifier == index);
+        let ends = later.filter(|later| later.op != FollowUp::Release);
+        notifier.counters.ends = ends.count() as u64;
+    }
+}
+
+/// A scenario, with one agreeing call elsewhere.
+pub fn one(deed: Deed, calls: u64) -> Vec<Plan> {
+    vec![Plan {
+        deed,
+        calls,
+        elsewhere: 1,
+    }]
 }

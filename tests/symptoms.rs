@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Scenarios about what the kernel finds wrong with itself: that it has to say so, and how often.
+
+#[path = "common/history.rs"]
+#[expect(dead_code, reason = "the oracle's tests need the rest")]
+mod history;
+
+use history::*;
+use mn_inject::contract::Notice;
+use mn_inject::model::{Arming, Expect, FindingKind, Misdeed, Verdict, Window};
+use mn_inject::oracle::judge;
+
+const CALLER_SLEEP: &str =
+    "BUG: sleeping function called from invalid context at include/linux/mmu_notifier.h:460";
+const ATOMIC_SLEEP: &str =
+    "BUG: sleeping function called from invalid context at kernel/locking/rwsem.c:1523";
+const LOCK_WARN: &str = "WARNING: include/linux/rwsem.h:85 at find_vma+0x1/0x2, CPU#1: a/77";
+const DEAD_BUG: &str = "kernel BUG at mm/mmu_notifier.c:620!";
+
+const ERR: u8 = 3;
+const WARNING: u8 = 4;
+const CRIT: u8 = 2;
+
+/// The thread that registers.
+const ACTOR: i32 = 77;
+
+/// A scenario whose calls all agree.
+fn quiet() -> Window {
+    let plans = [one(Deed::Unmap(Arming::Unarmed), 2)];
+    history(Style::of(Kernel::Seed), &plans, &[])
+        .windows
+        .remove(0)
+}
+
+/// One with an invalidation from an atomic section.
+fn atomic() -> Window {
+    let mut window = quiet();
+    let expectation = &mut window.observations[0].expectation;
+    (expectation.is_atomic, expectation.judges_symptoms) = (true, true);
+    window
+}
+
+/// One in which somebody registers as nobody may.
+fn registers(said: Notice) -> Window {
+    let mut window = quiet();
+    let o = &mut window.observations[0];
+    (o.expectation.said, o.expectation.judges_symptoms) = (vec![said], true);
+    o.actors = vec![ACTOR];
+    window
+}
+
+/// What is found with these lines: level, thread, text.
+fn found(mut window: Window, lines: &[(u8, i32, &str)]) -> Vec<FindingKind> {
+    for (at, (level, tid, text)) in lines.iter().enumerate() {
+        insert(&mut window, at, *level, *tid, text);
+    }
+    let judgement = judge(&[window], Expect::Seed);
+    let verdict = &judgement.results[0].verdict;
+    assert!(
+        matches!(verdict, Verdict::Pass | Verdict::Fail { .. }),
+        "{verdict:?}"
+    );
+    kinds(&judgement.results[0])
+}
+
+const PASS: [FindingKind; 0] = [];
+const DID_NOT_FIRE: FindingKind = FindingKind::DidNotFire;
+const FIRED: FindingKind = FindingKind::FiredWhenItShouldNot;
+
+#[test]
+fn an_atomic_section_is_noticed_once_for_an_invalidation() {
+    let line = (ERR, 1000, CALLER_SLEEP);
+    assert_eq!(found(atomic(), &[line]), PASS);
+    assert_eq!(found(atomic(), &[]), [DID_NOT_FIRE]);
+    assert_eq!(found(atomic(), &[line, line]), [FIRED]);
+    assert_eq!(
+        found(atomic(), &[(WARNING, 1000, CALLER_SLEEP)]),
+        [FindingKind::Altered]
+    );
+    // Another complaint is not this one gone wrong.
+    assert_eq!(
+        found(atomic(), &[(ERR, 1000, ATOMIC_SLEEP)]),
+        [DID_NOT_FIRE, FIRED]
+    );
+}
+
+#[test]
+fn what_other_tasks_are_told_is_not_what_is_due() {
+    let of_another = (ERR, 1, CALLER_SLEEP);
+    assert_eq!(found(atomic(), &[of_another]), [DID_NOT_FIRE]);
+    assert_eq!(
+        found(atomic(), &[of_another, (ERR, 1000, CALLER_SLEEP)]),
+        PASS
+    );
+}
+
+#[test]
+fn a_callback_that_sleeps_is_noticed_each_time() {
+    let plans = [one(Deed::Mrelease(Arming::Misbehave(Misdeed::Sleep)), 2)];
+    let mut window = history(Style::of(Kernel::Seed), &plans, &[])
+        .windows
+        .remove(0);
+    let o = &mut window.observations[0];
+    o.expectation.judges_symptoms = true;
+    for call in &mut o.calls {
+        call.injected = call.tid == RUNNER_TID;
+    }
+    recount(o);
+    let text = "BUG: scheduling in a non-blocking section: mn-inject/70/0x2";
+    let line = (ERR, RUNNER_TID, text);
+    assert_eq!(found(window.clone(), &[line, line]), PASS);
+    assert_eq!(found(window.clone(), &[line]), [DID_NOT_FIRE]);
+    assert_eq!(
+        found(window, &[line, (WARNING, RUNNER_TID, text)]),
+        [FindingKind::Altered]
+    );
+}
+
+#[test]
+fn whoever_registers_wrongly_is_told() {
+    for (said, level, text) in [
+        (Notice::DeadBug, CRIT, DEAD_BUG),
+        (Notice::AtomicSleep, ERR, ATOMIC_SLEEP),
+        (Notice::LockWarn, WARNING, LOCK_WARN),
+    ] {
+        let line = (level, ACTOR, text);
+        assert_eq!(found(registers(said), &[line]), PASS, "{text}");
+        assert_eq!(found(registers(said), &[]), [DID_NOT_FIRE], "{text}");
+        let other_level = (level + 1, ACTOR, text);
+        assert_eq!(
+            found(registers(said), &[other_level]),
+            [FindingKind::Altered],
+            "{text}"
+        );
+    }
+}
+
+/// How many locks a function asserts, and how often it might sleep, is not the contract's business.
+#[test]
+fn some_complaints_may_come_many_times() {
+    for (said, level, text, is_often) in [
+        (Notice::DeadBug, CRIT, DEAD_BUG, false),
+        (Notice::AtomicSleep, ERR, ATOMIC_SLEEP, true),
+        (Notice::LockWarn, WARNING, LOCK_WARN, true),
+    ] {
+        let due: &[FindingKind] = if is_often { &[] } else { &[FIRED; 2] };
+        let lines = [(level, ACTOR, text); 3];
+        assert_eq!(found(registers(said), &lines), due, "{text}");
+    }
+}
+
+/// There they are trouble, which ends the run: see `is_judged`.
+#[test]
+fn elsewhere_they_are_left_to_whoever_watches_the_log() {
+    for (level, text) in [
+        (ERR, CALLER_SLEEP),
+        (ERR, ATOMIC_SLEEP),
+        (WARNING, LOCK_WARN),
+    ] {
+        assert_eq!(found(quiet(), &[(level, 1000, text)]), PASS, "{text}");
+    }
+}
