@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use mn_inject::matrix::MatrixReport;
 use mn_inject::model::{FindingKind, Form, Report};
+use mn_inject::mutants::Mutant;
 
 /// Kernels share one source tree, and guests share the processors: one test at a time.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
@@ -257,26 +258,65 @@ fn a_stress_on_a_kernel_with_faults_finds_them() {
     );
 }
 
-/// Kernels that are wrong on purpose: each is found out, by the scenario and for the reason that it
-/// claims, and the kernels that they are made of pass. Modules that lie: each is doubted, and no
-/// kernel is blamed.
+/// The patches in a folder of `tests/`, each with what it says of itself, by name.
+fn mutants(folder: &str) -> Vec<Mutant> {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests")
+        .join(folder);
+    let entries = std::fs::read_dir(&dir).expect("cannot read the folder");
+    let paths = entries.map(|entry| entry.expect("cannot read the folder").path());
+    let mut mutants: Vec<Mutant> = paths
+        .map(|path| Mutant::read(&path).unwrap_or_else(|error| panic!("{error:#}")))
+        .collect();
+    mutants.sort_by(|a, b| a.name.cmp(&b.name));
+    mutants
+}
+
+/// Whether a mutant takes the kernel that checks itself.
+fn takes_debug(mutant: &Mutant) -> bool {
+    mutant.claim.config.as_deref() == Some("debug")
+}
+
+/// Each is found out, by the scenario and for the reason that it claims, and the kernels that they
+/// are made of pass.
+fn all_are_found_out(mutants: &[Mutant], lies: &[Mutant]) {
+    let (killed, doubted) = (mutants.len(), lies.len());
+    let outcome = format!(
+        "PASS: {killed} of {} mutants killed, {doubted} doubted as they must be, 0 otherwise",
+        killed + doubted
+    );
+    let paths = mutants.iter().chain(lies);
+    let paths: Vec<String> = paths.map(|m| m.path.display().to_string()).collect();
+    let mut arguments = vec!["mutants"];
+    arguments.extend(paths.iter().map(String::as_str));
+    run(&arguments).expect(0, &[&outcome]);
+}
+
+/// Kernels that are wrong on purpose, and modules that lie: those are doubted, and no kernel is
+/// blamed.
 #[test]
 fn every_mutant_is_killed_and_every_lie_doubted_as_it_claims() {
-    let folder = |name: &str| {
-        Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("tests")
-            .join(name)
-    };
-    let [mutants, lies] = [folder("mutants"), folder("lies")];
-    let count = |dir: &Path| std::fs::read_dir(dir).expect("cannot read it").count();
-    let outcome = format!(
-        "PASS: {} of {} mutants killed, {} doubted as they must be, 0 otherwise than claimed",
-        count(&mutants),
-        count(&mutants) + count(&lies),
-        count(&lies)
-    );
-    let [mutants, lies] = [mutants, lies].map(|dir| dir.display().to_string());
-    run(&["mutants", &mutants, &lies]).expect(0, &[&outcome]);
+    let mut mutants = mutants("mutants");
+    mutants.retain(|mutant| !takes_debug(mutant));
+    all_are_found_out(&mutants, &crate::mutants("lies"));
+}
+
+/// The same for the kernel that checks itself, one of each rule: each takes minutes.
+#[test]
+fn a_mutant_of_each_rule_is_killed_where_the_kernel_checks_itself() {
+    let mut mutants = mutants("mutants");
+    mutants.retain(takes_debug);
+    let mut rules = std::collections::HashSet::new();
+    mutants.retain(|mutant| rules.insert(mutant.claim.rule));
+    all_are_found_out(&mutants, &[]);
+}
+
+#[test]
+#[ignore = "takes an hour"]
+fn every_mutant_is_killed_where_the_kernel_checks_itself() {
+    let mut mutants = mutants("mutants");
+    mutants.retain(takes_debug);
+    all_are_found_out(&mutants, &[]);
 }
 
 #[test]
