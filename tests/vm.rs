@@ -137,12 +137,12 @@ fn a_known_bug_is_seen_and_its_patch_mends_it() {
     let shown = run(&arguments);
     shown.expect(
         0,
-        &["# Totals: pass:7 fail:0 xfail:3 xpass:0 skip:0 error:0"],
+        &["# Totals: pass:8 fail:0 xfail:3 xpass:0 skip:0 error:0"],
     );
     let mended = run(&[&arguments[..], &["--patch", &fix]].concat());
     mended.expect(
         0,
-        &["# Totals: pass:10 fail:0 xfail:0 xpass:0 skip:0 error:0"],
+        &["# Totals: pass:11 fail:0 xfail:0 xpass:0 skip:0 error:0"],
     );
 }
 
