@@ -232,8 +232,8 @@ fn a_flood_of_which_the_kernel_tells_in_part_fails() {
 fn a_flood_that_overruns_the_log_is_no_verdict() {
     run(&[
         "flood",
-        "--failures",
-        "4000",
+        "--failures=1000",
+        "--base=mainline",
         "--patch",
         &patch("kmsg-overrun.patch"),
     ])
