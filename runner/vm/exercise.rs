@@ -35,7 +35,9 @@ fn append(task: &Task, asked: Option<&str>) -> String {
     let own = match task {
         // The module is loaded many times, and its unit tests would run each time.
         Task::Stress(_) => "kunit.enable=0",
-        Task::Fuzz(_) | Task::Hostile(_) | Task::Flood(_) => "",
+        // One window of it is read when it is over, and a WARN has some thirty lines.
+        Task::Flood(_) => "log_buf_len=8M",
+        Task::Fuzz(_) | Task::Hostile(_) => "",
     };
     format!("{own} {}", asked.unwrap_or_default())
 }
