@@ -204,11 +204,11 @@ fn a_wrong_kernel_stays_wrong_whoever_disturbs() {
     run(&[
         "hostile",
         "--kills=0",
-        "--only=munmap-*",
-        "--only=mrelease-*",
+        "--only=m*",
         "--condition=printk-flood",
         "--condition=kmsg-overrun",
         "--condition=other-notifier",
+        "--base=mainline",
         "--patch",
         &patch("no-check.patch"),
     ])
