@@ -7,7 +7,7 @@
 #[path = "common/history.rs"]
 mod history;
 
-use mn_inject::model::{Arming, Context, Expect, Verdict, Window};
+use mn_inject::model::{Arming, Context, Expect, NotifierKind, Verdict, Window};
 use mn_inject::oracle::{Judgement, judge};
 
 use history::{Deed, EAGAIN, Kernel, Plan, Style, history};
@@ -226,4 +226,44 @@ fn a_wrong_symbol_is_a_trace_all_the_same() {
         "kvm_mmu_notifier_invalidate_range_start+0x0/0x90 [kvm]",
     );
     is_the_kernels_fault(&windows);
+}
+
+#[test]
+fn a_thread_is_held_against_its_own_lines() {
+    let both = [mrelease(EAGAIN), unmap(EAGAIN)].concat();
+    let mut windows = run(&[both, unmap(EBUSY)]);
+    for call in &mut windows[0].observations[0].calls {
+        call.context = Context::Blockable;
+    }
+    is_disbelieved(&windows, "in the other context");
+}
+
+#[test]
+fn a_silent_kernel_is_only_excused_where_a_refusal_would_have_stopped_it() {
+    let mut windows = run(&[unmap(EAGAIN)]);
+    without_lines(&mut windows, "callback fail");
+    is_the_kernels_fault(&windows);
+    let mut windows = run(&[mrelease(EAGAIN)]);
+    without_lines(&mut windows, "callback fail");
+    windows[0].observations[0].outcome = 0;
+    let judgement = judge(&windows, Expect::Seed);
+    assert_eq!(judgement.doubts.len(), 1, "{:?}", judgement.doubts);
+}
+
+#[test]
+fn a_victim_that_could_not_be_reaped_is_a_trace() {
+    let mut windows = run(&[one(Deed::Oom(Arming::Inject(EAGAIN)), 10), unmap(EAGAIN)]);
+    without_lines(&mut windows, "callback fail");
+    is_the_kernels_fault(&windows);
+}
+
+#[test]
+fn nothing_is_said_of_an_interval_notifier_that_refuses() {
+    let mut windows = run(&[mrelease(EAGAIN)]);
+    without_lines(&mut windows, "callback fail");
+    let o = &mut windows[0].observations[0];
+    o.notifiers[0].role.kind = NotifierKind::Interval;
+    o.outcome = 0;
+    let judgement = judge(&windows, Expect::Seed);
+    assert_eq!(judgement.doubts, [] as [String; 0]);
 }
