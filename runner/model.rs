@@ -872,6 +872,15 @@ pub struct Report {
 /// `mn-inject` and its version, as reports have it.
 pub const TOOL: &str = concat!("mn-inject ", env!("CARGO_PKG_VERSION"));
 
+impl Report {
+    /// The verdict on the form and those on the scenarios, each with its name.
+    pub fn verdicts(&self) -> impl Iterator<Item = (&str, &Verdict)> {
+        let scenarios = self.scenarios.iter();
+        let scenarios = scenarios.map(|result| (result.name.as_str(), &result.verdict));
+        std::iter::once((Form::RESULT, &self.form_verdict)).chain(scenarios)
+    }
+}
+
 /// The current [`Report::schema`].
 pub const SCHEMA: u32 = 5;
 

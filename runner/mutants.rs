@@ -246,51 +246,50 @@ pub const SCHEMA: u32 = 2;
 pub fn why_no_pass(result: &Result<Report, String>) -> Vec<String> {
     match result {
         Err(error) => vec![error.clone()],
-        Ok(report) if report::exit(report) == Exit::Pass => Vec::new(),
-        Ok(report) => {
-            let mut reasons = report.trouble.clone();
-            let bad = report.scenarios.iter().filter(|result| {
-                matches!(
-                    result.verdict,
-                    Verdict::Fail { .. } | Verdict::NoVerdict { .. }
-                )
-            });
-            reasons.extend(bad.map(|result| format!("{} did not pass", result.name)));
-            if reasons.is_empty() {
-                reasons.push("nothing passed".to_owned());
-            }
-            reasons
-        }
+        Ok(report) => why_it_did_not_pass(report),
     }
+}
+
+/// The same of a run that has a report.
+pub fn why_it_did_not_pass(report: &Report) -> Vec<String> {
+    if report::exit(report) == Exit::Pass {
+        return Vec::new();
+    }
+    let mut reasons = report.trouble.clone();
+    let bad = report.scenarios.iter().filter(|result| {
+        matches!(
+            result.verdict,
+            Verdict::Fail { .. } | Verdict::NoVerdict { .. }
+        )
+    });
+    reasons.extend(bad.map(|result| format!("{} did not pass", result.name)));
+    if reasons.is_empty() {
+        reasons.push("nothing passed".to_owned());
+    }
+    reasons
 }
 
 /// The scenarios that failed, and the form.
 fn kills(report: &Report) -> Vec<Kill> {
-    let form = [(Form::RESULT, &report.form_verdict)];
-    let scenarios = report.scenarios.iter();
-    let scenarios = scenarios.map(|result| (result.name.as_str(), &result.verdict));
-    let failed = form
-        .into_iter()
-        .chain(scenarios)
-        .filter_map(|(name, verdict)| {
-            let Verdict::Fail { findings } = verdict else {
-                return None;
-            };
-            let mut says: Vec<String> = Vec::new();
-            for finding in findings {
-                let words = finding.kind.words();
-                if !says.iter().any(|said| said == words) {
-                    says.push(words.to_owned());
-                }
+    let failed = report.verdicts().filter_map(|(name, verdict)| {
+        let Verdict::Fail { findings } = verdict else {
+            return None;
+        };
+        let mut says: Vec<String> = Vec::new();
+        for finding in findings {
+            let words = finding.kind.words();
+            if !says.iter().any(|said| said == words) {
+                says.push(words.to_owned());
             }
-            Some(Kill {
-                scenario: name.to_owned(),
-                says,
-                first: findings
-                    .first()
-                    .map_or_else(String::new, |finding| finding.text.clone()),
-            })
-        });
+        }
+        Some(Kill {
+            scenario: name.to_owned(),
+            says,
+            first: findings
+                .first()
+                .map_or_else(String::new, |finding| finding.text.clone()),
+        })
+    });
     failed.collect()
 }
 
@@ -341,12 +340,8 @@ fn doubted(claim: &Claim, report: &Report, kills: &[Kill]) -> Fate {
             return Fate::Otherwise { but };
         }
     }
-    let form = [(Form::RESULT, &report.form_verdict)];
-    let scenarios = report.scenarios.iter();
-    let scenarios = scenarios.map(|result| (result.name.as_str(), &result.verdict));
-    let doubts: Vec<(&str, &[String])> = form
-        .into_iter()
-        .chain(scenarios)
+    let doubts: Vec<(&str, &[String])> = report
+        .verdicts()
         .filter_map(|(name, verdict)| match verdict {
             Verdict::NoVerdict { reasons } => Some((name, reasons.as_slice())),
             _ => None,

@@ -5,6 +5,7 @@
 mod log;
 mod machine;
 mod others;
+mod threads;
 
 use anyhow::Result;
 

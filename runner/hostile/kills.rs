@@ -61,8 +61,7 @@ pub(super) fn run(
         };
         let (run, _) = trials.start(loads.then_some(module), &[])?;
         let moment = Duration::from_millis(baseline.millis).mul_f64(rng.f64());
-        trials.say(&what);
-        if is_over_within(trials, run, moment, &what)? {
+        if trials.ended_within(&what, run, moment)?.is_some() {
             ended += 1;
         } else {
             kill(run, Signal::SIGKILL).context("cannot kill the run")?;
@@ -118,31 +117,6 @@ pub(super) fn run(
 fn passes(report: &Report, name: &str) -> bool {
     let mut results = report.scenarios.iter();
     results.any(|result| result.name == name && result.verdict == crate::model::Verdict::Pass)
-}
-
-/// Whether the run is over before the moment comes. A child that has ended is waited for.
-fn is_over_within(
-    trials: &mut Trials<'_>,
-    run: nix::unistd::Pid,
-    moment: Duration,
-    what: &str,
-) -> Result<bool> {
-    let until = Instant::now() + moment;
-    loop {
-        let left = until.saturating_duration_since(Instant::now());
-        match trials
-            .waiter
-            .child(run, "the end of the run", left.min(Duration::from_secs(1)))
-        {
-            Ok(WaitStatus::Stopped(..) | WaitStatus::Continued(..)) => {}
-            Ok(_) => return Ok(true),
-            Err(crate::trigger::wait::WaitError::Deadline { .. }) if Instant::now() >= until => {
-                return Ok(false);
-            }
-            Err(crate::trigger::wait::WaitError::Deadline { .. }) => trials.say(what),
-            Err(error) => return Err(error.into()),
-        }
-    }
 }
 
 /// Waits until every process of a run that was killed is gone: they have become our children.

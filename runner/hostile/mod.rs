@@ -18,7 +18,7 @@ use anyhow::{Context as _, Result, bail};
 use crate::exercise::{Exercise, HostileOptions};
 use crate::exit::Exit;
 use crate::inject::LoadedModule;
-use crate::model::{Form, Report, Verdict};
+use crate::model::{Report, Verdict};
 use crate::report;
 use crate::scenario;
 use crate::trigger::wait::Waiter;
@@ -79,7 +79,7 @@ fn carry_out(
     }
     exercise.operations.push((
         "scenarios undisturbed".to_owned(),
-        verdicts(&baseline).len() as u64,
+        baseline.verdicts().count() as u64,
     ));
     for condition in chosen {
         let disturbed = trials.disturbed(condition)?;
@@ -106,14 +106,6 @@ fn carry_out(
     kills::run(options, module, &baseline, &mut trials, exercise)
 }
 
-/// The verdict on the form and those on the scenarios.
-fn verdicts(report: &Report) -> Vec<(&str, &Verdict)> {
-    let form = [(Form::RESULT, &report.form_verdict)];
-    let scenarios = report.scenarios.iter();
-    let scenarios = scenarios.map(|result| (result.name.as_str(), &result.verdict));
-    form.into_iter().chain(scenarios).collect()
-}
-
 fn word(verdict: &Verdict) -> &'static str {
     match verdict {
         Verdict::Pass => "pass",
@@ -126,8 +118,8 @@ fn word(verdict: &Verdict) -> &'static str {
 
 /// Why there is no verdict, as far as there is none.
 fn without_verdict(report: &Report) -> Vec<String> {
-    let open = verdicts(report)
-        .into_iter()
+    let open = report
+        .verdicts()
         .filter_map(|(name, verdict)| match verdict {
             Verdict::NoVerdict { reasons } => Some(format!("{name}: {}", reasons.join(", "))),
             _ => None,
@@ -145,10 +137,9 @@ struct Compared {
 
 fn compare(condition: &str, baseline: &Report, report: &Report) -> Compared {
     let mut compared = Compared::default();
-    let now = verdicts(report);
-    for (name, before) in verdicts(baseline) {
-        let after = now.iter().find(|(other, _)| *other == name);
-        match after.map(|(_, verdict)| *verdict) {
+    for (name, before) in baseline.verdicts() {
+        let after = report.verdicts().find(|(other, _)| *other == name);
+        match after.map(|(_, verdict)| verdict) {
             Some(after) if word(after) == word(before) => compared.same += 1,
             Some(Verdict::NoVerdict { .. }) => compared.open += 1,
             // What could not even begin; the report's trouble says why.
@@ -189,7 +180,7 @@ pub fn main(args: &condition::ConditionArgs) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Expect, Finding, FindingKind, SCHEMA, ScenarioResult};
+    use crate::model::{Expect, Finding, FindingKind, Form, SCHEMA, ScenarioResult};
 
     fn fail() -> Verdict {
         Verdict::Fail {

@@ -100,17 +100,32 @@ impl<'a> Trials<'a> {
         Ok((pid, output.join("report.json")))
     }
 
-    /// Waits for the end of a run, and reads its report.
-    pub(super) fn finish(&mut self, what: &str, run: Pid, path: &Path) -> Result<Report> {
-        let until = Instant::now() + LIMIT;
-        let status = loop {
+    /// Waits for the end of a run; nothing where it does not come within that time.
+    pub(super) fn ended_within(
+        &mut self,
+        what: &str,
+        run: Pid,
+        limit: Duration,
+    ) -> Result<Option<WaitStatus>> {
+        let until = Instant::now() + limit;
+        loop {
             (self.say)(what);
-            match self.waiter.child(run, "the end of the run", SAY_EVERY) {
+            let left = until.saturating_duration_since(Instant::now());
+            let slice = left.min(SAY_EVERY);
+            match self.waiter.child(run, "the end of the run", slice) {
                 Ok(WaitStatus::Stopped(..) | WaitStatus::Continued(..)) => {}
-                Ok(status) => break status,
+                Ok(status) => return Ok(Some(status)),
                 Err(WaitError::Deadline { .. }) if Instant::now() < until => {}
+                Err(WaitError::Deadline { .. }) => return Ok(None),
                 Err(error) => return Err(error.into()),
             }
+        }
+    }
+
+    /// Waits for the end of a run, and reads its report.
+    pub(super) fn finish(&mut self, what: &str, run: Pid, path: &Path) -> Result<Report> {
+        let Some(status) = self.ended_within(what, run, LIMIT)? else {
+            bail!("{what}: the run did not end within {LIMIT:?}");
         };
         let WaitStatus::Exited(_, code) = status else {
             bail!("{what}: the run ended with {status:?}");

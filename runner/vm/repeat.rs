@@ -13,7 +13,7 @@ use super::progress::Ui;
 use super::room::Room;
 use super::suite::{self, Suite};
 use crate::exit::Exit;
-use crate::mutants::why_no_pass;
+use crate::mutants::why_it_did_not_pass;
 use crate::report;
 
 /// Runs the suite so many times, each with a folder of its own below the output. The exit code is
@@ -33,7 +33,7 @@ pub fn run(times: u32, built: &Built, suite: &Suite<'_>, cache: &Cache, ui: &Ui)
         let report = suite::judge(built, &suite, &room, cache, &ui)?;
         let exit = report::exit(&report);
         if exit != Exit::Pass {
-            tell(number, exit, &why_no_pass(&Ok(report.clone())), &output)?;
+            tell(number, exit, &why_it_did_not_pass(&report), &output)?;
         }
         scenarios = report.scenarios.len();
         exits.push(exit);

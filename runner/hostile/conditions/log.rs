@@ -5,15 +5,15 @@
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::atomic::{AtomicBool, AtomicU64};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use nix::sys::signal::{Signal, kill};
 
 use super::super::condition::{Act, Scene};
+use super::threads::{Threads, processors};
 use crate::kmsg::KmsgReader;
 use crate::sys;
 use crate::trigger::wait::Waiter;
@@ -51,22 +51,19 @@ fn write(line: &str) -> Result<()> {
 /// Threads that write, one more than there are processors, and one that lets the kernel itself
 /// write.
 struct Flood {
-    is_over: Arc<AtomicBool>,
     lines: Arc<AtomicU64>,
-    threads: Vec<JoinHandle<()>>,
+    threads: Threads,
 }
 
 pub(super) fn flood(_: &Waiter, _: u64) -> Result<Box<dyn Act>> {
     write(LINES[0])?;
     let mut flood = Flood {
-        is_over: Arc::default(),
         lines: Arc::default(),
-        threads: Vec::new(),
+        threads: Threads::default(),
     };
-    let processors = std::thread::available_parallelism().map_or(1, usize::from);
-    for number in 0..processors + 1 {
-        let (is_over, lines) = (flood.is_over.clone(), flood.lines.clone());
-        flood.threads.push(std::thread::spawn(move || {
+    for number in 0..processors() + 1 {
+        let lines = flood.lines.clone();
+        flood.threads.start(move |is_over| {
             while !is_over.load(Relaxed) {
                 let (said, count, pause) = if number == 0 {
                     // The help of sysrq: a line of the kernel's, which also goes to the console.
@@ -83,7 +80,7 @@ pub(super) fn flood(_: &Waiter, _: u64) -> Result<Box<dyn Act>> {
                 // A run that never gets to read would only be a matter of time.
                 std::thread::sleep(pause);
             }
-        }));
+        });
     }
     Ok(Box::new(flood))
 }
@@ -91,20 +88,11 @@ pub(super) fn flood(_: &Waiter, _: u64) -> Result<Box<dyn Act>> {
 impl Act for Flood {
     /// The threads do the work; it is counted here.
     fn act(&mut self, _: &Scene) -> Result<u64> {
-        if self.threads.iter().any(JoinHandle::is_finished) {
+        if self.threads.has_one_ended() {
             bail!("nothing can be written to the log any more");
         }
         std::thread::sleep(PAUSE / 10);
         Ok(self.lines.swap(0, Relaxed))
-    }
-}
-
-impl Drop for Flood {
-    fn drop(&mut self) {
-        self.is_over.store(true, Relaxed);
-        for thread in self.threads.drain(..) {
-            drop(thread.join());
-        }
     }
 }
 

@@ -3,10 +3,7 @@
 //! What happens to the machine.
 
 use std::fs;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
@@ -18,6 +15,7 @@ use nix::time::{ClockId, clock_gettime, clock_settime};
 use nix::unistd::Pid;
 
 use super::super::condition::{Act, Scene};
+use super::threads::{Threads, processors};
 use crate::sys::{self, Area, ChildWork};
 use crate::trigger::wait::Waiter;
 
@@ -93,9 +91,7 @@ pub(super) fn crowd(_: &Waiter, _: u64) -> Result<Box<dyn Act>> {
 
 impl Act for Crowd {
     fn act(&mut self, _: &Scene) -> Result<u64> {
-        let child = sys::fork_child(ChildWork::Exit).context("cannot fork")?;
-        waitpid(child, None).context("cannot wait for a child")?;
-        Ok(1)
+        start_a_process()
     }
 }
 
@@ -113,19 +109,13 @@ impl Drop for Crowd {
 
 /// Threads that do nothing but work, and processes that come and go.
 struct Load {
-    is_over: Arc<AtomicBool>,
-    threads: Vec<JoinHandle<()>>,
+    _threads: Threads,
 }
 
 pub(super) fn load(_: &Waiter, _: u64) -> Result<Box<dyn Act>> {
-    let mut load = Load {
-        is_over: Arc::default(),
-        threads: Vec::new(),
-    };
-    let processors = std::thread::available_parallelism().map_or(1, usize::from);
-    for _ in 0..2 * processors {
-        let is_over = load.is_over.clone();
-        load.threads.push(std::thread::spawn(move || {
+    let mut threads = Threads::default();
+    for _ in 0..2 * processors() {
+        threads.start(|is_over| {
             let Ok(area) = Area::map(PAGES, None) else {
                 return;
             };
@@ -134,26 +124,22 @@ pub(super) fn load(_: &Waiter, _: u64) -> Result<Box<dyn Act>> {
                 let _ = area.touch(0, PAGES);
                 let _ = area.advise(MmapAdvise::MADV_DONTNEED);
             }
-        }));
+        });
     }
-    Ok(Box::new(load))
+    Ok(Box::new(Load { _threads: threads }))
 }
 
 impl Act for Load {
     fn act(&mut self, _: &Scene) -> Result<u64> {
-        let child = sys::fork_child(ChildWork::Exit).context("cannot fork")?;
-        waitpid(child, None).context("cannot wait for a child")?;
-        Ok(1)
+        start_a_process()
     }
 }
 
-impl Drop for Load {
-    fn drop(&mut self) {
-        self.is_over.store(true, Relaxed);
-        for thread in self.threads.drain(..) {
-            drop(thread.join());
-        }
-    }
+/// One that is born and dies.
+fn start_a_process() -> Result<u64> {
+    let child = sys::fork_child(ChildWork::Exit).context("cannot fork")?;
+    waitpid(child, None).context("cannot wait for a child")?;
+    Ok(1)
 }
 
 /// All memory but a little; given back in part, and taken again.
