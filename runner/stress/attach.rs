@@ -89,19 +89,27 @@ pub fn attach_name_in_use(worker: &mut Worker) -> bool {
     };
     // Not in the world: nobody but us detaches it. The module may, by going, but then the name is
     // free in the next one.
+    if let Some(victim) = wish.victim.as_deref()
+        && choice::once_in(8, &mut worker.rng)
+    {
+        // As somebody else may do at any time.
+        kill(worker, victim);
+    }
     let moment = worker.world.presence.moment();
     let line = format!("attach {} name={}", wish.pid, target.name);
     let result = worker.write_control(&line, moment);
-    let done = result == Some(Err(Errno::EEXIST));
-    if let Some(result) = result
-        && !done
-        && !worker.world.is_upset(&target, moment)
-    {
-        let name = &target.name;
-        worker.finding(format_args!("attach to {name}, in use, came to {result:?}"));
+    match (result, wish.victim.as_deref()) {
+        (None | Some(Err(Errno::EEXIST)), _) => {}
+        // The process is looked for before the name.
+        (Some(Err(Errno::ESRCH)), Some(victim)) => worker.is_ending(victim),
+        (Some(result), _) if !worker.world.is_upset(&target, moment) => {
+            let name = &target.name;
+            worker.finding(format_args!("attach to {name}, in use, came to {result:?}"));
+        }
+        _ => {}
     }
     worker.detach(&target);
-    done
+    result == Some(Err(Errno::EEXIST))
 }
 
 /// Attaches to whom it is not possible.

@@ -306,7 +306,7 @@ impl Worker {
     }
 
     /// An attach did not find the process: it has to be on its way out then.
-    fn is_ending(&self, victim: &Victim) {
+    pub fn is_ending(&self, victim: &Victim) {
         let until = Instant::now() + ENDING;
         while !victim.is_dead() {
             if Instant::now() >= until {
