@@ -249,6 +249,26 @@ const ENTRIES: &[Entry] = &[
         },
     },
     Entry {
+        name: c"callback",
+        knob: Knob::Setting {
+            show: |injector, text| {
+                text.add(fmt!(
+                    "{}",
+                    if injector.misbehaves_in_end() {
+                        END
+                    } else {
+                        START
+                    }
+                ))
+            },
+            store: |injector, line| match line {
+                START => injector.set_misbehaves_in_end(false),
+                END => injector.set_misbehaves_in_end(true),
+                _ => Err(EINVAL),
+            },
+        },
+    },
+    Entry {
         name: c"record",
         knob: Knob::Setting {
             show: |injector, text| {
@@ -272,6 +292,10 @@ const ENTRIES: &[Entry] = &[
         },
     },
 ];
+
+/// What `callback` takes: where the misdeeds are done.
+const START: &str = "start";
+const END: &str = "end";
 
 /// What `record` takes: which calls are logged.
 const ALL: &str = "all";

@@ -4,12 +4,10 @@
 
 use crate::{
     abstractions::{
-        mmu_notifier::{
-            Event,
-            Range, //
-        },
+        mmu_notifier::Event,
         task, //
     },
+    log::Arguments,
     text,
 };
 use kernel::{
@@ -258,10 +256,10 @@ impl Filter {
     };
 
     /// Whether a call of the current task is meant.
-    pub(crate) fn admits(&self, range: &Range) -> bool {
-        self.events.admits(range.event())
-            && self.context.admits(range.is_blockable())
-            && self.range.overlaps(range.start(), range.end())
+    pub(crate) fn admits(&self, call: &Arguments) -> bool {
+        self.events.admits(call.event)
+            && self.context.admits(call.blockable)
+            && self.range.overlaps(call.start, call.end)
             && self.task.admits_current()
     }
 

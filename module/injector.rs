@@ -54,8 +54,11 @@ const MAX_ERRNO: i32 = 4095;
 /// no less anywhere.
 const DELAY_STEP: i32 = 1000;
 
-/// What a faulty callback does before it returns its error. All 0: nothing.
+/// What a faulty callback does before it returns. All 0: nothing.
 pub(crate) struct Misdeeds {
+    /// Whether it is the end that does it, or the second pass, and not the start. `remove` is
+    /// always for the start.
+    in_end: Atomic<bool>,
     /// Sleeps so many microseconds.
     pub(crate) sleep_us: Atomic<i32>,
     /// Waits so many microseconds without sleeping.
@@ -69,16 +72,23 @@ pub(crate) struct Misdeeds {
 }
 
 impl Misdeeds {
-    fn any(&self) -> bool {
+    fn any_but_remove(&self) -> bool {
         [
             &self.sleep_us,
             &self.delay_us,
             &self.alloc_bytes,
             &self.lock,
-            &self.remove,
         ]
         .into_iter()
         .any(|misdeed| misdeed.load(Relaxed) != 0)
+    }
+
+    fn any_in_start(&self) -> bool {
+        self.remove.load(Relaxed) != 0 || (!self.in_end.load(Relaxed) && self.any_but_remove())
+    }
+
+    fn any_in_end(&self) -> bool {
+        self.in_end.load(Relaxed) && self.any_but_remove()
     }
 }
 
@@ -124,6 +134,7 @@ impl Injector {
             kind,
             errors: [const { Atomic::new(0) }; Event::ALL.len()],
             misdeeds: Misdeeds {
+                in_end: Atomic::new(false),
                 sleep_us: Atomic::new(0),
                 delay_us: Atomic::new(0),
                 alloc_bytes: Atomic::new(0),
@@ -182,6 +193,20 @@ impl Injector {
         });
     }
 
+    /// Whether the misdeeds are for the end, and not for the start.
+    pub(crate) fn misbehaves_in_end(&self) -> bool {
+        self.misdeeds.in_end.load(Relaxed)
+    }
+
+    /// Sets it. Fails with `EINVAL` where the kind of notifier has no end.
+    pub(crate) fn set_misbehaves_in_end(&self, in_end: bool) -> Result {
+        if in_end && !self.kind.has_end() {
+            return Err(EINVAL);
+        }
+        self.misdeeds.in_end.store(in_end, Relaxed);
+        Ok(())
+    }
+
     /// Whether calls are logged to which nothing was done.
     pub(crate) fn records_all(&self) -> bool {
         self.record_all.load(Relaxed)
@@ -232,14 +257,19 @@ impl Injector {
         result
     }
 
-    /// What is done to a call with `range`: [`None`], or the errno that it returns.
-    fn fault(&self, range: &Range) -> Option<i32> {
+    /// Whether it befalls this call, of those to which something is to be done.
+    fn strikes(&self, call: &Arguments) -> bool {
+        self.filter().admits(call) && self.chance.strikes()
+    }
+
+    /// What is done to a start: [`None`], or the errno that it returns.
+    fn fault(&self, call: &Arguments) -> Option<i32> {
         // An event that is newer than this module has no folder, so nobody can have set its error.
-        let errno = range.event().map_or(0, |event| self.error(event));
-        if errno == 0 && !self.misdeeds.any() {
+        let errno = call.event.map_or(0, |event| self.error(event));
+        if errno == 0 && !self.misdeeds.any_in_start() {
             return None;
         }
-        (self.filter().admits(range) && self.chance.strikes()).then_some(errno)
+        self.strikes(call).then_some(errno)
     }
 
     /// A callback that may refuse, and that was called with the number `cur_seq`, or without one
@@ -252,7 +282,8 @@ impl Injector {
         agree: impl FnOnce() -> T,
         remove: impl FnOnce(Unsound),
     ) -> Result<T> {
-        let fault = self.fault(range);
+        let arguments = Arguments::new(range, cur_seq);
+        let fault = self.fault(&arguments);
         let errno = fault.unwrap_or(0);
         // Before the misdeeds: a driver, too, first sees to it that nobody uses its mirror any
         // more, and then waits for its device.
@@ -263,13 +294,14 @@ impl Injector {
         self.counters.add_start(range, fault.is_some(), errno);
         if fault.is_some() || self.records_all() {
             // Before the misdeeds, so that one sees what the last one was.
-            let arguments = Arguments::new(range, cur_seq);
             self.log
                 .add(Operation::Start, arguments, fault.is_some(), errno);
         }
         if fault.is_some() {
-            self.announce(range, errno);
-            self.misbehave();
+            self.announce(Operation::Start, &arguments, errno);
+            if !self.misbehaves_in_end() {
+                self.misbehave();
+            }
             if self.misdeeds.remove.load(Relaxed) != 0 {
                 if let Ok(unsound) = breach::permit() {
                     remove(unsound);
@@ -281,9 +313,14 @@ impl Injector {
 
     /// A callback that follows on a start.
     pub(crate) fn end(&self, operation: Operation, arguments: Arguments) {
+        let faulty = self.misdeeds.any_in_end() && self.strikes(&arguments);
         self.counters.add_end();
-        if self.records_all() {
-            self.log.add(operation, arguments, false, 0);
+        if faulty || self.records_all() {
+            self.log.add(operation, arguments, faulty, 0);
+        }
+        if faulty {
+            self.announce(operation, &arguments, 0);
+            self.misbehave();
         }
     }
 
@@ -295,15 +332,16 @@ impl Injector {
         }
     }
 
-    fn announce(&self, range: &Range, errno: i32) {
+    fn announce(&self, operation: Operation, call: &Arguments, errno: i32) {
         let verbose = self.verbose.load(Relaxed);
         if verbose >= 1 {
             pr_info!(
-                "{}: injected {errno} for {} {:#x}-{:#x}\n",
+                "{}: injected {errno} into {} for {} {:#x}-{:#x}\n",
                 self.name.to_str().unwrap_or("?"),
-                range.event().map_or("UNKNOWN", Event::name_str),
-                range.start(),
-                range.end()
+                operation.name(),
+                call.event.map_or("UNKNOWN", Event::name_str),
+                call.start,
+                call.end
             );
         }
         if verbose >= 2 {

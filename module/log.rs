@@ -56,7 +56,8 @@ pub(crate) enum Operation {
 }
 
 impl Operation {
-    const fn name(self) -> &'static str {
+    /// Its name in the log.
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Operation::Start => "start",
             Operation::End => "end",
@@ -70,10 +71,10 @@ impl Operation {
 /// What a callback was called with.
 #[derive(Clone, Copy)]
 pub(crate) struct Arguments {
-    event: Option<Event>,
-    start: u64,
-    end: u64,
-    blockable: bool,
+    pub(crate) event: Option<Event>,
+    pub(crate) start: u64,
+    pub(crate) end: u64,
+    pub(crate) blockable: bool,
     /// 0 for a callback that is called without.
     cur_seq: u64,
 }

@@ -155,6 +155,8 @@ pub fn valid(rng: &mut Rng, rule: Rule, kind: Kind) -> String {
         Rule::Number(min, max) => rng.number(min, max).to_string(),
         Rule::Error if kind.is_interval() => (*rng.pick(&["0", "-11"])).to_owned(),
         Rule::Error => rng.number(-4095, 0).to_string(),
+        Rule::Callback if kind.has_ends() => (*rng.pick(&["start", "end"])).to_owned(),
+        Rule::Callback => "start".into(),
         Rule::Breach => "0".into(),
     }
 }
@@ -207,6 +209,7 @@ fn edge(rng: &mut Rng, rule: Rule) -> String {
         }
         Rule::Number(min, max) => around(rng, min, max),
         Rule::Error => around(rng, -4095, 0),
+        Rule::Callback => edge(rng, Rule::Word(&["start", "end"])),
         Rule::Breach => around(rng, 0, 1),
     }
 }

@@ -69,6 +69,11 @@ impl Kind {
     pub const fn is_interval(self) -> bool {
         matches!(self, Kind::Interval | Kind::TwoPass)
     }
+
+    /// Whether a callback follows on its start.
+    pub const fn has_ends(self) -> bool {
+        matches!(self, Kind::PlainEnd | Kind::TwoPass)
+    }
 }
 
 /// What a file takes.
@@ -86,6 +91,8 @@ pub enum Rule {
     Number(i64, i64),
     /// What a callback returns.
     Error,
+    /// `start`, or `end` where the kind has one.
+    Callback,
     /// 0 or 1, of which the module takes the 1 only where it was loaded with `breach=1`.
     Breach,
 }
@@ -115,7 +122,7 @@ const I32_MAX: i64 = i32::MAX as i64;
 const TID_MAX: i64 = 4_194_304;
 
 /// The files that can be written, in the order in which `settings` has them.
-pub const SETTINGS: [Setting; 23] = [
+pub const SETTINGS: [Setting; 24] = [
     setting("events", Rule::Events, "all"),
     setting("range", Rule::Range, "all"),
     setting(
@@ -134,6 +141,7 @@ pub const SETTINGS: [Setting; 23] = [
     setting("alloc_bytes", Rule::Number(0, 1 << 20), "0"),
     setting("lock", Rule::Number(0, 1), "0"),
     setting("remove", Rule::Breach, "0"),
+    setting("callback", Rule::Callback, "start"),
     setting("record", Rule::Word(&["injected", "all"]), "injected"),
     setting("actions/UNMAP/error", Rule::Error, "0"),
     setting("actions/CLEAR/error", Rule::Error, "0"),
@@ -353,6 +361,11 @@ impl Rule {
             Rule::Word(_) => Err(one(Errno::EINVAL)),
             Rule::Task => task(text),
             Rule::Number(min, max) => number(text, min, max).map(|number| number.to_string()),
+            Rule::Callback => match text {
+                "start" => Ok(text.into()),
+                "end" if kind.has_ends() => Ok(text.into()),
+                _ => Err(one(Errno::EINVAL)),
+            },
             Rule::Breach => match number(text, 0, 1)? {
                 0 => Ok("0".into()),
                 _ => Err(one(Errno::EPERM)),
@@ -408,7 +421,7 @@ mod tests {
             settings_line(&defaults()),
             "events=all range=all context=any task=all probability=100 interval=1 times=-1 space=0 \
              verbose=0 sleep_us=0 delay_us=0 alloc_bytes=0 lock=0 remove=0 \
-             record=injected errors=0,0,0,0,0,0,0,0\n"
+             callback=start record=injected errors=0,0,0,0,0,0,0,0\n"
         );
     }
 

@@ -13,7 +13,7 @@ use crate::model::MODULE_NAME;
 use crate::trigger::operation::Operation;
 
 use super::outcome::{Failure, Outcome, demand, same};
-use super::rig::{MISBEHAVE, Rig, STEP, mrelease};
+use super::rig::{MISBEHAVE, Rig, STEP, mrelease, open, write};
 
 /// How long a call is made to sleep or to wait.
 const SLEEP: Duration = Duration::from_millis(300);
@@ -60,6 +60,36 @@ pub fn sleep(rig: &Rig<'_>) -> Outcome {
 
 pub fn delay(rig: &Rig<'_>) -> Outcome {
     timed(rig, "delay_us", DELAY)
+}
+
+/// The same in the ends: the second of each two comes late.
+pub fn callback(rig: &Rig<'_>) -> Outcome {
+    let (mut target, attached) = rig.subject(Operation::MunmapWhole, "kind=plain-end")?;
+    let length = DELAY.as_micros().to_string();
+    attached.set_all(&[
+        ("record", "all"),
+        ("delay_us", &length),
+        ("callback", "end"),
+    ])?;
+    let begin = Instant::now();
+    rig.act(&mut target, 1)?;
+    let took = begin.elapsed();
+    demand(took >= DELAY, || format!("munmap took {took:?}"))?;
+    let log = attached.log()?;
+    demand(
+        log.iter()
+            .all(|entry| entry.injected == (entry.op == "end")),
+        || format!("something else than the ends was injected: {log:?}"),
+    )?;
+    // What a start does is counted, and it did nothing.
+    same("injected", attached.counters()?.injected, 0)?;
+
+    let (_target, attached) = rig.subject(Operation::MunmapWhole, "kind=plain")?;
+    same(
+        "\"end\" where there is none",
+        write(&open(&attached.path("callback"))?, b"end")?,
+        Err(Errno::EINVAL),
+    )
 }
 
 /// Skips a case of which lockdep would complain, as it should; then it would turn itself off, and

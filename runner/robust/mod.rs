@@ -338,6 +338,12 @@ pub const CASES: &[Case] = &[
         effects::delay,
     ),
     case(
+        "effect-callback",
+        "`callback` end",
+        "the ends do it, and not the starts; `EINVAL` where the kind has none",
+        effects::callback,
+    ),
+    case(
         "effect-alloc",
         "`alloc_bytes` 1, 4096, 1 MiB",
         "counted as injected, no allocation fails; not tried under lockdep, which complains",

@@ -79,6 +79,13 @@ const KNOBS: &[Knob] = &[
         value: |worker, _| worker.rng.u32(..200).to_string(),
     },
     Knob {
+        file: "callback",
+        value: |worker, target| match target.kind.has_ends() {
+            true => ["start", "end"][worker.rng.usize(..2)].into(),
+            false => "start".into(),
+        },
+    },
+    Knob {
         file: "record",
         value: |worker, _| ["injected", "all"][worker.rng.usize(..2)].into(),
     },
@@ -126,6 +133,7 @@ const WRONG: &[(&str, &str, &[Errno])] = &[
     ("context", "sometimes", &[Errno::EINVAL]),
     ("task", "tid=0", &[Errno::ERANGE]),
     ("task", "comm=", &[Errno::EINVAL]),
+    ("callback", "release", &[Errno::EINVAL]),
     ("record", "none", &[Errno::EINVAL]),
     ("actions/UNMAP/error", "1", &[Errno::ERANGE]),
     ("actions/CLEAR/error", "-4096", &[Errno::ERANGE]),

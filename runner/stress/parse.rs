@@ -210,6 +210,7 @@ pub fn settings(text: &str) -> Result<()> {
         alloc_bytes,
         lock,
         remove,
+        callback,
         record,
         errors,
     ] = values(
@@ -229,12 +230,14 @@ pub fn settings(text: &str) -> Result<()> {
             "alloc_bytes",
             "lock",
             "remove",
+            "callback",
             "record",
             "errors",
         ],
     )?;
     let check = || {
         one_of(context, &["any", "blockable", "nonblockable"])?;
+        one_of(callback, &["start", "end"])?;
         one_of(record, &["injected", "all"])?;
         for text in [
             probability,
@@ -386,7 +389,7 @@ mod tests {
 
     const SETTINGS: &str = "events=all range=0x1000-0x2000 context=any task=all probability=100 \
          interval=1 times=-1 space=0 verbose=0 sleep_us=0 delay_us=0 alloc_bytes=0 lock=0 \
-         remove=0 record=injected errors=0,0,-11,0,0,0,0,0\n";
+         remove=0 callback=start record=injected errors=0,0,-11,0,0,0,0,0\n";
 
     #[test]
     fn settings_are_read() {
@@ -395,6 +398,7 @@ mod tests {
             ("times=-1", "times=-2"),
             ("errors=0,", "errors="),
             ("-11", "-4096"),
+            ("callback=start", "callback=finish"),
             ("record=injected", "record=some"),
             ("lock=0 ", ""),
         ] {
