@@ -82,6 +82,9 @@ const EBUSY: Arming = Arming::Inject(-libc::EBUSY);
 const AGREES: Arming = Arming::Unarmed;
 const SLEEPS: Arming = Arming::Misbehave(Misdeed::Sleep);
 const ALLOCATES: Arming = Arming::Misbehave(Misdeed::Allocate);
+const SLEEPS_AT_END: Arming = Arming::MisbehaveAtEnd(Misdeed::Sleep);
+const WAITS_AT_END: Arming = Arming::MisbehaveAtEnd(Misdeed::Delay);
+const ALLOCATES_AT_END: Arming = Arming::MisbehaveAtEnd(Misdeed::Allocate);
 const LOCKS: Arming = Arming::Misbehave(Misdeed::Lock);
 const REMOVES: Arming = Arming::Misbehave(Misdeed::Remove);
 
@@ -224,6 +227,9 @@ pub const CASES: &[Case] = &[
     keeps("r01-told-before-munmap", "munmap, the pages are there while a plain notifier is told", &[1], steps(Procedure::ToldBefore(Operation::MunmapWhole), 1, Unmap, Blockable), &[plain(SLEEPS)]),
     keeps("r01-told-before-dontneed", "the same with madvise", &[1], steps(Procedure::ToldBefore(Operation::Dontneed), 1, Clear, Blockable), &[plain(SLEEPS)]),
 
+    keeps("r01-zapped-before-end", "munmap, the pages are gone while an end runs", &[1, 4], steps(Procedure::ZappedBeforeEnd(Operation::MunmapWhole), 1, Unmap, Blockable), &[paired(SLEEPS_AT_END)]),
+    keeps("r01-zapped-before-end-dontneed", "the same with madvise", &[1, 4], steps(Procedure::ZappedBeforeEnd(Operation::Dontneed), 1, Clear, Blockable), &[paired(SLEEPS_AT_END)]),
+
     keeps("r02-interval-refuses", "process_mrelease, an interval notifier refuses", &[2, 5], MRELEASE, &[interval(EAGAIN)]),
     keeps("r02-two-refuse", "process_mrelease, two plain notifiers refuse", &[2, 4], MRELEASE, &[plain(EAGAIN), plain(EAGAIN)]),
     breaks("r02-one-refuses-one-fails", "process_mrelease, a plain notifier refuses and one fails otherwise", &[2, 4], MRELEASE, &[plain(EAGAIN), plain(EBUSY)]),
@@ -250,6 +256,7 @@ pub const CASES: &[Case] = &[
     keeps("r05-interval-agrees-oom", "the OOM reaper, an interval notifier agrees", &[5], MEMCG_OOM, &[interval(AGREES)]),
     keeps("r05-interval-refuses-oom", "the OOM reaper, an interval notifier refuses", &[5], MEMCG_OOM, &[interval(EAGAIN)]),
     keeps("r05-others-reaped", "process_mrelease, a plain notifier refuses for some pages, and all others go", &[2, 5], steps(Procedure::ReapsOthers, 1, Clear, NonBlockable), &[plain(EAGAIN)]),
+    keeps("r05-reaped-before-end", "process_mrelease, the pages are gone while an end runs", &[4, 5], steps(Procedure::ReapedBeforeEnd, 1, Clear, NonBlockable), &[paired(WAITS_AT_END)]),
     breaks("r05-plain-fails-oom", "the OOM reaper, a plain notifier fails otherwise", &[2, 5], MEMCG_OOM, &[plain(EBUSY)]),
 
     needing(Needs::AtomicSleep, keeps("r06-plain-sleeps", "munmap, a plain notifier sleeps", &[6], MUNMAP, &[plain(SLEEPS)])),
@@ -258,12 +265,18 @@ pub const CASES: &[Case] = &[
     needing(Needs::AtomicSleep, breaks("r06-plain-sleeps-mrelease", "process_mrelease, a plain notifier sleeps", &[6], MRELEASE, &[plain(SLEEPS)])),
     needing(Needs::AtomicSleep, breaks("r06-paired-sleeps-mrelease", "process_mrelease, one with ends sleeps", &[6], MRELEASE, &[paired(SLEEPS)])),
     needing(Needs::AtomicSleep, breaks("r06-interval-sleeps-mrelease", "process_mrelease, an interval notifier sleeps", &[6], MRELEASE, &[interval(SLEEPS)])),
+    needing(Needs::AtomicSleep, keeps("r06-end-sleeps", "munmap, an end sleeps", &[6], MUNMAP, &[paired(SLEEPS_AT_END)])),
+    needing(Needs::AtomicSleep, breaks("r06-end-sleeps-mrelease", "process_mrelease, an end sleeps", &[6], MRELEASE, &[paired(SLEEPS_AT_END)])),
+    needing(Needs::AtomicSleep, breaks("r06-end-sleeps-after-refusal", "process_mrelease, an end sleeps that comes since another refuses", &[6], MRELEASE, &[paired(SLEEPS_AT_END), plain(EAGAIN)])),
+    needing(Needs::AtomicSleep, breaks("r06-second-pass-sleeps-mrelease", "process_mrelease, a second pass sleeps", &[6], MRELEASE, &[two_pass(SLEEPS_AT_END)])),
     needing(Needs::AtomicSleep, breaks("r06-plain-sleeps-oom", "the OOM reaper, a plain notifier sleeps", &[6], MEMCG_OOM, &[plain(SLEEPS)])),
 
     lockdep(keeps("r07-plain-agrees", "munmap, a plain notifier neither allocates nor locks", &[7], MUNMAP, &[plain(AGREES)])),
     lockdep(keeps("r07-interval-agrees", "the same with an interval notifier", &[7], MUNMAP, &[interval(AGREES)])),
     lockdep(breaks("r07-plain-allocates", "munmap, a plain notifier allocates", &[7], MUNMAP, &[plain(ALLOCATES)])),
     lockdep(breaks("r07-interval-allocates", "munmap, an interval notifier allocates", &[7], MUNMAP, &[interval(ALLOCATES)])),
+    lockdep(breaks("r07-end-allocates", "munmap, an end allocates", &[7], MUNMAP, &[paired(ALLOCATES_AT_END)])),
+    lockdep(breaks("r07-second-pass-allocates", "munmap, a second pass allocates", &[7], MUNMAP, &[two_pass(ALLOCATES_AT_END)])),
     lockdep(breaks("r07-plain-locks", "munmap, a plain notifier takes a lock that was held over an allocation", &[7], MUNMAP, &[plain(LOCKS)])),
     lockdep(breaks("r07-interval-locks", "the same with an interval notifier", &[7], MUNMAP, &[interval(LOCKS)])),
 
@@ -349,7 +362,9 @@ mod tests {
         let of_roles = scenario.roles().into_iter().filter_map(|role| {
             let act = match role.arming {
                 Arming::Inject(errno) => act_of_errno(errno),
-                Arming::Misbehave(misdeed) => act_of_misdeed(misdeed),
+                Arming::Misbehave(misdeed) | Arming::MisbehaveAtEnd(misdeed) => {
+                    act_of_misdeed(misdeed)
+                }
                 Arming::Filtered(_) | Arming::Unarmed => Act::Agrees,
             };
             clause(act, role.kind, scenario.trigger.context)

@@ -10,7 +10,7 @@
 use nix::libc::EAGAIN;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Arming, Call, Context, Expectation, Misdeed, NotifierKind, Role};
+use crate::model::{Arming, Call, Context, Expectation, Later, Misdeed, NotifierKind, Role};
 
 /// The form of the check that a kernel is held to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -179,8 +179,15 @@ pub enum Notice {
     CallerSleep,
     /// The same in another place, and with lockdep its `Invalid wait context`; however many.
     AtomicSleep,
-    /// `WARNING: possible circular` or `recursive locking`: lockdep's one report.
-    Lockdep,
+    /// `WARNING: possible circular` or `recursive locking`: lockdep's one report, about somebody
+    /// who holds `mmu_notifier_invalidate_range_start`.
+    LockdepInvalidation,
+    /// The same about somebody in a read-side section of SRCU.
+    LockdepSrcu,
+    /// The same about somebody who holds `mmap_lock`.
+    LockdepMmapLock,
+    /// The same about somebody who holds another lock, or whose lock it does not name.
+    LockdepOther,
     /// Lock assertions about `mmap_lock`: WARNs, and with lockdep its own reports; however many.
     LockWarn,
     /// `WARN_ON(mm_users <= 0)` of __mmu_interval_notifier_insert().
@@ -203,11 +210,25 @@ impl Notice {
                 "BUG: sleeping function called from invalid context (mmu_notifier.h)"
             }
             Notice::AtomicSleep => "BUG: sleeping function called from invalid context",
-            Notice::Lockdep => "lockdep report",
+            Notice::LockdepInvalidation => "lockdep report (in an invalidation)",
+            Notice::LockdepSrcu => "lockdep report (in an SRCU read side)",
+            Notice::LockdepMmapLock => "lockdep report (under mmap_lock)",
+            Notice::LockdepOther => "lockdep report (under another lock)",
             Notice::LockWarn => "lock assertions (mmap_lock not held)",
             Notice::DeadWarn => "WARN_ON (no users)",
             Notice::DeadBug => "kernel BUG (no users)",
         }
+    }
+
+    /// Whether it is lockdep's one report.
+    pub const fn is_of_lockdep(self) -> bool {
+        matches!(
+            self,
+            Notice::LockdepInvalidation
+                | Notice::LockdepSrcu
+                | Notice::LockdepMmapLock
+                | Notice::LockdepOther
+        )
     }
 
     /// Whether it is one of those that the kernel makes of itself or of any driver, and not of
@@ -275,7 +296,7 @@ pub struct Clause {
 
 use Notice::{
     AtomicSleep, CallerSleep, CheckWarn, DeadBug, DeadWarn, EndWarn, Info, IntervalWarn, LockWarn,
-    Lockdep, NonBlockSchedule, PrWarn,
+    LockdepInvalidation, LockdepMmapLock, LockdepSrcu, NonBlockSchedule, PrWarn,
 };
 
 const PLAIN: &[NotifierKind] = &[NotifierKind::Plain];
@@ -352,18 +373,18 @@ pub const CLAUSES: &[Clause] = &[
     broken(3, Act::FailsOtherwise, PAIRED, NON_BLOCKABLE, &[Info, EndWarn], &[Info, CheckWarn, EndWarn]),
     silent(6, Act::Sleeps, EACH, BLOCKABLE),
     checked(6, Act::Sleeps, EACH, NON_BLOCKABLE, &[NonBlockSchedule], Needs::AtomicSleep),
-    checked(7, Act::Allocates, EACH, BOTH, &[Lockdep], Needs::Lockdep),
-    checked(7, Act::TakesLock, EACH, BOTH, &[Lockdep], Needs::Lockdep),
+    checked(7, Act::Allocates, EACH, BOTH, &[LockdepInvalidation], Needs::Lockdep),
+    checked(7, Act::TakesLock, EACH, BOTH, &[LockdepInvalidation], Needs::Lockdep),
     checked(8, Act::CallsInAtomic, EACH, BLOCKABLE, &[CallerSleep], Needs::AtomicSleep),
-    checked(11, Act::RegistersUnderLock, EACH, BOTH, &[Lockdep], Needs::Lockdep),
+    checked(11, Act::RegistersUnderLock, EACH, BOTH, &[LockdepMmapLock], Needs::Lockdep),
     broken(11, Act::RegistersWithoutLock, EACH, BOTH, &[LockWarn], &[LockWarn]),
     broken(11, Act::RegistersAfterExit, HLIST, BOTH, &[DeadBug], &[DeadBug]),
     broken(11, Act::RegistersAfterExit, ITREE, BOTH, &[DeadWarn], &[DeadWarn]),
     checked(11, Act::RegistersInAtomic, EACH, BOTH, &[AtomicSleep], Needs::AtomicSleep),
     // No kernel looks.
     broken(11, Act::RegistersTwice, HLIST, BOTH, &[], &[]),
-    checked(11, Act::RemovesItself, HLIST, BOTH, &[Lockdep], Needs::Lockdep),
-    checked(11, Act::RemovesItself, ITREE, BOTH, &[Lockdep], Needs::Lockdep),
+    checked(11, Act::RemovesItself, HLIST, BOTH, &[LockdepSrcu], Needs::Lockdep),
+    checked(11, Act::RemovesItself, ITREE, BOTH, &[LockdepInvalidation], Needs::Lockdep),
 ];
 
 impl Clause {
@@ -396,6 +417,7 @@ pub const fn act_of_errno(returned: i32) -> Act {
 pub const fn act_of_misdeed(misdeed: Misdeed) -> Act {
     match misdeed {
         Misdeed::Sleep => Act::Sleeps,
+        Misdeed::Delay => Act::Agrees,
         Misdeed::Allocate => Act::Allocates,
         Misdeed::Lock => Act::TakesLock,
         Misdeed::Remove => Act::RemovesItself,
@@ -415,6 +437,17 @@ pub fn said_of_call(promise: Promise, role: Role, call: &Call) -> impl Iterator<
         .chain([act_of_errno(call.returned)])
         .filter_map(move |act| clause(act, role.kind, context))
         .flat_map(move |clause| clause.said(promise).iter().copied())
+}
+
+/// What is said of an end, or of a second pass: of what it did.
+pub fn said_of_end(promise: Promise, role: Role, later: &Later) -> &'static [Notice] {
+    match role.arming {
+        Arming::MisbehaveAtEnd(misdeed) if later.injected => {
+            clause(act_of_misdeed(misdeed), role.kind, later.context)
+                .map_or(&[], |clause| clause.said(promise))
+        }
+        _ => &[],
+    }
 }
 
 /// Whether the two forms say different things of a call.

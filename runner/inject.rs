@@ -133,21 +133,17 @@ impl Connection {
         let name = what.name();
         self.say(&what.line())?;
         let folder = Path::new(FOLDER).join("targets").join(&name);
-        let attachment = File::open(folder.join("log"))
-            .with_context(|| format!("cannot open the log in {}", folder.display()))
-            .and_then(|log| {
-                let attachment = Attachment {
-                    connection: self.clone(),
-                    index: what.index,
-                    name: name.clone(),
-                    folder,
-                    log,
-                    unread: String::new(),
-                    attached: true,
-                };
-                attachment.set("record", "all")?;
-                Ok(attachment)
-            });
+        let attachment = LogReader::open(folder.join("log"), what.index).and_then(|log| {
+            let attachment = Attachment {
+                connection: self.clone(),
+                name: name.clone(),
+                folder,
+                log,
+                attached: true,
+            };
+            attachment.set("record", "all")?;
+            Ok(attachment)
+        });
         if attachment.is_err() {
             // Where it was attached, it is detached already when it is dropped.
             let _ = self.say(&detach_line(&name));
@@ -274,12 +270,51 @@ impl Drop for LoadedModule {
 #[derive(Debug)]
 pub struct Attachment {
     connection: Connection,
-    index: usize,
     name: String,
     folder: PathBuf,
-    log: File,
-    unread: String,
+    log: LogReader,
     attached: bool,
+}
+
+/// Reads the log of a target, each entry once.
+#[derive(Debug)]
+pub struct LogReader {
+    path: PathBuf,
+    file: File,
+    /// Number of the notifier.
+    index: usize,
+    unread: String,
+}
+
+impl LogReader {
+    fn open(path: PathBuf, index: usize) -> Result<Self> {
+        Ok(LogReader {
+            file: File::open(&path).with_context(|| format!("cannot open {}", path.display()))?,
+            path,
+            index,
+            unread: String::new(),
+        })
+    }
+
+    /// What was logged since the last time.
+    pub fn new_entries(&mut self) -> Result<Entries> {
+        let path = &self.path;
+        self.file
+            .read_to_string(&mut self.unread)
+            .with_context(|| format!("cannot read {}", path.display()))?;
+        // A reader never sees part of a line that stays so: the rest comes with the next read.
+        let complete = self.unread.rfind('\n').map_or(0, |last| last + 1);
+        let mut entries = Entries::default();
+        for line in self.unread[..complete].lines() {
+            let entry = parse_entry(line, self.index);
+            match entry.with_context(|| format!("in {}", path.display()))? {
+                Entry::Start(call) => entries.calls.push(call),
+                Entry::Later(later) => entries.later.push(later),
+            }
+        }
+        self.unread.drain(..complete);
+        Ok(entries)
+    }
 }
 
 impl Attachment {
@@ -319,22 +354,14 @@ impl Attachment {
 
     /// What was logged since the last time.
     pub fn new_entries(&mut self) -> Result<Entries> {
-        let path = self.folder.join("log");
-        self.log
-            .read_to_string(&mut self.unread)
-            .with_context(|| format!("cannot read {}", path.display()))?;
-        // A reader never sees part of a line that stays so: the rest comes with the next read.
-        let complete = self.unread.rfind('\n').map_or(0, |last| last + 1);
-        let mut entries = Entries::default();
-        for line in self.unread[..complete].lines() {
-            let entry = parse_entry(line, self.index);
-            match entry.with_context(|| format!("in {}", path.display()))? {
-                Entry::Start(call) => entries.calls.push(call),
-                Entry::Later(later) => entries.later.push(later),
-            }
-        }
-        self.unread.drain(..complete);
-        Ok(entries)
+        self.log.new_entries()
+    }
+
+    /// Another reader of the log, for what is logged from now on.
+    pub fn follow(&self) -> Result<LogReader> {
+        let mut log = LogReader::open(self.folder.join("log"), self.log.index)?;
+        log.new_entries()?;
+        Ok(log)
     }
 
     /// The module's counters.
@@ -510,11 +537,13 @@ pub fn parse_entry(line: &str, notifier: usize) -> Result<Entry> {
     Ok(Entry::Later(Later {
         notifier,
         seq: call.seq,
+        time_ns: call.time_ns,
         op,
         start: call.start,
         end: call.end,
         context: call.context,
         tid: call.tid,
+        injected: call.injected,
     }))
 }
 
@@ -589,6 +618,7 @@ mod tests {
                 panic!("{line}");
             };
             assert_eq!((later.op, later.notifier, later.seq), (follow_up, 1, 7));
+            assert!(later.injected);
         }
     }
 

@@ -41,7 +41,14 @@ pub const BUGS: &[Bug] = &[
         name: "interval-sleep-unnoticed",
         about: "an interval notifier that sleeps in non-blockable context is not noticed",
         seen_on: &["7.2", "7.3"],
-        scenarios: &["r06-interval-sleeps-mrelease"],
+        scenarios: &["r06-interval-sleeps-mrelease", "r06-second-pass-sleeps-mrelease"],
+        findings: &[FindingKind::DidNotFire],
+    },
+    Bug {
+        name: "end-after-refusal-unnoticed",
+        about: "an end that sleeps is not noticed where it comes since another notifier has refused",
+        seen_on: &["7.2", "7.3"],
+        scenarios: &["r06-end-sleeps-after-refusal"],
         findings: &[FindingKind::DidNotFire],
     },
     Bug {

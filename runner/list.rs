@@ -77,7 +77,9 @@ fn expected(scenario: &Scenario) -> String {
         }
         Arming::Inject(errno) => format!("each fails with {errno}"),
         Arming::Filtered(errno) => format!("armed with {errno} elsewhere, nothing due"),
-        Arming::Unarmed | Arming::Misbehave(_) => "not armed, nothing due".into(),
+        Arming::Unarmed | Arming::Misbehave(_) | Arming::MisbehaveAtEnd(_) => {
+            "not armed, nothing due".into()
+        }
     });
     if want.outcome != 0 {
         text.push_str(&format!("; the system call returns {}", want.outcome));

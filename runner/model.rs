@@ -137,6 +137,8 @@ impl fmt::Display for NotifierKind {
 pub enum Misdeed {
     /// Sleeps for a millisecond.
     Sleep,
+    /// Waits as long as the module does without sleeping, which is none.
+    Delay,
     /// Allocates a page with `GFP_KERNEL`.
     Allocate,
     /// Takes a mutex that was held over such an allocation.
@@ -221,6 +223,8 @@ pub struct Later {
     pub notifier: usize,
     /// As in [`Call`].
     pub seq: u64,
+    /// As in [`Call`].
+    pub time_ns: u64,
     /// Which callback.
     pub op: FollowUp,
     /// First byte of the range; 0 for a release.
@@ -231,6 +235,8 @@ pub struct Later {
     pub context: Context,
     /// Thread that made the call.
     pub tid: i32,
+    /// Whether the injector did something to it.
+    pub injected: bool,
 }
 
 /// The module's own counters of one target, read after the operation.
@@ -257,8 +263,11 @@ pub enum Arming {
     Filtered(i32),
     /// Attached, no error set: nothing is due.
     Unarmed,
-    /// The callback does this, and agrees.
+    /// The start does this, and agrees.
     Misbehave(Misdeed),
+    /// The end does this, or the second pass.
+    #[serde(rename = "misbehave_at_end")]
+    MisbehaveAtEnd(Misdeed),
 }
 
 /// A number of calls that a scenario demands.
@@ -882,7 +891,7 @@ impl Report {
 }
 
 /// The current [`Report::schema`].
-pub const SCHEMA: u32 = 5;
+pub const SCHEMA: u32 = 6;
 
 /// One line on the channel between the guest and the host, in the order of a run.
 ///

@@ -53,7 +53,7 @@ pub fn why_skip(
         return Some("needs the module loaded by --module, with breach=1");
     }
     // Whatever its form, a check may WARN, and a kernel that is wrong may do so anywhere.
-    let fails = |role: &Role| matches!(role.arming, Arming::Inject(_) | Arming::Misbehave(_));
+    let fails = |role: &Role| !matches!(role.arming, Arming::Filtered(_) | Arming::Unarmed);
     if !options.allow_panic_on_warn && (scenario.breaks() || scenario.roles().iter().any(fails)) {
         if number("/proc/sys/kernel/panic_on_warn").is_some_and(|on| on != 0) {
             return Some("panic_on_warn is set");

@@ -29,6 +29,10 @@ pub enum Procedure {
     /// The process does something to its memory, and the callback sleeps: until then the pages are
     /// there.
     ToldBefore(Operation),
+    /// The process does something to its memory, and the end sleeps: by then the pages are gone.
+    ZappedBeforeEnd(Operation),
+    /// The same in `process_mrelease`, where the end waits without sleeping.
+    ReapedBeforeEnd,
     /// A `process_mrelease` that is refused for some pages, after which all others are gone.
     ReapsOthers,
     /// Registers a notifier in some way, and removes it.

@@ -283,7 +283,9 @@ impl Scenario {
                 .unwrap_or_default()
                 .to_ascii_lowercase(),
             Cast::One(Arming::Filtered(_)) => "filtered".into(),
-            Cast::One(Arming::Unarmed | Arming::Misbehave(_)) => "unarmed".into(),
+            Cast::One(Arming::Unarmed | Arming::Misbehave(_) | Arming::MisbehaveAtEnd(_)) => {
+                "unarmed".into()
+            }
         };
         format!("{}-{suffix}", self.trigger.name)
     }

@@ -373,6 +373,14 @@ pub fn pidfd_open(pid: Pid) -> Result<OwnedFd, Errno> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
+/// `setpriority(2)`: gives a process the least share of the processor (nice 19).
+pub fn be_nice(pid: Pid) -> Result<(), Errno> {
+    let who = libc::id_t::try_from(pid.as_raw()).map_err(|_| Errno::ESRCH)?;
+    // SAFETY: The call takes three numbers.
+    let result = unsafe { libc::setpriority(libc::PRIO_PROCESS, who, 19) };
+    Errno::result(result).map(drop)
+}
+
 /// `process_mrelease(2)`: reaps the memory of a process that is dying, as the OOM reaper does.
 pub fn process_mrelease(pidfd: impl AsFd) -> Result<(), Errno> {
     // SAFETY: The call takes two numbers, and the descriptor is open.

@@ -167,7 +167,7 @@ fn ktap_checked() {
 fn json_is_the_documented_schema() {
     insta::assert_snapshot!(printed(&mixed(), Format::Json), @r###"
     {
-      "schema": 5,
+      "schema": 6,
       "tool": "mn-inject 0.1.0",
       "kernel": {
         "release": "7.3.4",

@@ -8,7 +8,9 @@ mod history;
 
 use history::*;
 use mn_inject::contract::Notice;
-use mn_inject::model::{Arming, Context, Expect, FindingKind, Misdeed, Verdict, Window};
+use mn_inject::model::{
+    Arming, Context, Expect, FindingKind, Misdeed, NotifierKind, ReaperWord, Verdict, Window,
+};
 use mn_inject::oracle::judge;
 
 const CALLER_SLEEP: &str =
@@ -117,6 +119,84 @@ fn a_callback_that_sleeps_is_noticed_each_time() {
         found(window, &[line, (WARNING, RUNNER_TID, text)]),
         [FindingKind::Altered]
     );
+}
+
+const NON_BLOCK: &str = "BUG: scheduling in a non-blocking section: oom_reaper/40/0x2";
+
+/// The OOM reaper calls one with an end, which sleeps.
+fn end_sleeps() -> Window {
+    let plan = Plan {
+        deed: Deed::Oom(Arming::MisbehaveAtEnd(Misdeed::Sleep)),
+        calls: 1,
+        elsewhere: 0,
+    };
+    let mut writer = Writer::new(Style::of(Kernel::Seed), &[]);
+    let (warns, calls) = (writer.warn_count(), writer.call_seq());
+    let mut o = observation(&plan, 1000);
+    o.notifiers[0].role.kind = NotifierKind::PlainEnd;
+    o.expectation.judges_symptoms = true;
+    writer.invalidation(&mut o, 0, 0);
+    writer.reaper_word(&o, 0, ReaperWord::Reaped);
+    writer.end(vec![o], warns, calls).0
+}
+
+#[test]
+fn an_end_that_sleeps_is_noticed_before_the_reapers_last_word() {
+    let line = (ERR, REAPER_TID, NON_BLOCK);
+    assert_eq!(found(end_sleeps(), &[line]), PASS);
+    assert_eq!(found(end_sleeps(), &[]), [DID_NOT_FIRE]);
+    assert_eq!(found(end_sleeps(), &[line, line]), [FIRED]);
+    let mut late = end_sleeps();
+    insert(&mut late, 1, ERR, REAPER_TID, NON_BLOCK);
+    assert_eq!(found(late, &[]), [FindingKind::OutOfOrder]);
+    // Nobody may sleep there, and in blockable context everybody may.
+    let mut blockable = end_sleeps();
+    blockable.observations[0].later[0].context = Context::Blockable;
+    assert_eq!(found(blockable, &[line]), [FIRED]);
+}
+
+#[test]
+fn an_end_that_does_not_do_as_it_is_told_is_no_evidence() {
+    for (arming, injected) in [
+        (Arming::MisbehaveAtEnd(Misdeed::Sleep), false),
+        (Arming::Unarmed, true),
+    ] {
+        let mut window = end_sleeps();
+        let o = &mut window.observations[0];
+        o.notifiers[0].role.arming = arming;
+        o.later[0].injected = injected;
+        let verdict = &judge(&[window], Expect::Seed).results[0].verdict;
+        assert!(
+            matches!(verdict, Verdict::NoVerdict { reasons } if reasons[0].contains("as it was told")),
+            "{verdict:?}"
+        );
+    }
+}
+
+#[test]
+fn lockdep_has_to_speak_of_the_right_lock() {
+    let held = |lock: &str| format!("ffff888000169c78 ({lock}){{++++}}-{{4:4}}, at: f+0x1/0x2");
+    let report = |lock: &str| {
+        let mut window = registers(Notice::LockdepMmapLock);
+        for (at, text) in [
+            "WARNING: possible recursive locking detected",
+            "but task is already holding lock:",
+            &held(lock),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            insert(&mut window, 2 * at, WARNING, ACTOR, text);
+            // In between somebody else may say something.
+            insert(&mut window, 2 * at + 1, WARNING, ACTOR + 1, &held("srcu"));
+        }
+        found(window, &[])
+    };
+    assert_eq!(report("&mm->mmap_lock"), PASS);
+    assert_eq!(report("fs_reclaim"), [FindingKind::Altered]);
+    assert_eq!(report("srcu"), [FindingKind::Altered]);
+    let silent = registers(Notice::LockdepMmapLock);
+    assert_eq!(found(silent, &[]), [DID_NOT_FIRE]);
 }
 
 #[test]

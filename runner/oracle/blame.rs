@@ -90,8 +90,8 @@ pub(super) fn surplus_in(
             .map(|due| due.observation),
     );
     // And whoever called between them, though it has no message that could be a neighbour.
-    let from = last.into_iter().chain(before).find_map(|due| due.call);
-    let to = next.into_iter().chain(after).find_map(|due| due.call);
+    let from = last.into_iter().chain(before).find_map(|due| due.place);
+    let to = next.into_iter().chain(after).find_map(|due| due.place);
     let between = from.map_or(0, |call| call.seq + 1)..to.map_or(u64::MAX, |call| call.seq);
     let is_between =
         |call: &Call| tid.is_none_or(|tid| call.tid == tid) && between.contains(&call.seq);

@@ -218,7 +218,7 @@ impl Comparison<'_> {
                     !taken.contains(seen) && self.scan.ours[*seen].message == due.message
                 })
             };
-            match due.call.is_none().then(partner).flatten() {
+            match due.place.is_none().then(partner).flatten() {
                 Some(seen) => {
                     taken.insert(seen);
                     self.pairs.push((at, seen));
@@ -239,7 +239,7 @@ impl Comparison<'_> {
         let tasks: BTreeSet<i32> = self
             .dues
             .iter()
-            .filter_map(|due| due.call.map(|call| call.tid))
+            .filter_map(|due| due.place.map(|place| place.tid))
             .collect();
         tasks.len()
     }
@@ -262,7 +262,7 @@ impl Comparison<'_> {
 
         let mut queues: BTreeMap<Option<i32>, VecDeque<usize>> = BTreeMap::new();
         for due in groups.iter().flat_map(|group| &group.due) {
-            let tid = self.dues[*due].call.map(|call| call.tid);
+            let tid = self.dues[*due].place.map(|place| place.tid);
             queues.entry(tid).or_default().push_back(*due);
         }
         let mut was_free_to_choose = false;
@@ -284,7 +284,7 @@ impl Comparison<'_> {
                 });
             };
             was_free_to_choose |= heads.len() > 1;
-            let tid = self.dues[due].call.map(|call| call.tid);
+            let tid = self.dues[due].place.map(|place| place.tid);
             if let Some(queue) = queues.get_mut(&tid) {
                 queue.pop_front();
             }
@@ -538,7 +538,7 @@ impl Comparison<'_> {
                 due: Some(due.message.to_string()),
                 seen: Some(shown(foreign[at].record)),
                 kmsg_seq: Some(foreign[at].record.seq),
-                call_seq: due.call.map(|call| call.seq),
+                call_seq: due.place.map(|place| place.seq),
                 ..Finding::new(
                     FindingKind::Altered,
                     "the symbol or the module is another".to_owned(),
@@ -579,7 +579,7 @@ impl Comparison<'_> {
         for observation in blamed {
             self.findings[observation].push(Finding {
                 due: Some(due.message.to_string()),
-                call_seq: due.call.map(|call| call.seq),
+                call_seq: due.place.map(|place| place.seq),
                 ..Finding::new(FindingKind::DidNotFire, text.clone())
             });
         }
@@ -630,7 +630,7 @@ impl Comparison<'_> {
         let mut earliest: Option<(u64, usize, usize)> = None;
         let mut late = BTreeSet::new();
         for (due, seen) in pairs.into_iter().rev() {
-            let Some(call) = self.dues[due].call else {
+            let Some(call) = self.dues[due].place else {
                 continue;
             };
             if let Some((until, late_due, late_seen)) = earliest
@@ -658,7 +658,7 @@ impl Comparison<'_> {
             due: Some(due.message.to_string()),
             seen: Some(shown(seen.record)),
             kmsg_seq: Some(seen.record.seq),
-            call_seq: due.call.map(|call| call.seq),
+            call_seq: due.place.map(|place| place.seq),
             ..Finding::new(kind, text)
         }
     }
@@ -669,7 +669,7 @@ impl Comparison<'_> {
         for (due, seen) in self.pairs {
             let (due, record) = (&self.dues[due], self.scan.ours[seen].record);
             matched[due.observation].push(Matched {
-                call_seq: due.call.map(|call| call.seq),
+                call_seq: due.place.map(|place| place.seq),
                 kmsg_seq: record.seq,
                 level: record.level,
                 text: record.text.clone(),

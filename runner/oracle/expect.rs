@@ -3,7 +3,7 @@
 //! What the kernel owes: a pure function of its promise and of what the module logged.
 
 use crate::contract::{self, Notice, Promise};
-use crate::model::{Call, Context, NotifierKind, Observation, ReaperWord, Window};
+use crate::model::{Call, Context, Later, NotifierKind, Observation, ReaperWord, Window};
 
 use super::message::{
     Callback, Caller, LEVEL_CRIT, LEVEL_ERR, LEVEL_INFO, LEVEL_WARNING, Message, What,
@@ -27,9 +27,34 @@ pub(super) struct Sites<'a> {
 pub(super) struct Due<'a> {
     /// Index of the observation it is due in.
     pub(super) observation: usize,
-    /// The call it is about; none for a closing line of the OOM reaper without a call.
-    pub(super) call: Option<&'a Call>,
+    /// The callback it is about; none for a closing line of the OOM reaper without one.
+    pub(super) place: Option<Place>,
     pub(super) message: Message<'a>,
+}
+
+/// Where a callback stands among all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    /// Its number in the module's log.
+    pub(super) seq: u64,
+    /// The thread that made it.
+    pub(super) tid: i32,
+}
+
+impl Place {
+    const fn of(call: &Call) -> Self {
+        Place {
+            seq: call.seq,
+            tid: call.tid,
+        }
+    }
+
+    const fn of_later(later: &Later) -> Self {
+        Place {
+            seq: later.seq,
+            tid: later.tid,
+        }
+    }
 }
 
 /// The messages that are due for one call, in their order.
@@ -113,7 +138,7 @@ pub(super) fn calls(window: &Window) -> Vec<(usize, &Call)> {
 
 /// All messages that are due in a window, in the module's order.
 ///
-/// The OOM reaper's closing line is due behind the last call that its thread made for that victim.
+/// The OOM reaper's closing line is due behind the last callback that its thread made for that victim.
 /// `reaper` is its thread, for a victim that it did not call for at all.
 pub(super) fn dues<'a>(
     promise: Promise,
@@ -122,50 +147,43 @@ pub(super) fn dues<'a>(
     told: Told,
     reaper: Option<Caller>,
 ) -> Vec<Due<'a>> {
-    let last_calls: Vec<Option<&Call>> = window
-        .observations
-        .iter()
-        .map(|o| {
-            o.calls
-                .iter()
-                .rfind(|call| call.context == Context::NonBlockable)
-        })
-        .collect();
-    let thread = last_calls
+    let last: Vec<Option<Place>> = window.observations.iter().map(last_of_reaper).collect();
+    let thread = last
         .iter()
         .zip(&window.observations)
         .filter(|(_, o)| o.expectation.reaper.is_some())
-        .find_map(|(call, _)| call.map(|call| Caller::Task(call.tid)))
+        .find_map(|(place, _)| place.map(|place| Caller::Task(place.tid)))
         .or(reaper);
 
     let mut dues = Vec::new();
-    // lockdep reports once and is off then.
-    let mut was_lockdep = false;
     for (observation, call) in calls(window) {
         let o = &window.observations[observation];
-        for message in due(promise, o, call, sites, told) {
-            if message.what == What::Symptom(Notice::Lockdep)
-                && std::mem::replace(&mut was_lockdep, true)
-            {
-                continue;
-            }
-            dues.push(Due {
-                observation,
-                call: Some(call),
-                message,
-            });
-        }
+        dues.extend(due(promise, o, call, sites, told).map(|message| Due {
+            observation,
+            place: Some(Place::of(call)),
+            message,
+        }));
+    }
+    for (observation, o) in window.observations.iter().enumerate() {
+        dues.extend(of_ends(promise, observation, o, told));
         if let Some(word) = o.expectation.reaper
-            && last_calls[observation].is_some_and(|last| last.seq == call.seq)
+            && let Some(place) = last[observation]
         {
-            dues.push(closing(observation, o, word, Some(call), told, thread));
+            dues.push(closing(observation, o, word, Some(place), told, thread));
         }
     }
+    dues.sort_by_key(|due| due.place.map(|place| place.seq));
+    // lockdep reports once and is off then.
+    let mut was_lockdep = false;
+    dues.retain(|due| {
+        !matches!(due.message.what, What::Symptom(notice) if notice.is_of_lockdep())
+            || !std::mem::replace(&mut was_lockdep, true)
+    });
     for (observation, o) in window.observations.iter().enumerate() {
         dues.extend(o.expectation.said.iter().map(|complaint| {
             Due {
                 observation,
-                call: None,
+                place: None,
                 message: Message {
                     what: What::Symptom(*complaint),
                     level: level(*complaint),
@@ -178,7 +196,7 @@ pub(super) fn dues<'a>(
             }
         }));
         if let Some(word) = o.expectation.reaper
-            && last_calls[observation].is_none()
+            && last[observation].is_none()
         {
             dues.push(closing(observation, o, word, None, told, thread));
         }
@@ -186,18 +204,52 @@ pub(super) fn dues<'a>(
     dues
 }
 
+/// The last callback that may be the OOM reaper's.
+fn last_of_reaper(o: &Observation) -> Option<Place> {
+    let is_its = |context: Context| context == Context::NonBlockable;
+    let calls = o.calls.iter().filter(|call| is_its(call.context));
+    let later = o.later.iter().filter(|later| is_its(later.context));
+    let places = calls.map(Place::of).chain(later.map(Place::of_later));
+    places.max_by_key(|place| place.seq)
+}
+
+/// What is due of what ends do.
+fn of_ends<'a>(
+    promise: Promise,
+    observation: usize,
+    o: &'a Observation,
+    told: Told,
+) -> impl Iterator<Item = Due<'a>> {
+    o.later.iter().flat_map(move |later| {
+        let role = o
+            .notifiers
+            .get(later.notifier)
+            .map(|notifier| notifier.role);
+        let said = role.map_or(&[][..], |role| contract::said_of_end(promise, role, later));
+        said.iter().map(move |notice| Due {
+            observation,
+            place: Some(Place::of_later(later)),
+            message: Message {
+                what: What::Symptom(*notice),
+                level: level(*notice),
+                task: told.callers.then_some(Caller::Task(later.tid)),
+            },
+        })
+    })
+}
+
 fn closing<'a>(
     observation: usize,
     o: &'a Observation,
     word: ReaperWord,
-    call: Option<&'a Call>,
+    place: Option<Place>,
     told: Told,
     thread: Option<Caller>,
 ) -> Due<'a> {
-    let thread = call.map(|call| Caller::Task(call.tid)).or(thread);
+    let thread = place.map(|place| Caller::Task(place.tid)).or(thread);
     Due {
         observation,
-        call,
+        place,
         message: Message {
             what: What::Reaper {
                 word,

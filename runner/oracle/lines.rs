@@ -254,13 +254,14 @@ fn symptom(text: &str) -> Option<Notice> {
             "BUG: scheduling in a non-blocking section: ",
             Notice::NonBlockSchedule,
         ),
+        // Which lock it is about is said further down: `held_lock`.
         (
             "WARNING: possible recursive locking detected",
-            Notice::Lockdep,
+            Notice::LockdepOther,
         ),
         (
             "WARNING: possible circular locking dependency detected",
-            Notice::Lockdep,
+            Notice::LockdepOther,
         ),
         ("WARNING: suspicious RCU usage", Notice::LockWarn),
         ("WARNING: Nested lock was not taken", Notice::LockWarn),
@@ -269,6 +270,27 @@ fn symptom(text: &str) -> Option<Notice> {
     ]
     .into_iter()
     .find_map(|(start, symptom)| text.starts_with(start).then_some(symptom))
+}
+
+/// What lockdep's report is about, by the lines that follow on its first one: which lock the task
+/// holds that should not take another. The name of a lock stands in parentheses behind its address,
+/// as `print_lock()` of kernel/locking/lockdep.c has it.
+pub(super) fn lockdep<'a>(mut rest: impl Iterator<Item = &'a str>) -> Notice {
+    const HELD: &str = "but task is already holding lock:";
+    // It stands within the first ten lines of the report, with an empty one before it in the same
+    // record.
+    let held = rest.by_ref().take(20).any(|line| line.trim_start() == HELD);
+    let name = rest.next().filter(|_| held).and_then(|line| {
+        let (_, name) = line.split_once(" (")?;
+        // Behind it there may be which one of several locks of that name it is.
+        name.split_once("){")?.0.split(['#', '/']).next()
+    });
+    match name {
+        Some("mmu_notifier_invalidate_range_start") => Notice::LockdepInvalidation,
+        Some("srcu") => Notice::LockdepSrcu,
+        Some("&mm->mmap_lock") => Notice::LockdepMmapLock,
+        _ => Notice::LockdepOther,
+    }
 }
 
 fn failure(text: &str) -> Option<Line<'_>> {
@@ -550,9 +572,54 @@ mod tests {
     }
 
     #[test]
+    fn a_report_of_lockdep_is_about_the_lock_that_is_held() {
+        let of = |held: &str| {
+            let lines = [
+                "7.3.4 #32 Tainted: G           O     N ",
+                "mn-target/103 is trying to acquire lock:",
+                "ffffffff822bd260 (srcu){+.+.}-{0:0}, at: f+0x1/0x2",
+                "",
+                "\nbut task is already holding lock:",
+                held,
+            ];
+            lockdep(lines.into_iter())
+        };
+        for (held, due) in [
+            (
+                "ffffffff822c1c00 (mmu_notifier_invalidate_range_start){+.+.}-{0:0}, at: f+0x1/0x2",
+                Notice::LockdepInvalidation,
+            ),
+            (
+                "ffffffff822c1c58 (srcu){.+.+}-{0:0}, at: f+0x1/0x2",
+                Notice::LockdepSrcu,
+            ),
+            (
+                "ffff888000169c78 (&mm->mmap_lock){++++}-{4:4}, at: f+0x1/0x2 [m]",
+                Notice::LockdepMmapLock,
+            ),
+            (
+                "ffff888000169c78 (&mm->mmap_lock#2/1){++++}-{4:4}, at: f+0x1/0x2",
+                Notice::LockdepMmapLock,
+            ),
+            (
+                "ffff888000169c78 (fs_reclaim){+.+.}-{0:0}, at: f (srcu){",
+                Notice::LockdepOther,
+            ),
+            ("srcu", Notice::LockdepOther),
+        ] {
+            assert_eq!(of(held), due, "{held}");
+        }
+        // Where it does not say so within its first lines, it is not known.
+        let other = ["x"; 20].into_iter();
+        let late = other.chain(["but task is already holding lock:", "0 (srcu){"]);
+        assert_eq!(lockdep(late), Notice::LockdepOther);
+        assert_eq!(lockdep(["0 (srcu){"].into_iter()), Notice::LockdepOther);
+    }
+
+    #[test]
     fn what_the_kernel_finds_wrong_with_itself_is_known() {
         use Notice::{
-            AtomicSleep, CallerSleep, DeadBug, DeadWarn, LockWarn, Lockdep, NonBlockSchedule,
+            AtomicSleep, CallerSleep, DeadBug, DeadWarn, LockWarn, LockdepOther, NonBlockSchedule,
         };
         const SLEEP: &str = "BUG: sleeping function called from invalid context at";
         let table = [
@@ -567,11 +634,11 @@ mod tests {
             ),
             (
                 "WARNING: possible recursive locking detected".to_owned(),
-                Lockdep,
+                LockdepOther,
             ),
             (
                 "WARNING: possible circular locking dependency detected".to_owned(),
-                Lockdep,
+                LockdepOther,
             ),
             ("WARNING: suspicious RCU usage".to_owned(), LockWarn),
             ("WARNING: Nested lock was not taken".to_owned(), LockWarn),

@@ -64,7 +64,9 @@ impl What<'_> {
             | (What::PrWarn { .. }, What::PrWarn { .. })
             | (What::Warn { .. }, What::Warn { .. })
             | (What::Malformed, What::Info { .. } | What::PrWarn { .. }) => true,
-            (What::Symptom(seen), What::Symptom(due)) => seen == due,
+            (What::Symptom(seen), What::Symptom(due)) => {
+                seen == due || (seen.is_of_lockdep() && due.is_of_lockdep())
+            }
             // The other word is another message, and another victim's is too.
             (
                 What::Reaper { word, pid, .. },
@@ -141,6 +143,9 @@ impl Message<'_> {
             }
             (What::Reaper { comm, .. }, What::Reaper { comm: due_comm, .. }) => {
                 part("the comm", comm.to_owned(), due_comm.to_owned());
+            }
+            (What::Symptom(seen), What::Symptom(due)) => {
+                part("it", seen.word().to_owned(), due.word().to_owned());
             }
             (What::Malformed, _) => parts.push("the text is another".to_owned()),
             _ => {}
@@ -375,7 +380,10 @@ mod tests {
                 reaper(ReaperWord::UnableToReap, 7, "x"),
                 "oom_reaper: unable to reap pid:7 (x)",
             ),
-            (What::Symptom(Notice::Lockdep), "lockdep report ..."),
+            (
+                What::Symptom(Notice::LockdepSrcu),
+                "lockdep report (in an SRCU read side) ...",
+            ),
         ] {
             assert_eq!(message(what).to_string(), format!("<4>[T7] {text}"));
         }
@@ -385,9 +393,15 @@ mod tests {
     fn a_message_can_only_be_one_of_its_kind_gone_wrong() {
         let (sleep, lockdep) = (
             What::Symptom(Notice::AtomicSleep),
-            What::Symptom(Notice::Lockdep),
+            What::Symptom(Notice::LockdepOther),
         );
         assert!(sleep.may_be(&sleep) && !sleep.may_be(&lockdep));
+        let due = What::Symptom(Notice::LockdepInvalidation);
+        assert!(lockdep.may_be(&due));
+        assert_eq!(
+            message(lockdep).difference(&message(due)),
+            "it is lockdep report (under another lock), not lockdep report (in an invalidation)"
+        );
         let line = reaper(ReaperWord::Reaped, 1, "x");
         assert!(line.may_be(&reaper(ReaperWord::Reaped, 1, "y")));
         assert!(!line.may_be(&reaper(ReaperWord::Reaped, 2, "x")));

@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 use crate::kmsg::Record;
 use crate::model::Window;
 
-use super::lines::{Line, Symbol, WarnHeader};
+use super::lines::{self, Line, Symbol, WarnHeader};
 use super::message::{Callback, Caller, Message, What};
 use crate::contract::Notice;
 
@@ -46,7 +46,8 @@ impl<'a> Scan<'a> {
         let lines: Vec<(Line<'a>, &'a Record)> = window
             .records
             .iter()
-            .map(|record| (Line::of(record), record))
+            .enumerate()
+            .map(|(at, record)| (line_of(&window.records, at), record))
             .filter(|(line, _)| *line != Line::Noise)
             .collect();
         let told = Told {
@@ -95,6 +96,20 @@ impl<'a> Scan<'a> {
             }
         }
         scan
+    }
+}
+
+/// What the record at that index says, with what follows on it.
+fn line_of(records: &[Record], at: usize) -> Line<'_> {
+    let record = &records[at];
+    match Line::of(record) {
+        Line::Symptom(symptom) if symptom.is_of_lockdep() => {
+            // Others may write in between.
+            let rest = records[at + 1..].iter();
+            let rest = rest.filter(|other| other.is_kernel() && other.caller == record.caller);
+            Line::Symptom(lines::lockdep(rest.map(|record| record.text.as_str())))
+        }
+        line => line,
     }
 }
 

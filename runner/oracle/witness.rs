@@ -6,7 +6,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::model::{Arming, Call, FollowUp, Initiator, Observation, Window};
+use crate::model::{Arming, Call, FollowUp, Initiator, Later, Observation, Window};
 
 use super::message::What;
 use super::seen::Scan;
@@ -155,6 +155,13 @@ pub(super) fn of_observation(o: &Observation) -> Vec<String> {
             call.seq, call.event, call.start, call.end, call.returned
         ));
     }
+    if let Some(later) = o.later.iter().find(|later| !follows_as_armed(o, later)) {
+        reasons.push(format!(
+            "the injector did not do as it was told: what follows as {} ({:#x}-{:#x}) has \
+             injected={}",
+            later.seq, later.start, later.end, later.injected
+        ));
+    }
     reasons
 }
 
@@ -196,8 +203,21 @@ fn is_as_armed(o: &Observation, call: &Call) -> bool {
             (call.returned == errno || is_other) && call.injected == (call.returned != 0)
         }
         Arming::Misbehave(_) if is_watched(o, call) => call.returned == 0 && call.injected,
-        Arming::Inject(_) | Arming::Filtered(_) | Arming::Unarmed | Arming::Misbehave(_) => {
-            call.returned == 0 && !call.injected
-        }
+        Arming::Inject(_)
+        | Arming::Filtered(_)
+        | Arming::Unarmed
+        | Arming::Misbehave(_)
+        | Arming::MisbehaveAtEnd(_) => call.returned == 0 && !call.injected,
     }
+}
+
+/// The same of what follows on a call.
+fn follows_as_armed(o: &Observation, later: &Later) -> bool {
+    let Some(notifier) = o.notifiers.get(later.notifier) else {
+        return false;
+    };
+    let is_armed = matches!(notifier.role.arming, Arming::MisbehaveAtEnd(_))
+        && later.op != FollowUp::Release
+        && is_watched_range(o, later.start, later.end);
+    later.injected == is_armed
 }

@@ -20,7 +20,6 @@ use crate::kernel;
 use crate::kmsg::{KmsgReader, Record};
 use crate::model::{Initiator, Observation, Remains, Window};
 use crate::scenario::{Kind, Scenario};
-use crate::sys;
 use crate::trigger::cgroup;
 use crate::trigger::helper::Helper;
 use crate::trigger::wait::{WaitError, Waiter};
@@ -185,7 +184,7 @@ impl Session {
             let pid = subject.target.pid();
             match subject.scenario.trigger.kind {
                 Kind::Own(_) => subject.outcome = subject.target.act(&self.waiter, STEP)?,
-                Kind::Mrelease => subject.outcome = subject.mrelease()?,
+                Kind::Mrelease => subject.outcome = self.mrelease(subject)?,
                 Kind::MemcgOom => {
                     subject.target.act_and_die()?;
                     subject.target.wait_held(&self.waiter, STEP)?;
@@ -210,6 +209,12 @@ impl Session {
         }
     }
 
+    /// Lets the process be reaped. Returns 0 or a negative errno.
+    fn mrelease(&self, subject: &mut Subject) -> Result<i32> {
+        subject.begin_mrelease()?;
+        subject.end_mrelease(&self.waiter)
+    }
+
     /// Waits until the OOM reaper is done with all victims.
     fn reaped(&self, mut left: Vec<Pid>, mut reaper: KmsgReader) -> Result<()> {
         let until = Instant::now() + REAPER;
@@ -229,15 +234,6 @@ impl Session {
         }
         Ok(())
     }
-}
-
-/// Reaps a dying process as `process_mrelease(2)` does. Returns 0 or a negative errno.
-fn mrelease(pid: Pid) -> Result<i32> {
-    let pidfd = sys::pidfd_open(pid).context("pidfd_open failed")?;
-    Ok(match sys::process_mrelease(&pidfd) {
-        Ok(()) => 0,
-        Err(errno) => -(errno as i32),
-    })
 }
 
 fn set_oom_score_adj(pid: Pid, value: i32) -> Result<()> {

@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, bail};
 use nix::errno::Errno;
 use nix::time::{ClockId, clock_gettime};
 
-use crate::inject::{self, Attach, detach_line, target_file};
+use crate::inject::{self, Attach, LogReader, detach_line, target_file};
 use crate::model::{FollowUp, NotifierKind, Step};
 use crate::procedure::{Fate, Procedure, Registration};
 use crate::sys::PAGE;
@@ -16,8 +16,8 @@ use crate::trigger::helper::Answer;
 use crate::trigger::pages;
 
 use super::removal::REMOVAL;
-use super::subject::{Subject, beside};
-use super::{STEP, Session, mrelease};
+use super::subject::{DELAY, Subject, beside};
+use super::{STEP, Session};
 
 /// How long the callback sleeps during which a read side is begun.
 const LONG_SLEEP: Duration = Duration::from_millis(500);
@@ -100,6 +100,8 @@ impl Session {
             Procedure::ChangeInInvalidation => self.change_in_invalidation(subject),
             Procedure::ReadRefused => self.read_refused(subject),
             Procedure::ToldBefore(_) => self.told_before(subject),
+            Procedure::ZappedBeforeEnd(_) => self.zapped_before_end(subject),
+            Procedure::ReapedBeforeEnd => self.reaped_before_end(subject),
             Procedure::ReapsOthers => self.reaps_others(subject),
             Procedure::Register(registration) => self.register(registration, subject),
             Procedure::RemoveInCallback => self.remove_in_callback(subject),
@@ -245,10 +247,56 @@ impl Session {
         Ok(())
     }
 
+    /// Looks while an end sleeps whether the pages are gone.
+    fn zapped_before_end(&mut self, subject: &mut Subject) -> Result<()> {
+        let attachment = &subject.attached[0].attachment;
+        attachment.set("sleep_us", &LONG_SLEEP.as_micros().to_string())?;
+        let (log, pid) = (attachment.follow()?, subject.target.pid());
+        let before = pages::anonymous(pid)?;
+        subject.target.act_and_die()?;
+        let began = self.end_begins(log)?;
+        // The mapping is gone from what can be looked at before its pages are.
+        let taken = before.saturating_sub(pages::anonymous(pid)?);
+        are_gone_by_end(taken, began + LONG_SLEEP, subject)?;
+        subject.outcome = subject.target.acted(&self.waiter, STEP)?;
+        Ok(())
+    }
+
+    /// The same while one waits without sleeping.
+    fn reaped_before_end(&mut self, subject: &mut Subject) -> Result<()> {
+        let log = subject.attached[0].attachment.follow()?;
+        let (pid, watched) = (subject.target.pid(), subject.target.watched());
+        let before = pages::resident(pid, watched)?;
+        subject.nice_mrelease()?;
+        subject.begin_mrelease()?;
+        let began = self.end_begins(log)?;
+        // Others are taken before and after these.
+        let taken = before.saturating_sub(pages::resident(pid, watched)?);
+        are_gone_by_end(taken, began + DELAY, subject)?;
+        subject.outcome = subject.end_mrelease(&self.waiter)?;
+        Ok(())
+    }
+
+    /// Waits until an end does something that takes long, and returns when it began to; `log` is
+    /// that of its notifier.
+    fn end_begins(&self, mut log: LogReader) -> Result<Duration> {
+        let until = Instant::now() + STEP;
+        loop {
+            let later = log.new_entries()?.later;
+            if let Some(later) = later.iter().find(|later| later.injected) {
+                return Ok(Duration::from_nanos(later.time_ns));
+            }
+            if Instant::now() >= until {
+                bail!("no end was called");
+            }
+            self.waiter.check()?;
+        }
+    }
+
     /// Looks after a refusal whether all else is reaped.
     fn reaps_others(&mut self, subject: &mut Subject) -> Result<()> {
         let pid = subject.target.pid();
-        let refused = mrelease(pid)?;
+        let refused = self.mrelease(subject)?;
         subject.step("process_mrelease returns", -(Errno::EAGAIN as i32), refused);
         let left = pages::anonymous(pid)?;
         subject.step("pages that are left", subject.watched_pages(), left);
@@ -293,7 +341,7 @@ impl Session {
         let Some(seq) = self.read_begin(subject)? else {
             return Ok(());
         };
-        let refused = mrelease(subject.target.pid())?;
+        let refused = self.mrelease(subject)?;
         subject.step("process_mrelease returns", -(Errno::EAGAIN as i32), refused);
         // Nothing was invalidated.
         self.read_retry(subject, &seq, "undisturbed")?;
@@ -381,6 +429,20 @@ impl Session {
         }
         Ok(())
     }
+}
+
+/// Notes whether the watched pages are gone, of which so many have just been seen to be taken away;
+/// the end runs until then.
+fn are_gone_by_end(taken: u64, until: Duration, subject: &mut Subject) -> Result<()> {
+    if monotonic()? >= until {
+        subject.trouble = Some("the end ran too short for the pages to be seen".into());
+    }
+    // The process may have touched others meanwhile.
+    let are_gone = taken >= subject.watched_pages() / 2;
+    subject.step("while an end runs, the pages are", "gone", {
+        if are_gone { "gone" } else { "there" }
+    });
+    Ok(())
 }
 
 /// What a notifier is told of the end of its address space, by its log.

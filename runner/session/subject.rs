@@ -2,9 +2,9 @@
 
 //! A process with the notifiers of a scenario on it.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use nix::unistd::gettid;
 
 use crate::inject::{Attach, Attachment};
@@ -13,19 +13,24 @@ use crate::model::{
 };
 use crate::procedure::Procedure;
 use crate::scenario::{Kind, Scenario};
-use crate::sys::PAGE;
+use crate::sys::{self, PAGE};
 use crate::trigger::cgroup::Cgroup;
+use crate::trigger::helper::{Answer, Helper};
 use crate::trigger::operation::Operation;
 use crate::trigger::pages;
 use crate::trigger::target::Target;
+use crate::trigger::wait::Waiter;
 
-use super::{CGROUP_PREFIX, NOWHERE, STEP, Session, mrelease};
+use super::{CGROUP_PREFIX, NOWHERE, STEP, Session};
 
 /// What a victim's cgroup may have: more than the process needs, less than it then takes.
 const VICTIM_LIMIT: u64 = 16 << 20;
 
 /// How long a callback sleeps, in microseconds.
 pub(super) const SLEEP_US: u64 = 1000;
+
+/// How long a callback waits without sleeping: as long as the module lets it.
+pub(super) const DELAY: Duration = Duration::from_millis(100);
 
 /// The number of the target that is no notifier, but only holds the address space.
 const HOLDER: usize = 1000;
@@ -45,6 +50,9 @@ pub(super) struct Subject {
     /// Holds the address space, so that its counts can be looked at when the process is gone.
     pub(super) holder: Attachment,
     pub(super) target: Target,
+    /// The process that is to call `process_mrelease(2)`, as long as it is there, and its id.
+    reaper: Option<Helper>,
+    reaper_tid: i32,
     pub(super) _cgroup: Option<Cgroup>,
     comm: String,
     begin: Instant,
@@ -124,17 +132,23 @@ impl Session {
             target.wait_held(&self.waiter, STEP)?;
         }
 
+        let reaper = kills_before(kind).then(Helper::start).transpose()?;
+        let own_tid = gettid().as_raw();
         let mut subject = Subject {
             scenario,
             attached,
             holder,
             target,
+            reaper_tid: reaper
+                .as_ref()
+                .map_or(own_tid, |reaper| reaper.pid().as_raw()),
+            reaper,
             _cgroup: cgroup,
             comm,
             begin,
             outcome: 0,
             steps: Vec::new(),
-            actors: vec![gettid().as_raw()],
+            actors: vec![own_tid],
             is_held_up: false,
             trouble: None,
         };
@@ -152,9 +166,12 @@ fn is_held(kind: Kind) -> bool {
     }
 }
 
-/// Whether it is reaped by this process.
+/// Whether it is reaped by `process_mrelease(2)`.
 fn is_reaped(procedure: Procedure) -> bool {
-    matches!(procedure, Procedure::ReadRefused | Procedure::ReapsOthers)
+    matches!(
+        procedure,
+        Procedure::ReadRefused | Procedure::ReapsOthers | Procedure::ReapedBeforeEnd
+    )
 }
 
 /// Whether it is killed as it is set up.
@@ -176,9 +193,10 @@ fn operation_of(procedure: Procedure) -> Operation {
             Operation::Dontneed
         }
         Procedure::RemoveInCallback => Operation::MunmapWhole,
-        Procedure::ToldBefore(operation) => operation,
+        Procedure::ToldBefore(operation) | Procedure::ZappedBeforeEnd(operation) => operation,
         Procedure::Read
         | Procedure::ReapsOthers
+        | Procedure::ReapedBeforeEnd
         | Procedure::ReadRefused
         | Procedure::Register(_)
         | Procedure::ReleaseAtExit => Operation::Hold,
@@ -203,13 +221,21 @@ impl Attached {
                 let (file, value) = knob(misdeed);
                 attachment.set(file, &value)
             }
+            Arming::MisbehaveAtEnd(misdeed) => {
+                attachment.set_range(watched)?;
+                attachment.set("callback", "end")?;
+                let (file, value) = knob(misdeed);
+                attachment.set(file, &value)
+            }
         }
     }
 
     fn disarm(&self) -> Result<()> {
         self.attachment.set_errors(0)?;
         match self.role.arming {
-            Arming::Misbehave(misdeed) => self.attachment.set(knob(misdeed).0, "0"),
+            Arming::Misbehave(misdeed) | Arming::MisbehaveAtEnd(misdeed) => {
+                self.attachment.set(knob(misdeed).0, "0")
+            }
             _ => Ok(()),
         }
     }
@@ -219,6 +245,7 @@ impl Attached {
 fn knob(misdeed: Misdeed) -> (&'static str, String) {
     match misdeed {
         Misdeed::Sleep => ("sleep_us", SLEEP_US.to_string()),
+        Misdeed::Delay => ("delay_us", DELAY.as_micros().to_string()),
         Misdeed::Allocate => ("alloc_bytes", PAGE.to_string()),
         Misdeed::Lock => ("lock", "1".to_owned()),
         Misdeed::Remove => ("remove", "1".to_owned()),
@@ -242,9 +269,34 @@ impl Subject {
         self.attached.iter().try_for_each(Attached::disarm)
     }
 
-    /// Lets the process be reaped. Returns 0 or a negative errno.
-    pub(super) fn mrelease(&self) -> Result<i32> {
-        mrelease(self.target.pid())
+    /// Leaves the processor to this process as long as the one that calls `process_mrelease(2)`
+    /// does not wait for anything: there may be only one.
+    pub(super) fn nice_mrelease(&mut self) -> Result<()> {
+        let pid = self.reaper()?.pid();
+        sys::be_nice(pid).with_context(|| format!("cannot set the priority of {pid}"))
+    }
+
+    /// Lets the process be reaped by `process_mrelease(2)`, and waits for nothing.
+    pub(super) fn begin_mrelease(&mut self) -> Result<()> {
+        let pid = self.target.pid();
+        self.reaper()?.reap(pid)
+    }
+
+    /// What that returned: 0 or a negative errno. Ends the task that has made the call, so that
+    /// whatever the kernel leaves in it comes to light here.
+    pub(super) fn end_mrelease(&mut self, waiter: &Waiter) -> Result<i32> {
+        let answer = self.reaper()?.answer(waiter, STEP)?;
+        self.reaper = None;
+        match answer {
+            Answer::Done(errno) => Ok(errno),
+            answer => bail!("process_mrelease: {answer}"),
+        }
+    }
+
+    fn reaper(&mut self) -> Result<&mut Helper> {
+        self.reaper
+            .as_mut()
+            .context("nobody is there to call process_mrelease")
     }
 
     /// Lets the module zap the watched pages.
@@ -260,10 +312,11 @@ impl Subject {
         let target = self.target.pid().as_raw();
         match self.scenario.trigger.kind {
             Kind::Own(_) => Initiator::Thread(target),
-            Kind::Mrelease | Kind::Zap { .. } => Initiator::Thread(gettid().as_raw()),
+            Kind::Mrelease => Initiator::Thread(self.reaper_tid),
+            Kind::Zap { .. } => Initiator::Thread(gettid().as_raw()),
             Kind::MemcgOom | Kind::GlobalOom => Initiator::OomReaper,
             Kind::Procedure(procedure) if is_reaped(procedure) => {
-                Initiator::Thread(gettid().as_raw())
+                Initiator::Thread(self.reaper_tid)
             }
             Kind::Procedure(_) => Initiator::Thread(target),
         }

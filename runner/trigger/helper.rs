@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A process that writes to and reads from the module's files for the runner, where that may wait
-//! for ever or kill the caller: both of its ends.
+//! A process that makes calls for the runner that may wait for ever, kill the caller, or leave
+//! something behind in its task: both of its ends.
 //!
 //! It is told what to do by lines on its standard input:
 //!
 //! - `write PATH LINE` is answered by `done ERRNO` (0 or negative),
 //! - `read PATH` is answered by `text LINE`, the first line of the file, or by `done ERRNO`,
+//! - `reap PID`, which is `process_mrelease(2)`, is answered by `done ERRNO`,
 //! - the end of the input ends the process.
 
 use std::fs::{self, OpenOptions};
@@ -22,6 +23,7 @@ use nix::unistd::Pid;
 
 use super::peer::{self, Peer};
 use super::wait::{WaitError, Waiter};
+use crate::sys;
 
 /// The process's own end. Returns at the end of its input.
 pub fn main() -> Result<()> {
@@ -41,6 +43,7 @@ pub fn main() -> Result<()> {
                 Ok(text) => format!("text {}", text.lines().next().unwrap_or_default()),
                 Err(error) => done(Err(error)),
             },
+            ["reap", pid] => done(reap(pid)),
             _ => bail!("{line:?} is no command for a helper"),
         };
         writeln!(output, "{answer}")?;
@@ -63,6 +66,12 @@ fn write(path: &str, text: &str) -> io::Result<()> {
         count if count == text.len() => Ok(()),
         _ => Err(io::ErrorKind::WriteZero.into()),
     }
+}
+
+fn reap(pid: &str) -> io::Result<()> {
+    let pid = pid.parse().map_err(io::Error::other)?;
+    let pidfd = sys::pidfd_open(Pid::from_raw(pid))?;
+    Ok(sys::process_mrelease(&pidfd)?)
 }
 
 /// What came of it.
@@ -130,9 +139,20 @@ impl Helper {
         self.ask(&format!("read {}", path.display()), waiter, limit)
     }
 
+    /// Lets it reap a dying process, and waits for nothing: [`Self::answer`] follows.
+    pub fn reap(&mut self, pid: Pid) -> Result<()> {
+        self.renew()?;
+        self.peer.say(&format!("reap {pid}"))
+    }
+
     fn ask(&mut self, command: &str, waiter: &Waiter, limit: Duration) -> Result<Answer> {
         self.renew()?;
         self.peer.say(command)?;
+        self.answer(waiter, limit)
+    }
+
+    /// What came of what it was told last.
+    pub fn answer(&mut self, waiter: &Waiter, limit: Duration) -> Result<Answer> {
         let answer = match self.peer.line("done", waiter, limit) {
             Ok(Some(line)) => match line.split_once(' ') {
                 Some(("done", errno)) => {

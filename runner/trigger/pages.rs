@@ -18,7 +18,7 @@ use crate::sys::{PAGE, pattern};
 pub fn look(pid: Pid, (start, end): (u64, u64)) -> Result<Pages> {
     // First: looking at a page may map it.
     let mut pages = Pages {
-        rss: rss(pid, (start, end))?,
+        rss: resident(pid, (start, end))?,
         ..Pages::default()
     };
     let path = format!("/proc/{pid}/mem");
@@ -50,8 +50,8 @@ pub fn anonymous(pid: Pid) -> Result<u64> {
     Ok(kib * 1024 / PAGE as u64)
 }
 
-/// RSS of the mappings that lie in the range, in pages.
-fn rss(pid: Pid, (start, end): (u64, u64)) -> Result<u64> {
+/// RSS of the mappings that lie in the range, in pages. Takes `mmap_lock` for reading.
+pub fn resident(pid: Pid, (start, end): (u64, u64)) -> Result<u64> {
     let path = format!("/proc/{pid}/smaps");
     let text = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
     let mut is_inside = false;

@@ -338,11 +338,14 @@ impl<'a> Writer<'a> {
         o.later.push(Later {
             notifier,
             seq: self.call_seq,
+            time_ns: 1_000_000 + self.call_seq * 1000,
             op,
             start: o.watched.0,
             end: o.watched.1,
             context: o.expectation.context,
             tid,
+            injected: op != FollowUp::Release
+                && matches!(o.notifiers[notifier].role.arming, Arming::MisbehaveAtEnd(_)),
         });
         o.notifiers[notifier].counters.ends += u64::from(op != FollowUp::Release);
         self.call_seq += 1;
@@ -540,11 +543,13 @@ pub fn later() -> Later {
     Later {
         notifier: 0,
         seq: 0,
+        time_ns: 0,
         op: FollowUp::End,
         start: 0x9000,
         end: 0xa000,
         context: Context::Blockable,
         tid: 1,
+        injected: false,
     }
 }
 
@@ -568,7 +573,10 @@ pub fn call(deed: Deed, pid: i32, arming: Arming) -> Call {
         injected: matches!(arming, Arming::Inject(_)),
         returned: match arming {
             Arming::Inject(errno) => errno,
-            Arming::Filtered(_) | Arming::Unarmed | Arming::Misbehave(_) => 0,
+            Arming::Filtered(_)
+            | Arming::Unarmed
+            | Arming::Misbehave(_)
+            | Arming::MisbehaveAtEnd(_) => 0,
         },
         cur_seq: 0,
         callers: Vec::new(),
@@ -669,7 +677,9 @@ pub fn insert(window: &mut Window, at: usize, level: u8, tid: i32, text: &str) {
         ..line(text)
     };
     window.records.insert(at, record);
-    adjust(window, text.starts_with("WARNING: "), 1);
+    // lockdep's reports begin like a WARN, and are not counted as one.
+    let is_warn = text.starts_with("WARNING: ") && text.contains(" at ");
+    adjust(window, is_warn, 1);
     renumber(window);
 }
 
