@@ -75,6 +75,12 @@ enum Knob {
     Fact(fn(&Subject, &mut Text) -> Result),
     /// A number of the injector's, with the least and the most that it may be.
     Number(fn(&Injector) -> &Atomic<i32>, i32, i32),
+    /// A setting of the injector's that is off or on, with a word for each.
+    Flag {
+        words: [&'static str; 2],
+        get: fn(&Injector) -> bool,
+        set: fn(&Injector, bool) -> Result,
+    },
     /// Something that is done when it is written.
     Order(fn(&Subject, &str) -> Result),
     /// Another setting of the injector's.
@@ -250,56 +256,24 @@ const ENTRIES: &[Entry] = &[
     },
     Entry {
         name: c"callback",
-        knob: Knob::Setting {
-            show: |injector, text| {
-                text.add(fmt!(
-                    "{}",
-                    if injector.misbehaves_in_end() {
-                        END
-                    } else {
-                        START
-                    }
-                ))
-            },
-            store: |injector, line| match line {
-                START => injector.set_misbehaves_in_end(false),
-                END => injector.set_misbehaves_in_end(true),
-                _ => Err(EINVAL),
-            },
+        knob: Knob::Flag {
+            words: ["start", "end"],
+            get: Injector::misbehaves_in_end,
+            set: Injector::set_misbehaves_in_end,
         },
     },
     Entry {
         name: c"record",
-        knob: Knob::Setting {
-            show: |injector, text| {
-                text.add(fmt!(
-                    "{}",
-                    if injector.records_all() {
-                        ALL
-                    } else {
-                        INJECTED
-                    }
-                ))
-            },
-            store: |injector, line| {
-                match line {
-                    ALL => injector.set_records_all(true),
-                    INJECTED => injector.set_records_all(false),
-                    _ => return Err(EINVAL),
-                }
+        knob: Knob::Flag {
+            words: ["injected", "all"],
+            get: Injector::records_all,
+            set: |injector, all| {
+                injector.set_records_all(all);
                 Ok(())
             },
         },
     },
 ];
-
-/// What `callback` takes: where the misdeeds are done.
-const START: &str = "start";
-const END: &str = "end";
-
-/// What `record` takes: which calls are logged.
-const ALL: &str = "all";
-const INJECTED: &str = "injected";
 
 /// A decimal number in these bounds. Fails with `EINVAL` or `ERANGE`.
 fn number(line: &str, least: i32, most: i32) -> Result<i32> {
@@ -311,7 +285,10 @@ fn number(line: &str, least: i32, most: i32) -> Result<i32> {
 
 impl Knob {
     fn is_setting(&self) -> bool {
-        matches!(self, Knob::Number(..) | Knob::Setting { .. })
+        matches!(
+            self,
+            Knob::Number(..) | Knob::Flag { .. } | Knob::Setting { .. }
+        )
     }
 
     /// Shows a setting; nothing for anything else.
@@ -319,6 +296,11 @@ impl Knob {
         match self {
             Knob::Fact(_) | Knob::Order(_) => Ok(()),
             Knob::Number(field, _, _) => text.add(fmt!("{}", field(injector).load(Relaxed))),
+            Knob::Flag {
+                words: [off, on],
+                get,
+                ..
+            } => text.add(fmt!("{}", if get(injector) { on } else { off })),
             Knob::Setting { show, .. } => show(injector, text),
         }
     }
@@ -350,7 +332,7 @@ impl FileOperations for EntryFile {
         match self.entry.knob {
             Knob::Fact(_) => 0o400,
             Knob::Order(_) => 0o200,
-            Knob::Number(..) | Knob::Setting { .. } => 0o600,
+            Knob::Number(..) | Knob::Flag { .. } | Knob::Setting { .. } => 0o600,
         }
     }
 
@@ -384,6 +366,15 @@ impl FileOperations for EntryFile {
                 field(injector).store(number(line, *least, *most)?, Relaxed);
                 Ok(())
             }
+            Knob::Flag {
+                words: [off, on],
+                set,
+                ..
+            } => match line {
+                word if word == *off => set(injector, false),
+                word if word == *on => set(injector, true),
+                _ => Err(EINVAL),
+            },
             Knob::Setting { store, .. } => store(injector, line),
         }
     }
