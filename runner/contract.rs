@@ -469,6 +469,7 @@ pub fn said_of_caller(promise: Promise, expectation: &Expectation) -> &'static [
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::FollowUp;
 
     #[test]
     fn rules_are_numbered_from_one() {
@@ -504,6 +505,31 @@ mod tests {
                     assert!(clause.is_some(), "{kind} {context} {errno}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn an_end_that_did_nothing_is_not_complained_about() {
+        let role = Role {
+            kind: NotifierKind::PlainEnd,
+            arming: Arming::MisbehaveAtEnd(Misdeed::Sleep),
+            is_elsewhere: false,
+        };
+        let end = |injected| Later {
+            notifier: 0,
+            seq: 0,
+            time_ns: 0,
+            op: FollowUp::End,
+            start: 0,
+            end: 4096,
+            context: Context::NonBlockable,
+            tid: 1,
+            injected,
+        };
+        for promise in Promise::ALL {
+            let said = |injected| said_of_end(promise, role, &end(injected));
+            assert_eq!(said(true), [NonBlockSchedule]);
+            assert_eq!(said(false), []);
         }
     }
 

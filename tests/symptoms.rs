@@ -199,6 +199,51 @@ fn lockdep_has_to_speak_of_the_right_lock() {
     assert_eq!(found(silent, &[]), [DID_NOT_FIRE]);
 }
 
+/// lockdep switches itself off with its first report.
+#[test]
+fn lockdep_reports_once_however_many_calls_allocate() {
+    let allocates = |calls| {
+        let plan = Plan {
+            deed: Deed::Unmap(Arming::Misbehave(Misdeed::Allocate)),
+            calls,
+            elsewhere: 0,
+        };
+        let mut window = history(Style::of(Kernel::Seed), &[vec![plan]], &[])
+            .windows
+            .remove(0);
+        let o = &mut window.observations[0];
+        o.expectation.judges_symptoms = true;
+        for call in &mut o.calls {
+            call.injected = true;
+        }
+        recount(o);
+        window
+    };
+    let with = |calls, reports| {
+        let mut window = allocates(calls);
+        let held =
+            "ffffffff82a5c0a0 (mmu_notifier_invalidate_range_start){+.+.}-{0:0}, at: f+0x1/0x2";
+        for at in 0..reports {
+            for (line, text) in [
+                "WARNING: possible circular locking dependency detected",
+                "but task is already holding lock:",
+                held,
+            ]
+            .into_iter()
+            .enumerate()
+            {
+                insert(&mut window, 3 * at + line, WARNING, 1000, text);
+            }
+        }
+        found(window, &[])
+    };
+    for calls in [1, 2, 3] {
+        assert_eq!(with(calls, 1), PASS, "{calls} calls");
+        assert_eq!(with(calls, 0), [DID_NOT_FIRE], "{calls} calls");
+        assert_eq!(with(calls, 2), [FIRED], "{calls} calls");
+    }
+}
+
 #[test]
 fn whoever_registers_wrongly_is_told() {
     for (said, level, text) in [

@@ -272,15 +272,18 @@ fn symptom(text: &str) -> Option<Notice> {
     .find_map(|(start, symptom)| text.starts_with(start).then_some(symptom))
 }
 
-/// What lockdep's report is about, by the lines that follow on its first one: which lock the task
-/// holds that should not take another. The name of a lock stands in parentheses behind its address,
-/// as `print_lock()` of kernel/locking/lockdep.c has it.
-pub(super) fn lockdep<'a>(mut rest: impl Iterator<Item = &'a str>) -> Notice {
+/// What lockdep's report is about, by its lines: which lock the task holds that should not take
+/// another. The name of a lock stands in parentheses behind its address, as `print_lock()` of
+/// kernel/locking/lockdep.c has it.
+pub(super) fn lockdep<'a>(mut report: impl Iterator<Item = &'a str>) -> Notice {
     const HELD: &str = "but task is already holding lock:";
     // It stands within the first ten lines of the report, with an empty one before it in the same
     // record.
-    let held = rest.by_ref().take(20).any(|line| line.trim_start() == HELD);
-    let name = rest.next().filter(|_| held).and_then(|line| {
+    let held = report
+        .by_ref()
+        .take(20)
+        .any(|line| line.trim_start() == HELD);
+    let name = report.next().filter(|_| held).and_then(|line| {
         let (_, name) = line.split_once(" (")?;
         // Behind it there may be which one of several locks of that name it is.
         name.split_once("){")?.0.split(['#', '/']).next()

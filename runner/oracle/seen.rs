@@ -105,9 +105,9 @@ fn line_of(records: &[Record], at: usize) -> Line<'_> {
     match Line::of(record) {
         Line::Symptom(symptom) if symptom.is_of_lockdep() => {
             // Others may write in between.
-            let rest = records[at + 1..].iter();
-            let rest = rest.filter(|other| other.is_kernel() && other.caller == record.caller);
-            Line::Symptom(lines::lockdep(rest.map(|record| record.text.as_str())))
+            let report = records[at..].iter();
+            let report = report.filter(|other| other.is_kernel() && other.caller == record.caller);
+            Line::Symptom(lines::lockdep(report.map(|record| record.text.as_str())))
         }
         line => line,
     }
