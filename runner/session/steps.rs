@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, bail};
 use nix::errno::Errno;
 use nix::time::{ClockId, clock_gettime};
 
-use crate::inject::{self, Attach, LogReader, detach_line, target_file};
+use crate::inject::{self, Attach, Entries, LogReader, detach_line, target_file};
 use crate::model::{FollowUp, NotifierKind, Step};
 use crate::procedure::{Fate, Procedure, Registration};
 use crate::sys::PAGE;
@@ -165,7 +165,7 @@ impl Session {
 
     /// Of two interval notifiers the first is done with the invalidation while the second sleeps.
     fn read_waits(&mut self, subject: &mut Subject) -> Result<()> {
-        self.fall_asleep(1, subject)?;
+        let asleep_until = self.fall_asleep(1, subject)?;
         // Another one begins and ends meanwhile.
         let (start, end) = beside(subject.target.watched());
         let file = target_file(subject.holder.name(), "zap");
@@ -175,7 +175,7 @@ impl Session {
         let began = monotonic()?;
         let seq = self.read_begin(subject)?;
         let ended = monotonic()?;
-        let asleep_until = self.wake_up(subject)?;
+        subject.outcome = subject.target.acted(&self.waiter, STEP)?;
         let Some(seq) = seq else {
             return Ok(());
         };
@@ -204,12 +204,12 @@ impl Session {
             return Ok(());
         }
 
-        self.fall_asleep(1, subject)?;
+        let asleep_until = self.fall_asleep(1, subject)?;
         let came = self.control(&comes.line_to(&holder, ""))?;
         let came_at = monotonic()?;
         let gone = self.control(&detach_line(&goes.name()))?;
         let gone_at = monotonic()?;
-        let asleep_until = self.wake_up(subject)?;
+        subject.outcome = subject.target.acted(&self.waiter, STEP)?;
         subject.step("registering in an invalidation", Answer::Done(0), &came);
         subject.step("removing in an invalidation", Answer::Done(0), &gone);
         if came_at >= asleep_until {
@@ -233,9 +233,9 @@ impl Session {
     fn told_before(&mut self, subject: &mut Subject) -> Result<()> {
         let pid = subject.target.pid();
         let before = pages::anonymous(pid)?;
-        self.fall_asleep(0, subject)?;
+        let asleep_until = self.fall_asleep(0, subject)?;
         let during = pages::anonymous(pid)?;
-        if !subject.target.is_asleep()? {
+        if monotonic()? >= asleep_until {
             subject.trouble = Some("the callback slept too short for the pages to be seen".into());
         }
         subject.outcome = subject.target.acted(&self.waiter, STEP)?;
@@ -279,15 +279,28 @@ impl Session {
 
     /// Waits until an end does something that takes long, and returns when it began to; `log` is
     /// that of its notifier.
-    fn end_begins(&self, mut log: LogReader) -> Result<Duration> {
+    fn end_begins(&self, log: LogReader) -> Result<Duration> {
+        self.begins(log, "end", |entries| {
+            let later = entries.later.iter().find(|later| later.injected)?;
+            Some(later.time_ns)
+        })
+    }
+
+    /// Waits until `log` has what `find` finds the time of, a callback of the name `what`. The
+    /// module logs it just before the callback does what takes long.
+    fn begins(
+        &self,
+        mut log: LogReader,
+        what: &str,
+        find: impl Fn(&Entries) -> Option<u64>,
+    ) -> Result<Duration> {
         let until = Instant::now() + STEP;
         loop {
-            let later = log.new_entries()?.later;
-            if let Some(later) = later.iter().find(|later| later.injected) {
-                return Ok(Duration::from_nanos(later.time_ns));
+            if let Some(time) = find(&log.new_entries()?) {
+                return Ok(Duration::from_nanos(time));
             }
             if Instant::now() >= until {
-                bail!("no end was called");
+                bail!("no {what} was called");
             }
             self.waiter.check()?;
         }
@@ -303,38 +316,18 @@ impl Session {
         Ok(())
     }
 
-    /// Begins an invalidation in which the callback of that notifier sleeps.
-    fn fall_asleep(&mut self, sleeper: usize, subject: &mut Subject) -> Result<()> {
+    /// Begins an invalidation in which the start of that notifier sleeps. Returns until when.
+    fn fall_asleep(&mut self, sleeper: usize, subject: &mut Subject) -> Result<Duration> {
         let sleeper = &subject.attached[sleeper].attachment;
         sleeper.set("sleep_us", &LONG_SLEEP.as_micros().to_string())?;
+        // That the process sleeps would not do: it may wait for something else, before.
+        let log = sleeper.follow()?;
         subject.target.act_and_die()?;
-        let until = Instant::now() + STEP;
-        while !subject.target.is_asleep()? {
-            if Instant::now() >= until {
-                bail!("the callback does not sleep");
-            }
-            self.waiter.check()?;
-            std::thread::yield_now();
-        }
-        Ok(())
-    }
-
-    /// Waits for the end of that invalidation. Returns until when its callback slept.
-    fn wake_up(&mut self, subject: &mut Subject) -> Result<Duration> {
-        subject.outcome = subject.target.acted(&self.waiter, STEP)?;
-        // The module's log has the time just before it sleeps.
-        let text = subject.attached[1].attachment.get("log")?;
-        let lines: Vec<&str> = text.lines().collect();
-        let [line] = lines[..] else {
-            bail!(
-                "the log of the notifier that sleeps has {} lines",
-                lines.len()
-            );
-        };
-        let inject::Entry::Start(call) = inject::parse_entry(line, 1)? else {
-            bail!("the log of the notifier that sleeps begins with {line:?}");
-        };
-        Ok(Duration::from_nanos(call.time_ns) + LONG_SLEEP)
+        let began = self.begins(log, "start", |entries| {
+            let call = entries.calls.iter().find(|call| call.injected)?;
+            Some(call.time_ns)
+        })?;
+        Ok(began + LONG_SLEEP)
     }
 
     fn read_refused(&mut self, subject: &mut Subject) -> Result<()> {
