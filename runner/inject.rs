@@ -458,6 +458,19 @@ pub struct Entries {
     pub later: Vec<Later>,
 }
 
+impl Entries {
+    /// When the injector did something for the first time, in nanoseconds of `CLOCK_MONOTONIC`.
+    pub fn first_injected(&self) -> Option<u64> {
+        let calls = self.calls.iter().map(|call| (call.injected, call.time_ns));
+        let later = self
+            .later
+            .iter()
+            .map(|later| (later.injected, later.time_ns));
+        let injected = calls.chain(later).filter(|(injected, _)| *injected);
+        injected.map(|(_, time_ns)| time_ns).min()
+    }
+}
+
 /// One line of a target's log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Entry {

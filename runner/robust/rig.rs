@@ -129,12 +129,6 @@ pub fn wait_for(mut done: impl FnMut() -> Outcome<bool>) -> Outcome<bool> {
     }
 }
 
-/// Waits until the process sleeps and cannot be woken, as it does in a callback with `sleep_us`.
-pub fn wait_asleep(target: &Target) -> Outcome {
-    let asleep = wait_for(|| Ok(target.is_asleep()?))?;
-    demand(asleep, || "a callback with sleep_us does not sleep".into())
-}
-
 /// Skips a case where a WARN, which it causes, would bring the machine down.
 pub fn may_warn() -> Outcome {
     for path in [
@@ -288,6 +282,12 @@ impl Attached {
             .map(observe::entry)
             .collect::<Result<_, _>>()
             .map_err(|error| Failure::Wrong(format!("log: {error:#}")))
+    }
+
+    /// Waits until a callback of it misbehaves, which the module logs just before.
+    pub fn wait_misbehaves(&self) -> Outcome {
+        let misbehaves = wait_for(|| Ok(self.log()?.iter().any(|entry| entry.injected)))?;
+        demand(misbehaves, || "no callback did as it was told".into())
     }
 
     /// Which of the starts on these addresses were made to misbehave, in order; needs

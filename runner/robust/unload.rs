@@ -19,7 +19,7 @@ use crate::vm::guest;
 
 use super::log;
 use super::outcome::{Failure, Outcome, demand, same};
-use super::rig::{Rig, STEP, errno, file, open, read, wait_asleep, write};
+use super::rig::{Rig, STEP, errno, file, open, read, write};
 
 /// How long a callback sleeps that is to be met running.
 const SLEEP: Duration = Duration::from_millis(300);
@@ -66,7 +66,7 @@ pub fn detach_running(rig: &Rig<'_>) -> Outcome {
     attached.set("sleep_us", &SLEEP.as_micros().to_string())?;
     let begin = Instant::now();
     target.act_and_die()?;
-    wait_asleep(&target)?;
+    attached.wait_misbehaves()?;
     let name = attached.name.clone();
     attached.detach()?;
     let took = begin.elapsed();
@@ -143,7 +143,7 @@ pub fn unload_running(rig: &Rig<'_>) -> Outcome {
     for (target, _) in &mut targets {
         target.act_and_die()?;
     }
-    wait_asleep(&targets[2].0)?;
+    targets[2].1.wait_misbehaves()?;
     let result = unload();
     let took = begin.elapsed();
     let loaded = if result.is_ok() {

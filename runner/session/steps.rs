@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, bail};
 use nix::errno::Errno;
 use nix::time::{ClockId, clock_gettime};
 
-use crate::inject::{self, Attach, Entries, LogReader, detach_line, target_file};
+use crate::inject::{self, Attach, LogReader, detach_line, target_file};
 use crate::model::{FollowUp, NotifierKind, Step};
 use crate::procedure::{Fate, Procedure, Registration};
 use crate::sys::PAGE;
@@ -254,7 +254,7 @@ impl Session {
         let (log, pid) = (attachment.follow()?, subject.target.pid());
         let before = pages::anonymous(pid)?;
         subject.target.act_and_die()?;
-        let began = self.end_begins(log)?;
+        let began = self.misbehaves(log)?;
         // The mapping is gone from what can be looked at before its pages are.
         let taken = before.saturating_sub(pages::anonymous(pid)?);
         are_gone_by_end(taken, began + LONG_SLEEP, subject)?;
@@ -269,7 +269,7 @@ impl Session {
         let before = pages::resident(pid, watched)?;
         subject.nice_mrelease()?;
         subject.begin_mrelease()?;
-        let began = self.end_begins(log)?;
+        let began = self.misbehaves(log)?;
         // Others are taken before and after these.
         let taken = before.saturating_sub(pages::resident(pid, watched)?);
         are_gone_by_end(taken, began + DELAY, subject)?;
@@ -277,30 +277,16 @@ impl Session {
         Ok(())
     }
 
-    /// Waits until an end does something that takes long, and returns when it began to; `log` is
-    /// that of its notifier.
-    fn end_begins(&self, log: LogReader) -> Result<Duration> {
-        self.begins(log, "end", |entries| {
-            let later = entries.later.iter().find(|later| later.injected)?;
-            Some(later.time_ns)
-        })
-    }
-
-    /// Waits until `log` has what `find` finds the time of, a callback of the name `what`. The
-    /// module logs it just before the callback does what takes long.
-    fn begins(
-        &self,
-        mut log: LogReader,
-        what: &str,
-        find: impl Fn(&Entries) -> Option<u64>,
-    ) -> Result<Duration> {
+    /// Waits until a callback does something that takes long, and returns when it began to; `log`
+    /// is that of its notifier, which the module writes just before.
+    fn misbehaves(&self, mut log: LogReader) -> Result<Duration> {
         let until = Instant::now() + STEP;
         loop {
-            if let Some(time) = find(&log.new_entries()?) {
+            if let Some(time) = log.new_entries()?.first_injected() {
                 return Ok(Duration::from_nanos(time));
             }
             if Instant::now() >= until {
-                bail!("no {what} was called");
+                bail!("no callback did as it was told");
             }
             self.waiter.check()?;
         }
@@ -323,11 +309,7 @@ impl Session {
         // That the process sleeps would not do: it may wait for something else, before.
         let log = sleeper.follow()?;
         subject.target.act_and_die()?;
-        let began = self.begins(log, "start", |entries| {
-            let call = entries.calls.iter().find(|call| call.injected)?;
-            Some(call.time_ns)
-        })?;
-        Ok(began + LONG_SLEEP)
+        Ok(self.misbehaves(log)? + LONG_SLEEP)
     }
 
     fn read_refused(&mut self, subject: &mut Subject) -> Result<()> {

@@ -184,16 +184,6 @@ impl Target {
         Ok(comm.trim_end_matches('\n').to_owned())
     }
 
-    /// Whether it sleeps and cannot be woken, as it does in a callback with `sleep_us`.
-    pub fn is_asleep(&self) -> Result<bool> {
-        let path = format!("/proc/{}/stat", self.pid());
-        let stat = std::fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
-        // The state follows the name, which ends with the last parenthesis.
-        Ok(stat
-            .rsplit_once(") ")
-            .is_some_and(|(_, rest)| rest.starts_with('D')))
-    }
-
     /// Lets it carry out its operation. Returns what that returned: 0 or a negative errno.
     pub fn act(&mut self, waiter: &Waiter, limit: Duration) -> Result<i32> {
         self.peer.say("act")?;
