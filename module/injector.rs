@@ -50,18 +50,17 @@ use kernel::{
 /// The largest number that is an errno: `MAX_ERRNO` of include/linux/err.h.
 const MAX_ERRNO: i32 = 4095;
 
-/// The longest that is waited for in one go without sleeping, in microseconds; `MAX_UDELAY_MS` is
-/// no less anywhere.
-const DELAY_STEP: i32 = 1000;
+/// The longest that is waited for in one go without sleeping; `MAX_UDELAY_MS` is no less anywhere.
+const DELAY_STEP: Delta = Delta::from_millis(1);
 
 /// What a faulty callback does before it returns. All 0: nothing.
 pub(crate) struct Misdeeds {
     /// Whether it is the end that does it, or the second pass, and not the start. `remove` is
     /// always for the start.
     in_end: Atomic<bool>,
-    /// Sleeps so many microseconds.
+    /// Sleeps so many microseconds, or a little longer.
     pub(crate) sleep_us: Atomic<i32>,
-    /// Waits so many microseconds without sleeping.
+    /// Waits so many microseconds without sleeping, or a little longer.
     pub(crate) delay_us: Atomic<i32>,
     /// Allocates so many bytes with `GFP_KERNEL`, and frees them.
     pub(crate) alloc_bytes: Atomic<i32>,
@@ -350,11 +349,8 @@ impl Injector {
     }
 
     fn misbehave(&self) {
-        let mut delay = self.misdeeds.delay_us.load(Relaxed);
-        while delay > 0 {
-            udelay(Delta::from_micros(delay.min(DELAY_STEP).into()));
-            delay = delay.saturating_sub(DELAY_STEP);
-        }
+        let delay = Delta::from_micros(self.misdeeds.delay_us.load(Relaxed).into());
+        wait_out(delay, |left| udelay(left.min(DELAY_STEP)));
         if self.misdeeds.lock.load(Relaxed) != 0 {
             drop(self.lock.lock());
         }
@@ -365,9 +361,21 @@ impl Injector {
                 Err(_) => self.counters.add_failed_allocation(),
             }
         }
-        let sleep = self.misdeeds.sleep_us.load(Relaxed);
-        if sleep > 0 {
-            fsleep(Delta::from_micros(sleep.into()));
+        let sleep = Delta::from_micros(self.misdeeds.sleep_us.load(Relaxed).into());
+        wait_out(sleep, fsleep);
+    }
+}
+
+/// Calls `wait` with what is left of that time until it is over by the clock of the log. Waiting
+/// once would not do: `msleep()` counts jiffies, and where those were behind when it began, as in
+/// a virtual machine one of whose processors had stood still, it ends too early.
+fn wait_out(time: Delta, wait: impl Fn(Delta)) {
+    let end = task::monotonic_ns() as i64 + time.as_nanos();
+    loop {
+        let left = end - task::monotonic_ns() as i64;
+        if left <= 0 {
+            return;
         }
+        wait(Delta::from_nanos(left));
     }
 }

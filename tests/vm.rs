@@ -384,6 +384,12 @@ fn a_log_that_overran_is_no_verdict() {
     run_patched("kmsg-overrun.patch").expect(70, &["lost"]);
 }
 
+/// A kernel is not to blame for what it promises nobody.
+#[test]
+fn a_sleep_that_ends_early_changes_no_verdict() {
+    run_patched("short-sleep.patch").expect(0, &["0 failed, 0 without a verdict"]);
+}
+
 #[test]
 fn the_report_is_kept_and_says_what_ran() {
     let dir = tempfile::tempdir().expect("cannot make a directory");
