@@ -52,10 +52,11 @@ impl Ran {
 
 impl std::fmt::Display for Ran {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // What was found stands at the end of stdout, and the end of long output is what is kept.
         write!(
             f,
-            "exit code {}\n--- stdout\n{}\n--- stderr\n{}",
-            self.code, self.stdout, self.stderr
+            "exit code {}\n--- stderr\n{}\n--- stdout\n{}",
+            self.code, self.stderr, self.stdout
         )
     }
 }

@@ -116,6 +116,11 @@ fn word(verdict: &Verdict) -> &'static str {
     }
 }
 
+/// A verdict with all that it says.
+fn in_full(verdict: &Verdict) -> String {
+    serde_json::to_string(verdict).unwrap_or_else(|error| error.to_string())
+}
+
 /// Why there is no verdict, as far as there is none.
 fn without_verdict(report: &Report) -> Vec<String> {
     let open = report
@@ -145,10 +150,9 @@ fn compare(condition: &str, baseline: &Report, report: &Report) -> Compared {
             // What could not even begin; the report's trouble says why.
             None | Some(Verdict::Skip { .. }) if !report.trouble.is_empty() => compared.open += 1,
             after => compared.findings.push(format!(
-                "{condition}: {name} was {} and became {}: {}",
-                word(before),
-                after.map_or("nothing", word),
-                serde_json::to_string(&after).unwrap_or_default()
+                "{condition}: {name} was {} and became {}",
+                in_full(before),
+                after.map_or_else(|| "nothing".to_owned(), in_full)
             )),
         }
     }
@@ -252,6 +256,13 @@ mod tests {
         ] {
             assert!(wrong(&before, &after), "{after:?}");
         }
+        // Both are said in full: it may be the first that was wrong.
+        let compared = compare("x", &run(&[fail()], &[]), &run(&[Verdict::Pass], &[]));
+        let said = &compared.findings[0];
+        assert!(
+            said.contains("did_not_fire") && said.contains("pass"),
+            "{said}"
+        );
     }
 
     #[test]
