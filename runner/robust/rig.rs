@@ -6,7 +6,7 @@ use std::cell::Cell;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use nix::errno::Errno;
@@ -16,7 +16,7 @@ use crate::kernel;
 use crate::sys;
 use crate::trigger::operation::Operation;
 use crate::trigger::target::Target;
-use crate::trigger::wait::Waiter;
+use crate::trigger::wait::{Limit, Waiter};
 
 use super::observe::{self, Counters, Entry};
 use super::outcome::{Failure, Outcome, demand, same};
@@ -117,12 +117,12 @@ pub fn refused(line: &[u8], due: Errno) -> Outcome {
 
 /// Waits for `done`, with a limit; says whether it came.
 pub fn wait_for(mut done: impl FnMut() -> Outcome<bool>) -> Outcome<bool> {
-    let until = Instant::now() + STEP;
+    let mut limit = Limit::new(STEP);
     loop {
         if done()? {
             return Ok(true);
         }
-        if Instant::now() >= until {
+        if limit.is_over() {
             return Ok(false);
         }
         std::thread::sleep(Duration::from_millis(1));

@@ -22,7 +22,7 @@ use crate::model::{Initiator, Observation, Remains, Window};
 use crate::scenario::{Kind, Scenario};
 use crate::trigger::cgroup;
 use crate::trigger::helper::Helper;
-use crate::trigger::wait::{WaitError, Waiter};
+use crate::trigger::wait::{Limit, WaitError, Waiter};
 
 use subject::Subject;
 
@@ -217,9 +217,9 @@ impl Session {
 
     /// Waits until the OOM reaper is done with all victims.
     fn reaped(&self, mut left: Vec<Pid>, mut reaper: KmsgReader) -> Result<()> {
-        let until = Instant::now() + REAPER;
+        let mut limit = Limit::new(REAPER);
         while !left.is_empty() {
-            if Instant::now() >= until {
+            if limit.is_over() {
                 bail!("the OOM reaper said nothing about {left:?} within {REAPER:?}");
             }
             // In slices, for a signal to be seen in between.

@@ -2,7 +2,7 @@
 
 //! Takes a scenario's process down: every notifier must go at once, and nothing of it may stay.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
@@ -13,6 +13,7 @@ use crate::model::{End, Observation, Remains, Step};
 use crate::procedure::Procedure;
 use crate::scenario::Kind;
 use crate::trigger::helper::Answer;
+use crate::trigger::wait::Limit;
 
 use super::steps::REGISTERED;
 use super::subject::Subject;
@@ -126,10 +127,10 @@ impl Session {
     /// `mm_users` and `mm_count` of an address space whose process is gone, when they have come
     /// to rest.
     fn last_references(&self, holder: &Attachment) -> Result<(i64, i64)> {
-        let until = Instant::now() + REFERENCES;
+        let mut limit = Limit::new(REFERENCES);
         loop {
             let counts = holder.mm_counts()?;
-            if counts == (0, 1) || Instant::now() >= until {
+            if counts == (0, 1) || limit.is_over() {
                 return Ok(counts);
             }
             // A processor that went idle after the process goes on with its address space, until

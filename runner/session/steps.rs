@@ -2,7 +2,7 @@
 
 //! The scenarios that take several steps.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use nix::errno::Errno;
@@ -14,6 +14,7 @@ use crate::procedure::{Fate, Procedure, Registration};
 use crate::sys::PAGE;
 use crate::trigger::helper::Answer;
 use crate::trigger::pages;
+use crate::trigger::wait::Limit;
 
 use super::removal::REMOVAL;
 use super::subject::{DELAY, Subject, beside};
@@ -280,12 +281,12 @@ impl Session {
     /// Waits until a callback does something that takes long, and returns when it began to; `log`
     /// is that of its notifier, which the module writes just before.
     fn misbehaves(&self, mut log: LogReader) -> Result<Duration> {
-        let until = Instant::now() + STEP;
+        let mut limit = Limit::new(STEP);
         loop {
             if let Some(time) = log.new_entries()?.first_injected() {
                 return Ok(Duration::from_nanos(time));
             }
-            if Instant::now() >= until {
+            if limit.is_over() {
                 bail!("no callback did as it was told");
             }
             self.waiter.check()?;
@@ -361,9 +362,9 @@ impl Session {
     /// Lets the process exit, and waits until its address space has no users.
     fn end_process(&mut self, subject: &mut Subject) -> Result<()> {
         subject.target.end(&self.waiter, STEP)?;
-        let until = Instant::now() + STEP;
+        let mut limit = Limit::new(STEP);
         while subject.holder.mm_counts()?.0 != 0 {
-            if Instant::now() >= until {
+            if limit.is_over() {
                 bail!("the address space of a process that is gone still has users");
             }
             self.waiter.check()?;

@@ -36,6 +36,47 @@ pub enum WaitError {
     },
 }
 
+/// A time limit, of which only the time counts in which this process looks whether it has passed.
+///
+/// While a guest is paused or a control group frozen, nothing can come: who takes that time for
+/// waiting finds that something waits for ever.
+#[derive(Debug)]
+pub struct Limit {
+    left: Duration,
+    looked: Instant,
+}
+
+impl Limit {
+    /// How often it is looked at least.
+    const SLICE: Duration = Duration::from_millis(100);
+
+    /// A limit that begins now.
+    pub fn new(limit: Duration) -> Self {
+        Limit {
+            left: limit,
+            looked: Instant::now(),
+        }
+    }
+
+    /// Whether it has passed. To be asked at least after each [`Self::slice`].
+    pub fn is_over(&mut self) -> bool {
+        self.is_over_at(Instant::now())
+    }
+
+    fn is_over_at(&mut self, now: Instant) -> bool {
+        let passed = now.saturating_duration_since(self.looked);
+        self.looked = now;
+        // A busy machine may be late, and everybody is then.
+        self.left = self.left.saturating_sub(passed.min(2 * Self::SLICE));
+        self.left.is_zero()
+    }
+
+    /// For how long to wait until it is asked again.
+    pub fn slice(&self) -> Duration {
+        self.left.min(Self::SLICE)
+    }
+}
+
 /// The signals that end a run, and `SIGCHLD`, as a descriptor.
 ///
 /// While one exists they are blocked in this thread, so a run ends where it waits, and everything
@@ -85,17 +126,16 @@ impl Waiter {
         }
     }
 
-    /// Sleeps until `fd` can be read (if there is one), a signal comes, or the deadline passes.
-    fn sleep(&self, fd: Option<BorrowedFd<'_>>, until: Instant) -> Result<bool, Errno> {
-        let left = until.saturating_duration_since(Instant::now());
+    /// Sleeps until `fd` can be read (if there is one), a signal comes, or for that long.
+    fn sleep(&self, fd: Option<BorrowedFd<'_>>, time: Duration) -> Result<bool, Errno> {
         // Rounded up: a wait of nothing would spin.
-        let left =
-            PollTimeout::try_from(left + Duration::from_millis(1)).unwrap_or(PollTimeout::MAX);
+        let time =
+            PollTimeout::try_from(time + Duration::from_millis(1)).unwrap_or(PollTimeout::MAX);
         let mut fds = vec![PollFd::new(self.signals.as_fd(), PollFlags::POLLIN)];
         if let Some(fd) = fd {
             fds.push(PollFd::new(fd, PollFlags::POLLIN));
         }
-        match poll(&mut fds, left) {
+        match poll(&mut fds, time) {
             Ok(_) | Err(Errno::EINTR) => {}
             Err(errno) => return Err(errno),
         }
@@ -109,11 +149,11 @@ impl Waiter {
         what: &str,
         limit: Duration,
     ) -> Result<(), WaitError> {
-        let until = Instant::now() + limit;
+        let mut left = Limit::new(limit);
         loop {
             self.check()?;
             let ready = self
-                .sleep(Some(fd), until)
+                .sleep(Some(fd), left.slice())
                 .map_err(|errno| WaitError::System {
                     what: what.into(),
                     errno,
@@ -121,7 +161,7 @@ impl Waiter {
             if ready {
                 return Ok(());
             }
-            if Instant::now() >= until {
+            if left.is_over() {
                 return Err(WaitError::Deadline {
                     what: what.into(),
                     after: limit,
@@ -133,7 +173,7 @@ impl Waiter {
     /// Waits until some child may have changed its state, or for that long.
     pub fn child_changes(&self, limit: Duration) -> Result<(), WaitError> {
         self.check()?;
-        let slept = self.sleep(None, Instant::now() + limit);
+        let slept = self.sleep(None, limit);
         slept.map(drop).map_err(|errno| WaitError::System {
             what: "a child".into(),
             errno,
@@ -142,7 +182,7 @@ impl Waiter {
 
     /// Waits until the child `pid` changes its state, and takes the change.
     pub fn child(&self, pid: Pid, what: &str, limit: Duration) -> Result<WaitStatus, WaitError> {
-        let until = Instant::now() + limit;
+        let mut left = Limit::new(limit);
         let system = |errno| WaitError::System {
             what: what.into(),
             errno,
@@ -154,13 +194,13 @@ impl Waiter {
                 Ok(status) => return Ok(status),
                 Err(errno) => return Err(system(errno)),
             }
-            if Instant::now() >= until {
+            if left.is_over() {
                 return Err(WaitError::Deadline {
                     what: what.into(),
                     after: limit,
                 });
             }
-            self.sleep(None, until).map_err(system)?;
+            self.sleep(None, left.slice()).map_err(system)?;
         }
     }
 }
@@ -169,5 +209,31 @@ impl Drop for Waiter {
     fn drop(&mut self) {
         // Nothing can be done about a failure, and the program is about to end.
         let _ = self.before.thread_set_mask();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_passes_while_somebody_looks() {
+        let mut limit = Limit::new(Duration::from_secs(1));
+        let begin = limit.looked;
+        for look in 1..10 {
+            assert!(!limit.is_over_at(begin + look * Limit::SLICE), "{look}");
+        }
+        assert_eq!(limit.slice(), Limit::SLICE);
+        assert!(limit.is_over_at(begin + 10 * Limit::SLICE));
+        assert_eq!(limit.slice(), Duration::ZERO);
+    }
+
+    #[test]
+    fn no_limit_passes_while_all_stands_still() {
+        let mut limit = Limit::new(Duration::from_secs(1));
+        let begin = limit.looked;
+        assert!(!limit.is_over_at(begin + Duration::from_secs(3600)));
+        // The clock may be read by another processor.
+        assert!(!limit.is_over_at(begin));
     }
 }
