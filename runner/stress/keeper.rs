@@ -5,13 +5,14 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::choice::{self, Operation};
 use super::victim::Role;
 use super::victims::{Class, Victim};
 use super::worker::Worker;
 use super::world::Target;
+use crate::trigger::wait::Limit;
 
 /// The classes of victims.
 const CLASSES: [Class; 3] = [Class::Agreeing, Class::Plain, Class::Interval];
@@ -155,14 +156,14 @@ fn bury(worker: &mut Worker, victim: &Arc<Victim>) {
 /// looked at of whom nobody refuses.
 fn look_at_dead(worker: &Worker, target: &Target) {
     let moment = worker.world.presence.moment();
-    let until = Instant::now() + worker.world.patience;
+    let mut limit = Limit::new(worker.world.patience);
     loop {
         worker.beat.steps.fetch_add(1, SeqCst);
         match worker.read(target, "state").as_deref() {
             // It is being detached.
             None => return,
             Some("gone\n") => break,
-            Some(_) if Instant::now() < until => std::thread::sleep(Duration::from_millis(5)),
+            Some(_) if !limit.is_over() => std::thread::sleep(Duration::from_millis(5)),
             Some(state) => {
                 let name = &target.name;
                 worker.finding(format_args!(

@@ -6,7 +6,7 @@ use std::fs::{File, OpenOptions};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use nix::errno::Errno;
 
@@ -17,6 +17,7 @@ use super::victim::Role;
 use super::victims::Helper;
 use super::worker::{Worker, errno_of, path, read_once, write_once};
 use super::world::{Kind, Target};
+use crate::trigger::wait::Limit;
 
 /// No session has more targets than that.
 const MOST: usize = 4;
@@ -172,10 +173,10 @@ fn going(worker: &Worker, targets: &[Arc<Target>]) -> Vec<String> {
 /// Looks that these go, now that nobody has their session. A process that another worker is
 /// starting at this moment has it for a little longer, until it becomes its program.
 fn are_gone(worker: &Worker, names: &[String], why: &str) {
-    let until = Instant::now() + ENDING;
+    let mut limit = Limit::new(ENDING);
     for name in names {
         while path(name, "counters").exists() {
-            if Instant::now() >= until {
+            if limit.is_over() {
                 worker.finding(format_args!("{name} is still there after {why}"));
                 return;
             }

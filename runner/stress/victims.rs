@@ -9,7 +9,7 @@ use std::os::unix::fs::FileExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use nix::errno::Errno;
@@ -23,6 +23,7 @@ use super::counts::Counts;
 use super::victim::{self, Role, THREADS, slot};
 use super::world::{Harm, Kind};
 use crate::kernel;
+use crate::trigger::wait::Limit;
 
 /// How long a helper that is no longer needed may take to end.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -71,7 +72,8 @@ pub struct Victim {
 #[derive(Debug)]
 struct Read {
     numbers: Vec<u64>,
-    since: Instant,
+    /// Begins when it is first seen to stand still.
+    limit: Option<Limit>,
     told: bool,
 }
 
@@ -106,7 +108,7 @@ impl Victim {
             slot: File::from(slot),
             read: Mutex::new(Read {
                 numbers: vec![0; slot::AREA + 2],
-                since: Instant::now(),
+                limit: None,
                 told: false,
             }),
         })
@@ -125,7 +127,7 @@ impl Victim {
     /// Kills it with all its children, and waits until it is dead. Its id stays its own.
     pub fn end(&self, limit: Duration) -> Result<()> {
         self.kill()?;
-        let until = Instant::now() + limit;
+        let mut limit = Limit::new(limit);
         loop {
             let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT | WaitPidFlag::WNOHANG;
             match waitid(Id::Pid(self.pid), flags) {
@@ -133,7 +135,7 @@ impl Victim {
                 Ok(_) => return Ok(()),
                 Err(errno) => bail!("waiting for victim {}: {errno}", self.pid),
             }
-            if Instant::now() >= until {
+            if limit.is_over() {
                 bail!(
                     "victim {} does not die{}",
                     self.pid,
@@ -194,8 +196,10 @@ impl Victim {
         }
         read.numbers = numbers;
         if moved {
-            read.since = Instant::now();
-        } else if !read.told && read.since.elapsed() >= patience && !self.is_dead() {
+            read.limit = None;
+        }
+        let limit = read.limit.get_or_insert_with(|| Limit::new(patience));
+        if limit.is_over() && !read.told && !self.is_dead() {
             read.told = true;
             bail!(
                 "victim {} has stood still for {} s{}",
@@ -342,7 +346,7 @@ impl Helper {
 
     /// Waits until its state changes, and takes the change.
     pub fn wait(&mut self, limit: Duration) -> Result<WaitStatus> {
-        let until = Instant::now() + limit;
+        let mut limit = Limit::new(limit);
         loop {
             match waitpid(self.pid(), Some(WaitPidFlag::WNOHANG)) {
                 Ok(WaitStatus::StillAlive) | Err(Errno::EINTR) => {}
@@ -353,7 +357,7 @@ impl Helper {
                 }
                 Err(errno) => bail!("waiting for helper {}: {errno}", self.pid()),
             }
-            if Instant::now() >= until {
+            if limit.is_over() {
                 bail!(
                     "helper {} does not change{}",
                     self.pid(),

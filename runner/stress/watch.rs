@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use nix::unistd::gettid;
@@ -13,6 +13,7 @@ use nix::unistd::gettid;
 use super::victims::stack;
 use super::worker::{Beat, Worker};
 use super::world::World;
+use crate::trigger::wait::Limit;
 
 /// Time between two looks at workers that are ending.
 const LOOK: Duration = Duration::from_millis(20);
@@ -34,7 +35,8 @@ struct Member {
     /// Taken when it is joined.
     thread: Option<JoinHandle<()>>,
     steps: u64,
-    since: Instant,
+    /// What is left of the time until it must have done the next.
+    limit: Limit,
 }
 
 impl Member {
@@ -43,9 +45,9 @@ impl Member {
         let steps = self.beat.steps.load(SeqCst);
         if steps != self.steps {
             self.steps = steps;
-            self.since = Instant::now();
+            self.limit = Limit::new(patience);
         }
-        self.since.elapsed() < patience
+        !self.limit.is_over()
     }
 
     fn is_finished(&self) -> bool {
@@ -104,7 +106,7 @@ impl Crew {
             phase,
             thread: Some(thread),
             steps: 0,
-            since: Instant::now(),
+            limit: Limit::new(self.world.patience),
         });
         Ok(())
     }
@@ -149,7 +151,7 @@ impl Crew {
         let patience = self.world.patience;
         let mut left = false;
         for member in self.members.iter_mut().filter(|it| it.phase == phase) {
-            member.since = Instant::now();
+            member.limit = Limit::new(patience);
             while !member.is_finished() && member.goes_on(patience) {
                 std::thread::sleep(LOOK);
                 waiting();
@@ -183,6 +185,8 @@ fn stuck(beat: &Beat, patience: Duration) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
     use super::super::counts::Counts;
     use super::*;
 

@@ -10,7 +10,7 @@ use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use fastrand::Rng;
 use nix::errno::Errno;
@@ -23,6 +23,7 @@ use super::session::Session;
 use super::victims::Victim;
 use super::world::{Harm, Kind, Moment, Target, World};
 use crate::inject::FOLDER;
+use crate::trigger::wait::Limit;
 
 /// How long a process that an attach did not find may take to end.
 const ENDING: Duration = Duration::from_secs(30);
@@ -307,9 +308,9 @@ impl Worker {
 
     /// An attach did not find the process: it has to be on its way out then.
     pub fn is_ending(&self, victim: &Victim) {
-        let until = Instant::now() + ENDING;
+        let mut limit = Limit::new(ENDING);
         while !victim.is_dead() {
-            if Instant::now() >= until {
+            if limit.is_over() {
                 self.finding(format_args!(
                     "attach did not find process {}, which lives",
                     victim.pid

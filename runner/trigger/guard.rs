@@ -12,7 +12,7 @@
 use std::ffi::CString;
 use std::fs;
 use std::io::{self, Read};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow};
 use nix::errno::Errno;
@@ -24,6 +24,7 @@ use nix::unistd::getppid;
 
 use super::cgroup;
 use super::peer::Peer;
+use super::wait::Limit;
 use crate::inject;
 use crate::kernel;
 use crate::model::MODULE_NAME;
@@ -50,7 +51,7 @@ pub fn main(cgroup_prefix: &str) -> Result<()> {
         return Ok(());
     }
     let is_ours = told.lines().any(|line| line == "module");
-    let until = Instant::now() + LIMIT;
+    let mut limit = Limit::new(LIMIT);
     loop {
         // Its files are closed before it is dead, and until then what it has left is not stale.
         let cleared = if kernel::is_dead(&runner.to_string()) {
@@ -60,7 +61,7 @@ pub fn main(cgroup_prefix: &str) -> Result<()> {
                 "process {runner} has closed its files and is not dead"
             ))
         };
-        if cleared.is_ok() || Instant::now() >= until {
+        if cleared.is_ok() || limit.is_over() {
             return cleared.context("the run was killed, and not all of it can be taken away");
         }
         std::thread::sleep(AGAIN);
