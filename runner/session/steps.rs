@@ -176,7 +176,7 @@ impl Session {
         let began = monotonic()?;
         let seq = self.read_begin(subject)?;
         let ended = monotonic()?;
-        subject.outcome = subject.target.acted(&self.waiter, STEP)?;
+        self.acted_after(asleep_until, subject)?;
         let Some(seq) = seq else {
             return Ok(());
         };
@@ -210,7 +210,7 @@ impl Session {
         let came_at = monotonic()?;
         let gone = self.control(&detach_line(&goes.name()))?;
         let gone_at = monotonic()?;
-        subject.outcome = subject.target.acted(&self.waiter, STEP)?;
+        self.acted_after(asleep_until, subject)?;
         subject.step("registering in an invalidation", Answer::Done(0), &came);
         subject.step("removing in an invalidation", Answer::Done(0), &gone);
         if came_at >= asleep_until {
@@ -239,7 +239,7 @@ impl Session {
         if monotonic()? >= asleep_until {
             subject.trouble = Some("the callback slept too short for the pages to be seen".into());
         }
-        subject.outcome = subject.target.acted(&self.waiter, STEP)?;
+        self.acted_after(asleep_until, subject)?;
         // The process may have touched others meanwhile.
         let are_there = before.saturating_sub(during) < subject.watched_pages() / 2;
         subject.step("while a start runs, the pages are", "there", {
@@ -255,12 +255,11 @@ impl Session {
         let (log, pid) = (attachment.follow()?, subject.target.pid());
         let before = pages::anonymous(pid)?;
         subject.target.act_and_die()?;
-        let began = self.misbehaves(log)?;
+        let asleep_until = self.misbehaves(log)? + LONG_SLEEP;
         // The mapping is gone from what can be looked at before its pages are.
         let taken = before.saturating_sub(pages::anonymous(pid)?);
-        are_gone_by_end(taken, began + LONG_SLEEP, subject)?;
-        subject.outcome = subject.target.acted(&self.waiter, STEP)?;
-        Ok(())
+        are_gone_by_end(taken, asleep_until, subject)?;
+        self.acted_after(asleep_until, subject)
     }
 
     /// The same while one waits without sleeping.
@@ -270,12 +269,12 @@ impl Session {
         let before = pages::resident(pid, watched)?;
         subject.nice_mrelease()?;
         subject.begin_mrelease()?;
-        let began = self.misbehaves(log)?;
+        let busy_until = self.misbehaves(log)? + DELAY;
         // Others are taken before and after these.
         let taken = before.saturating_sub(pages::resident(pid, watched)?);
-        are_gone_by_end(taken, began + DELAY, subject)?;
+        are_gone_by_end(taken, busy_until, subject)?;
         subject.outcome = subject.end_mrelease(&self.waiter)?;
-        Ok(())
+        cannot_be_over_before(busy_until, subject)
     }
 
     /// Waits until a callback does something that takes long, and returns when it began to; `log`
@@ -291,6 +290,12 @@ impl Session {
             }
             self.waiter.check()?;
         }
+    }
+
+    /// Waits until the operation is over in which a callback sleeps until then.
+    fn acted_after(&self, asleep_until: Duration, subject: &mut Subject) -> Result<()> {
+        subject.outcome = subject.target.acted(&self.waiter, STEP)?;
+        cannot_be_over_before(asleep_until, subject)
     }
 
     /// Looks after a refusal whether all else is reaped.
@@ -418,6 +423,16 @@ fn are_gone_by_end(taken: u64, until: Duration, subject: &mut Subject) -> Result
     subject.step("while an end runs, the pages are", "gone", {
         if are_gone { "gone" } else { "there" }
     });
+    Ok(())
+}
+
+/// An operation has just ended in which a callback does something that takes until then. No kernel
+/// goes on before that returns: where the operation is over, it did not take so long.
+fn cannot_be_over_before(until: Duration, subject: &mut Subject) -> Result<()> {
+    if monotonic()? < until {
+        let text = "the operation was over before the callback can have done as it was told";
+        subject.trouble.get_or_insert_with(|| text.into());
+    }
     Ok(())
 }
 
