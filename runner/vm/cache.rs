@@ -4,7 +4,9 @@
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use anyhow::{Context, Result, bail};
@@ -116,8 +118,30 @@ impl Cache {
     }
 }
 
-/// Leaves only the newest directories in `dir`. One that cannot be removed is tried again the next
-/// time.
+/// A directory that somebody works with: while this lives, [`keep_newest`] leaves it alone.
+#[derive(Clone, Debug)]
+pub struct Hold(#[expect(dead_code, reason = "held, not read")] Arc<File>);
+
+/// Holds a directory; nothing where it is not there, or not any more.
+pub fn hold(dir: &Path) -> Result<Option<Hold>> {
+    let file = match File::open(dir) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+        opened => opened.map_err(|e| explain(e, "cannot open", dir))?,
+    };
+    // This waits for nobody but who removes it.
+    file.lock_shared()
+        .map_err(|e| explain(e, "cannot lock", dir))?;
+    Ok(is_at(&file, dir).then(|| Hold(Arc::new(file))))
+}
+
+/// Whether what is there now is what was opened.
+fn is_at(file: &File, path: &Path) -> bool {
+    let ours = file.metadata().map(|meta| meta.ino()).ok();
+    ours.is_some() && ours == fs::metadata(path).map(|meta| meta.ino()).ok()
+}
+
+/// Leaves only the newest directories in `dir`, and those that somebody works with. One that cannot
+/// be removed is tried again the next time.
 pub fn keep_newest(dir: &Path, count: usize) {
     let Ok(entries) = fs::read_dir(dir) else {
         return;
@@ -129,7 +153,13 @@ pub fn keep_newest(dir: &Path, count: usize) {
     found.sort();
     let old = found.len().saturating_sub(count);
     for (_, path) in &found[..old] {
-        drop(fs::remove_dir_all(path));
+        // Until it is gone, for nobody to begin to work with it.
+        let Ok(alone) = File::open(path) else {
+            continue;
+        };
+        if alone.try_lock().is_ok() {
+            drop(fs::remove_dir_all(path));
+        }
     }
 }
 
@@ -142,7 +172,6 @@ pub fn touch(dir: &Path) -> Result<()> {
 
 /// Marks the cache as in use.
 fn use_it(root: &Path) -> Result<File> {
-    use std::os::unix::fs::MetadataExt;
     let path = root.join("locks/in-use");
     loop {
         make_dir(&root.join("locks"))?;
@@ -158,8 +187,7 @@ fn use_it(root: &Path) -> Result<File> {
         }
         let file = wait_for(file, &path, File::lock_shared)?;
         // A `vm clean` that was waited for has removed the lock, and a new one is needed.
-        let ours = file.metadata().map(|meta| meta.ino()).ok();
-        if ours.is_some() && ours == fs::metadata(&path).map(|meta| meta.ino()).ok() {
+        if is_at(&file, &path) {
             return Ok(file);
         }
     }
@@ -364,6 +392,24 @@ mod tests {
         assert!(left("oldest") && left("old") && !left("older"));
         keep_newest(dir.path(), 5);
         assert!(left("oldest") && left("old"));
+        Ok(())
+    }
+
+    #[test]
+    fn what_somebody_works_with_is_kept() -> Result<()> {
+        let dir = tempfile::tempdir()?;
+        let path = dir.path().join("kernel");
+        assert!(hold(&path)?.is_none());
+        fs::create_dir(&path)?;
+        let first = hold(&path)?;
+        let second = hold(&path)?;
+        for holds in [first, second] {
+            keep_newest(dir.path(), 0);
+            assert!(path.exists());
+            assert!(holds.is_some());
+        }
+        keep_newest(dir.path(), 0);
+        assert!(!path.exists());
         Ok(())
     }
 

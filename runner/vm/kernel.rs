@@ -9,7 +9,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
-use super::cache::{self, Cache, Key};
+use super::cache::{self, Cache, Hold, Key};
 use super::kernels::{self, Packaged};
 use super::module::{self, Sources};
 use super::patch::{Patch, Tree};
@@ -140,6 +140,8 @@ pub struct Built {
     pub tested: bool,
     /// What its guest needs.
     pub guest: &'static Config,
+    /// Keeps it in the cache meanwhile.
+    _hold: Hold,
 }
 
 /// How many kernels the cache keeps, of some 20 MB each.
@@ -276,24 +278,33 @@ pub fn provide(
     let sources = Sources::new(&spec.module_patches, cache.temp_dir()?.path())?;
     let module = image.join(sources.key()).join(module::FILE);
     // Names may differ where contents do not; the report says what was asked for now.
-    let built = |module: PathBuf| Built {
+    let built = |hold: Hold| Built {
         kernel: image.join(KERNEL),
         config: image.join(CONFIG),
-        module,
+        module: module.clone(),
         tree: spec.tree(cache),
         info: spec.info(toolchain),
         tested: spec.is_tested(),
         guest,
+        _hold: hold,
     };
-    if module.exists() && !werror {
+    let cached = || -> Result<Option<Built>> {
+        let Some(hold) = cache::hold(&image)? else {
+            return Ok(None);
+        };
+        if werror || !module.exists() {
+            return Ok(None);
+        }
         ui.line("kernel", &format!("cached: {}", image.display()));
         cache::touch(&image)?;
-        return Ok(built(module));
+        Ok(Some(built(hold)))
+    };
+    if let Some(built) = cached()? {
+        return Ok(built);
     }
     let _lock = cache.lock(&spec.tree_id(), ui)?;
-    if module.exists() && !werror {
-        ui.line("kernel", &format!("cached: {}", image.display()));
-        return Ok(built(module));
+    if let Some(built) = cached()? {
+        return Ok(built);
     }
     let build = Build {
         spec,
@@ -310,6 +321,10 @@ pub fn provide(
         image: &image,
     };
     let tree = build.kernel()?;
+    let hold = cache::hold(&image)?.with_context(|| {
+        let image = image.display();
+        format!("{image}: somebody has removed it meanwhile; the same command builds it again")
+    })?;
     let task = ui.begin("module", "building the module");
     let mut log = Log::create(log_path(cache, "module", spec))?;
     let staged = cache.path("module").join(&key);
@@ -326,7 +341,7 @@ pub fn provide(
     cache::write_atomically(&module, &cache::read(&staged.join(module::FILE))?)?;
     task.done("built the module");
     drop(tree);
-    Ok(built(module))
+    Ok(built(hold))
 }
 
 /// A log that no build in another tree writes to.
@@ -613,6 +628,7 @@ impl Built {
             },
             tested: true,
             guest: config(name).unwrap(),
+            _hold: cache::hold(Path::new("/")).unwrap().unwrap(),
         }
     }
 }

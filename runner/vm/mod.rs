@@ -232,20 +232,36 @@ fn run(args: &VmRunArgs, ui: &Ui) -> Result<Exit> {
 }
 
 /// Where the logs go.
-fn output(output: Option<&Path>, cache: &Cache) -> Result<PathBuf> {
+struct Output {
+    path: PathBuf,
+    /// Keeps it in the cache until the command ends, if it is there.
+    _hold: Option<cache::Hold>,
+}
+
+impl std::ops::Deref for Output {
+    type Target = Path;
+
+    fn deref(&self) -> &Path {
+        &self.path
+    }
+}
+
+fn output(output: Option<&Path>, cache: &Cache) -> Result<Output> {
     if let Some(output) = output {
         cache::make_dir(output)?;
-        return std::path::absolute(output)
-            .with_context(|| format!("{} is not a usable path", output.display()));
+        let path = std::path::absolute(output)
+            .with_context(|| format!("{} is not a usable path", output.display()))?;
+        return Ok(Output { path, _hold: None });
     }
     let runs = cache.dir("runs")?;
     cache::keep_newest(&runs, RUNS_KEPT - 1);
     let now = SystemTime::now()
         .duration_since(SystemTime::UNIX_EPOCH)
         .map_or(0, |time| time.as_millis());
-    let output = runs.join(format!("{now:013}-{}", std::process::id()));
-    cache::make_dir(&output)?;
-    Ok(output)
+    let path = runs.join(format!("{now:013}-{}", std::process::id()));
+    cache::make_dir(&path)?;
+    let _hold = cache::hold(&path)?;
+    Ok(Output { path, _hold })
 }
 
 /// `logs` has what is in `output` besides the report.
