@@ -2,7 +2,7 @@
 
 //! By what a kernel that finds a fault in itself, or in a module, is known.
 
-use super::Record;
+use crate::kmsg::Record;
 
 /// One kind of complaint.
 #[derive(Debug, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use thiserror::Error;
 
-use super::Record;
+use crate::kmsg::Record;
 
 /// Why a record could not be read.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]

@@ -13,7 +13,7 @@ use nix::errno::Errno;
 use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use super::Record;
+use crate::kmsg::Record;
 
 const PATH: &str = "/dev/kmsg";
 

@@ -10,10 +10,10 @@ use std::ops::Range;
 
 use crate::model::{Call, Window};
 
-use super::compare::Group;
-use super::expect::Due;
-use super::message::{Caller, Message, What};
-use super::seen::Scan;
+use crate::oracle::compare::Group;
+use crate::oracle::expect::Due;
+use crate::oracle::message::{Caller, Message, What};
+use crate::oracle::seen::Scan;
 
 /// The observations that a due message without a partner can belong to.
 pub(super) fn missing_in(dues: &[Due<'_>], group: &Group, at: usize) -> BTreeSet<usize> {

@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 
 use crate::model::{Arming, Context, FollowUp, NotifierKind, Observation, Role};
 
-use super::witness::{is_by_initiator_of, is_watched, is_watched_range};
+use crate::oracle::witness::{is_by_initiator_of, is_watched, is_watched_range};
 
 /// A callback of one of the notifiers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -11,11 +11,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use crate::model::{Finding, FindingKind, Matched, Window};
 
-use super::align::align;
-use super::blame::{missing_in, surplus_in};
-use super::expect::Due;
-use super::message::{Caller, Message, What, shown};
-use super::seen::{Scan, Seen};
+use crate::oracle::align::align;
+use crate::oracle::blame::{missing_in, surplus_in};
+use crate::oracle::expect::Due;
+use crate::oracle::message::{Caller, Message, What, shown};
+use crate::oracle::seen::{Scan, Seen};
 
 /// What the comparison says about each observation of a window, by index.
 #[derive(Debug)]
@@ -619,7 +619,7 @@ impl Comparison<'_> {
     fn check_order_of_tasks(&mut self) {
         let mut next_call: HashMap<(i32, u64), u64> = HashMap::new();
         let mut last: HashMap<i32, u64> = HashMap::new();
-        for (_, call) in super::expect::calls(self.window) {
+        for (_, call) in crate::oracle::expect::calls(self.window) {
             if let Some(before) = last.insert(call.tid, call.seq) {
                 next_call.insert((call.tid, before), call.seq);
             }

@@ -4,9 +4,9 @@
 
 use crate::model::{Count, Finding, FindingKind, Observation, Role};
 
-use super::chain;
-use super::compare::Findings;
-use super::witness::{is_by_initiator, is_watched};
+use crate::oracle::chain;
+use crate::oracle::compare::Findings;
+use crate::oracle::witness::{is_by_initiator, is_watched};
 
 /// Adds what is not as demanded. Returns why that cannot be told, where it cannot.
 pub(super) fn check(o: &Observation, findings: &mut Findings) -> Option<String> {

@@ -5,8 +5,8 @@
 
 use crate::model::{End, Fate, Finding, FindingKind, NotifierEvent, Observation, Pages, Remains};
 
-use super::compare::Findings;
-use super::witness::is_watched;
+use crate::oracle::compare::Findings;
+use crate::oracle::witness::is_watched;
 
 /// Adds what is not as it should be. Returns what nobody looked at, though it matters.
 pub(super) fn check(o: &Observation, findings: &mut Findings) -> Vec<String> {

@@ -2,13 +2,14 @@
 
 //! What the kernel owes: a pure function of its promise and of what the module logged.
 
-use crate::contract::{self, Notice, Promise};
+use crate::contract;
+use crate::contract::{Notice, Promise};
 use crate::model::{Call, Context, Later, NotifierKind, Observation, ReaperWord, Window};
 
-use super::message::{
+use crate::oracle::message::{
     Callback, Caller, LEVEL_CRIT, LEVEL_ERR, LEVEL_INFO, LEVEL_WARNING, Message, What,
 };
-use super::seen::Told;
+use crate::oracle::seen::Told;
 
 /// Where the WARNs come from that are about failing callbacks, as `FILE:LINE` or as a symbol:
 /// recognised from the whole run. Empty where none was seen.

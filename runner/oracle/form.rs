@@ -12,9 +12,9 @@ use crate::model::{
     Window,
 };
 
-use super::expect::{Sites, calls};
-use super::message::{Caller, What};
-use super::seen::{Scan, Seen};
+use crate::oracle::expect::{Sites, calls};
+use crate::oracle::message::{Caller, What};
+use crate::oracle::seen::{Scan, Seen};
 
 /// What the complaints of the whole run tell.
 #[derive(Debug, Default)]

@@ -17,11 +17,13 @@ mod expect;
 mod form;
 mod lines;
 mod message;
+pub mod mutants;
 mod seen;
 mod trust;
 mod witness;
 
-use crate::contract::{self, Notice};
+use crate::contract;
+use crate::contract::Notice;
 use crate::kmsg::Record;
 use crate::model::{Call, Expect, Form, Observation, ScenarioResult, Verdict, Window};
 

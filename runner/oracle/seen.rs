@@ -7,9 +7,10 @@ use std::collections::{HashMap, HashSet};
 use crate::kmsg::Record;
 use crate::model::Window;
 
-use super::lines::{self, Line, Symbol, WarnHeader};
-use super::message::{Callback, Caller, Message, What};
 use crate::contract::Notice;
+use crate::oracle::lines;
+use crate::oracle::lines::{Line, Symbol, WarnHeader};
+use crate::oracle::message::{Callback, Caller, Message, What};
 
 /// A message with the record it was read from.
 #[derive(Clone, Copy, Debug)]

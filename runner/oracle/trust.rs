@@ -14,8 +14,8 @@ use nix::libc::EAGAIN;
 use crate::contract::Promise;
 use crate::model::{Context, Observation, ReaperWord, Window};
 
-use super::message::{Caller, What};
-use super::seen::{Scan, Seen};
+use crate::oracle::message::{Caller, What};
+use crate::oracle::seen::{Scan, Seen};
 
 /// The largest errno: include/linux/err.h.
 const MAX_ERRNO: i32 = 4095;

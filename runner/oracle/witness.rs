@@ -8,8 +8,8 @@ use std::collections::{HashMap, HashSet};
 
 use crate::model::{Arming, Call, FollowUp, Initiator, Later, Observation, Window};
 
-use super::message::What;
-use super::seen::Scan;
+use crate::oracle::message::What;
+use crate::oracle::seen::Scan;
 
 /// Reasons that concern all scenarios of a window.
 pub(super) fn of_window(window: &Window, scan: &Scan<'_>) -> Vec<String> {

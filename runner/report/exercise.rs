@@ -5,10 +5,10 @@
 use std::io::{self, Write};
 
 use crate::exercise::ExerciseReport;
-use crate::exit::Exit;
+use crate::model::exit::Exit;
 
-use super::human::{fact, head};
-use super::text::{one_line, seconds};
+use crate::report::human::{fact, head};
+use crate::report::text::{one_line, seconds};
 
 /// How many findings are printed; the JSON report has more.
 const SHOWN: usize = 20;

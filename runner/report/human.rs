@@ -4,11 +4,11 @@
 
 use std::io::{self, Write};
 
-use crate::exit::Exit;
+use crate::model::exit::Exit;
 use crate::model::{Expect, Form, KernelInfo, Report, ScenarioResult, UnitTest, Verdict, VmInfo};
 
-use super::tally::Tally;
-use super::text::{evidence, one_line, seconds};
+use crate::report::tally::Tally;
+use crate::report::text::{evidence, one_line, seconds};
 
 /// Where the text of a scenario's lines starts.
 const INDENT: &str = "      ";
@@ -277,7 +277,7 @@ fn closing(report: &Report, out: &mut dyn Write) -> io::Result<()> {
             writeln!(out, "{INDENT}{}", one_line(line))?;
         }
     }
-    let exit = super::exit(report);
+    let exit = crate::report::exit(report);
     if exit != Exit::Pass
         && let Some(vm) = &report.vm
     {
@@ -285,7 +285,7 @@ fn closing(report: &Report, out: &mut dyn Write) -> io::Result<()> {
             writeln!(out, "{what}: {path}")?;
         }
     }
-    let verdict = super::verdict_word(exit);
+    let verdict = crate::report::verdict_word(exit);
     let missing = match tally.missing {
         0 => String::new(),
         missing => format!(", {missing} never ran"),

@@ -10,8 +10,8 @@ use std::io::{self, Write};
 
 use crate::model::{Form, Report, Verdict};
 
-use super::tally::Tally;
-use super::text::{evidence, one_line};
+use crate::report::tally::Tally;
+use crate::report::text::{evidence, one_line};
 
 pub(super) fn print(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     let tally = Tally::of(report);

@@ -5,13 +5,13 @@
 
 use std::io::{self, Write};
 
-use crate::exit::Exit;
-use crate::matrix::{MatrixReport, MatrixRun};
+use crate::model::exit::Exit;
+use crate::model::matrix::{MatrixReport, MatrixRun};
 
-use super::human::{fact, source, why_no_pass};
-use super::tally::{Count, Tally};
-use super::text::{one_line, seconds, table};
-use super::verdict_word;
+use crate::report::human::{fact, source, why_no_pass};
+use crate::report::tally::{Count, Tally};
+use crate::report::text::{one_line, seconds, table};
+use crate::report::verdict_word;
 
 /// The columns that count scenarios.
 #[expect(clippy::type_complexity, reason = "a table of names and fields")]

@@ -3,6 +3,7 @@
 //! Prints a report, and derives the exit code from it.
 
 mod exercise;
+pub mod format;
 mod human;
 mod json;
 mod ktap;
@@ -13,12 +14,12 @@ mod text;
 
 use std::io::{self, Write};
 
-use crate::cli::{Format, SimpleFormat};
 use crate::exercise::ExerciseReport;
-use crate::exit::Exit;
-use crate::matrix::MatrixReport;
 use crate::model::Report;
-use crate::mutants::MutantsReport;
+use crate::model::exit::Exit;
+use crate::model::matrix::MatrixReport;
+use crate::oracle::mutants::MutantsReport;
+use crate::report::format::{Format, SimpleFormat};
 
 use tally::Tally;
 

@@ -5,11 +5,11 @@
 
 use std::io::{self, Write};
 
-use crate::mutants::{Fate, MutantRun, MutantsReport};
+use crate::oracle::mutants::{Fate, MutantRun, MutantsReport};
 
-use super::human::fact;
-use super::text::{one_line, seconds, shortened, table};
-use super::verdict_word;
+use crate::report::human::fact;
+use crate::report::text::{one_line, seconds, shortened, table};
+use crate::report::verdict_word;
 
 pub(super) fn print(report: &MutantsReport, out: &mut dyn Write) -> io::Result<()> {
     fact(out, "tool", &report.tool)?;

@@ -22,12 +22,12 @@ use nix::sys::signal::SigSet;
 use nix::sys::wait::waitpid;
 use nix::unistd::getppid;
 
-use super::cgroup;
-use super::peer::Peer;
-use super::wait::Limit;
-use crate::inject;
-use crate::kernel;
+use crate::injector;
 use crate::model::MODULE_NAME;
+use crate::os::cgroup;
+use crate::os::kernel;
+use crate::os::wait::Limit;
+use crate::trigger::peer::Peer;
 
 /// How long the processes of a killed run may take to be gone.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -70,9 +70,9 @@ pub fn main(cgroup_prefix: &str) -> Result<()> {
 
 fn clear(is_ours: bool, cgroup_prefix: &str) -> Result<()> {
     cgroup::remove_stale(cgroup_prefix)?;
-    if inject::is_there() {
-        for name in inject::stale()? {
-            let (control, line) = (inject::control_file(), inject::detach_line(&name));
+    if injector::is_there() {
+        for name in injector::stale()? {
+            let (control, line) = (injector::control_file(), injector::detach_line(&name));
             fs::write(&control, &line)
                 .with_context(|| format!("\"{line}\" > {} failed", control.display()))?;
         }

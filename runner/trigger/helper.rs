@@ -21,9 +21,10 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::waitpid;
 use nix::unistd::Pid;
 
-use super::peer::{self, Peer};
-use super::wait::{WaitError, Waiter};
-use crate::sys;
+use crate::os::sys;
+use crate::os::wait::{WaitError, Waiter};
+use crate::trigger::peer;
+use crate::trigger::peer::Peer;
 
 /// The process's own end. Returns at the end of its input.
 pub fn main() -> Result<()> {

@@ -2,11 +2,9 @@
 
 //! What makes the kernel call a notifier: throw-away processes, and what is done in and to them.
 
-pub mod cgroup;
 pub mod guard;
 pub mod helper;
 pub mod operation;
 pub mod pages;
 pub mod peer;
-pub mod target;
-pub mod wait;
+pub mod subject;

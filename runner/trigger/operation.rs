@@ -13,7 +13,8 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::waitpid;
 use nix::unistd::{Pid, ftruncate};
 
-use crate::sys::{self, Area, PAGE};
+use crate::os::sys;
+use crate::os::sys::{Area, PAGE};
 
 /// How many pages an area has. Small enough to lie in one page table.
 const PAGES: usize = 16;

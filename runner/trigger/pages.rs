@@ -12,7 +12,7 @@ use nix::libc;
 use nix::unistd::Pid;
 
 use crate::model::Pages;
-use crate::sys::{PAGE, pattern};
+use crate::os::sys::{PAGE, pattern};
 
 /// Looks at the pages from the first address to before the second.
 pub fn look(pid: Pid, (start, end): (u64, u64)) -> Result<Pages> {
@@ -79,7 +79,7 @@ fn range(line: &str) -> Option<(u64, u64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sys::Area;
+    use crate::os::sys::Area;
     use nix::sys::mman::MmapAdvise;
     use nix::unistd::getpid;
 

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! `mn-inject list`: the scenarios, with what each expects.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+use crate::model::{Arming, Expectation, ReaperWord, Role};
+use crate::report::format::SimpleFormat;
+use crate::scenario::cases::{Boot, Case};
+use crate::scenario::{Cast, Scenario};
+
+/// One scenario in the JSON list.
+#[derive(Serialize)]
+struct Entry {
+    name: String,
+    about: &'static str,
+    rules: &'static [u8],
+    breaks: bool,
+    notifiers: Vec<Role>,
+    expectation: Expectation,
+}
+
+/// Prints the scenarios.
+pub fn print(
+    scenarios: &[Scenario],
+    format: SimpleFormat,
+    out: &mut dyn Write,
+) -> anyhow::Result<()> {
+    match format {
+        SimpleFormat::Human => Ok(human(scenarios, out)?),
+        SimpleFormat::Json => {
+            let entries: Vec<_> = scenarios
+                .iter()
+                .map(|scenario| Entry {
+                    name: scenario.name(),
+                    about: scenario.about(),
+                    rules: scenario.rules(),
+                    breaks: scenario.breaks(),
+                    notifiers: scenario.roles(),
+                    expectation: scenario.expectation(),
+                })
+                .collect();
+            serde_json::to_writer_pretty(&mut *out, &entries)?;
+            Ok(writeln!(out)?)
+        }
+    }
+}
+
+fn human(scenarios: &[Scenario], out: &mut dyn Write) -> io::Result<()> {
+    let names: Vec<_> = scenarios.iter().map(Scenario::name).collect();
+    let width = names.iter().map(String::len).max().unwrap_or(0);
+    for (scenario, name) in scenarios.iter().zip(names) {
+        writeln!(out, "{name:width$}  {}", expected(scenario))?;
+    }
+    Ok(())
+}
+
+/// What a scenario expects, in words.
+fn expected(scenario: &Scenario) -> String {
+    let want = scenario.expectation();
+    let arming = match scenario.cast {
+        Cast::One(arming) => arming,
+        Cast::Case(case) => return about_case(scenario, case),
+    };
+    let mut text = format!(
+        "{}: {} {} call(s) of {}, ",
+        scenario.about(),
+        want.calls,
+        want.context,
+        want.event
+    );
+    text.push_str(&match arming {
+        Arming::Inject(errno) if want.calls.admits(0) => {
+            format!("armed with {errno}, nothing due")
+        }
+        Arming::Inject(errno) => format!("each fails with {errno}"),
+        Arming::Filtered(errno) => format!("armed with {errno} elsewhere, nothing due"),
+        Arming::Unarmed | Arming::Misbehave(_) | Arming::MisbehaveAtEnd(_) => {
+            "not armed, nothing due".into()
+        }
+    });
+    if want.outcome != 0 {
+        text.push_str(&format!("; the system call returns {}", want.outcome));
+    }
+    match want.reaper {
+        Some(ReaperWord::Reaped) => text.push_str("; reaped"),
+        Some(ReaperWord::UnableToReap) => text.push_str("; unable to reap"),
+        None => {}
+    }
+    text
+}
+
+/// The same of a case of the contract: which rules it keeps or breaks.
+fn about_case(scenario: &Scenario, case: &Case) -> String {
+    let rules: Vec<_> = case.rules.iter().map(u8::to_string).collect();
+    let verb = if case.breaks { "breaks" } else { "keeps" };
+    let noun = if case.rules.len() == 1 {
+        "rule"
+    } else {
+        "rules"
+    };
+    let mut text = format!("{}: {verb} {noun} {}", case.about, rules.join(", "));
+    if let Some(needs) = case.needs {
+        text.push_str(&format!("; {}", needs.reason()));
+    }
+    match scenario.boot() {
+        Boot::Shared => {}
+        Boot::Spoiled => text.push_str("; leaves its boot spoiled"),
+        Boot::Own => text.push_str("; on a boot of its own"),
+    }
+    text
+}

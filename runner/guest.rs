@@ -1,0 +1,312 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Inside the guest: the first and only program there.
+
+use std::ffi::CString;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::panic::AssertUnwindSafe;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+use nix::errno::Errno;
+use nix::kmod::{ModuleInitFlags, finit_module};
+use nix::mount::{MsFlags, mount};
+use nix::sys::reboot::{RebootMode, reboot};
+use nix::sys::wait::waitpid;
+use nix::unistd::Pid;
+use serde::Serialize;
+use signal_hook::consts::{SIGTERM, SIGUSR1, SIGUSR2};
+
+use crate::exercise::{Task, Word};
+use crate::model::{Progress, RunOptions};
+use crate::observe::watch::Machine;
+use crate::vm::boot::protocol::{GuestOptions, MODULE, Mode, OPTIONS, PORT, PROBE_ANSWER};
+
+/// The module's folder, in which the shell starts.
+const DIRECTORY: &str = "/sys/kernel/debug/mmu_notifier_inject";
+struct Mount {
+    kind: &'static str,
+    target: &'static str,
+    data: Option<&'static str>,
+}
+
+const fn plain(kind: &'static str, target: &'static str) -> Mount {
+    Mount {
+        kind,
+        target,
+        data: None,
+    }
+}
+
+/// In this order: later ones are mounted in earlier ones.
+const MOUNTS: &[Mount] = &[
+    plain("proc", "/proc"),
+    plain("sysfs", "/sys"),
+    plain("devtmpfs", "/dev"),
+    plain("debugfs", "/sys/kernel/debug"),
+    plain("cgroup2", "/sys/fs/cgroup"),
+    Mount {
+        kind: "tmpfs",
+        target: "/tmp",
+        data: Some("mode=1777"),
+    },
+];
+
+/// Whether this process is the first one of our guest, and not only of a pid namespace in it:
+/// nobody has mounted anything yet.
+pub fn is_init() -> bool {
+    std::process::id() == 1 && Path::new(OPTIONS).exists() && !Path::new("/proc/version").exists()
+}
+
+/// Does what the options say, and powers the machine off.
+pub fn init() -> ! {
+    // A panic, too, ends in an orderly power-off. It was not followed by `Progress::End`, so the
+    // host does not take it for a result.
+    let result = std::panic::catch_unwind(AssertUnwindSafe(work));
+    match result {
+        Ok(Ok(())) => {}
+        Ok(Err(e)) => complain(&format!("mn-inject: {e:#}")),
+        Err(_) => complain("mn-inject: the runner panicked"),
+    }
+    power_off()
+}
+
+fn work() -> Result<()> {
+    let options = fs::read(OPTIONS).with_context(|| format!("cannot read {OPTIONS}"))?;
+    let options: GuestOptions =
+        serde_json::from_slice(&options).with_context(|| format!("cannot read {OPTIONS}"))?;
+    if options.mode == Mode::PowerOff {
+        return Ok(());
+    }
+    for mount in MOUNTS {
+        mount_one(mount)?;
+    }
+    match options.mode {
+        Mode::Suite(options) => {
+            let mut port = open_port()?;
+            suite(&options, &mut port)
+        }
+        Mode::Exercise(task) => exercise(&task, &mut open_port()?),
+        Mode::Shell => {
+            load_module()?;
+            shell()
+        }
+        Mode::Probe => {
+            let mut port = open_port()?;
+            writeln!(port, "{PROBE_ANSWER}").context("cannot write to the results' channel")?;
+            wait_for_host(&mut port)
+        }
+        Mode::PowerOff => Ok(()),
+    }
+}
+
+fn mount_one(entry: &Mount) -> Result<()> {
+    mount(
+        Some(entry.kind),
+        entry.target,
+        Some(entry.kind),
+        MsFlags::empty(),
+        entry.data,
+    )
+    .with_context(|| format!("cannot mount {} on {}", entry.kind, entry.target))
+}
+
+fn load_module() -> Result<()> {
+    let file = File::open(MODULE).with_context(|| format!("cannot open {MODULE}"))?;
+    finit_module(&file, &CString::default(), ModuleInitFlags::empty()).with_context(|| {
+        format!("cannot load {MODULE}; the kernel's log, which is the console's, says why")
+    })
+}
+
+/// The channel to the host, found by its name.
+fn open_port() -> Result<File> {
+    const PORTS: &str = "/sys/class/virtio-ports";
+    let ports = fs::read_dir(PORTS).with_context(|| format!("cannot read {PORTS}"))?;
+    for port in ports {
+        let port = port.with_context(|| format!("cannot read {PORTS}"))?;
+        let name = fs::read_to_string(port.path().join("name")).unwrap_or_default();
+        if name.trim() == PORT {
+            let path = PathBuf::from("/dev").join(port.file_name());
+            return OpenOptions::new()
+                .read(true)
+                .write(true)
+                .open(&path)
+                .with_context(|| format!("cannot open {}", path.display()));
+        }
+    }
+    bail!("there is no virtio-serial port with the name {PORT}")
+}
+
+fn suite(options: &RunOptions, port: &mut File) -> Result<()> {
+    let mut lost = None;
+    let module = Some(Path::new(MODULE));
+    let report = crate::suite::run(options, module, Machine::Ours, &mut |progress| {
+        if let Err(e) = send(port, progress) {
+            lost.get_or_insert(e);
+        }
+    })?;
+    if let Some(e) = lost {
+        return Err(e).context("the results' channel to the host broke");
+    }
+    send(
+        port,
+        &Progress::Report {
+            report: Box::new(report),
+        },
+    )?;
+    send(port, &Progress::End)?;
+    wait_for_host(port)
+}
+
+fn exercise(task: &Task, port: &mut File) -> Result<()> {
+    send(port, &Word::Begin(crate::os::kernel::info()))?;
+    let mut lost = None;
+    let module = Some(Path::new(MODULE));
+    let done = crate::exercise::perform::perform(task, module, Machine::Ours, &mut |said| {
+        if let Err(e) = send(port, &Word::Say(said.to_owned())) {
+            lost.get_or_insert(e);
+        }
+    });
+    if let Some(e) = lost {
+        return Err(e).context("the results' channel to the host broke");
+    }
+    send(port, &Word::End(Box::new(done)))?;
+    wait_for_host(port)
+}
+
+/// Waits until the host has everything. A write to the port only queues: what QEMU has not passed
+/// on when the machine is powered off would be lost.
+fn wait_for_host(port: &mut File) -> Result<()> {
+    port.read_exact(&mut [0])
+        .context("the host did not say that it has the results")
+}
+
+/// Writes one line.
+fn send(port: &mut File, said: &impl Serialize) -> Result<()> {
+    let mut line = serde_json::to_vec(said).context("cannot write a result as JSON")?;
+    line.push(b'\n');
+    port.write_all(&line)
+        .context("cannot write to the results' channel")
+}
+
+fn shell() -> Result<()> {
+    let console = |write: bool| -> Result<Stdio> {
+        Ok(OpenOptions::new()
+            .read(!write)
+            .write(write)
+            .open("/dev/ttyS0")
+            .context("cannot open /dev/ttyS0")?
+            .into())
+    };
+    println!(
+        "The module is loaded, and debugfs is mounted on /sys/kernel/debug.\n\
+         `exit` ends the guest; Ctrl-A X ends it at any time."
+    );
+    io::stdout()
+        .flush()
+        .context("cannot write to the console")?;
+    // Not by `Command::current_dir`: with it the standard library, where it is linked statically,
+    // starts programs in a way that needs sockets, and this kernel has no network.
+    std::env::set_current_dir(DIRECTORY).with_context(|| format!("cannot enter {DIRECTORY}"))?;
+    // What the kernel says about a notifier is what one is here to see.
+    fs::write("/proc/sys/kernel/printk", "7").context("cannot set the console's log level")?;
+    // `cttyhack` gives the shell a terminal of its own, and with it Ctrl-C and job control.
+    let mut shell = Command::new("/bin/busybox");
+    shell
+        .args(["setsid", "cttyhack", "/bin/sh"])
+        .env_clear()
+        .env("PATH", "/bin")
+        .env("HOME", "/root")
+        .env("TERM", "vt100")
+        .env("PS1", "guest# ")
+        .stdin(console(false)?)
+        .stdout(console(true)?)
+        .stderr(console(true)?);
+    // busybox's `poweroff`, `halt` and `reboot` only tell the first process.
+    let (mut reader, mut writer) = io::pipe().context("cannot make a pipe")?;
+    for signal in [SIGUSR1, SIGUSR2, SIGTERM] {
+        let writer = writer.try_clone().context("cannot duplicate a pipe")?;
+        signal_hook::low_level::pipe::register(signal, writer)
+            .with_context(|| format!("cannot take note of signal {signal}"))?;
+    }
+    let shell = shell.spawn().context("cannot start /bin/busybox")?;
+    let shell = Pid::from_raw(shell.id().try_into().context("no process id")?);
+    std::thread::spawn(move || {
+        // The first process inherits every orphan, and has to wait for it. The shell's status is
+        // that of whatever was typed last. Where it cannot be waited for, the guest ends, too.
+        loop {
+            match waitpid(None, None) {
+                Ok(status) if status.pid() == Some(shell) => break,
+                Ok(_) | Err(Errno::EINTR) => {}
+                Err(_) => break,
+            }
+        }
+        writer.write_all(b"x")
+    });
+    reader
+        .read_exact(&mut [0])
+        .context("cannot wait for the shell's end")
+}
+
+/// Says on the console, at a level that reaches it, what went wrong.
+fn complain(text: &str) {
+    let said = OpenOptions::new()
+        .write(true)
+        .open("/dev/kmsg")
+        .and_then(|mut kmsg| kmsg.write_all(format!("<2>{text}\n").as_bytes()));
+    if said.is_err() {
+        eprintln!("{text}");
+    }
+}
+
+fn power_off() -> ! {
+    nix::unistd::sync();
+    // It returns only where it fails, and then the end of the first process makes the kernel
+    // panic, which the host sees.
+    let Err(e) = reboot(RebootMode::RB_POWER_OFF);
+    complain(&format!("mn-inject: cannot power off: {e}"));
+    std::process::exit(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exercise::{FuzzOptions, StressOptions};
+    use crate::vm::boot::protocol::MOUNT_POINTS;
+
+    #[test]
+    fn options_survive_the_way_into_the_guest() -> Result<()> {
+        for mode in [
+            Mode::Suite(RunOptions::default()),
+            Mode::Exercise(Task::Stress(StressOptions {
+                seconds: 1,
+                seed: 2,
+                reloads: Some(3),
+            })),
+            Mode::Exercise(Task::Fuzz(FuzzOptions { writes: 1, seed: 2 })),
+            Mode::Shell,
+            Mode::Probe,
+            Mode::PowerOff,
+        ] {
+            let options = GuestOptions { mode };
+            let text = serde_json::to_string(&options)?;
+            assert_eq!(serde_json::from_str::<GuestOptions>(&text)?, options);
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn every_mount_has_its_place() {
+        for mount in MOUNTS {
+            assert!(
+                MOUNT_POINTS
+                    .iter()
+                    .any(|point| mount.target.starts_with(point)),
+                "{}",
+                mount.target
+            );
+        }
+    }
+}

@@ -1,0 +1,432 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The cases of the contract: for each rule those that keep it and those that break it, with one
+//! notifier or several. Their names begin with the rule's number.
+
+use nix::libc;
+use serde::Serialize;
+
+use crate::contract::{Act, Clause, Needs, Notice, Promise, clause};
+use crate::model::{Arming, Context, Count, Misdeed, NotifierEvent, NotifierKind, Role};
+use crate::scenario::procedure::{Procedure, Registration};
+use crate::scenario::{DONTNEED, FORK, Kind, MEMCG_OOM, MRELEASE, MUNMAP, Trigger, blockable};
+use crate::trigger::operation::Operation;
+
+/// Which boot a scenario runs on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Boot {
+    /// The one of all that leave it as they found it.
+    Shared,
+    /// One for all that leave something behind for good, which others of the kind can live with: a
+    /// task that waits for ever, a dead address space that is locked.
+    Spoiled,
+    /// Its own: it turns lockdep off, or would if the kernel were wrong.
+    Own,
+}
+
+/// One case.
+#[derive(Debug)]
+pub struct Case {
+    /// Its name, which is the scenario's.
+    pub name: &'static str,
+    /// What it is about, for people.
+    pub about: &'static str,
+    /// The rules that it tries.
+    pub rules: &'static [u8],
+    /// Whether somebody breaks one of them.
+    pub breaks: bool,
+    /// The notifiers, in the order in which they are attached.
+    pub cast: &'static [Role],
+    /// What happens to the process.
+    pub trigger: Trigger,
+    /// What the kernel must be able to check.
+    pub needs: Option<Needs>,
+    /// Which boot it runs on.
+    pub boot: Boot,
+}
+
+impl Case {
+    /// The clause on what it does besides what its notifiers do.
+    pub fn tried(&self) -> Option<&'static Clause> {
+        match self.trigger.kind {
+            Kind::Zap { is_atomic: true } => clause(
+                Act::CallsInAtomic,
+                NotifierKind::Plain,
+                self.trigger.context,
+            ),
+            Kind::Procedure(Procedure::Register(registration)) => registration
+                .act
+                .and_then(|act| clause(act, registration.kind, self.trigger.context)),
+            _ => None,
+        }
+    }
+
+    /// What the kernel says of that.
+    pub fn said(&self) -> &'static [Notice] {
+        // Of these acts both forms say the same.
+        match (self.trigger.kind, self.tried()) {
+            (Kind::Procedure(_), Some(clause)) => clause.said(Promise::Seed),
+            _ => &[],
+        }
+    }
+
+    /// Whether what the kernel finds wrong with itself is what this is about.
+    pub fn judges_symptoms(&self) -> bool {
+        self.needs.is_some() || self.tried().is_some()
+    }
+}
+
+const EAGAIN: Arming = Arming::Inject(-libc::EAGAIN);
+const EBUSY: Arming = Arming::Inject(-libc::EBUSY);
+const AGREES: Arming = Arming::Unarmed;
+const SLEEPS: Arming = Arming::Misbehave(Misdeed::Sleep);
+const ALLOCATES: Arming = Arming::Misbehave(Misdeed::Allocate);
+const SLEEPS_AT_END: Arming = Arming::MisbehaveAtEnd(Misdeed::Sleep);
+const WAITS_AT_END: Arming = Arming::MisbehaveAtEnd(Misdeed::Delay);
+const ALLOCATES_AT_END: Arming = Arming::MisbehaveAtEnd(Misdeed::Allocate);
+const LOCKS: Arming = Arming::Misbehave(Misdeed::Lock);
+const REMOVES: Arming = Arming::Misbehave(Misdeed::Remove);
+
+const fn role(kind: NotifierKind, arming: Arming) -> Role {
+    Role {
+        kind,
+        arming,
+        is_elsewhere: false,
+    }
+}
+
+const fn plain(arming: Arming) -> Role {
+    role(NotifierKind::Plain, arming)
+}
+
+const fn paired(arming: Arming) -> Role {
+    role(NotifierKind::PlainEnd, arming)
+}
+
+const fn interval(arming: Arming) -> Role {
+    role(NotifierKind::Interval, arming)
+}
+
+const fn two_pass(arming: Arming) -> Role {
+    role(NotifierKind::IntervalTwoPass, arming)
+}
+
+/// An interval notifier on addresses next to those that are worked on.
+const fn elsewhere(arming: Arming) -> Role {
+    Role {
+        is_elsewhere: true,
+        ..interval(arming)
+    }
+}
+
+const fn keeps(
+    name: &'static str,
+    about: &'static str,
+    rules: &'static [u8],
+    trigger: Trigger,
+    cast: &'static [Role],
+) -> Case {
+    Case {
+        name,
+        about,
+        rules,
+        breaks: false,
+        cast,
+        trigger,
+        needs: None,
+        boot: Boot::Shared,
+    }
+}
+
+const fn breaks(
+    name: &'static str,
+    about: &'static str,
+    rules: &'static [u8],
+    trigger: Trigger,
+    cast: &'static [Role],
+) -> Case {
+    Case {
+        breaks: true,
+        ..keeps(name, about, rules, trigger, cast)
+    }
+}
+
+const fn needing(needs: Needs, case: Case) -> Case {
+    Case {
+        needs: Some(needs),
+        ..case
+    }
+}
+
+/// lockdep reports once, and is off then.
+const fn lockdep(case: Case) -> Case {
+    Case {
+        boot: Boot::Own,
+        ..needing(Needs::Lockdep, case)
+    }
+}
+
+const fn leaving(case: Case) -> Case {
+    Case {
+        boot: Boot::Spoiled,
+        ..case
+    }
+}
+
+/// The module zaps the pages of the process.
+const fn zap(is_atomic: bool) -> Trigger {
+    Trigger {
+        kind: Kind::Zap { is_atomic },
+        ..DONTNEED
+    }
+}
+
+/// Several steps, which make so many invalidations of the watched addresses.
+const fn steps(
+    procedure: Procedure,
+    calls: u64,
+    event: NotifierEvent,
+    context: Context,
+) -> Trigger {
+    Trigger {
+        kind: Kind::Procedure(procedure),
+        context,
+        ..blockable(
+            "procedure",
+            "several steps",
+            Operation::Hold,
+            event,
+            Count::Exactly(calls),
+        )
+    }
+}
+
+const fn registration(registration: Registration) -> Trigger {
+    steps(
+        Procedure::Register(registration),
+        0,
+        NotifierEvent::Unmap,
+        Context::Blockable,
+    )
+}
+
+use Context::{Blockable, NonBlockable};
+use NotifierEvent::{Clear, Unmap};
+
+/// All cases, by rule.
+#[rustfmt::skip]
+pub const CASES: &[Case] = &[
+    keeps("r01-interval-agrees", "munmap, an interval notifier agrees", &[1], MUNMAP, &[interval(AGREES)]),
+    keeps("r01-two-pass-agrees", "munmap, an interval notifier in two passes agrees", &[1, 9], MUNMAP, &[two_pass(AGREES)]),
+    breaks("r01-interval-refuses", "munmap, an interval notifier refuses", &[1], MUNMAP, &[interval(EAGAIN)]),
+    breaks("r01-two-pass-refuses", "munmap, an interval notifier in two passes refuses", &[1], MUNMAP, &[two_pass(EAGAIN)]),
+    breaks("r01-interval-refuses-dontneed", "madvise, an interval notifier refuses", &[1], DONTNEED, &[interval(EAGAIN)]),
+    breaks("r01-interval-refuses-fork", "fork, an interval notifier refuses", &[1], FORK, &[interval(EAGAIN)]),
+    breaks("r01-two-fail", "munmap, two plain notifiers fail with different errors", &[1, 4], MUNMAP, &[plain(EAGAIN), plain(EBUSY)]),
+    keeps("r01-told-before-munmap", "munmap, the pages are there while a plain notifier is told", &[1], steps(Procedure::ToldBefore(Operation::MunmapWhole), 1, Unmap, Blockable), &[plain(SLEEPS)]),
+    keeps("r01-told-before-dontneed", "the same with madvise", &[1], steps(Procedure::ToldBefore(Operation::Dontneed), 1, Clear, Blockable), &[plain(SLEEPS)]),
+
+    keeps("r01-zapped-before-end", "munmap, the pages are gone while an end runs", &[1, 4], steps(Procedure::ZappedBeforeEnd(Operation::MunmapWhole), 1, Unmap, Blockable), &[paired(SLEEPS_AT_END)]),
+    keeps("r01-zapped-before-end-dontneed", "the same with madvise", &[1, 4], steps(Procedure::ZappedBeforeEnd(Operation::Dontneed), 1, Clear, Blockable), &[paired(SLEEPS_AT_END)]),
+
+    keeps("r02-interval-refuses", "process_mrelease, an interval notifier refuses", &[2, 5], MRELEASE, &[interval(EAGAIN)]),
+    keeps("r02-two-refuse", "process_mrelease, two plain notifiers refuse", &[2, 4], MRELEASE, &[plain(EAGAIN), plain(EAGAIN)]),
+    breaks("r02-one-refuses-one-fails", "process_mrelease, a plain notifier refuses and one fails otherwise", &[2, 4], MRELEASE, &[plain(EAGAIN), plain(EBUSY)]),
+    breaks("r02-one-fails-one-refuses", "the same in the other order", &[2, 4], MRELEASE, &[plain(EBUSY), plain(EAGAIN)]),
+
+    keeps("r03-paired-agrees", "munmap, a notifier with ends agrees", &[3, 4], MUNMAP, &[paired(AGREES)]),
+    keeps("r03-paired-agrees-mrelease", "process_mrelease, a notifier with ends agrees", &[3, 4], MRELEASE, &[paired(AGREES)]),
+    breaks("r03-paired-refuses", "munmap, a notifier with ends refuses", &[1, 3], MUNMAP, &[paired(EAGAIN)]),
+    breaks("r03-paired-fails", "munmap, a notifier with ends fails otherwise", &[1, 3], MUNMAP, &[paired(EBUSY)]),
+    breaks("r03-paired-refuses-mrelease", "process_mrelease, a notifier with ends refuses", &[3], MRELEASE, &[paired(EAGAIN)]),
+    breaks("r03-paired-fails-mrelease", "process_mrelease, a notifier with ends fails otherwise", &[2, 3], MRELEASE, &[paired(EBUSY)]),
+
+    keeps("r04-all-agree", "munmap, three notifiers agree", &[4], MUNMAP, &[paired(AGREES), plain(AGREES), paired(AGREES)]),
+    keeps("r04-all-agree-mrelease", "process_mrelease, three notifiers agree", &[4], MRELEASE, &[paired(AGREES), plain(AGREES), paired(AGREES)]),
+    keeps("r04-first-refuses", "process_mrelease, the first to be called refuses", &[4, 5], MRELEASE, &[paired(AGREES), paired(AGREES), plain(EAGAIN)]),
+    keeps("r04-middle-refuses", "process_mrelease, the one in the middle refuses", &[4, 5], MRELEASE, &[paired(AGREES), plain(EAGAIN), paired(AGREES)]),
+    keeps("r04-last-refuses", "process_mrelease, the last to be called refuses", &[4, 5], MRELEASE, &[plain(EAGAIN), paired(AGREES), paired(AGREES)]),
+    breaks("r04-first-fails-munmap", "munmap, the first to be called fails", &[1, 4], MUNMAP, &[paired(AGREES), paired(AGREES), plain(EAGAIN)]),
+    breaks("r04-last-fails-munmap", "munmap, the last to be called fails", &[1, 4], MUNMAP, &[plain(EAGAIN), paired(AGREES), paired(AGREES)]),
+    breaks("r04-paired-fails-munmap", "munmap, one with ends fails, between two that agree", &[1, 3, 4], MUNMAP, &[paired(AGREES), paired(EAGAIN), paired(AGREES)]),
+
+    keeps("r05-paired-agrees-oom", "the OOM reaper, a notifier with ends agrees", &[5], MEMCG_OOM, &[paired(AGREES)]),
+    keeps("r05-one-refuses-oom", "the OOM reaper, one of two refuses", &[4, 5], MEMCG_OOM, &[paired(AGREES), plain(EAGAIN)]),
+    keeps("r05-interval-agrees-oom", "the OOM reaper, an interval notifier agrees", &[5], MEMCG_OOM, &[interval(AGREES)]),
+    keeps("r05-interval-refuses-oom", "the OOM reaper, an interval notifier refuses", &[5], MEMCG_OOM, &[interval(EAGAIN)]),
+    keeps("r05-others-reaped", "process_mrelease, a plain notifier refuses for some pages, and all others go", &[2, 5], steps(Procedure::ReapsOthers, 1, Clear, NonBlockable), &[plain(EAGAIN)]),
+    keeps("r05-reaped-before-end", "process_mrelease, the pages are gone while an end runs", &[4, 5], steps(Procedure::ReapedBeforeEnd, 1, Clear, NonBlockable), &[paired(WAITS_AT_END)]),
+    breaks("r05-plain-fails-oom", "the OOM reaper, a plain notifier fails otherwise", &[2, 5], MEMCG_OOM, &[plain(EBUSY)]),
+
+    needing(Needs::AtomicSleep, keeps("r06-plain-sleeps", "munmap, a plain notifier sleeps", &[6], MUNMAP, &[plain(SLEEPS)])),
+    needing(Needs::AtomicSleep, keeps("r06-interval-sleeps", "munmap, an interval notifier sleeps", &[6], MUNMAP, &[interval(SLEEPS)])),
+    needing(Needs::AtomicSleep, keeps("r06-plain-agrees-mrelease", "process_mrelease, a plain notifier does not sleep", &[6], MRELEASE, &[plain(AGREES)])),
+    needing(Needs::AtomicSleep, breaks("r06-plain-sleeps-mrelease", "process_mrelease, a plain notifier sleeps", &[6], MRELEASE, &[plain(SLEEPS)])),
+    needing(Needs::AtomicSleep, breaks("r06-paired-sleeps-mrelease", "process_mrelease, one with ends sleeps", &[6], MRELEASE, &[paired(SLEEPS)])),
+    needing(Needs::AtomicSleep, breaks("r06-interval-sleeps-mrelease", "process_mrelease, an interval notifier sleeps", &[6], MRELEASE, &[interval(SLEEPS)])),
+    needing(Needs::AtomicSleep, keeps("r06-end-sleeps", "munmap, an end sleeps", &[6], MUNMAP, &[paired(SLEEPS_AT_END)])),
+    needing(Needs::AtomicSleep, breaks("r06-end-sleeps-mrelease", "process_mrelease, an end sleeps", &[6], MRELEASE, &[paired(SLEEPS_AT_END)])),
+    needing(Needs::AtomicSleep, breaks("r06-end-sleeps-after-refusal", "process_mrelease, an end sleeps that comes since another refuses", &[6], MRELEASE, &[paired(SLEEPS_AT_END), plain(EAGAIN)])),
+    needing(Needs::AtomicSleep, breaks("r06-second-pass-sleeps-mrelease", "process_mrelease, a second pass sleeps", &[6], MRELEASE, &[two_pass(SLEEPS_AT_END)])),
+    needing(Needs::AtomicSleep, breaks("r06-plain-sleeps-oom", "the OOM reaper, a plain notifier sleeps", &[6], MEMCG_OOM, &[plain(SLEEPS)])),
+
+    lockdep(keeps("r07-plain-agrees", "munmap, a plain notifier neither allocates nor locks", &[7], MUNMAP, &[plain(AGREES)])),
+    lockdep(keeps("r07-interval-agrees", "the same with an interval notifier", &[7], MUNMAP, &[interval(AGREES)])),
+    lockdep(breaks("r07-plain-allocates", "munmap, a plain notifier allocates", &[7], MUNMAP, &[plain(ALLOCATES)])),
+    lockdep(breaks("r07-interval-allocates", "munmap, an interval notifier allocates", &[7], MUNMAP, &[interval(ALLOCATES)])),
+    lockdep(breaks("r07-end-allocates", "munmap, an end allocates", &[7], MUNMAP, &[paired(ALLOCATES_AT_END)])),
+    lockdep(breaks("r07-second-pass-allocates", "munmap, a second pass allocates", &[7], MUNMAP, &[two_pass(ALLOCATES_AT_END)])),
+    lockdep(breaks("r07-plain-locks", "munmap, a plain notifier takes a lock that was held over an allocation", &[7], MUNMAP, &[plain(LOCKS)])),
+    lockdep(breaks("r07-interval-locks", "the same with an interval notifier", &[7], MUNMAP, &[interval(LOCKS)])),
+
+    needing(Needs::AtomicSleep, keeps("r08-zap", "the module zaps the pages", &[8], zap(false), &[plain(AGREES)])),
+    needing(Needs::AtomicSleep, breaks("r08-zap-in-atomic", "the module zaps the pages with a spinlock held", &[8], zap(true), &[plain(AGREES)])),
+
+    keeps("r09-read-undisturbed", "a read side that nothing disturbs", &[9], steps(Procedure::Read, 0, Clear, Blockable), &[interval(AGREES)]),
+    keeps("r09-read-disturbed", "a read side that an invalidation collides with, and again without", &[9], steps(Procedure::ReadDisturbed, 1, Clear, Blockable), &[interval(AGREES)]),
+    keeps("r09-read-elsewhere", "a read side while other addresses are invalidated", &[9], steps(Procedure::ReadElsewhere, 0, Clear, Blockable), &[elsewhere(AGREES)]),
+    keeps("r09-one-beside", "munmap, one interval notifier is on its addresses, and one next to them", &[9], MUNMAP, &[interval(AGREES), elsewhere(AGREES)]),
+    keeps("r09-read-waits", "a read side that begins in an invalidation waits for its end", &[9], steps(Procedure::ReadWaits, 1, Clear, Blockable), &[interval(AGREES), interval(SLEEPS)]),
+    keeps("r09-change-in-invalidation", "in an invalidation one interval notifier beside it comes, and another one goes", &[9, 11], steps(Procedure::ChangeInInvalidation, 1, Clear, Blockable), &[interval(AGREES), interval(SLEEPS)]),
+    keeps("r09-read-refused", "a read side while an invalidation is refused in process_mrelease", &[2, 9], steps(Procedure::ReadRefused, 1, Clear, NonBlockable), &[interval(EAGAIN)]),
+    breaks("r09-read-failed", "a read side while an interval notifier fails where it must not", &[1, 9], steps(Procedure::ReadFailed, 1, Clear, Blockable), &[interval(EAGAIN)]),
+    keeps("r09-two-pass-before-refusal", "process_mrelease, one in two passes has begun when another refuses", &[2, 9], MRELEASE, &[two_pass(AGREES), interval(EAGAIN), two_pass(AGREES)]),
+    breaks("r09-two-pass-around-failure", "munmap, two in two passes agree, and one between them fails", &[1, 9], MUNMAP, &[two_pass(AGREES), interval(EAGAIN), two_pass(AGREES)]),
+
+    keeps("r10-both-agree", "munmap, an interval and a plain notifier agree", &[10], MUNMAP, &[interval(AGREES), plain(AGREES)]),
+    keeps("r10-both-agree-mrelease", "process_mrelease, both agree", &[10], MRELEASE, &[interval(AGREES), plain(AGREES)]),
+    keeps("r10-interval-and-paired-agree", "munmap, an interval notifier and one with ends agree", &[4, 10], MUNMAP, &[interval(AGREES), paired(AGREES)]),
+    keeps("r10-interval-first-interval-refuses", "process_mrelease, the interval notifier refuses", &[10], MRELEASE, &[interval(EAGAIN), plain(AGREES)]),
+    keeps("r10-plain-first-interval-refuses", "the same, registered in the other order", &[10], MRELEASE, &[plain(AGREES), interval(EAGAIN)]),
+    leaving(keeps("r10-interval-first-plain-refuses", "process_mrelease, the plain notifier refuses", &[10], MRELEASE, &[interval(AGREES), plain(EAGAIN)])),
+    leaving(keeps("r10-plain-first-plain-refuses", "the same, registered in the other order", &[10], MRELEASE, &[plain(EAGAIN), interval(AGREES)])),
+    leaving(keeps("r10-plain-refuses-interval-elsewhere", "the same, the interval notifier is on other addresses", &[10], MRELEASE, &[elsewhere(AGREES), plain(EAGAIN)])),
+    breaks("r10-plain-fails-munmap", "munmap, the plain notifier fails where it must not", &[1, 10], MUNMAP, &[interval(AGREES), plain(EAGAIN)]),
+    breaks("r10-interval-fails-munmap", "munmap, the interval notifier fails where it must not", &[1, 10], MUNMAP, &[plain(AGREES), interval(EAGAIN)]),
+
+    keeps("r11-under-lock", "registered by the functions for callers that hold mmap_lock", &[11], registration(Registration::LOCKED), &[]),
+    keeps("r11-interval-under-lock", "the same with an interval notifier", &[11], registration(Registration::INTERVAL_LOCKED), &[]),
+    keeps("r11-two-on-one", "two notifiers of the same kind on one mm", &[11], MUNMAP, &[plain(AGREES), plain(AGREES)]),
+    keeps("r11-release-at-exit", "the release of a process that exits comes once", &[11], steps(Procedure::ReleaseAtExit, 0, Unmap, Blockable), &[plain(AGREES)]),
+    keeps("r11-all-release-at-exit", "a process exits, and notifiers of each kind are told of it once", &[10, 11], steps(Procedure::ReleaseAtExit, 0, Unmap, Blockable), &[interval(AGREES), plain(AGREES), two_pass(AGREES)]),
+    keeps("r11-release-at-removal", "the release of a notifier that is removed comes once", &[11], steps(Procedure::ReleaseAtRemoval, 1, Clear, Blockable), &[plain(AGREES)]),
+    leaving(breaks("r11-without-lock", "registered by the functions for callers that hold mmap_lock, without", &[11], registration(Registration::UNLOCKED), &[])),
+    lockdep(breaks("r11-lock-held", "registered while mmap_lock is held, by the function that takes it", &[11], registration(Registration::RECURSIVE), &[])),
+    lockdep(breaks("r11-interval-lock-held", "an interval notifier that is not the first is registered while mmap_lock is held", &[11], registration(Registration::INTERVAL_RECURSIVE), &[elsewhere(AGREES)])),
+    breaks("r11-interval-after-exit", "an interval notifier registered with an mm without users", &[11], registration(Registration::INTERVAL_AFTER_EXIT), &[elsewhere(AGREES)]),
+    leaving(needing(Needs::AtomicSleep, breaks("r11-in-atomic", "registered in an atomic section", &[11], registration(Registration::IN_ATOMIC), &[]))),
+    leaving(breaks("r11-same-twice", "the same struct registered twice, which no kernel notices", &[11], registration(Registration::TWICE), &[])),
+    lockdep(breaks("r11-removes-itself", "a plain notifier removes itself in its callback", &[11], steps(Procedure::RemoveInCallback, 1, Unmap, Blockable), &[plain(REMOVES)])),
+    lockdep(breaks("r11-interval-removes-itself", "an interval notifier removes itself in its callback", &[11], steps(Procedure::RemoveInCallback, 1, Unmap, Blockable), &[interval(REMOVES)])),
+    // Last: the kernel kills the caller while it holds locks.
+    leaving(breaks("r11-after-exit", "a plain notifier registered with an mm without users", &[11], registration(Registration::AFTER_EXIT), &[])),
+];
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::contract::{CLAUSES, RULES, act_of_errno, act_of_misdeed};
+    use crate::scenario::{Cast, Scenario, select};
+
+    #[test]
+    fn every_rule_is_kept_and_broken_on_every_form() {
+        let scenarios = select(&[]);
+        for rule in RULES {
+            let of_rule = |breaks| {
+                let about =
+                    |s: &&Scenario| s.rules().contains(&rule.number) && s.breaks() == breaks;
+                scenarios.iter().filter(about).count()
+            };
+            // Each scenario runs on kernels of both forms.
+            for promise in Promise::ALL {
+                assert!(
+                    of_rule(false) > 0,
+                    "{promise:?}: nobody keeps rule {}",
+                    rule.number
+                );
+                // Nobody can break 4, 5, 9 and 10 but the kernel: a driver breaks another one.
+                assert!(
+                    of_rule(true) > 0,
+                    "{promise:?}: nobody breaks rule {}",
+                    rule.number
+                );
+            }
+        }
+    }
+
+    /// The clauses on what is done in a scenario.
+    fn clauses_of(scenario: &Scenario) -> Vec<&'static Clause> {
+        let of_roles = scenario.roles().into_iter().filter_map(|role| {
+            let act = match role.arming {
+                Arming::Inject(errno) => act_of_errno(errno),
+                Arming::Misbehave(misdeed) | Arming::MisbehaveAtEnd(misdeed) => {
+                    act_of_misdeed(misdeed)
+                }
+                Arming::Filtered(_) | Arming::Unarmed => Act::Agrees,
+            };
+            clause(act, role.kind, scenario.trigger.context)
+        });
+        let of_case = match scenario.cast {
+            Cast::Case(case) => case.tried(),
+            Cast::One(_) => None,
+        };
+        of_roles.chain(of_case).collect()
+    }
+
+    #[test]
+    fn every_clause_is_tried() {
+        let tried: BTreeSet<String> = select(&[])
+            .iter()
+            .flat_map(clauses_of)
+            .map(|clause| format!("{clause:?}"))
+            .collect();
+        for clause in CLAUSES {
+            assert!(
+                tried.contains(&format!("{clause:?}")),
+                "nobody tries {clause:?}"
+            );
+        }
+    }
+
+    /// Elsewhere it is trouble, and nobody would look whether it is there.
+    #[test]
+    fn whoever_is_to_make_the_kernel_find_something_wrong_with_itself_is_about_that() {
+        let (mut about, mut others) = (0, 0);
+        for scenario in select(&[]) {
+            let clauses = clauses_of(&scenario);
+            let mut due = clauses
+                .iter()
+                .flat_map(|clause| Promise::ALL.map(|promise| clause.said(promise)))
+                .flatten();
+            if due.any(|notice| notice.is_symptom()) {
+                assert!(
+                    scenario.expectation().judges_symptoms,
+                    "{}",
+                    scenario.name()
+                );
+                about += 1;
+            } else {
+                others += 1;
+            }
+        }
+        assert!(about > 0 && others > 0);
+    }
+
+    #[test]
+    fn names_begin_with_their_rule() {
+        for case in CASES {
+            let first = case
+                .name
+                .get(1..3)
+                .and_then(|number| number.parse::<u8>().ok());
+            assert!(
+                case.name.starts_with('r') && case.rules.iter().any(|rule| first == Some(*rule)),
+                "{}",
+                case.name
+            );
+        }
+    }
+}

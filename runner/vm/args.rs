@@ -1,0 +1,312 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The command line of `vm`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum};
+
+use crate::cli::SuiteArgs;
+use crate::exercise::{FloodOptions, FuzzOptions, HostileOptions, StressOptions};
+use crate::report::format::SimpleFormat;
+use crate::vm::build::kernels::{self, Packaged};
+
+/// `mn-inject vm`
+#[derive(Debug, Subcommand)]
+pub enum VmCommand {
+    /// Build what is missing, boot the guest, run the scenarios, and say the verdict
+    Run(VmRunArgs),
+    /// Do what `vm run` does on several kernels side by side, and say it in one table
+    Matrix(VmMatrixArgs),
+    /// Do what `vm run` does on kernels that are wrong on purpose, and say which scenario noticed
+    Mutants(VmMutantsArgs),
+    /// Build what is missing and print where it is
+    Build(VmBuildArgs),
+    /// Do what `mn-inject stress` does in a virtual machine with a kernel that checks itself
+    Stress(VmStressArgs),
+    /// Do what `mn-inject fuzz` does in a virtual machine with a kernel that checks itself
+    Fuzz(VmFuzzArgs),
+    /// Do what `mn-inject hostile` does in a virtual machine
+    Hostile(VmHostileArgs),
+    /// Do what `mn-inject flood` does in a virtual machine
+    Flood(VmFloodArgs),
+    /// Boot the guest to a shell, with the module loaded and debugfs mounted
+    Shell(VmShellArgs),
+    /// Time a boot of the guest that does nothing, which no run can be quicker than
+    Floor(VmFloorArgs),
+    /// Remove everything that was built and downloaded
+    Clean,
+}
+
+/// Where the kernel comes from when no tree of the user's is given.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Base {
+    /// The packaged kernel with the seed patch
+    #[default]
+    Seed,
+    /// The packaged kernel as it is
+    Mainline,
+}
+
+impl Base {
+    /// The word for it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Base::Seed => "seed",
+            Base::Mainline => "mainline",
+        }
+    }
+}
+
+/// Which kernel: a source, patches and a configuration.
+#[derive(Clone, Debug, Args)]
+pub struct KernelArgs {
+    /// The series of Linux whose packaged source is built
+    #[arg(
+        long,
+        default_value = kernels::DEFAULT,
+        value_parser = kernels::parser(),
+        value_name = "NAME",
+        conflicts_with = "linux"
+    )]
+    pub kernel: &'static Packaged,
+    /// The packaged kernel to start from
+    #[arg(long, value_enum, default_value_t, conflicts_with = "linux")]
+    pub base: Base,
+    /// The kernel configuration
+    #[arg(long, default_value = "core", value_name = "NAME")]
+    pub config: String,
+    /// Apply this patch of the kernel, or of this program's module/, on top (may be repeated)
+    #[arg(long, value_name = "FILE", conflicts_with = "linux")]
+    pub patch: Vec<PathBuf>,
+    /// Build this kernel tree instead of a packaged one (the tree itself is left as it is)
+    #[arg(long, value_name = "DIR")]
+    pub linux: Option<PathBuf>,
+    /// Install missing packages with the package manager
+    #[arg(long)]
+    pub install_deps: bool,
+}
+
+impl KernelArgs {
+    /// A packaged kernel, by what a command has found out by itself.
+    pub fn packaged(
+        kernel: &'static Packaged,
+        base: Base,
+        config: &str,
+        patch: Vec<PathBuf>,
+    ) -> Self {
+        KernelArgs {
+            kernel,
+            base,
+            config: config.to_owned(),
+            patch,
+            linux: None,
+            install_deps: false,
+        }
+    }
+}
+
+/// How the guest is run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Accel {
+    /// KVM where it proves to work, else TCG
+    #[default]
+    Auto,
+    /// QEMU's own translation; works everywhere
+    Tcg,
+    /// Hardware virtualisation, and an error where it does not work
+    Kvm,
+}
+
+/// `mn-inject vm run`
+#[derive(Clone, Debug, Args)]
+pub struct VmRunArgs {
+    /// Which kernel
+    #[command(flatten)]
+    pub kernel: KernelArgs,
+    /// What to run
+    #[command(flatten)]
+    pub suite: SuiteArgs,
+    /// How the guest is run
+    #[arg(long, value_enum, default_value_t)]
+    pub accel: Accel,
+    /// Keep the logs and the JSON report in this directory instead of the cache
+    #[arg(long, value_name = "DIR")]
+    pub output: Option<PathBuf>,
+    /// Add this to the guest's kernel command line
+    #[arg(long, value_name = "ARGS")]
+    pub append: Option<String>,
+    /// Do it so many times, and say how often it passed
+    #[arg(
+        long,
+        default_value_t = 1,
+        value_name = "N",
+        conflicts_with = "format",
+        value_parser = clap::value_parser!(u32).range(1..)
+    )]
+    pub times: u32,
+}
+
+/// How the suite is run on many kernels.
+#[derive(Clone, Debug, Args)]
+pub struct VmManyArgs {
+    /// How the results are printed
+    #[arg(long, value_enum, default_value_t)]
+    pub format: SimpleFormat,
+    /// How the guests are run
+    #[arg(long, value_enum, default_value_t)]
+    pub accel: Accel,
+    /// Keep the logs and the JSON reports in this directory instead of the cache
+    #[arg(long, value_name = "DIR")]
+    pub output: Option<PathBuf>,
+    /// Install missing packages with the package manager
+    #[arg(long)]
+    pub install_deps: bool,
+}
+
+/// `mn-inject vm matrix`
+#[derive(Clone, Debug, Args)]
+pub struct VmMatrixArgs {
+    /// A series of Linux (may be repeated; all if not given)
+    #[arg(long = "kernel", value_parser = kernels::parser(), value_name = "NAME")]
+    pub kernels: Vec<&'static Packaged>,
+    /// A form of it, which the kernel must have (may be repeated; all if not given)
+    #[arg(long = "base", value_enum, value_name = "BASE")]
+    pub bases: Vec<Base>,
+    /// A kernel configuration (may be repeated)
+    #[arg(long = "config", default_value = "core", value_name = "NAME")]
+    pub configs: Vec<String>,
+    /// Run only the scenarios whose name matches (shell pattern with * and ?; may be repeated)
+    #[arg(long, value_name = "GLOB")]
+    pub only: Vec<String>,
+    /// How they are run
+    #[command(flatten)]
+    pub how: VmManyArgs,
+}
+
+/// `mn-inject vm mutants`
+#[derive(Clone, Debug, Args)]
+pub struct VmMutantsArgs {
+    /// Patches that make the kernel wrong, or folders with such files (*.patch)
+    #[arg(default_value = "tests/mutants", value_name = "DIR|FILE")]
+    pub paths: Vec<PathBuf>,
+    /// The series of Linux that they are patches of
+    #[arg(
+        long,
+        default_value = kernels::DEFAULT,
+        value_parser = kernels::parser(),
+        value_name = "NAME"
+    )]
+    pub kernel: &'static Packaged,
+    /// The form of it, for those that do not say (`Base:`)
+    #[arg(long, value_enum, default_value = "mainline")]
+    pub base: Base,
+    /// The kernel configuration, for those that do not say (`Config:`)
+    #[arg(long, default_value = "core", value_name = "NAME")]
+    pub config: String,
+    /// Run only the scenarios whose name matches, for those that do not say (`Only:`; shell pattern
+    /// with * and ?; may be repeated)
+    #[arg(long, value_name = "GLOB")]
+    pub only: Vec<String>,
+    /// How they are run
+    #[command(flatten)]
+    pub how: VmManyArgs,
+}
+
+/// `mn-inject vm build`
+#[derive(Clone, Debug, Args)]
+pub struct VmBuildArgs {
+    /// Which kernel
+    #[command(flatten)]
+    pub kernel: KernelArgs,
+    /// Build the module again, and take its warnings for errors
+    #[arg(long)]
+    pub werror: bool,
+}
+
+/// `mn-inject vm shell`
+#[derive(Clone, Debug, Args)]
+pub struct VmShellArgs {
+    /// Which kernel
+    #[command(flatten)]
+    pub kernel: KernelArgs,
+    /// How the guest is run
+    #[arg(long, value_enum, default_value_t)]
+    pub accel: Accel,
+}
+
+/// `mn-inject vm floor`
+#[derive(Clone, Debug, Args)]
+pub struct VmFloorArgs {
+    /// Which kernel
+    #[command(flatten)]
+    pub kernel: KernelArgs,
+    /// How the guest is run
+    #[arg(long, value_enum, default_value_t)]
+    pub accel: Accel,
+}
+
+/// Where an exercise runs, and how it is printed.
+#[derive(Clone, Debug, Args)]
+pub struct VmExerciseArgs {
+    /// Which kernel
+    #[command(flatten)]
+    pub kernel: KernelArgs,
+    /// How the guest is run
+    #[arg(long, value_enum, default_value_t)]
+    pub accel: Accel,
+    /// Keep the logs and the JSON report in this directory instead of the cache
+    #[arg(long, value_name = "DIR")]
+    pub output: Option<PathBuf>,
+    /// Add this to the guest's kernel command line
+    #[arg(long, value_name = "ARGS")]
+    pub append: Option<String>,
+    /// How the outcome is printed
+    #[arg(long, value_enum, default_value_t)]
+    pub format: SimpleFormat,
+}
+
+/// `mn-inject vm stress`
+#[derive(Clone, Debug, Args)]
+#[command(mut_arg("config", |config| config.default_value("debug")))]
+pub struct VmStressArgs {
+    /// What to do
+    #[command(flatten)]
+    pub options: StressOptions,
+    /// Where
+    #[command(flatten)]
+    pub machine: VmExerciseArgs,
+}
+
+/// `mn-inject vm fuzz`
+#[derive(Clone, Debug, Args)]
+pub struct VmFuzzArgs {
+    /// What to do
+    #[command(flatten)]
+    pub options: FuzzOptions,
+    /// Where
+    #[command(flatten)]
+    pub machine: VmExerciseArgs,
+}
+
+/// `mn-inject vm hostile`
+#[derive(Clone, Debug, Args)]
+pub struct VmHostileArgs {
+    /// What to do
+    #[command(flatten)]
+    pub options: HostileOptions,
+    /// Where
+    #[command(flatten)]
+    pub machine: VmExerciseArgs,
+}
+
+/// `mn-inject vm flood`
+#[derive(Clone, Debug, Args)]
+pub struct VmFloodArgs {
+    /// What to do
+    #[command(flatten)]
+    pub options: FloodOptions,
+    /// Where
+    #[command(flatten)]
+    pub machine: VmExerciseArgs,
+}

@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! From a source package to a kernel and a module.
+
+pub mod deps;
+pub mod kernel;
+pub mod kernels;
+pub mod module;
+pub mod patch;
+pub mod provide;
+pub mod source;
+pub mod stage;
+pub mod toolchain;

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A kernel and a module, from whatever is there already.
+
+use std::fs;
+
+use anyhow::{Context, Result};
+
+use crate::vm::args::{Base, KernelArgs};
+use crate::vm::build::kernel::{self, Built, Origin, Spec};
+use crate::vm::build::patch::Patch;
+use crate::vm::build::toolchain::{self, Toolchain};
+use crate::vm::build::{deps, source};
+use crate::vm::host::cache::Cache;
+use crate::vm::host::progress::Ui;
+
+/// What one command needs and another does not.
+#[derive(Clone, Copy, Default)]
+pub struct Needs {
+    /// A shell for the guest.
+    pub shell: bool,
+    /// That the module builds without a warning.
+    pub werror: bool,
+}
+
+/// The kernel and the module that were asked for, and everything that takes.
+pub fn provide(args: &KernelArgs, needs: Needs, cache: &Cache, ui: &Ui) -> Result<Built> {
+    // What the user got wrong is said first.
+    kernel::config(&args.config)?;
+    let mut patches = match args.base {
+        Base::Seed => vec![kernel::seed(args.kernel)],
+        Base::Mainline => Vec::new(),
+    };
+    let mut module_patches = Vec::new();
+    for path in &args.patch {
+        let patch = Patch::read(path)?;
+        if patch.is_of_module() {
+            module_patches.push(patch);
+        } else {
+            patches.push(patch);
+        }
+    }
+    let tree = match &args.linux {
+        None => None,
+        Some(dir) => Some(fs::canonicalize(dir).with_context(|| {
+            format!(
+                "cannot find {}; give --linux the top of a kernel tree",
+                dir.display()
+            )
+        })?),
+    };
+    let uses = deps::Uses {
+        packaged: tree.is_none(),
+        patches: tree.is_none() && !(patches.is_empty() && module_patches.is_empty()),
+        shell: needs.shell,
+    };
+    deps::provide(uses, args.install_deps, ui)?;
+
+    // Both are waited for together: one is busy with the network and the disk, the other with
+    // the processor.
+    let (bindgen, origin) = std::thread::scope(|scope| {
+        let bindgen = scope.spawn(|| toolchain::bindgen(cache, ui));
+        let origin = match tree {
+            Some(dir) => Ok(Origin::Tree(dir)),
+            None => source::provide(args.kernel, cache, ui).map(|source| Origin::Packaged {
+                source,
+                base: args.base.name(),
+                patches,
+            }),
+        };
+        let bindgen = bindgen
+            .join()
+            .unwrap_or_else(|_| Err(anyhow::anyhow!("the thread that builds bindgen panicked")));
+        (bindgen, origin)
+    });
+    let toolchain = Toolchain::find(&bindgen?)?;
+    let spec = Spec {
+        origin: origin?,
+        config: args.config.clone(),
+        module_patches,
+    };
+    kernel::provide(&spec, &toolchain, needs.werror, cache, ui)
+}

@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Runs the suite on many kernels, side by side.
+//!
+//! All kernels of one source are built in one tree and in one thread, one after the other; sources
+//! are built at the same time, and a kernel that was built runs while the next one builds.
+
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+use std::thread::ScopedJoinHandle;
+
+use anyhow::{Result, anyhow};
+
+use crate::model::{Expect, Report};
+use crate::vm::args::{Accel, Base, KernelArgs};
+use crate::vm::boot::suite;
+use crate::vm::boot::suite::Suite;
+use crate::vm::build::deps;
+use crate::vm::build::kernel::Built;
+use crate::vm::build::provide::{Needs, provide};
+use crate::vm::host::cache;
+use crate::vm::host::cache::Cache;
+use crate::vm::host::progress::Ui;
+use crate::vm::host::signals;
+use crate::vm::host::signals::Interrupted;
+use crate::vm::host::slots::{Room, Work};
+
+/// One kernel, and what is to run on it.
+#[derive(Clone, Debug)]
+pub struct Job {
+    /// What a person calls it.
+    pub label: String,
+    /// The kernel; a packaged one.
+    pub kernel: KernelArgs,
+    /// The scenarios; empty means all.
+    pub only: Vec<String>,
+    /// Where its logs and its report go.
+    pub output: PathBuf,
+}
+
+impl Job {
+    /// The form that its kernel must have.
+    pub fn expect(&self) -> Expect {
+        match self.kernel.base {
+            Base::Seed => Expect::Seed,
+            Base::Mainline => Expect::Mainline,
+        }
+    }
+}
+
+/// The places of the jobs of each source, in the order in which they are built.
+fn lanes(jobs: &[Job]) -> Vec<Vec<usize>> {
+    let mut lanes: Vec<(&str, Vec<usize>)> = Vec::new();
+    for (at, job) in jobs.iter().enumerate() {
+        let package = job.kernel.kernel.package;
+        match lanes.iter_mut().find(|(known, _)| *known == package) {
+            Some((_, lane)) => lane.push(at),
+            None => lanes.push((package, vec![at])),
+        }
+    }
+    lanes.into_iter().map(|(_, lane)| lane).collect()
+}
+
+/// What all jobs share.
+struct Batch<'a> {
+    jobs: &'a [Job],
+    accel: Accel,
+    room: Room,
+    cache: &'a Cache,
+    ui: &'a Ui,
+    /// What came of each job so far.
+    results: Mutex<Vec<Option<Result<Report>>>>,
+}
+
+/// Does all jobs. Returns what came of each, in their order: its report, or why there is none.
+///
+/// # Errors
+///
+/// [`Interrupted`], which is that of all, and what keeps all of them from beginning.
+pub fn run(
+    jobs: &[Job],
+    accel: Accel,
+    install_deps: bool,
+    cache: &Cache,
+    ui: &Ui,
+) -> Result<Vec<Result<Report>>> {
+    for job in jobs {
+        cache::make_dir(&job.output)?;
+    }
+    // Once for all: two package managers at a time do not get along.
+    let uses = deps::Uses {
+        packaged: true,
+        patches: jobs
+            .iter()
+            .any(|job| job.kernel.base == Base::Seed || !job.kernel.patch.is_empty()),
+        shell: false,
+    };
+    deps::provide(uses, install_deps, ui)?;
+
+    let batch = Batch {
+        jobs,
+        accel,
+        room: Room::of_this_machine(),
+        cache,
+        ui,
+        results: Mutex::new(jobs.iter().map(|_| None).collect()),
+    };
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = lanes(jobs)
+            .into_iter()
+            .map(|lane| {
+                let batch = &batch;
+                scope.spawn(move || batch.work_off(&lane))
+            })
+            .collect();
+        join(threads);
+    });
+    let results = batch
+        .results
+        .into_inner()
+        .unwrap_or_else(PoisonError::into_inner);
+    results
+        .into_iter()
+        .map(|result| match result {
+            Some(Err(error)) if error.is::<Interrupted>() => Err(error),
+            Some(result) => Ok(result),
+            None => Ok(Err(anyhow!(
+                "its thread panicked; that is a bug of mn-inject's"
+            ))),
+        })
+        .collect()
+}
+
+/// Waits for all of them. One that panicked has said so, and its job has no result.
+fn join(threads: Vec<ScopedJoinHandle<'_, ()>>) {
+    for thread in threads {
+        drop(thread.join());
+    }
+}
+
+impl Batch<'_> {
+    /// Builds the kernels of one source, and lets each run as soon as it is there.
+    fn work_off(&self, lane: &[usize]) {
+        std::thread::scope(|scope| {
+            let mut guests = Vec::new();
+            for &at in lane {
+                let job = &self.jobs[at];
+                let ui = self.ui.of_run(job.label.clone());
+                match self.build(job, &ui) {
+                    Ok(built) => guests.push(scope.spawn(move || {
+                        let report = self.judge(job, &built, &ui);
+                        self.end(at, report, &ui);
+                    })),
+                    Err(error) => self.end(at, Err(error), &ui),
+                }
+            }
+            join(guests);
+        });
+    }
+
+    fn build(&self, job: &Job, ui: &Ui) -> Result<Built> {
+        let _place = self.room.enter(Work::Build);
+        signals::check()?;
+        provide(&job.kernel, Needs::default(), self.cache, ui)
+    }
+
+    fn judge(&self, job: &Job, built: &Built, ui: &Ui) -> Result<Report> {
+        let suite = Suite {
+            expect: job.expect(),
+            only: &job.only,
+            accel: self.accel,
+            append: None,
+            output: &job.output,
+        };
+        suite::judge(built, &suite, &self.room, self.cache, ui)
+    }
+
+    /// Keeps what came of a job.
+    fn end(&self, at: usize, result: Result<Report>, ui: &Ui) {
+        match &result {
+            Ok(_) => {}
+            // Said once, and not by every job.
+            Err(error) if error.is::<Interrupted>() => {}
+            // The rest stands below the table.
+            Err(error) => {
+                let text = format!("{error:#}");
+                ui.line("error", text.lines().next().unwrap_or_default());
+            }
+        }
+        let mut results = self.results.lock().unwrap_or_else(PoisonError::into_inner);
+        results[at] = Some(result);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vm::build::kernels::KERNELS;
+
+    fn job(kernel: usize, base: Base) -> Job {
+        Job {
+            label: String::new(),
+            kernel: KernelArgs::packaged(&KERNELS[kernel], base, "core", Vec::new()),
+            only: Vec::new(),
+            output: PathBuf::new(),
+        }
+    }
+
+    #[test]
+    fn what_is_built_in_one_tree_is_built_in_one_lane() {
+        let jobs = [
+            job(0, Base::Seed),
+            job(1, Base::Seed),
+            job(0, Base::Mainline),
+        ];
+        assert_eq!(lanes(&jobs), [vec![0, 2], vec![1]]);
+        assert!(lanes(&[]).is_empty());
+    }
+
+    #[test]
+    fn each_job_demands_the_form_of_its_base() {
+        assert_eq!(job(0, Base::Seed).expect(), Expect::Seed);
+        assert_eq!(job(0, Base::Mainline).expect(), Expect::Mainline);
+    }
+}

@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The commands of `vm`, a file each, and [`batch`], which those share that run many kernels.
+
+pub mod batch;
+pub mod build;
+pub mod exercise;
+pub mod floor;
+pub mod matrix;
+pub mod mutants;
+pub mod repeat;
+pub mod run;
+pub mod shell;

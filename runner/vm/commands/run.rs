@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! `vm run`: one kernel, and the verdict on it.
+
+use std::io::Write;
+
+use anyhow::{Context, Result};
+
+use crate::model::Report;
+use crate::model::exit::Exit;
+use crate::report::format::Format;
+use crate::scenario;
+use crate::vm::args::VmRunArgs;
+use crate::vm::boot::suite::{self, Suite};
+use crate::vm::build::provide::{Needs, provide};
+use crate::vm::commands::repeat;
+use crate::vm::host::cache::Cache;
+use crate::vm::host::output::output;
+use crate::vm::host::progress::Ui;
+use crate::vm::host::slots::Room;
+
+/// `vm run`
+pub fn run(args: &VmRunArgs, ui: &Ui) -> Result<Exit> {
+    if scenario::select(&args.suite.only).is_empty() {
+        ui.text(&scenario::none_matches(&args.suite.only));
+        return Ok(Exit::Usage);
+    }
+    let cache = Cache::open()?;
+    // Before anything that takes long: a directory that cannot be written is known at once.
+    let output = output(args.output.as_deref(), &cache)?;
+    let built = provide(&args.kernel, Needs::default(), &cache, ui)?;
+    let suite = Suite {
+        expect: args.suite.expect,
+        only: &args.suite.only,
+        accel: args.accel,
+        append: args.append.as_deref(),
+        output: &output,
+    };
+    if args.times > 1 {
+        let exit = repeat::run(args.times, &built, &suite, &cache, ui)?;
+        ui.line("output", &output.display().to_string());
+        return Ok(exit);
+    }
+    let report = suite::judge(&built, &suite, &Room::of_this_machine(), &cache, ui)?;
+    show(&report, args.suite.format)?;
+    ui.line("output", &output.display().to_string());
+    Ok(crate::report::exit(&report))
+}
+
+fn show(report: &Report, format: Format) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    crate::report::print(report, format, &mut out)
+        .and_then(|()| out.flush())
+        .context("cannot write the report to stdout")
+}

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! `vm shell`: a guest with a shell on the console.
+
+use std::fs;
+
+use anyhow::{Context, Result};
+
+use crate::model::exit::Exit;
+use crate::vm::args::VmShellArgs;
+use crate::vm::boot::accel;
+use crate::vm::boot::initramfs::{self, Shell};
+use crate::vm::boot::protocol::{GuestOptions, Mode};
+use crate::vm::boot::qemu::{Machine, Time};
+use crate::vm::build::provide::{Needs, provide};
+use crate::vm::build::{deps, stage};
+use crate::vm::host::cache::Cache;
+use crate::vm::host::progress::Ui;
+
+/// `vm shell`
+pub fn run(args: &VmShellArgs, ui: &Ui) -> Result<Exit> {
+    let cache = Cache::open()?;
+    let built = provide(
+        &args.kernel,
+        Needs {
+            shell: true,
+            ..Needs::default()
+        },
+        &cache,
+        ui,
+    )?;
+    let (accelerator, why) = accel::choose(args.accel, &built, &cache, ui)?;
+    let busybox = deps::busybox().context("no statically linked busybox")?;
+    let temp = cache.temp_dir()?;
+    let options = GuestOptions { mode: Mode::Shell };
+    let initramfs = initramfs::write(
+        temp.path(),
+        &options,
+        Some(&built.module),
+        Some(&Shell { busybox }),
+    )?;
+    let machine = Machine {
+        built: &built,
+        initramfs: &initramfs,
+        append: None,
+        accelerator,
+        // `sleep` is to mean what it says.
+        time: Time::Real,
+        console: None,
+        log: temp.path().join("qemu.log"),
+    };
+    ui.line("guest", &format!("{} ({why})", accelerator.name()));
+    let status = machine.interact()?;
+    if !status.success() {
+        let log = fs::read_to_string(&machine.log).unwrap_or_default();
+        anyhow::bail!("[guest] QEMU failed ({status})\n{}", stage::tail(&log));
+    }
+    Ok(Exit::Pass)
+}

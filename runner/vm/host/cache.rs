@@ -1,0 +1,446 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The directory where everything lives that was downloaded or built.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use anyhow::{Context, Result, bail};
+use etcetera::BaseStrategy;
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use crate::vm::host::progress::Ui;
+use crate::vm::host::signals;
+
+/// Overrides where the cache is.
+pub const CACHE_VARIABLE: &str = "MN_INJECT_CACHE";
+
+/// Marks the cache for backup programs, and as ours for `vm clean`.
+const TAG: &str = "CACHEDIR.TAG";
+const TAG_TEXT: &str = "Signature: 8a477f597d28d172789f06886806bc55\n\
+     # Created by mn-inject; `mn-inject vm clean` removes it.\n";
+
+/// Everything that we ever create in the cache. `vm clean` removes nothing else.
+const ENTRIES: &[&str] = &[
+    "apt",
+    "bindgen",
+    "build",
+    "images",
+    "locks",
+    "logs",
+    "module",
+    "runs",
+    "sources",
+    "tmp",
+    "accel.json",
+];
+
+/// The cache, in use: it cannot be cleaned while this lives.
+#[derive(Debug)]
+pub struct Cache {
+    root: PathBuf,
+    _in_use: File,
+}
+
+/// A lock that was obtained; dropping it lets it go.
+#[derive(Debug)]
+pub struct Lock(#[expect(dead_code, reason = "held, not read")] File);
+
+impl Cache {
+    /// Opens the cache and makes it where it is missing.
+    pub fn open() -> Result<Self> {
+        let root = root()?;
+        make_dir(&root)?;
+        let tag = root.join(TAG);
+        if !tag.exists() && has_others_files(&root)? {
+            bail!(
+                "{}: not empty, and not a cache of mn-inject; set {CACHE_VARIABLE} to a new directory",
+                root.display()
+            );
+        }
+        let in_use = use_it(&root)?;
+        if !tag.exists() {
+            write_atomically(&tag, TAG_TEXT.as_bytes())?;
+        }
+        Ok(Cache {
+            root,
+            _in_use: in_use,
+        })
+    }
+
+    /// A path in the cache. Its first component must be one of [`ENTRIES`].
+    pub fn path(&self, relative: impl AsRef<Path>) -> PathBuf {
+        let relative = relative.as_ref();
+        debug_assert!(
+            relative
+                .iter()
+                .next()
+                .is_some_and(|first| ENTRIES.iter().any(|entry| first == *entry)),
+            "{relative:?} is unknown to `vm clean`"
+        );
+        self.root.join(relative)
+    }
+
+    /// As [`Cache::path`], and the directory exists afterwards.
+    pub fn dir(&self, relative: impl AsRef<Path>) -> Result<PathBuf> {
+        let path = self.path(relative);
+        make_dir(&path)?;
+        Ok(path)
+    }
+
+    /// A new empty directory that is gone when the result is dropped.
+    pub fn temp_dir(&self) -> Result<tempfile::TempDir> {
+        let parent = self.dir("tmp")?;
+        tempfile::Builder::new()
+            .prefix("mn-")
+            .tempdir_in(&parent)
+            .map_err(|e| explain(e, "cannot make a directory in", &parent))
+    }
+
+    /// Waits for the lock of that name, which another run may hold; says so while it waits.
+    pub fn lock(&self, name: &str, ui: &Ui) -> Result<Lock> {
+        let path = self.dir("locks")?.join(name);
+        let file = lock_file(&path)?;
+        match file.try_lock() {
+            Ok(()) => return Ok(Lock(file)),
+            Err(TryLockError::WouldBlock) => {}
+            Err(TryLockError::Error(e)) => {
+                return Err(e).with_context(|| format!("cannot lock {}", path.display()));
+            }
+        }
+        ui.line("wait", &format!("somebody else works on {name}"));
+        wait_for(file, &path, File::lock).map(Lock)
+    }
+}
+
+/// A directory that somebody works with: while this lives, [`keep_newest`] leaves it alone.
+#[derive(Clone, Debug)]
+pub struct Hold(#[expect(dead_code, reason = "held, not read")] Arc<File>);
+
+/// Holds a directory; nothing where it is not there, or not any more.
+pub fn hold(dir: &Path) -> Result<Option<Hold>> {
+    let file = match File::open(dir) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+        opened => opened.map_err(|e| explain(e, "cannot open", dir))?,
+    };
+    // This waits for nobody but who removes it.
+    file.lock_shared()
+        .map_err(|e| explain(e, "cannot lock", dir))?;
+    Ok(is_at(&file, dir).then(|| Hold(Arc::new(file))))
+}
+
+/// Whether what is there now is what was opened.
+fn is_at(file: &File, path: &Path) -> bool {
+    let ours = file.metadata().map(|meta| meta.ino()).ok();
+    ours.is_some() && ours == fs::metadata(path).map(|meta| meta.ino()).ok()
+}
+
+/// Leaves only the newest directories in `dir`, and those that somebody works with. One that cannot
+/// be removed is tried again the next time.
+pub fn keep_newest(dir: &Path, count: usize) {
+    let Ok(entries) = fs::read_dir(dir) else {
+        return;
+    };
+    let mut found: Vec<_> = entries
+        .flatten()
+        .filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.path())))
+        .collect();
+    found.sort();
+    let old = found.len().saturating_sub(count);
+    for (_, path) in &found[..old] {
+        // Until it is gone, for nobody to begin to work with it.
+        let Ok(alone) = File::open(path) else {
+            continue;
+        };
+        if alone.try_lock().is_ok() {
+            drop(fs::remove_dir_all(path));
+        }
+    }
+}
+
+/// Makes a directory one of the newest.
+pub fn touch(dir: &Path) -> Result<()> {
+    File::open(dir)
+        .and_then(|file| file.set_modified(SystemTime::now()))
+        .map_err(|e| explain(e, "cannot touch", dir))
+}
+
+/// Marks the cache as in use.
+fn use_it(root: &Path) -> Result<File> {
+    let path = root.join("locks/in-use");
+    loop {
+        make_dir(&root.join("locks"))?;
+        let file = lock_file(&path)?;
+        // Whoever is alone removes what a killed run left behind.
+        if file.try_lock().is_ok() {
+            match fs::remove_dir_all(root.join("tmp")) {
+                Err(e) if e.kind() != io::ErrorKind::NotFound => {
+                    return Err(explain(e, "cannot clear", &root.join("tmp")));
+                }
+                _ => {}
+            }
+        }
+        let file = wait_for(file, &path, File::lock_shared)?;
+        // A `vm clean` that was waited for has removed the lock, and a new one is needed.
+        if is_at(&file, &path) {
+            return Ok(file);
+        }
+    }
+}
+
+/// Waits for a lock and for signals at the same time.
+fn wait_for(file: File, path: &Path, lock: fn(&File) -> io::Result<()>) -> Result<File> {
+    let (reader, writer) = io::pipe().context("cannot make a pipe")?;
+    // flock cannot be waited for together with a signal, so a thread waits. On a signal the
+    // process ends, and the thread with it.
+    let waiter = std::thread::spawn(move || {
+        let result = lock(&file);
+        drop(writer);
+        result.map(|()| file)
+    });
+    signals::wait_readable(&reader, None)?;
+    match waiter.join() {
+        Ok(Ok(file)) => Ok(file),
+        Ok(Err(e)) => Err(e).with_context(|| format!("cannot lock {}", path.display())),
+        Err(_) => bail!("the thread that waits for {} panicked", path.display()),
+    }
+}
+
+/// Whether a directory has anything in it but our locks, which are there before the tag.
+fn has_others_files(root: &Path) -> Result<bool> {
+    let entries = fs::read_dir(root).map_err(|e| explain(e, "cannot read", root))?;
+    Ok(entries.flatten().any(|entry| entry.file_name() != "locks"))
+}
+
+/// Where the cache is or would be.
+fn root() -> Result<PathBuf> {
+    if let Some(path) = std::env::var_os(CACHE_VARIABLE).filter(|path| !path.is_empty()) {
+        return std::path::absolute(&path)
+            .with_context(|| format!("{CACHE_VARIABLE} is not a usable path: {path:?}"));
+    }
+    let xdg = etcetera::choose_base_strategy()
+        .with_context(|| format!("cannot find the home directory; set {CACHE_VARIABLE}"))?;
+    Ok(xdg.cache_dir().join("mn-inject"))
+}
+
+/// `mn-inject vm clean`: removes what we put there, and says what.
+pub fn clean(ui: &Ui) -> Result<()> {
+    let root = root()?;
+    if !root.join(TAG).exists() {
+        ui.line("clean", &format!("nothing to remove in {}", root.display()));
+        return Ok(());
+    }
+    let text = fs::read_to_string(root.join(TAG)).unwrap_or_default();
+    if text != TAG_TEXT {
+        bail!(
+            "{}: its {TAG} is not the one that mn-inject writes, so nothing was removed",
+            root.display()
+        );
+    }
+    make_dir(&root.join("locks"))?;
+    let lock = lock_file(&root.join("locks/in-use"))?;
+    match lock.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => bail!(
+            "{}: in use by another mn-inject; nothing was removed. Try again when it is done",
+            root.display()
+        ),
+        Err(TryLockError::Error(e)) => {
+            return Err(e).with_context(|| format!("cannot lock {}/locks/in-use", root.display()));
+        }
+    }
+    // The locks and the tag go last: until then an interrupted clean can be repeated.
+    let last = ["locks", TAG];
+    let first = ENTRIES
+        .iter()
+        .copied()
+        .filter(|entry| !last.contains(entry));
+    for entry in first.chain(last) {
+        let path = root.join(entry);
+        let removed = match fs::symlink_metadata(&path) {
+            Ok(meta) if meta.is_dir() => fs::remove_dir_all(&path),
+            Ok(_) => fs::remove_file(&path),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(e) => Err(e),
+        };
+        removed.with_context(|| format!("cannot remove {}", path.display()))?;
+    }
+    match fs::remove_dir(&root) {
+        Ok(()) => ui.line("clean", &format!("removed {}", root.display())),
+        Err(e) if e.kind() == io::ErrorKind::DirectoryNotEmpty => ui.line(
+            "clean",
+            &format!(
+                "removed what mn-inject made in {}; the rest was left",
+                root.display()
+            ),
+        ),
+        Err(e) => return Err(e).with_context(|| format!("cannot remove {}", root.display())),
+    }
+    Ok(())
+}
+
+fn lock_file(path: &Path) -> Result<File> {
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(path)
+        .map_err(|e| explain(e, "cannot open the lock", path))
+}
+
+/// Makes a directory and its parents.
+pub fn make_dir(path: &Path) -> Result<()> {
+    fs::create_dir_all(path).map_err(|e| explain(e, "cannot make the directory", path))
+}
+
+/// Writes a report as JSON, as a whole.
+pub fn write_report(path: &Path, report: &impl Serialize) -> Result<()> {
+    let text = serde_json::to_vec_pretty(report).context("cannot write the report as JSON")?;
+    write_atomically(path, &text)
+}
+
+/// Writes a file so that nobody ever sees a part of it.
+pub fn write_atomically(path: &Path, content: &[u8]) -> Result<()> {
+    let dir = path.parent().unwrap_or(Path::new("."));
+    make_dir(dir)?;
+    let write = || -> io::Result<()> {
+        let mut file = tempfile::NamedTempFile::new_in(dir)?;
+        file.write_all(content)?;
+        file.as_file().sync_data()?;
+        file.persist(path)?;
+        Ok(())
+    };
+    write().map_err(|e| explain(e, "cannot write", path))
+}
+
+/// Reads a file whole.
+pub fn read(path: &Path) -> Result<Vec<u8>> {
+    fs::read(path).map_err(|e| explain(e, "cannot read", path))
+}
+
+/// Turns an I/O error into one that names the file, and the remedy where the disk is full.
+pub fn explain(error: io::Error, what: &str, path: &Path) -> anyhow::Error {
+    let full = error.kind() == io::ErrorKind::StorageFull;
+    let error = anyhow::Error::new(error).context(format!("{what} {}", path.display()));
+    if full {
+        error.context(disk_full(path))
+    } else {
+        error
+    }
+}
+
+/// What to say about a full disk.
+pub fn disk_full(path: &Path) -> String {
+    format!(
+        "the disk that holds {} is full; a kernel needs about 5 GB. Free some, or set {CACHE_VARIABLE} to a directory on another disk",
+        path.display()
+    )
+}
+
+/// A key over named parts: any change of any part, or of their borders, changes it.
+#[derive(Debug, Default)]
+pub struct Key(Sha256);
+
+impl Key {
+    /// Adds a part.
+    pub fn part(mut self, name: &str, content: &[u8]) -> Self {
+        for bytes in [name.as_bytes(), content] {
+            self.0.update((bytes.len() as u64).to_le_bytes());
+            self.0.update(bytes);
+        }
+        self
+    }
+
+    /// The key as 16 hexadecimal digits: enough for a cache that one person fills.
+    pub fn finish(self) -> String {
+        hex(&self.0.finalize()[..8])
+    }
+}
+
+/// SHA-256 of the content, in hexadecimal.
+pub fn sha256(content: &[u8]) -> String {
+    hex(&Sha256::digest(content))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_touched_last_is_kept() -> Result<()> {
+        let dir = tempfile::tempdir()?;
+        let epoch = SystemTime::UNIX_EPOCH;
+        for (age, name) in ["old", "older", "oldest"].iter().enumerate() {
+            let path = dir.path().join(name);
+            fs::create_dir(&path)?;
+            let then = epoch + std::time::Duration::from_secs(1000 - age as u64);
+            File::open(&path)?.set_modified(then)?;
+        }
+        touch(&dir.path().join("oldest"))?;
+        keep_newest(dir.path(), 2);
+        let left = |name: &str| dir.path().join(name).exists();
+        assert!(left("oldest") && left("old") && !left("older"));
+        keep_newest(dir.path(), 5);
+        assert!(left("oldest") && left("old"));
+        Ok(())
+    }
+
+    #[test]
+    fn what_somebody_works_with_is_kept() -> Result<()> {
+        let dir = tempfile::tempdir()?;
+        let path = dir.path().join("kernel");
+        assert!(hold(&path)?.is_none());
+        fs::create_dir(&path)?;
+        let first = hold(&path)?;
+        let second = hold(&path)?;
+        for holds in [first, second] {
+            keep_newest(dir.path(), 0);
+            assert!(path.exists());
+            assert!(holds.is_some());
+        }
+        keep_newest(dir.path(), 0);
+        assert!(!path.exists());
+        Ok(())
+    }
+
+    #[test]
+    fn a_key_sees_the_borders_of_its_parts() {
+        let ab = Key::default().part("x", b"ab").part("y", b"c").finish();
+        let a = Key::default().part("x", b"a").part("y", b"bc").finish();
+        assert_ne!(ab, a);
+        assert_eq!(ab.len(), 16);
+    }
+
+    #[test]
+    fn a_full_disk_is_named_as_such() {
+        let error = explain(
+            io::Error::from(io::ErrorKind::StorageFull),
+            "cannot write",
+            Path::new("/some/file"),
+        );
+        let text = format!("{error:#}");
+        assert!(text.contains("is full"), "{text}");
+        assert!(text.contains("/some/file"), "{text}");
+    }
+
+    #[test]
+    fn a_write_replaces_the_whole_file() -> Result<()> {
+        let dir = tempfile::tempdir()?;
+        let path = dir.path().join("a/b");
+        write_atomically(&path, b"one")?;
+        write_atomically(&path, b"two")?;
+        assert_eq!(read(&path)?, b"two");
+        assert_eq!(fs::read_dir(dir.path().join("a"))?.count(), 1);
+        Ok(())
+    }
+}

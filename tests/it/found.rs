@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What was found in the kernel: the text, the patches and the table of known bugs say the same.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use mn_inject::scenario;
+use mn_inject::scenario::known_bugs::BUGS;
+
+fn docs() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("docs")
+}
+
+fn text() -> String {
+    let path = docs().join("found-in-the-kernel.md");
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// The patches, by name.
+fn patches() -> Vec<(String, String)> {
+    let mut patches: Vec<_> = fs::read_dir(docs().join("found"))
+        .expect("there is no docs/found")
+        .map(|entry| {
+            let entry = entry.expect("cannot read docs/found");
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let text = fs::read_to_string(entry.path()).expect("cannot read a patch");
+            (name, text)
+        })
+        .collect();
+    patches.sort();
+    assert!(!patches.is_empty());
+    patches
+}
+
+/// The value of a header of a mail, put together where it is folded.
+fn header(patch: &str, name: &str) -> Option<String> {
+    let (head, _) = patch.split_once("\n\n")?;
+    let mut lines = head.lines().skip_while(|line| !line.starts_with(name));
+    let first = lines.next()?;
+    let folded = lines.take_while(|line| line.starts_with(' '));
+    let words = [&first[name.len()..]].into_iter().chain(folded);
+    Some(words.map(str::trim).collect::<Vec<_>>().join(" "))
+}
+
+#[test]
+fn every_known_bug_has_its_section_and_its_scenarios() {
+    let text = text();
+    for bug in BUGS {
+        let heading = format!("\n## {}\n", bug.name);
+        let (_, section) = text
+            .split_once(&heading)
+            .unwrap_or_else(|| panic!("{} has no section", bug.name));
+        let section = section.split("\n## ").next().unwrap_or_default();
+        // The command that it gives shows one of them at least.
+        let patterns: Vec<String> = section
+            .lines()
+            .filter_map(|line| line.split_once("--only '"))
+            .filter_map(|(_, rest)| rest.split_once('\''))
+            .map(|(pattern, _)| pattern.to_owned())
+            .collect();
+        assert!(!patterns.is_empty(), "{} has no command", bug.name);
+        for pattern in patterns {
+            let is_shown = |name: &str| scenario::is_wanted(std::slice::from_ref(&pattern), name);
+            assert!(bug.scenarios.iter().any(|name| is_shown(name)), "{pattern}");
+        }
+        for series in bug.seen_on {
+            assert!(section.contains(series), "{} on {series}", bug.name);
+        }
+    }
+}
+
+#[test]
+fn every_scenario_that_is_named_is_there() {
+    let text = text();
+    let names: Vec<String> = scenario::select(&[]).iter().map(|s| s.name()).collect();
+    let quoted = text.split('`').skip(1).step_by(2);
+    let mut count = 0;
+    for name in quoted.filter(|word| word.starts_with('r') && word.as_bytes()[1].is_ascii_digit()) {
+        assert!(names.iter().any(|known| known == name), "{name}");
+        count += 1;
+    }
+    assert!(count > 3, "{count}");
+}
+
+#[test]
+fn patches_have_the_form_of_linux_mm() {
+    let text = text();
+    for (name, patch) in patches() {
+        assert!(text.contains(&format!("docs/found/{name}")), "{name}");
+        let from = header(&patch, "From: ").expect("no From:");
+        let subject = header(&patch, "Subject: ").expect("no Subject:");
+        assert!(subject.starts_with("[PATCH] mm/"), "{name}: {subject}");
+        assert!(
+            patch.contains(&format!("\nSigned-off-by: {from}\n")),
+            "{name}"
+        );
+        assert!(patch.contains("\n---\n"), "{name}");
+        assert!(patch.contains("\ndiff --git a/mm/"), "{name}");
+        // In both directions: a section names no patch that is not there.
+        assert!(name.starts_with(|c: char| c.is_ascii_digit()), "{name}");
+    }
+    let known: Vec<String> = patches().into_iter().map(|(name, _)| name).collect();
+    for (_, rest) in text
+        .match_indices("docs/found/")
+        .map(|(at, _)| text.split_at(at))
+    {
+        let name = rest["docs/found/".len()..].split_whitespace().next();
+        assert!(known.iter().any(|k| Some(k.as_str()) == name), "{name:?}");
+    }
+}

@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What was recorded in guests with Linux 7.3.4, mainline and with the seed patch.
+//!
+//! A child's munmap fails with -EAGAIN (call 0); then it is killed, held, and given to
+//! `process_mrelease` with a callback that refuses with -EAGAIN (calls 1 to 10) and with -EBUSY
+//! (calls 11 and 12, of more). `.kmsg` holds the records as they were read, `.log` the module's log.
+
+use mn_inject::kmsg::Record;
+use mn_inject::model::{
+    Arming, Call, Context, Count, Counters, End, Expect, Expectation, Form, Initiator,
+    NotifierEvent, NotifierKind, Observation, Remains, Role, Subscriber, Verdict, Window,
+};
+use mn_inject::oracle::judge;
+
+const SEED: (&str, &str) = (
+    include_str!("../data/seed-7.3.4.kmsg"),
+    include_str!("../data/seed-7.3.4.log"),
+);
+const MAINLINE: (&str, &str) = (
+    include_str!("../data/mainline-7.3.4.kmsg"),
+    include_str!("../data/mainline-7.3.4.log"),
+);
+
+fn records(text: &str) -> Vec<Record> {
+    text.lines().map(|raw| raw.parse().unwrap()).collect()
+}
+
+fn call(line: &str) -> Call {
+    let field = |key: &str| {
+        let fields = line.split(' ').filter_map(|field| field.split_once('='));
+        fields.into_iter().find(|(k, _)| *k == key).unwrap().1
+    };
+    let hex = |key: &str| u64::from_str_radix(field(key).strip_prefix("0x").unwrap(), 16).unwrap();
+    Call {
+        notifier: 0,
+        seq: field("seq").parse().unwrap(),
+        time_ns: field("time_ns").parse().unwrap(),
+        event: NotifierEvent::from_name(field("event")).unwrap(),
+        start: hex("start"),
+        end: hex("end"),
+        context: match field("context") {
+            "blockable" => Context::Blockable,
+            "nonblockable" => Context::NonBlockable,
+            other => panic!("{other}"),
+        },
+        tid: field("tid").parse().unwrap(),
+        comm: field("comm").into(),
+        // These were recorded before the module logged the rest.
+        injected: field("returned") != "0",
+        returned: field("returned").parse().unwrap(),
+        cur_seq: 0,
+        callers: Vec::new(),
+    }
+}
+
+fn observation(name: &str, calls: &[Call]) -> Observation {
+    let count = calls.len() as u64;
+    Observation {
+        scenario: name.into(),
+        notifiers: vec![Subscriber {
+            role: Role {
+                kind: NotifierKind::Plain,
+                arming: Arming::Inject(calls[0].returned),
+                is_elsewhere: false,
+            },
+            counters: Counters {
+                calls: count,
+                injected: count,
+                ends: 0,
+                overwritten: 0,
+            },
+        }],
+        expectation: Expectation {
+            event: calls[0].event,
+            context: calls[0].context,
+            calls: Count::Exactly(count),
+            outcome: 0,
+            reaper: None,
+            pages: None,
+            is_atomic: false,
+            said: Vec::new(),
+            judges_symptoms: false,
+            end: End::There,
+        },
+        pid: 35,
+        comm: "init".into(),
+        initiator: Initiator::Thread(calls[0].tid),
+        watched: (0, u64::MAX),
+        calls: calls.to_vec(),
+        later: Vec::new(),
+        pages: None,
+        steps: Vec::new(),
+        remains: Remains {
+            stuck: Vec::new(),
+            reads: Some(true),
+            mm: Some((0, 1)),
+        },
+        actors: Vec::new(),
+        outcome: 0,
+        trouble: None,
+        millis: 1,
+    }
+}
+
+fn window((kmsg, log): (&str, &str)) -> Window {
+    let calls: Vec<Call> = log.lines().map(call).collect();
+    let records = records(kmsg);
+    let warns = kmsg.matches(";WARNING: ").count() as u64;
+    Window {
+        observations: vec![
+            observation("munmap", &calls[..1]),
+            observation("mrelease-eagain", &calls[1..11]),
+            observation("mrelease-ebusy", &calls[11..]),
+        ],
+        records,
+        lost: None,
+        warn_count: Some((0, warns)),
+        total_entries: (0, calls.len() as u64),
+    }
+}
+
+#[test]
+fn recorded_records_are_parsed() {
+    for (kmsg, _) in [SEED, MAINLINE] {
+        let records = records(kmsg);
+        assert_eq!((records[0].facility, records[0].level), (1, 6));
+        assert!(!records[0].is_kernel());
+        assert_eq!(records[0].text, "user space says hello");
+        assert!(records[1..].iter().all(Record::is_kernel));
+        for (record, seq) in records.iter().zip(records[0].seq..) {
+            assert_eq!(record.seq, seq);
+        }
+        for two in records.windows(2) {
+            assert!(two[0].time_us <= two[1].time_us);
+        }
+        assert_eq!(records[1].level, 6);
+        assert_eq!(records[1].caller.as_deref(), Some("T35"));
+    }
+}
+
+#[test]
+fn recorded_kernels_pass_as_what_they_are() {
+    for (recorded, form, matched) in [
+        (SEED, Form::Seed, [2, 10, 2]),
+        (MAINLINE, Form::Mainline, [2, 10, 4]),
+    ] {
+        let judgement = judge(&[window(recorded)], Expect::Auto);
+        assert_eq!(judgement.form, form);
+        assert_eq!(judgement.form_verdict, Verdict::Pass);
+        for (result, matched) in judgement.results.iter().zip(matched) {
+            assert_eq!(result.verdict, Verdict::Pass, "{}", result.name);
+            assert_eq!(result.matched.len(), matched, "{}", result.name);
+            assert_eq!(result.foreign, [""; 0]);
+        }
+    }
+}
+
+#[test]
+fn recorded_kernels_are_not_one_another() {
+    for (recorded, demanded) in [(SEED, Expect::Mainline), (MAINLINE, Expect::Seed)] {
+        let judgement = judge(&[window(recorded)], demanded);
+        assert!(matches!(judgement.form_verdict, Verdict::Fail { .. }));
+        assert!(matches!(judgement.results[0].verdict, Verdict::Fail { .. }));
+        // A refusal with -EAGAIN is the same in both forms.
+        assert_eq!(judgement.results[1].verdict, Verdict::Pass);
+        assert!(matches!(judgement.results[2].verdict, Verdict::Fail { .. }));
+    }
+}
+
+/// Each single record of ours that is missing is missed.
+#[test]
+fn no_recorded_line_can_be_missing() {
+    for recorded in [SEED, MAINLINE] {
+        let whole = window(recorded);
+        let ours: Vec<usize> = (0..whole.records.len())
+            .filter(|at| {
+                let text = &whole.records[*at].text;
+                text.starts_with("mmu_notifier_inject") || text.starts_with("WARNING: ")
+            })
+            .collect();
+        assert!(ours.len() >= 14);
+        for at in ours {
+            let mut window = whole.clone();
+            let record = window.records.remove(at);
+            if let Some((_, after)) = &mut window.warn_count
+                && record.text.starts_with("WARNING: ")
+            {
+                *after -= 1;
+            }
+            let judgement = judge(&[window], Expect::Auto);
+            let failed = judgement
+                .results
+                .iter()
+                .any(|r| matches!(r.verdict, Verdict::Fail { .. }));
+            assert!(failed, "{}", record.text);
+        }
+    }
+}

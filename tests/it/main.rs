@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Everything that needs no virtual machine.
+
+mod cli;
+mod contract;
+mod exercise;
+mod findings;
+mod found;
+mod history;
+mod kmsg;
+mod ktap;
+mod matrix;
+mod module;
+mod mutants;
+mod oracle;
+#[path = "../common/program.rs"]
+mod program;
+mod report;
+mod sample;
+mod symptoms;
+mod trust;

@@ -1,0 +1,308 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Kernels that are wrong on purpose: what counts as noticed, and what does not.
+
+use std::path::{Path, PathBuf};
+
+use mn_inject::contract::RULES;
+use mn_inject::model::exit::Exit;
+use mn_inject::model::{Report, Verdict};
+use mn_inject::oracle::mutants::{
+    Claim, Fate, Mutant, MutantRun, MutantsReport, SCHEMA, Unmodified, judge, why_no_pass,
+};
+use mn_inject::report::format::SimpleFormat;
+use mn_inject::report::print_mutants;
+
+use crate::sample::{fail, no_verdict, report, skip};
+
+/// The mutants of this project in a folder: `mutants` of the kernel, `lies` of the module.
+fn ours(folder: &str) -> Vec<Mutant> {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests")
+        .join(folder);
+    let mut mutants: Vec<Mutant> = std::fs::read_dir(&dir)
+        .unwrap_or_else(|error| panic!("{}: {error}", dir.display()))
+        .map(|entry| entry.expect("cannot read the folder").path())
+        .map(|path| Mutant::read(&path).unwrap_or_else(|error| panic!("{error:#}")))
+        .collect();
+    mutants.sort_by(|a, b| a.name.cmp(&b.name));
+    mutants
+}
+
+#[test]
+fn every_mutant_of_ours_says_what_it_breaks_and_who_must_notice() {
+    let mutants = ours("mutants");
+    assert!(mutants.len() >= 30, "{}", mutants.len());
+    for Mutant { name, claim, .. } in &mutants {
+        assert!(claim.rule.is_some(), "{name}");
+        assert!(claim.base.is_some(), "{name}");
+        assert!(!claim.killed_by.is_empty(), "{name}");
+        assert!(!claim.says.is_empty(), "{name}");
+    }
+    for rule in RULES {
+        assert!(
+            mutants
+                .iter()
+                .any(|mutant| mutant.claim.rule == Some(rule.number)),
+            "nobody breaks rule {}",
+            rule.number
+        );
+    }
+}
+
+#[test]
+fn every_lie_of_ours_says_who_must_doubt_it() {
+    let lies = ours("lies");
+    assert!(!lies.is_empty());
+    for Mutant { name, path, claim } in &lies {
+        assert!(claim.base.is_some(), "{name}");
+        assert!(!claim.doubted_by.is_empty(), "{name}");
+        assert!(!claim.doubts.is_empty(), "{name}");
+        let text = std::fs::read_to_string(path).expect("cannot read the lie");
+        assert!(text.contains("\n+++ b/module/"), "{name}");
+    }
+}
+
+/// The second scenario of the sample reports fails.
+const FAILED: &str = "munmap-1";
+
+fn mutant(killed_by: &[&str], says: &[&str]) -> Mutant {
+    let owned = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
+    Mutant {
+        name: "wrong".to_owned(),
+        path: PathBuf::from("wrong.patch"),
+        claim: Claim {
+            rule: Some(1),
+            base: Some("seed".to_owned()),
+            config: Some("core".to_owned()),
+            only: Vec::new(),
+            killed_by: owned(killed_by),
+            says: owned(says),
+            ..Claim::default()
+        },
+    }
+}
+
+fn lie(doubted_by: &[&str], doubts: &[&str]) -> Mutant {
+    let owned = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
+    let mut lie = mutant(&[], &[]);
+    lie.claim.doubted_by = owned(doubted_by);
+    lie.claim.doubts = owned(doubts);
+    lie
+}
+
+fn fate(mutant: &Mutant, report: Report) -> Fate {
+    judge(mutant, &Ok(report)).0
+}
+
+#[test]
+fn a_kill_is_one_by_the_scenario_and_in_the_words_that_are_claimed() {
+    let wrong = || report(&[Verdict::Pass, fail()]);
+    let words = "did not fire when it should";
+    for (killed_by, says) in [
+        (&[][..], &[][..]),
+        (&[FAILED], &[words]),
+        (&[], &[words, "fired when it should not"]),
+    ] {
+        assert_eq!(fate(&mutant(killed_by, says), wrong()), Fate::Killed);
+    }
+    for (killed_by, says, but) in [
+        (&["munmap-0"][..], &[][..], "munmap-0 did not fail"),
+        (&["munmap-0"], &[words], "munmap-0 did not fail"),
+        (
+            &[FAILED],
+            &["fired out of order"],
+            "nobody said \"fired out of order\"",
+        ),
+    ] {
+        let fate = fate(&mutant(killed_by, says), wrong());
+        let Fate::Otherwise { but: said } = &fate else {
+            panic!("{fate:?}");
+        };
+        assert!(said.iter().any(|said| said == but), "{said:?}");
+    }
+}
+
+#[test]
+fn a_lie_is_doubted_and_the_kernel_not_blamed() {
+    const REASON: &str = "records were lost";
+    let doubted = || report(&[Verdict::Pass, no_verdict()]);
+    for claimed in [lie(&[FAILED], &[REASON]), lie(&[], &[REASON])] {
+        let fate = fate(&claimed, doubted());
+        assert!(matches!(fate, Fate::Doubted { .. }), "{fate:?}");
+    }
+    for (claimed, report, but) in [
+        (
+            lie(&["munmap-0"], &[REASON]),
+            doubted(),
+            "munmap-0 has a verdict",
+        ),
+        (
+            lie(&[FAILED], &["other words"]),
+            doubted(),
+            "no reason says \"other words\"",
+        ),
+        (
+            lie(&[FAILED], &[REASON]),
+            report(&[fail(), no_verdict()]),
+            "munmap-0 failed: the kernel is blamed for it",
+        ),
+    ] {
+        let Fate::Otherwise { but: said } = fate(&claimed, report) else {
+            panic!("{but}");
+        };
+        assert!(said.iter().any(|said| said == but), "{said:?}");
+    }
+    let claimed = lie(&[FAILED], &[REASON]);
+    let believed = fate(&claimed, report(&[Verdict::Pass]));
+    assert_eq!(believed, Fate::Survived);
+    let (fate, _) = judge(&claimed, &Err("[module] `make` failed".to_owned()));
+    assert!(matches!(fate, Fate::NoVerdict { .. }), "{fate:?}");
+}
+
+#[test]
+fn what_passes_has_survived_and_what_is_not_known_is_no_kill() {
+    let any = mutant(&[], &[]);
+    assert_eq!(fate(&any, report(&[Verdict::Pass, skip()])), Fate::Survived);
+    let known = Verdict::KnownBug {
+        reason: "x".to_owned(),
+        findings: Vec::new(),
+    };
+    assert_eq!(fate(&any, report(&[Verdict::Pass, known])), Fate::Survived);
+
+    let mut hung = report(&[Verdict::Pass, fail()]);
+    hung.trouble.push("the guest hung".to_owned());
+    let mut short = report(&[Verdict::Pass, fail()]);
+    short.planned += 1;
+    for unknown in [
+        report(&[Verdict::Pass, no_verdict()]),
+        report(&[skip(), skip()]),
+        hung,
+        short,
+    ] {
+        let fate = fate(&any, unknown);
+        assert!(matches!(fate, Fate::NoVerdict { .. }), "{fate:?}");
+    }
+    let (fate, kills) = judge(&any, &Err("[kernel] `make` failed".to_owned()));
+    assert!(matches!(fate, Fate::NoVerdict { reasons } if reasons.len() == 1));
+    assert!(kills.is_empty());
+}
+
+fn run(name: &str, result: Result<Report, String>) -> MutantRun {
+    let mutant = mutant(&[FAILED], &["did not fire when it should"]);
+    let (fate, kills) = judge(&mutant, &result);
+    MutantRun {
+        name: name.to_owned(),
+        claim: mutant.claim,
+        fate,
+        kills,
+        report: result.is_ok().then(|| format!("out/{name}/report.json")),
+        millis: result.map_or(0, |report| report.millis),
+    }
+}
+
+fn all(unmodified: &[Verdict], mutants: Vec<MutantRun>) -> MutantsReport {
+    MutantsReport {
+        schema: SCHEMA,
+        tool: "mn-inject 0.1.0".to_owned(),
+        kernel: "7.3".to_owned(),
+        unmodified: vec![Unmodified {
+            base: "seed".to_owned(),
+            config: "core".to_owned(),
+            reasons: why_no_pass(&Ok(report(unmodified))),
+            report: None,
+        }],
+        mutants,
+    }
+}
+
+fn killed() -> MutantRun {
+    run("killed", Ok(report(&[Verdict::Pass, fail(), fail()])))
+}
+
+fn survived() -> MutantRun {
+    run("survived", Ok(report(&[Verdict::Pass])))
+}
+
+fn doubted() -> MutantRun {
+    let lie = lie(&[FAILED], &[]);
+    let (fate, kills) = judge(&lie, &Ok(report(&[Verdict::Pass, no_verdict()])));
+    MutantRun {
+        claim: lie.claim,
+        fate,
+        kills,
+        ..run("doubted", Ok(report(&[])))
+    }
+}
+
+fn unbuilt() -> MutantRun {
+    run(
+        "unbuilt",
+        Err("[kernel] `make` failed\n    cc1: \x1b[31merror".to_owned()),
+    )
+}
+
+#[test]
+fn the_exit_code_is_that_of_the_worst() {
+    let pass = [Verdict::Pass];
+    for (unmodified, mutants, exit) in [
+        (&pass[..], vec![killed()], Exit::Pass),
+        (&pass, vec![killed(), doubted()], Exit::Pass),
+        (&pass, vec![killed(), survived(), unbuilt()], Exit::Fail),
+        (&pass, vec![killed(), unbuilt()], Exit::NoVerdict),
+        (&pass, vec![], Exit::NoVerdict),
+        // A kill on a kernel that fails as it is proves nothing.
+        (&[fail()], vec![killed()], Exit::NoVerdict),
+        (&[fail()], vec![survived()], Exit::NoVerdict),
+        (&[no_verdict()], vec![killed()], Exit::NoVerdict),
+        (&[skip()], vec![killed()], Exit::NoVerdict),
+    ] {
+        let report = all(unmodified, mutants);
+        assert_eq!(report.exit(), exit, "{report:?}");
+    }
+}
+
+#[test]
+fn a_row_for_each_mutant_and_below_what_is_not_as_it_should_be() {
+    let otherwise = run("otherwise", Ok(report(&[fail(), Verdict::Pass])));
+    let report = all(
+        &[Verdict::Pass],
+        vec![killed(), otherwise, survived(), unbuilt(), doubted()],
+    );
+    let mut out = Vec::new();
+    print_mutants(&report, SimpleFormat::Human, &mut out).unwrap();
+    insta::assert_snapshot!(String::from_utf8(out).unwrap(), @r#"
+    tool     mn-inject 0.1.0
+    kernel   7.3
+
+    mutant     rule  base  config  fate        by             which says                                                     seconds
+    killed     1     seed  core    killed      munmap-1 (+1)  did not fire when it should, fired when it should not          3.2
+    otherwise  1     seed  core    OTHERWISE   munmap-0       did not fire when it should, fired when it should not          3.2
+    survived   1     seed  core    SURVIVED    -              -                                                              3.2
+    unbuilt    1     seed  core    NO VERDICT  -              -                                                              0.0
+    doubted    1     seed  core    doubted     munmap-1       kernel log records were lost: the marker did not come in time  3.2
+
+    OTHERWISE  otherwise
+          munmap-1 did not fail
+          nobody said "did not fire when it should"
+          report: out/otherwise/report.json
+
+    SURVIVED  survived
+          report: out/survived/report.json
+
+    NO VERDICT  unbuilt
+          [kernel] `make` failed
+              cc1: \u{1b}[31merror
+
+    FAIL: 1 of 5 mutants killed, 1 doubted as they must be, 1 otherwise than claimed, 1 survived, 1 without a verdict
+    "#);
+}
+
+#[test]
+fn the_json_is_read_back_as_it_was() {
+    let report = all(&[fail()], vec![killed(), survived(), unbuilt()]);
+    let mut out = Vec::new();
+    print_mutants(&report, SimpleFormat::Json, &mut out).unwrap();
+    let read: MutantsReport = serde_json::from_slice(&out).unwrap();
+    assert_eq!(read, report);
+}
