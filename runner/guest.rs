@@ -21,7 +21,7 @@ use signal_hook::consts::{SIGTERM, SIGUSR1, SIGUSR2};
 
 use crate::exercise::{Task, Word};
 use crate::model::{Progress, RunOptions};
-use crate::observe::watch::Machine;
+use crate::observe::watch::Ownership;
 use crate::vm::boot::protocol::{GuestOptions, MODULE, Mode, OPTIONS, PORT, PROBE_ANSWER};
 
 /// The module's folder, in which the shell starts.
@@ -142,7 +142,7 @@ fn open_port() -> Result<File> {
 fn suite(options: &RunOptions, port: &mut File) -> Result<()> {
     let mut lost = None;
     let module = Some(Path::new(MODULE));
-    let report = crate::suite::run(options, module, Machine::Ours, &mut |progress| {
+    let report = crate::suite::run(options, module, Ownership::Ours, &mut |progress| {
         if let Err(e) = send(port, progress) {
             lost.get_or_insert(e);
         }
@@ -164,7 +164,7 @@ fn exercise(task: &Task, port: &mut File) -> Result<()> {
     send(port, &Word::Begin(crate::os::kernel::info()))?;
     let mut lost = None;
     let module = Some(Path::new(MODULE));
-    let done = crate::exercise::perform::perform(task, module, Machine::Ours, &mut |said| {
+    let done = crate::exercise::perform::perform(task, module, Ownership::Ours, &mut |said| {
         if let Err(e) = send(port, &Word::Say(said.to_owned())) {
             lost.get_or_insert(e);
         }

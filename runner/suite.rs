@@ -16,7 +16,7 @@ use crate::model::{
 use crate::observe::aftermath;
 use crate::observe::kunit;
 use crate::observe::preflight;
-use crate::observe::watch::{Machine, Watch, Watched};
+use crate::observe::watch::{Ownership, Watch, Watched};
 use crate::observe::{Session, WindowError};
 use crate::oracle;
 use crate::os::kernel;
@@ -43,15 +43,15 @@ const OOM_DEADLINE_MS: u64 = 60_000;
 pub fn run(
     options: &RunOptions,
     module: Option<&Path>,
-    machine: Machine,
+    machine: Ownership,
     say: &mut dyn FnMut(&Progress),
 ) -> Result<Report> {
     let begin = Instant::now();
     let mut watch = Watch::begin(machine);
     // Where the runner is the first process, nothing outlives it.
     let mut guard = match machine {
-        Machine::Ours => None,
-        Machine::Shared => Some(Guard::start()?),
+        Ownership::Ours => None,
+        Ownership::Shared => Some(Guard::start()?),
     };
     let module = module
         .map(|path| LoadedModule::load_guarded(path, c"breach=1", guard.as_mut()))
@@ -129,13 +129,13 @@ pub fn run(
 
 /// The scenarios of that part of a run. On a machine of others, where nobody boots once more for
 /// those that spoil their boot, they are planned to be skipped.
-fn planned(options: &RunOptions, machine: Machine) -> Vec<Scenario> {
+fn planned(options: &RunOptions, machine: Ownership) -> Vec<Scenario> {
     let mut plan = scenario::select(&options.only);
     plan.retain(|scenario| match &options.part {
         // What this kernel cannot check spoils nothing.
         Part::Together => {
             scenario.boot() == Boot::Shared
-                || machine == Machine::Shared
+                || machine == Ownership::Shared
                 || preflight::lacks(scenario)
         }
         Part::Spoiled => scenario.boot() == Boot::Spoiled && !preflight::lacks(scenario),
@@ -242,7 +242,7 @@ mod tests {
                 part,
                 ..RunOptions::default()
             };
-            planned(&options, Machine::Ours)
+            planned(&options, Ownership::Ours)
                 .iter()
                 .map(Scenario::name)
                 .collect()
@@ -256,7 +256,7 @@ mod tests {
             assert_eq!(of(Part::Alone(name.clone())), [name]);
         }
         assert!(of(Part::Alone("no-such-scenario".to_owned())).is_empty());
-        let shared = planned(&RunOptions::default(), Machine::Shared);
+        let shared = planned(&RunOptions::default(), Ownership::Shared);
         assert_eq!(shared.len(), scenario::select(&[]).len());
     }
 }

@@ -16,7 +16,7 @@ use crate::exercise::{self, ExerciseReport, Task, hostile, stress};
 use crate::model::exit::Exit;
 use crate::model::{Part, Progress, RunOptions, TOOL};
 use crate::observe::CGROUP_PREFIX;
-use crate::observe::watch::Machine;
+use crate::observe::watch::Ownership;
 use crate::os::kernel;
 use crate::report::format::{Format, SimpleFormat};
 use crate::vm::build::stage;
@@ -107,7 +107,7 @@ fn run_here(args: &RunArgs) -> Result<Exit> {
     );
     let mut lost = None;
     let module = args.module.as_deref();
-    let report = suite::run(&options, module, Machine::Shared, &mut |progress| {
+    let report = suite::run(&options, module, Ownership::Shared, &mut |progress| {
         match progress {
             Progress::Begin { plan, .. } => bar.set_length(plan.len() as u64),
             Progress::Start { scenario, .. } => {
@@ -147,7 +147,7 @@ fn exercise_here(task: Task, module: Option<&Path>, format: SimpleFormat) -> Res
     }
     // Draws nothing where standard error is no terminal.
     let bar = ProgressBar::new_spinner();
-    let exercise = perform(&task, module, Machine::Shared, &mut |said| {
+    let exercise = perform(&task, module, Ownership::Shared, &mut |said| {
         bar.set_message(said.to_owned())
     });
     bar.finish_and_clear();

@@ -6,10 +6,10 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
-use crate::model::{Arming, Expectation, ReaperWord, Role};
+use crate::model::{Arming, Expectation, Notifier, ReaperMessage};
 use crate::report::format::SimpleFormat;
 use crate::scenario::cases::{Boot, Case};
-use crate::scenario::{Cast, Scenario};
+use crate::scenario::{Scenario, Setting};
 
 /// One scenario in the JSON list.
 #[derive(Serialize)]
@@ -18,7 +18,7 @@ struct Entry {
     about: &'static str,
     rules: &'static [u8],
     breaks: bool,
-    notifiers: Vec<Role>,
+    notifiers: Vec<Notifier>,
     expectation: Expectation,
 }
 
@@ -38,7 +38,7 @@ pub fn print(
                     about: scenario.about(),
                     rules: scenario.rules(),
                     breaks: scenario.breaks(),
-                    notifiers: scenario.roles(),
+                    notifiers: scenario.notifiers(),
                     expectation: scenario.expectation(),
                 })
                 .collect();
@@ -60,9 +60,9 @@ fn human(scenarios: &[Scenario], out: &mut dyn Write) -> io::Result<()> {
 /// What a scenario expects, in words.
 fn expected(scenario: &Scenario) -> String {
     let want = scenario.expectation();
-    let arming = match scenario.cast {
-        Cast::One(arming) => arming,
-        Cast::Case(case) => return about_case(scenario, case),
+    let arming = match scenario.setting {
+        Setting::One(arming) => arming,
+        Setting::Case(case) => return about_case(scenario, case),
     };
     let mut text = format!(
         "{}: {} {} call(s) of {}, ",
@@ -72,21 +72,19 @@ fn expected(scenario: &Scenario) -> String {
         want.event
     );
     text.push_str(&match arming {
-        Arming::Inject(errno) if want.calls.admits(0) => {
+        Arming::Fail(errno) if want.calls.admits(0) => {
             format!("armed with {errno}, nothing due")
         }
-        Arming::Inject(errno) => format!("each fails with {errno}"),
+        Arming::Fail(errno) => format!("each fails with {errno}"),
         Arming::Filtered(errno) => format!("armed with {errno} elsewhere, nothing due"),
-        Arming::Unarmed | Arming::Misbehave(_) | Arming::MisbehaveAtEnd(_) => {
-            "not armed, nothing due".into()
-        }
+        Arming::Unarmed | Arming::AtStart(_) | Arming::AtEnd(_) => "not armed, nothing due".into(),
     });
     if want.outcome != 0 {
         text.push_str(&format!("; the system call returns {}", want.outcome));
     }
     match want.reaper {
-        Some(ReaperWord::Reaped) => text.push_str("; reaped"),
-        Some(ReaperWord::UnableToReap) => text.push_str("; unable to reap"),
+        Some(ReaperMessage::Reaped) => text.push_str("; reaped"),
+        Some(ReaperMessage::UnableToReap) => text.push_str("; unable to reap"),
         None => {}
     }
     text

@@ -6,7 +6,7 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
-use crate::contract::{CLAUSES, Clause, Needs, Promise, RULES, Rule};
+use crate::contract::{Form, Needs, RULE_ROWS, RULES, Rule, RuleRow};
 use crate::model::NotifierKind;
 use crate::report::format::SimpleFormat;
 use crate::scenario;
@@ -18,7 +18,7 @@ use crate::scenario::known_bugs;
 #[derive(Serialize)]
 struct Contract {
     rules: &'static [Rule],
-    clauses: &'static [Clause],
+    clauses: &'static [RuleRow],
     scenarios: Vec<About>,
 }
 
@@ -45,7 +45,7 @@ pub fn print(format: SimpleFormat, out: &mut dyn Write) -> anyhow::Result<()> {
     };
     let contract = Contract {
         rules: RULES,
-        clauses: CLAUSES,
+        clauses: RULE_ROWS,
         scenarios: scenario::select(&[]).iter().map(about).collect(),
     };
     match format {
@@ -130,12 +130,12 @@ fn clauses(rule: &Rule, contract: &Contract, out: &mut dyn Write) -> io::Result<
         writeln!(
             out,
             "| {} | {} | {} | {} | {} | {} | {} |",
-            clause.act.words(),
+            clause.behaviour.words(),
             all("any", kinds, NotifierKind::ALL.len()),
             all("any", contexts, 2),
             if clause.breaks { "yes" } else { "no" },
-            said(Promise::Seed),
-            said(Promise::Mainline),
+            said(Form::Seed),
+            said(Form::Mainline),
             clause.needs.map_or("", Needs::option),
         )?;
     }

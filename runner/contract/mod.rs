@@ -4,27 +4,27 @@
 //! them.
 //!
 //! Both are tables. `mn-inject list --rules` prints them, `docs/contract.md` is made from that, the
-//! scenarios in [`crate::scenario::cases`] name the rules, and the oracle computes from [`CLAUSES`] what is
+//! scenarios in [`crate::scenario::cases`] name the rules, and the oracle computes from [`RULE_ROWS`] what is
 //! due.
 
 use nix::libc::EAGAIN;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Arming, Call, Context, Expectation, Later, Misdeed, NotifierKind, Role};
+use crate::model::{Arming, Call, Context, Expectation, Injection, Later, Notifier, NotifierKind};
 
 /// The form of the check that a kernel is held to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Promise {
+pub enum Form {
     /// Info line, and a pr_warn in blockable context.
     Seed,
     /// Info line, and a WARN unless the failure is `-EAGAIN` in non-blockable context.
     Mainline,
 }
 
-impl Promise {
+impl Form {
     /// Both.
-    pub const ALL: [Promise; 2] = [Promise::Seed, Promise::Mainline];
+    pub const ALL: [Form; 2] = [Form::Seed, Form::Mainline];
 }
 
 /// A rule.
@@ -109,7 +109,7 @@ pub const RULES: &[Rule] = &[
 /// What somebody does that the contract has a word on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Act {
+pub enum Behaviour {
     /// A start agrees, and neither sleeps nor allocates.
     Agrees,
     /// A start fails with `-EAGAIN`.
@@ -138,23 +138,25 @@ pub enum Act {
     RemovesItself,
 }
 
-impl Act {
+impl Behaviour {
     /// In words that fit behind "a notifier".
     pub const fn words(self) -> &'static str {
         match self {
-            Act::Agrees => "agrees",
-            Act::Refuses => "fails with -EAGAIN",
-            Act::FailsOtherwise => "fails with another error",
-            Act::Sleeps => "sleeps",
-            Act::Allocates => "allocates with GFP_KERNEL",
-            Act::TakesLock => "takes a lock that was held over such an allocation",
-            Act::CallsInAtomic => "is called by an atomic section",
-            Act::RegistersUnderLock => "is registered under mmap_lock",
-            Act::RegistersWithoutLock => "is registered without the lock that the caller must hold",
-            Act::RegistersAfterExit => "is registered with an mm without users",
-            Act::RegistersInAtomic => "is registered in an atomic section",
-            Act::RegistersTwice => "is registered a second time",
-            Act::RemovesItself => "removes itself from its callback",
+            Behaviour::Agrees => "agrees",
+            Behaviour::Refuses => "fails with -EAGAIN",
+            Behaviour::FailsOtherwise => "fails with another error",
+            Behaviour::Sleeps => "sleeps",
+            Behaviour::Allocates => "allocates with GFP_KERNEL",
+            Behaviour::TakesLock => "takes a lock that was held over such an allocation",
+            Behaviour::CallsInAtomic => "is called by an atomic section",
+            Behaviour::RegistersUnderLock => "is registered under mmap_lock",
+            Behaviour::RegistersWithoutLock => {
+                "is registered without the lock that the caller must hold"
+            }
+            Behaviour::RegistersAfterExit => "is registered with an mm without users",
+            Behaviour::RegistersInAtomic => "is registered in an atomic section",
+            Behaviour::RegistersTwice => "is registered a second time",
+            Behaviour::RemovesItself => "removes itself from its callback",
         }
     }
 }
@@ -162,7 +164,7 @@ impl Act {
 /// What the kernel has to say of an act.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Notice {
+pub enum KernelMessage {
     /// `SYMBOL callback failed with ERRNO in [non-]blockable context.`
     Info,
     /// `SYMBOL callback failure not allowed`
@@ -196,27 +198,27 @@ pub enum Notice {
     DeadBug,
 }
 
-impl Notice {
+impl KernelMessage {
     /// In a word.
     pub const fn word(self) -> &'static str {
         match self {
-            Notice::Info => "info",
-            Notice::PrWarn => "pr_warn",
-            Notice::CheckWarn => "WARN_ON (the check)",
-            Notice::EndWarn => "WARN_ON (it has an end)",
-            Notice::IntervalWarn => "WARN_ON (interval)",
-            Notice::NonBlockSchedule => "BUG: scheduling in a non-blocking section",
-            Notice::CallerSleep => {
+            KernelMessage::Info => "info",
+            KernelMessage::PrWarn => "pr_warn",
+            KernelMessage::CheckWarn => "WARN_ON (the check)",
+            KernelMessage::EndWarn => "WARN_ON (it has an end)",
+            KernelMessage::IntervalWarn => "WARN_ON (interval)",
+            KernelMessage::NonBlockSchedule => "BUG: scheduling in a non-blocking section",
+            KernelMessage::CallerSleep => {
                 "BUG: sleeping function called from invalid context (mmu_notifier.h)"
             }
-            Notice::AtomicSleep => "BUG: sleeping function called from invalid context",
-            Notice::LockdepInvalidation => "lockdep report (in an invalidation)",
-            Notice::LockdepSrcu => "lockdep report (in an SRCU read side)",
-            Notice::LockdepMmapLock => "lockdep report (under mmap_lock)",
-            Notice::LockdepOther => "lockdep report (under another lock)",
-            Notice::LockWarn => "lock assertions (mmap_lock not held)",
-            Notice::DeadWarn => "WARN_ON (no users)",
-            Notice::DeadBug => "kernel BUG (no users)",
+            KernelMessage::AtomicSleep => "BUG: sleeping function called from invalid context",
+            KernelMessage::LockdepInvalidation => "lockdep report (in an invalidation)",
+            KernelMessage::LockdepSrcu => "lockdep report (in an SRCU read side)",
+            KernelMessage::LockdepMmapLock => "lockdep report (under mmap_lock)",
+            KernelMessage::LockdepOther => "lockdep report (under another lock)",
+            KernelMessage::LockWarn => "lock assertions (mmap_lock not held)",
+            KernelMessage::DeadWarn => "WARN_ON (no users)",
+            KernelMessage::DeadBug => "kernel BUG (no users)",
         }
     }
 
@@ -224,10 +226,10 @@ impl Notice {
     pub const fn is_of_lockdep(self) -> bool {
         matches!(
             self,
-            Notice::LockdepInvalidation
-                | Notice::LockdepSrcu
-                | Notice::LockdepMmapLock
-                | Notice::LockdepOther
+            KernelMessage::LockdepInvalidation
+                | KernelMessage::LockdepSrcu
+                | KernelMessage::LockdepMmapLock
+                | KernelMessage::LockdepOther
         )
     }
 
@@ -236,11 +238,11 @@ impl Notice {
     pub const fn is_symptom(self) -> bool {
         !matches!(
             self,
-            Notice::Info
-                | Notice::PrWarn
-                | Notice::CheckWarn
-                | Notice::EndWarn
-                | Notice::IntervalWarn
+            KernelMessage::Info
+                | KernelMessage::PrWarn
+                | KernelMessage::CheckWarn
+                | KernelMessage::EndWarn
+                | KernelMessage::IntervalWarn
         )
     }
 }
@@ -275,11 +277,11 @@ impl Needs {
 
 /// What the kernel says of an act.
 #[derive(Clone, Copy, Debug, Serialize)]
-pub struct Clause {
+pub struct RuleRow {
     /// The rule it belongs to.
     pub rule: u8,
     /// The act.
-    pub act: Act,
+    pub behaviour: Behaviour,
     /// The kinds of notifiers.
     pub kinds: &'static [NotifierKind],
     /// The contexts.
@@ -287,14 +289,14 @@ pub struct Clause {
     /// Whether it breaks the rule.
     pub breaks: bool,
     /// What a kernel of the seed form says, in this order.
-    pub seed: &'static [Notice],
+    pub seed: &'static [KernelMessage],
     /// What one of the mainline form says.
-    pub mainline: &'static [Notice],
+    pub mainline: &'static [KernelMessage],
     /// What it takes to see that.
     pub needs: Option<Needs>,
 }
 
-use Notice::{
+use KernelMessage::{
     AtomicSleep, CallerSleep, CheckWarn, DeadBug, DeadWarn, EndWarn, Info, IntervalWarn, LockWarn,
     LockdepInvalidation, LockdepMmapLock, LockdepSrcu, NonBlockSchedule, PrWarn,
 };
@@ -310,13 +312,13 @@ const BOTH: &[Context] = &[Context::Blockable, Context::NonBlockable];
 
 const fn silent(
     rule: u8,
-    act: Act,
+    behaviour: Behaviour,
     kinds: &'static [NotifierKind],
     contexts: &'static [Context],
-) -> Clause {
-    Clause {
+) -> RuleRow {
+    RuleRow {
         rule,
-        act,
+        behaviour,
         kinds,
         contexts,
         breaks: false,
@@ -328,122 +330,132 @@ const fn silent(
 
 const fn broken(
     rule: u8,
-    act: Act,
+    behaviour: Behaviour,
     kinds: &'static [NotifierKind],
     contexts: &'static [Context],
-    seed: &'static [Notice],
-    mainline: &'static [Notice],
-) -> Clause {
-    Clause {
+    seed: &'static [KernelMessage],
+    mainline: &'static [KernelMessage],
+) -> RuleRow {
+    RuleRow {
         breaks: true,
         seed,
         mainline,
-        ..silent(rule, act, kinds, contexts)
+        ..silent(rule, behaviour, kinds, contexts)
     }
 }
 
 /// A broken rule of which both forms say the same, where the kernel can check it.
 const fn checked(
     rule: u8,
-    act: Act,
+    behaviour: Behaviour,
     kinds: &'static [NotifierKind],
     contexts: &'static [Context],
-    said: &'static [Notice],
+    said: &'static [KernelMessage],
     needs: Needs,
-) -> Clause {
-    Clause {
+) -> RuleRow {
+    RuleRow {
         needs: Some(needs),
-        ..broken(rule, act, kinds, contexts, said, said)
+        ..broken(rule, behaviour, kinds, contexts, said, said)
     }
 }
 
-/// What the kernel says of which act. For each act, kind and context there is one clause at most.
+/// What the kernel says of which act. For each behaviour, kind and context there is one clause at most.
 #[rustfmt::skip]
-pub const CLAUSES: &[Clause] = &[
-    silent(1, Act::Agrees, EACH, BOTH),
-    broken(1, Act::Refuses, PLAIN, BLOCKABLE, &[Info, PrWarn], &[Info, CheckWarn]),
-    broken(1, Act::FailsOtherwise, PLAIN, BLOCKABLE, &[Info, PrWarn], &[Info, CheckWarn]),
-    broken(1, Act::Refuses, ITREE, BLOCKABLE, &[IntervalWarn], &[IntervalWarn]),
-    Clause { seed: &[Info], mainline: &[Info], ..silent(2, Act::Refuses, PLAIN, NON_BLOCKABLE) },
-    broken(2, Act::FailsOtherwise, PLAIN, NON_BLOCKABLE, &[Info], &[Info, CheckWarn]),
-    silent(2, Act::Refuses, ITREE, NON_BLOCKABLE),
-    broken(3, Act::Refuses, PAIRED, BLOCKABLE, &[Info, PrWarn, EndWarn], &[Info, CheckWarn, EndWarn]),
-    broken(3, Act::FailsOtherwise, PAIRED, BLOCKABLE, &[Info, PrWarn, EndWarn], &[Info, CheckWarn, EndWarn]),
-    broken(3, Act::Refuses, PAIRED, NON_BLOCKABLE, &[Info, EndWarn], &[Info, EndWarn]),
-    broken(3, Act::FailsOtherwise, PAIRED, NON_BLOCKABLE, &[Info, EndWarn], &[Info, CheckWarn, EndWarn]),
-    silent(6, Act::Sleeps, EACH, BLOCKABLE),
-    checked(6, Act::Sleeps, EACH, NON_BLOCKABLE, &[NonBlockSchedule], Needs::AtomicSleep),
-    checked(7, Act::Allocates, EACH, BOTH, &[LockdepInvalidation], Needs::Lockdep),
-    checked(7, Act::TakesLock, EACH, BOTH, &[LockdepInvalidation], Needs::Lockdep),
-    checked(8, Act::CallsInAtomic, EACH, BLOCKABLE, &[CallerSleep], Needs::AtomicSleep),
-    checked(11, Act::RegistersUnderLock, EACH, BOTH, &[LockdepMmapLock], Needs::Lockdep),
-    broken(11, Act::RegistersWithoutLock, EACH, BOTH, &[LockWarn], &[LockWarn]),
-    broken(11, Act::RegistersAfterExit, HLIST, BOTH, &[DeadBug], &[DeadBug]),
-    broken(11, Act::RegistersAfterExit, ITREE, BOTH, &[DeadWarn], &[DeadWarn]),
-    checked(11, Act::RegistersInAtomic, EACH, BOTH, &[AtomicSleep], Needs::AtomicSleep),
+pub const RULE_ROWS: &[RuleRow] = &[
+    silent(1, Behaviour::Agrees, EACH, BOTH),
+    broken(1, Behaviour::Refuses, PLAIN, BLOCKABLE, &[Info, PrWarn], &[Info, CheckWarn]),
+    broken(1, Behaviour::FailsOtherwise, PLAIN, BLOCKABLE, &[Info, PrWarn], &[Info, CheckWarn]),
+    broken(1, Behaviour::Refuses, ITREE, BLOCKABLE, &[IntervalWarn], &[IntervalWarn]),
+    RuleRow { seed: &[Info], mainline: &[Info], ..silent(2, Behaviour::Refuses, PLAIN, NON_BLOCKABLE) },
+    broken(2, Behaviour::FailsOtherwise, PLAIN, NON_BLOCKABLE, &[Info], &[Info, CheckWarn]),
+    silent(2, Behaviour::Refuses, ITREE, NON_BLOCKABLE),
+    broken(3, Behaviour::Refuses, PAIRED, BLOCKABLE, &[Info, PrWarn, EndWarn], &[Info, CheckWarn, EndWarn]),
+    broken(3, Behaviour::FailsOtherwise, PAIRED, BLOCKABLE, &[Info, PrWarn, EndWarn], &[Info, CheckWarn, EndWarn]),
+    broken(3, Behaviour::Refuses, PAIRED, NON_BLOCKABLE, &[Info, EndWarn], &[Info, EndWarn]),
+    broken(3, Behaviour::FailsOtherwise, PAIRED, NON_BLOCKABLE, &[Info, EndWarn], &[Info, CheckWarn, EndWarn]),
+    silent(6, Behaviour::Sleeps, EACH, BLOCKABLE),
+    checked(6, Behaviour::Sleeps, EACH, NON_BLOCKABLE, &[NonBlockSchedule], Needs::AtomicSleep),
+    checked(7, Behaviour::Allocates, EACH, BOTH, &[LockdepInvalidation], Needs::Lockdep),
+    checked(7, Behaviour::TakesLock, EACH, BOTH, &[LockdepInvalidation], Needs::Lockdep),
+    checked(8, Behaviour::CallsInAtomic, EACH, BLOCKABLE, &[CallerSleep], Needs::AtomicSleep),
+    checked(11, Behaviour::RegistersUnderLock, EACH, BOTH, &[LockdepMmapLock], Needs::Lockdep),
+    broken(11, Behaviour::RegistersWithoutLock, EACH, BOTH, &[LockWarn], &[LockWarn]),
+    broken(11, Behaviour::RegistersAfterExit, HLIST, BOTH, &[DeadBug], &[DeadBug]),
+    broken(11, Behaviour::RegistersAfterExit, ITREE, BOTH, &[DeadWarn], &[DeadWarn]),
+    checked(11, Behaviour::RegistersInAtomic, EACH, BOTH, &[AtomicSleep], Needs::AtomicSleep),
     // No kernel looks.
-    broken(11, Act::RegistersTwice, HLIST, BOTH, &[], &[]),
-    checked(11, Act::RemovesItself, HLIST, BOTH, &[LockdepSrcu], Needs::Lockdep),
-    checked(11, Act::RemovesItself, ITREE, BOTH, &[LockdepInvalidation], Needs::Lockdep),
+    broken(11, Behaviour::RegistersTwice, HLIST, BOTH, &[], &[]),
+    checked(11, Behaviour::RemovesItself, HLIST, BOTH, &[LockdepSrcu], Needs::Lockdep),
+    checked(11, Behaviour::RemovesItself, ITREE, BOTH, &[LockdepInvalidation], Needs::Lockdep),
 ];
 
-impl Clause {
+impl RuleRow {
     /// What a kernel of that form says.
-    pub const fn said(&self, promise: Promise) -> &'static [Notice] {
+    pub const fn said(&self, promise: Form) -> &'static [KernelMessage] {
         match promise {
-            Promise::Seed => self.seed,
-            Promise::Mainline => self.mainline,
+            Form::Seed => self.seed,
+            Form::Mainline => self.mainline,
         }
     }
 }
 
 /// The clause on an act; none where the kernel has no word on it.
-pub fn clause(act: Act, kind: NotifierKind, context: Context) -> Option<&'static Clause> {
-    CLAUSES.iter().find(|clause| {
-        clause.act == act && clause.kinds.contains(&kind) && clause.contexts.contains(&context)
+pub fn clause(
+    behaviour: Behaviour,
+    kind: NotifierKind,
+    context: Context,
+) -> Option<&'static RuleRow> {
+    RULE_ROWS.iter().find(|clause| {
+        clause.behaviour == behaviour
+            && clause.kinds.contains(&kind)
+            && clause.contexts.contains(&context)
     })
 }
 
 /// What a start does that returns that.
-pub const fn act_of_errno(returned: i32) -> Act {
+pub const fn act_of_errno(returned: i32) -> Behaviour {
     match returned {
-        0 => Act::Agrees,
-        errno if errno == -EAGAIN => Act::Refuses,
-        _ => Act::FailsOtherwise,
+        0 => Behaviour::Agrees,
+        errno if errno == -EAGAIN => Behaviour::Refuses,
+        _ => Behaviour::FailsOtherwise,
     }
 }
 
 /// What a misdeed is in the contract.
-pub const fn act_of_misdeed(misdeed: Misdeed) -> Act {
+pub const fn act_of_misdeed(misdeed: Injection) -> Behaviour {
     match misdeed {
-        Misdeed::Sleep => Act::Sleeps,
-        Misdeed::Delay => Act::Agrees,
-        Misdeed::Allocate => Act::Allocates,
-        Misdeed::Lock => Act::TakesLock,
-        Misdeed::Remove => Act::RemovesItself,
+        Injection::Sleep => Behaviour::Sleeps,
+        Injection::Delay => Behaviour::Agrees,
+        Injection::Allocate => Behaviour::Allocates,
+        Injection::Lock => Behaviour::TakesLock,
+        Injection::Remove => Behaviour::RemovesItself,
     }
 }
 
 /// What a kernel of that form says of one call, in its order: of what the callback did, and then
 /// of what it returned.
-pub fn said_of_call(promise: Promise, role: Role, call: &Call) -> impl Iterator<Item = Notice> {
-    let misdeed = match role.arming {
-        Arming::Misbehave(misdeed) if call.injected => Some(act_of_misdeed(misdeed)),
+pub fn said_of_call(
+    promise: Form,
+    notifier: Notifier,
+    call: &Call,
+) -> impl Iterator<Item = KernelMessage> {
+    let misdeed = match notifier.arming {
+        Arming::AtStart(misdeed) if call.injected => Some(act_of_misdeed(misdeed)),
         _ => None,
     };
     let context = call.context;
     misdeed
         .into_iter()
         .chain([act_of_errno(call.returned)])
-        .filter_map(move |act| clause(act, role.kind, context))
+        .filter_map(move |behaviour| clause(behaviour, notifier.kind, context))
         .flat_map(move |clause| clause.said(promise).iter().copied())
 }
 
 /// What is said of an end, or of a second pass: of what it did.
-pub fn said_of_end(promise: Promise, role: Role, later: &Later) -> &'static [Notice] {
-    match role.arming {
-        Arming::MisbehaveAtEnd(misdeed) if later.injected => {
-            clause(act_of_misdeed(misdeed), role.kind, later.context)
+pub fn said_of_end(promise: Form, notifier: Notifier, later: &Later) -> &'static [KernelMessage] {
+    match notifier.arming {
+        Arming::AtEnd(misdeed) if later.injected => {
+            clause(act_of_misdeed(misdeed), notifier.kind, later.context)
                 .map_or(&[], |clause| clause.said(promise))
         }
         _ => &[],
@@ -451,19 +463,23 @@ pub fn said_of_end(promise: Promise, role: Role, later: &Later) -> &'static [Not
 }
 
 /// Whether the two forms say different things of a call.
-pub fn depends_on_form(role: Role, call: &Call) -> bool {
+pub fn depends_on_form(notifier: Notifier, call: &Call) -> bool {
     let [seed, mainline] =
-        Promise::ALL.map(|promise| said_of_call(promise, role, call).collect::<Vec<_>>());
+        Form::ALL.map(|promise| said_of_call(promise, notifier, call).collect::<Vec<_>>());
     seed != mainline
 }
 
 /// What is said of an invalidation before its first callback.
-pub fn said_of_caller(promise: Promise, expectation: &Expectation) -> &'static [Notice] {
+pub fn said_of_caller(promise: Form, expectation: &Expectation) -> &'static [KernelMessage] {
     if !expectation.is_atomic {
         return &[];
     }
-    clause(Act::CallsInAtomic, NotifierKind::Plain, expectation.context)
-        .map_or(&[], |clause| clause.said(promise))
+    clause(
+        Behaviour::CallsInAtomic,
+        NotifierKind::Plain,
+        expectation.context,
+    )
+    .map_or(&[], |clause| clause.said(promise))
 }
 
 #[cfg(test)]
@@ -480,9 +496,9 @@ mod tests {
 
     #[test]
     fn no_two_clauses_speak_of_the_same() {
-        for (index, a) in CLAUSES.iter().enumerate() {
-            for b in &CLAUSES[index + 1..] {
-                let same = a.act == b.act
+        for (index, a) in RULE_ROWS.iter().enumerate() {
+            for b in &RULE_ROWS[index + 1..] {
+                let same = a.behaviour == b.behaviour
                     && a.kinds.iter().any(|kind| b.kinds.contains(kind))
                     && a.contexts
                         .iter()
@@ -510,9 +526,9 @@ mod tests {
 
     #[test]
     fn an_end_that_did_nothing_is_not_complained_about() {
-        let role = Role {
+        let notifier = Notifier {
             kind: NotifierKind::PlainEnd,
-            arming: Arming::MisbehaveAtEnd(Misdeed::Sleep),
+            arming: Arming::AtEnd(Injection::Sleep),
             is_elsewhere: false,
         };
         let end = |injected| Later {
@@ -526,8 +542,8 @@ mod tests {
             tid: 1,
             injected,
         };
-        for promise in Promise::ALL {
-            let said = |injected| said_of_end(promise, role, &end(injected));
+        for promise in Form::ALL {
+            let said = |injected| said_of_end(promise, notifier, &end(injected));
             assert_eq!(said(true), [NonBlockSchedule]);
             assert_eq!(said(false), []);
         }
@@ -535,8 +551,8 @@ mod tests {
 
     #[test]
     fn only_what_is_broken_is_complained_about() {
-        for clause in CLAUSES.iter().filter(|clause| !clause.breaks) {
-            for promise in Promise::ALL {
+        for clause in RULE_ROWS.iter().filter(|clause| !clause.breaks) {
+            for promise in Form::ALL {
                 // The info line comes for every failure, legal ones included.
                 assert!(
                     clause.said(promise).iter().all(|said| *said == Info),

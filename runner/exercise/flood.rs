@@ -9,11 +9,11 @@ use anyhow::{Context as _, Result};
 use nix::libc::EAGAIN;
 
 use crate::exercise::{Exercise, FloodOptions};
-use crate::model::{Arming, Count, NotifierEvent, NotifierKind, Role, Verdict, Window};
+use crate::model::{Arming, Count, Notifier, NotifierEvent, NotifierKind, Verdict, Window};
 use crate::observe::{Session, WindowError};
 use crate::oracle;
 use crate::scenario::cases::{Boot, Case};
-use crate::scenario::{Cast, Scenario, Trigger, blockable};
+use crate::scenario::{Scenario, Setting, Trigger, blockable};
 use crate::trigger::operation::{OFTEN, Operation};
 
 /// How many notifiers fail each time.
@@ -21,9 +21,9 @@ const NOTIFIERS: usize = 16;
 
 /// A plain notifier that fails: its kernel says the same two lines each time, or three with a
 /// WARN. One with an end would have a WARN of its own on top.
-const FAILS: Role = Role {
+const FAILS: Notifier = Notifier {
     kind: NotifierKind::Plain,
-    arming: Arming::Inject(-EAGAIN),
+    arming: Arming::Fail(-EAGAIN),
     is_elsewhere: false,
 };
 
@@ -45,7 +45,7 @@ static CASE: Case = Case {
     about: "every notifier fails each time",
     rules: &[1],
     breaks: true,
-    cast: &[FAILS; NOTIFIERS],
+    notifiers: &[FAILS; NOTIFIERS],
     trigger: TRIGGER,
     needs: None,
     boot: Boot::Shared,
@@ -91,7 +91,7 @@ fn carry_out(
 ) -> Result<()> {
     let scenario = Scenario {
         trigger: TRIGGER,
-        cast: Cast::Case(&CASE),
+        setting: Setting::Case(&CASE),
     };
     let mut session = Session::open()?;
     while sums.counted < options.failures {

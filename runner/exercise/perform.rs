@@ -11,7 +11,7 @@ use crate::exercise::{Exercise, Task};
 use crate::exercise::{flood, fuzz, hostile, stress};
 use crate::injector::LoadedModule;
 use crate::observe::aftermath;
-use crate::observe::watch::{Machine, Watch};
+use crate::observe::watch::{Ownership, Watch};
 use crate::oracle::is_callback_warn;
 
 /// Does it with the module of that file; `fuzz` and `flood` can do with one that is loaded already. `say` hears
@@ -19,7 +19,7 @@ use crate::oracle::is_callback_warn;
 pub fn perform(
     task: &Task,
     module: Option<&Path>,
-    machine: Machine,
+    machine: Ownership,
     say: &mut dyn FnMut(&str),
 ) -> Exercise {
     // What disturbs the runs there fills the log, too; each run watches it for itself.

@@ -6,7 +6,7 @@ use crate::kmsg::Record;
 
 /// One kind of complaint.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Kind {
+pub struct ComplaintKind {
     /// How its line begins.
     start: &'static str,
     /// What it is, for a person.
@@ -16,16 +16,16 @@ pub struct Kind {
     pub disturbs: bool,
 }
 
-const fn harmless(start: &'static str, what: &'static str) -> Kind {
-    Kind {
+const fn harmless(start: &'static str, what: &'static str) -> ComplaintKind {
+    ComplaintKind {
         start,
         what,
         disturbs: false,
     }
 }
 
-const fn disturbing(start: &'static str, what: &'static str) -> Kind {
-    Kind {
+const fn disturbing(start: &'static str, what: &'static str) -> ComplaintKind {
+    ComplaintKind {
         start,
         what,
         disturbs: true,
@@ -33,7 +33,7 @@ const fn disturbing(start: &'static str, what: &'static str) -> Kind {
 }
 
 /// The first that fits counts.
-const KINDS: &[Kind] = &[
+const KINDS: &[ComplaintKind] = &[
     disturbing("BUG: KASAN: ", "KASAN"),
     disturbing("BUG: KFENCE: ", "KFENCE"),
     harmless("BUG: KCSAN: ", "KCSAN"),
@@ -85,7 +85,7 @@ const KINDS: &[Kind] = &[
 
 /// What kind of complaint a record begins; [`None`] where it begins none. User space can write what
 /// it likes, so that is never one.
-pub fn kind(record: &Record) -> Option<&'static Kind> {
+pub fn kind(record: &Record) -> Option<&'static ComplaintKind> {
     if !record.is_kernel() {
         return None;
     }

@@ -13,7 +13,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::contract::Notice;
+use crate::contract::KernelMessage;
 use crate::kmsg::Record;
 
 /// `enum mmu_notifier_event` (include/linux/mmu_notifier.h), in the kernel's order.
@@ -137,7 +137,7 @@ impl fmt::Display for NotifierKind {
 /// What a callback does before it returns, besides failing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Misdeed {
+pub enum Injection {
     /// Sleeps for a millisecond.
     Sleep,
     /// Waits as long as the module does without sleeping, which is none.
@@ -153,7 +153,7 @@ pub enum Misdeed {
 /// A notifier of a scenario: what it is, and what it is told to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Role {
+pub struct Notifier {
     /// What sort of notifier it is.
     pub kind: NotifierKind,
     /// What it is told to do.
@@ -165,9 +165,9 @@ pub struct Role {
 /// A notifier that was attached, with what its counters say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Subscriber {
+pub struct AttachedNotifier {
     /// What it is.
-    pub role: Role,
+    pub notifier: Notifier,
     /// The module's counters, a second witness for its calls.
     pub counters: Counters,
 }
@@ -261,16 +261,16 @@ pub struct Counters {
 #[serde(rename_all = "lowercase", tag = "mode", content = "value")]
 pub enum Arming {
     /// The callback fails with this (negative) errno.
-    Inject(i32),
-    /// As `Inject`, but the address filter leaves the scenario's range out: nothing is due.
+    Fail(i32),
+    /// As `Fail`, but the address filter leaves the scenario's range out: nothing is due.
     Filtered(i32),
     /// Attached, no error set: nothing is due.
     Unarmed,
     /// The start does this, and agrees.
-    Misbehave(Misdeed),
+    AtStart(Injection),
     /// The end does this, or the second pass.
     #[serde(rename = "misbehave_at_end")]
-    MisbehaveAtEnd(Misdeed),
+    AtEnd(Injection),
 }
 
 /// A number of calls that a scenario demands.
@@ -305,7 +305,7 @@ impl fmt::Display for Count {
 /// What the OOM reaper has to say at the end (mm/oom_kill.c, `oom_reap_task`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum ReaperWord {
+pub enum ReaperMessage {
     /// `oom_reaper: reaped process PID (COMM), now ...`
     Reaped,
     /// `oom_reaper: unable to reap pid:PID (COMM)`
@@ -325,13 +325,13 @@ pub struct Expectation {
     /// What the triggering operation returns: 0 or a negative errno.
     pub outcome: i32,
     /// The OOM reaper's closing line, where the OOM reaper is the caller.
-    pub reaper: Option<ReaperWord>,
+    pub reaper: Option<ReaperMessage>,
     /// What becomes of the pages of the watched addresses, where that is looked at.
-    pub pages: Option<Fate>,
+    pub pages: Option<PagesFate>,
     /// Whether the caller must not sleep, though the call is blockable: a caller's own mistake.
     pub is_atomic: bool,
     /// What the kernel is to say that is not about a callback: of how somebody registers.
-    pub said: Vec<Notice>,
+    pub said: Vec<KernelMessage>,
     /// Whether what the kernel finds wrong with itself (lockdep, sleeping where it must not be
     /// slept) is what this is about. Elsewhere it is trouble.
     pub judges_symptoms: bool,
@@ -355,7 +355,7 @@ pub enum End {
 /// What becomes of populated pages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Fate {
+pub enum PagesFate {
     /// They keep their contents, and count in the process's RSS.
     Kept,
     /// They read as zeroes, and do not count any more.
@@ -364,12 +364,12 @@ pub enum Fate {
     Gone,
 }
 
-impl fmt::Display for Fate {
+impl fmt::Display for PagesFate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Fate::Kept => "kept",
-            Fate::Zeroed => "zeroed",
-            Fate::Gone => "gone",
+            PagesFate::Kept => "kept",
+            PagesFate::Zeroed => "zeroed",
+            PagesFate::Gone => "gone",
         })
     }
 }
@@ -442,7 +442,7 @@ pub struct Observation {
     /// The scenario's name.
     pub scenario: String,
     /// The notifiers, in the order in which they were attached.
-    pub notifiers: Vec<Subscriber>,
+    pub notifiers: Vec<AttachedNotifier>,
     /// What the scenario demands.
     pub expectation: Expectation,
     /// The process whose address space was attached.
@@ -493,7 +493,7 @@ impl Observation {
 
     /// What sort of notifier a call was made to; a log that names one that is not there is no log.
     pub fn kind(&self, call: &Call) -> Option<NotifierKind> {
-        Some(self.notifiers.get(call.notifier)?.role.kind)
+        Some(self.notifiers.get(call.notifier)?.notifier.kind)
     }
 }
 
@@ -528,7 +528,7 @@ pub struct Window {
 /// The form in which the kernel under test states the rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Form {
+pub enum Recognised {
     /// Info line, and `pr_warn("%pS callback failure not allowed\n")` in blockable context.
     Seed,
     /// Info line, and `WARN_ON(blockable || _ret != -EAGAIN)` (mainline since 5.4).
@@ -541,19 +541,19 @@ pub enum Form {
     Unknown,
 }
 
-impl Form {
+impl Recognised {
     /// The name under which reports have the answer about the form, beside the scenarios'.
     pub const RESULT: &str = "kernel-form";
 }
 
-impl fmt::Display for Form {
+impl fmt::Display for Recognised {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Form::Seed => "seed (info + pr_warn)",
-            Form::Mainline => "mainline (info + WARN_ON)",
-            Form::InfoOnly => "none (info line only, as before 2018)",
-            Form::Mixed => "mixed (complaints of more than one form)",
-            Form::Unknown => "unknown (nothing failed in blockable context)",
+            Recognised::Seed => "seed (info + pr_warn)",
+            Recognised::Mainline => "mainline (info + WARN_ON)",
+            Recognised::InfoOnly => "none (info line only, as before 2018)",
+            Recognised::Mixed => "mixed (complaints of more than one form)",
+            Recognised::Unknown => "unknown (nothing failed in blockable context)",
         })
     }
 }
@@ -858,7 +858,7 @@ pub struct Report {
     /// The virtual machine; absent on real hardware.
     pub vm: Option<VmInfo>,
     /// The form of the check that was recognised.
-    pub form: Form,
+    pub form: Recognised,
     /// The form that was demanded.
     pub expect: Expect,
     /// How many scenarios were planned, and how many unit tests there are.
@@ -889,7 +889,7 @@ impl Report {
     pub fn verdicts(&self) -> impl Iterator<Item = (&str, &Verdict)> {
         let scenarios = self.scenarios.iter();
         let scenarios = scenarios.map(|result| (result.name.as_str(), &result.verdict));
-        std::iter::once((Form::RESULT, &self.form_verdict)).chain(scenarios)
+        std::iter::once((Recognised::RESULT, &self.form_verdict)).chain(scenarios)
     }
 }
 

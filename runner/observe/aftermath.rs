@@ -6,7 +6,7 @@ use crate::injector;
 use crate::injector::LoadedModule;
 use crate::kmsg::Record;
 use crate::observe::kmemleak;
-use crate::observe::watch::{Machine, Watch, Watched};
+use crate::observe::watch::{Ownership, Watch, Watched};
 
 /// How many leaks are kept; the others are counted.
 const LEAKS: usize = 20;
@@ -41,13 +41,13 @@ pub fn of(
     let mut doubts = Vec::new();
     let mut leaks = Vec::new();
     // In the guest nobody else loads it.
-    let unloads = module.is_some() || machine == Machine::Ours;
+    let unloads = module.is_some() || machine == Ownership::Ours;
     drop(module);
     if unloads && injector::is_there() {
         doubts.push("the module could not be unloaded".to_owned());
     }
     // On a machine of others a scan stops too much for too long, and finds what others have lost.
-    if machine == Machine::Ours {
+    if machine == Ownership::Ours {
         match kmemleak::leaks() {
             Ok(found) => leaks = found,
             Err(error) => doubts.push(format!("nobody knows what has leaked: {error:#}")),

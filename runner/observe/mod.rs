@@ -2,7 +2,7 @@
 
 //! Carries out scenarios between two markers in the kernel's log, and records what is seen.
 //!
-//! A [`subject`] is a process with its notifiers; [`steps`] are what some scenarios do to it;
+//! A [`setup`] is a process with its notifiers; [`steps`] are what some scenarios do to it;
 //! [`removal`] takes it down, and looks whether anything is left.
 
 pub mod aftermath;
@@ -10,8 +10,8 @@ pub mod kmemleak;
 pub mod kunit;
 pub mod preflight;
 mod removal;
+mod setup;
 mod steps;
-mod subject;
 pub mod watch;
 
 use std::fs;
@@ -27,10 +27,10 @@ use crate::model::{Initiator, Observation, Remains, Window};
 use crate::os::cgroup;
 use crate::os::kernel;
 use crate::os::wait::{Limit, WaitError, Waiter};
-use crate::scenario::{Kind, Scenario};
+use crate::scenario::{Scenario, TriggerKind};
 use crate::trigger::helper::Helper;
 
-use subject::Subject;
+use setup::Setup;
 
 /// The longest that one step of a scenario may take. Under TCG a second of the guest's is less than
 /// one of the host's where it is busy.
@@ -148,7 +148,7 @@ impl Session {
 
         let acted = self.act(&mut subjects);
         // Whatever has happened, nothing fails any more from here on.
-        let disarmed: Result<()> = subjects.iter().try_for_each(Subject::disarm);
+        let disarmed: Result<()> = subjects.iter().try_for_each(Setup::disarm);
 
         let end = self.kmsg.mark(&format!("end {label}"))?;
         let (records, lost) = self.kmsg.read_until(&end, Instant::now() + STEP);
@@ -175,7 +175,7 @@ impl Session {
     }
 
     /// Makes happen what the scenarios are about.
-    fn act(&mut self, subjects: &mut [Subject]) -> Result<()> {
+    fn act(&mut self, subjects: &mut [Setup]) -> Result<()> {
         // Its own reader: it must see the reaper's last words, not take them from the window's.
         // Opened before anybody dies, so that it cannot be late.
         let mut reaper = None;
@@ -189,14 +189,14 @@ impl Session {
         for subject in subjects.iter_mut() {
             let pid = subject.target.pid();
             match subject.scenario.trigger.kind {
-                Kind::Own(_) => subject.outcome = subject.target.act(&self.waiter, STEP)?,
-                Kind::Mrelease => subject.outcome = self.mrelease(subject)?,
-                Kind::MemcgOom => {
+                TriggerKind::Own(_) => subject.outcome = subject.target.act(&self.waiter, STEP)?,
+                TriggerKind::Mrelease => subject.outcome = self.mrelease(subject)?,
+                TriggerKind::MemcgOom => {
                     subject.target.act_and_die()?;
                     subject.target.wait_held(&self.waiter, STEP)?;
                     victims.push(pid);
                 }
-                Kind::GlobalOom => {
+                TriggerKind::GlobalOom => {
                     // The OOM killer takes the worst, and this is as bad as can be.
                     set_oom_score_adj(pid, 1000)?;
                     fs::write("/proc/sysrq-trigger", "f").context("f > /proc/sysrq-trigger")?;
@@ -205,8 +205,8 @@ impl Session {
                     set_oom_score_adj(pid, -1000)?;
                     victims.push(pid);
                 }
-                Kind::Zap { is_atomic } => subject.zap(is_atomic)?,
-                Kind::Procedure(procedure) => self.carry_out(procedure, subject)?,
+                TriggerKind::Zap { is_atomic } => subject.zap(is_atomic)?,
+                TriggerKind::Procedure(procedure) => self.carry_out(procedure, subject)?,
             }
         }
         match reaper {
@@ -216,7 +216,7 @@ impl Session {
     }
 
     /// Lets the process be reaped. Returns 0 or a negative errno.
-    fn mrelease(&self, subject: &mut Subject) -> Result<i32> {
+    fn mrelease(&self, subject: &mut Setup) -> Result<i32> {
         subject.begin_mrelease()?;
         subject.end_mrelease(&self.waiter)
     }

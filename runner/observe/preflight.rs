@@ -10,13 +10,13 @@ use nix::unistd::geteuid;
 
 use crate::contract::Needs;
 use crate::injector;
-use crate::model::{Arming, Misdeed, Part, Role, RunOptions};
+use crate::model::{Arming, Injection, Notifier, Part, RunOptions};
 use crate::os::cgroup;
 use crate::os::kernel;
 use crate::os::kernel::number;
 use crate::scenario::cases::Boot;
 use crate::scenario::procedure::Procedure;
-use crate::scenario::{Kind, Scenario};
+use crate::scenario::{Scenario, TriggerKind};
 
 /// Why no scenario can run on this machine; [`None`] where some can.
 pub fn why_not() -> Option<&'static str> {
@@ -54,8 +54,10 @@ pub fn why_skip(
         return Some("needs the module loaded by --module, with breach=1");
     }
     // Whatever its form, a check may WARN, and a kernel that is wrong may do so anywhere.
-    let fails = |role: &Role| !matches!(role.arming, Arming::Filtered(_) | Arming::Unarmed);
-    if !options.allow_panic_on_warn && (scenario.breaks() || scenario.roles().iter().any(fails)) {
+    let fails =
+        |notifier: &Notifier| !matches!(notifier.arming, Arming::Filtered(_) | Arming::Unarmed);
+    if !options.allow_panic_on_warn && (scenario.breaks() || scenario.notifiers().iter().any(fails))
+    {
         if number("/proc/sys/kernel/panic_on_warn").is_some_and(|on| on != 0) {
             return Some("panic_on_warn is set");
         }
@@ -64,16 +66,19 @@ pub fn why_skip(
         }
     }
     match scenario.trigger.kind {
-        Kind::Own(_) | Kind::Mrelease | Kind::Zap { .. } | Kind::Procedure(_) => None,
-        Kind::MemcgOom | Kind::GlobalOom
+        TriggerKind::Own(_)
+        | TriggerKind::Mrelease
+        | TriggerKind::Zap { .. }
+        | TriggerKind::Procedure(_) => None,
+        TriggerKind::MemcgOom | TriggerKind::GlobalOom
             if number("/proc/sys/vm/panic_on_oom").is_some_and(|on| on != 0) =>
         {
             Some("panic_on_oom is set")
         }
-        Kind::MemcgOom => cgroup::missing(),
-        Kind::GlobalOom if !options.disposable => Some("needs a disposable machine"),
-        Kind::GlobalOom if !Path::new("/proc/sysrq-trigger").exists() => Some("no sysrq"),
-        Kind::GlobalOom => None,
+        TriggerKind::MemcgOom => cgroup::missing(),
+        TriggerKind::GlobalOom if !options.disposable => Some("needs a disposable machine"),
+        TriggerKind::GlobalOom if !Path::new("/proc/sysrq-trigger").exists() => Some("no sysrq"),
+        TriggerKind::GlobalOom => None,
     }
 }
 
@@ -84,13 +89,15 @@ pub fn lacks(scenario: &Scenario) -> bool {
 
 /// Whether the module has to break rules that it only breaks where it was loaded for that.
 fn takes_breach(scenario: &Scenario) -> bool {
-    let removes = |role: &Role| role.arming == Arming::Misbehave(Misdeed::Remove);
+    let removes = |notifier: &Notifier| notifier.arming == Arming::AtStart(Injection::Remove);
     let by_kind = match scenario.trigger.kind {
-        Kind::Zap { is_atomic } => is_atomic,
-        Kind::Procedure(Procedure::Register(registration)) => registration.act.is_some(),
+        TriggerKind::Zap { is_atomic } => is_atomic,
+        TriggerKind::Procedure(Procedure::Register(registration)) => {
+            registration.behaviour.is_some()
+        }
         _ => false,
     };
-    by_kind || scenario.roles().iter().any(removes)
+    by_kind || scenario.notifiers().iter().any(removes)
 }
 
 /// Whether this kernel checks itself in that way.

@@ -12,12 +12,12 @@ use crate::injector;
 use crate::injector::{Attach, Attachment, control_file, detach_line, target_file};
 use crate::model::{End, Observation, Remains, Step};
 use crate::os::wait::Limit;
-use crate::scenario::Kind;
+use crate::scenario::TriggerKind;
 use crate::scenario::procedure::Procedure;
 use crate::trigger::helper::Answer;
 
+use crate::observe::setup::Setup;
 use crate::observe::steps::REGISTERED;
-use crate::observe::subject::Subject;
 use crate::observe::{STEP, Session};
 
 /// How long a removal may take before it is one that never ends. It takes a grace period of SRCU.
@@ -31,8 +31,8 @@ const PROBE: usize = 1001;
 
 impl Session {
     /// Removes the notifiers, ends the process, and looks what is left.
-    pub(crate) fn take_down(&mut self, subject: Subject, o: &mut Observation) -> Result<()> {
-        let Subject {
+    pub(crate) fn take_down(&mut self, subject: Setup, o: &mut Observation) -> Result<()> {
+        let Setup {
             scenario,
             attached,
             holder,
@@ -44,7 +44,7 @@ impl Session {
         let mut remains = Remains::default();
         let kind = scenario.trigger.kind;
         let entries = injector::total_entries()?;
-        let has_intervals = attached.iter().any(|a| a.role.kind.is_interval());
+        let has_intervals = attached.iter().any(|a| a.notifier.kind.is_interval());
         let end = scenario.expectation().end;
         let is_left = end == End::Left;
         for (index, attached) in attached.into_iter().enumerate() {
@@ -73,7 +73,7 @@ impl Session {
         }
         let is_whole = !remains.is_stuck() && !is_left;
         match kind {
-            Kind::Own(_) | Kind::Zap { .. } => target.finish(&self.waiter, STEP)?,
+            TriggerKind::Own(_) | TriggerKind::Zap { .. } => target.finish(&self.waiter, STEP)?,
             _ if is_left || is_held_up => target.abandon(),
             _ => drop(target),
         }
@@ -145,10 +145,10 @@ impl Session {
 }
 
 /// How many releases come when the notifier is removed, where that is what it is about.
-fn releases_at_removal(kind: Kind) -> Option<u64> {
+fn releases_at_removal(kind: TriggerKind) -> Option<u64> {
     match kind {
-        Kind::Procedure(Procedure::ReleaseAtExit) => Some(0),
-        Kind::Procedure(Procedure::ReleaseAtRemoval) => Some(1),
+        TriggerKind::Procedure(Procedure::ReleaseAtExit) => Some(0),
+        TriggerKind::Procedure(Procedure::ReleaseAtRemoval) => Some(1),
         _ => None,
     }
 }

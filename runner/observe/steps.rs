@@ -13,12 +13,12 @@ use crate::injector::{Attach, LogReader, detach_line, target_file};
 use crate::model::{FollowUp, NotifierKind, Step};
 use crate::os::sys::PAGE;
 use crate::os::wait::Limit;
-use crate::scenario::procedure::{Fate, Procedure, Registration};
+use crate::scenario::procedure::{Procedure, Registration, RegistrationOutcome};
 use crate::trigger::helper::Answer;
 use crate::trigger::pages;
 
 use crate::observe::removal::REMOVAL;
-use crate::observe::subject::{DELAY, Subject, beside};
+use crate::observe::setup::{DELAY, Setup, beside};
 use crate::observe::{STEP, Session};
 
 /// How long the callback sleeps during which a read side is begun.
@@ -38,7 +38,7 @@ const fn if_waited(ended: Duration, asleep_until: Duration) -> &'static str {
     }
 }
 
-impl Subject {
+impl Setup {
     fn watched_pages(&self) -> u64 {
         let (start, end) = self.target.watched();
         (end - start) / PAGE as u64
@@ -64,7 +64,7 @@ fn retry_word(answer: &Answer) -> String {
 
 impl Session {
     /// Carries out the steps of a scenario.
-    pub(crate) fn carry_out(&mut self, procedure: Procedure, subject: &mut Subject) -> Result<()> {
+    pub(crate) fn carry_out(&mut self, procedure: Procedure, subject: &mut Setup) -> Result<()> {
         match procedure {
             Procedure::Read => {
                 let Some(seq) = self.read_begin(subject)? else {
@@ -119,13 +119,13 @@ impl Session {
 
     /// Begins a read side of the first notifier. Returns its sequence number, as text; nothing
     /// where it waits for ever, which is a step that is not as it should be.
-    fn read_begin(&mut self, subject: &mut Subject) -> Result<Option<String>> {
+    fn read_begin(&mut self, subject: &mut Setup) -> Result<Option<String>> {
         let name = subject.attached[0].attachment.name().to_owned();
         self.read_begin_of(&name, subject)
     }
 
     /// The same of that target.
-    fn read_begin_of(&mut self, name: &str, subject: &mut Subject) -> Result<Option<String>> {
+    fn read_begin_of(&mut self, name: &str, subject: &mut Setup) -> Result<Option<String>> {
         let file = target_file(name, "read_begin");
         let what = "the number of a read side is";
         match self.helper.read(&file, &self.waiter, REMOVAL)? {
@@ -146,7 +146,7 @@ impl Session {
     }
 
     /// Ends a read side of the first notifier.
-    fn read_retry(&mut self, subject: &mut Subject, seq: &str, due: &str) -> Result<()> {
+    fn read_retry(&mut self, subject: &mut Setup, seq: &str, due: &str) -> Result<()> {
         let name = subject.attached[0].attachment.name().to_owned();
         self.read_retry_of(&name, subject, seq, due)
     }
@@ -155,7 +155,7 @@ impl Session {
     fn read_retry_of(
         &mut self,
         name: &str,
-        subject: &mut Subject,
+        subject: &mut Setup,
         seq: &str,
         due: &str,
     ) -> Result<()> {
@@ -166,7 +166,7 @@ impl Session {
     }
 
     /// Of two interval notifiers the first is done with the invalidation while the second sleeps.
-    fn read_waits(&mut self, subject: &mut Subject) -> Result<()> {
+    fn read_waits(&mut self, subject: &mut Setup) -> Result<()> {
         let asleep_until = self.fall_asleep(1, subject)?;
         // Another one begins and ends meanwhile.
         let (start, end) = beside(subject.target.watched());
@@ -191,7 +191,7 @@ impl Session {
     }
 
     /// While a callback sleeps, one notifier beside it comes, and one goes.
-    fn change_in_invalidation(&mut self, subject: &mut Subject) -> Result<()> {
+    fn change_in_invalidation(&mut self, subject: &mut Setup) -> Result<()> {
         let [goes, comes] = [REGISTERED, REGISTERED + 1].map(|index| Attach {
             pid: subject.target.pid().as_raw(),
             index,
@@ -232,7 +232,7 @@ impl Session {
     }
 
     /// Looks while a start sleeps whether the pages are still there.
-    fn told_before(&mut self, subject: &mut Subject) -> Result<()> {
+    fn told_before(&mut self, subject: &mut Setup) -> Result<()> {
         let pid = subject.target.pid();
         let before = pages::anonymous(pid)?;
         let asleep_until = self.fall_asleep(0, subject)?;
@@ -250,7 +250,7 @@ impl Session {
     }
 
     /// Looks while an end sleeps whether the pages are gone.
-    fn zapped_before_end(&mut self, subject: &mut Subject) -> Result<()> {
+    fn zapped_before_end(&mut self, subject: &mut Setup) -> Result<()> {
         let attachment = &subject.attached[0].attachment;
         attachment.set("sleep_us", &LONG_SLEEP.as_micros().to_string())?;
         let (log, pid) = (attachment.follow()?, subject.target.pid());
@@ -264,7 +264,7 @@ impl Session {
     }
 
     /// The same while one waits without sleeping.
-    fn reaped_before_end(&mut self, subject: &mut Subject) -> Result<()> {
+    fn reaped_before_end(&mut self, subject: &mut Setup) -> Result<()> {
         let log = subject.attached[0].attachment.follow()?;
         let (pid, watched) = (subject.target.pid(), subject.target.watched());
         let before = pages::resident(pid, watched)?;
@@ -294,13 +294,13 @@ impl Session {
     }
 
     /// Waits until the operation is over in which a callback sleeps until then.
-    fn acted_after(&self, asleep_until: Duration, subject: &mut Subject) -> Result<()> {
+    fn acted_after(&self, asleep_until: Duration, subject: &mut Setup) -> Result<()> {
         subject.outcome = subject.target.acted(&self.waiter, STEP)?;
         cannot_be_over_before(asleep_until, subject)
     }
 
     /// Looks after a refusal whether all else is reaped.
-    fn reaps_others(&mut self, subject: &mut Subject) -> Result<()> {
+    fn reaps_others(&mut self, subject: &mut Setup) -> Result<()> {
         let pid = subject.target.pid();
         let refused = self.mrelease(subject)?;
         subject.step("process_mrelease returns", -(Errno::EAGAIN as i32), refused);
@@ -310,7 +310,7 @@ impl Session {
     }
 
     /// Begins an invalidation in which the start of that notifier sleeps. Returns until when.
-    fn fall_asleep(&mut self, sleeper: usize, subject: &mut Subject) -> Result<Duration> {
+    fn fall_asleep(&mut self, sleeper: usize, subject: &mut Setup) -> Result<Duration> {
         let sleeper = &subject.attached[sleeper].attachment;
         sleeper.set("sleep_us", &LONG_SLEEP.as_micros().to_string())?;
         // That the process sleeps would not do: it may wait for something else, before.
@@ -319,7 +319,7 @@ impl Session {
         Ok(self.misbehaves(log)? + LONG_SLEEP)
     }
 
-    fn read_refused(&mut self, subject: &mut Subject) -> Result<()> {
+    fn read_refused(&mut self, subject: &mut Setup) -> Result<()> {
         let Some(seq) = self.read_begin(subject)? else {
             return Ok(());
         };
@@ -333,7 +333,7 @@ impl Session {
         self.read_retry(subject, &again, "undisturbed")
     }
 
-    fn register(&mut self, registration: Registration, subject: &mut Subject) -> Result<()> {
+    fn register(&mut self, registration: Registration, subject: &mut Setup) -> Result<()> {
         if registration.is_after_exit {
             self.end_process(subject)?;
         }
@@ -351,14 +351,14 @@ impl Session {
         // Only now: one that waits for ever since an earlier scenario has been replaced by then.
         subject.actors.insert(0, self.helper.pid().as_raw());
         let due = match registration.fate {
-            Fate::Returns(errno) => Answer::Done(errno),
-            Fate::IsLeft => Answer::Done(0),
-            Fate::Waits => Answer::Waits,
-            Fate::KillsCaller => Answer::Killed,
+            RegistrationOutcome::Returns(errno) => Answer::Done(errno),
+            RegistrationOutcome::IsLeft => Answer::Done(0),
+            RegistrationOutcome::Waits => Answer::Waits,
+            RegistrationOutcome::KillsCaller => Answer::Killed,
         };
         subject.is_held_up = answer == Answer::Waits;
         subject.step("registering", due, &answer);
-        if answer == Answer::Done(0) && registration.fate != Fate::IsLeft {
+        if answer == Answer::Done(0) && registration.fate != RegistrationOutcome::IsLeft {
             let answer = self.control(&detach_line(&what.name()))?;
             subject.step("removing", Answer::Done(0), answer);
         }
@@ -366,7 +366,7 @@ impl Session {
     }
 
     /// Lets the process exit, and waits until its address space has no users.
-    fn end_process(&mut self, subject: &mut Subject) -> Result<()> {
+    fn end_process(&mut self, subject: &mut Setup) -> Result<()> {
         subject.target.end(&self.waiter, STEP)?;
         let mut limit = Limit::new(STEP);
         while subject.holder.mm_counts()?.0 != 0 {
@@ -379,7 +379,7 @@ impl Session {
     }
 
     /// The callback waits for itself, and the process for the callback.
-    fn remove_in_callback(&mut self, subject: &mut Subject) -> Result<()> {
+    fn remove_in_callback(&mut self, subject: &mut Setup) -> Result<()> {
         subject.target.act_and_die()?;
         let came_back = match subject.target.acted(&self.waiter, REMOVAL) {
             Ok(errno) => format!("returns {errno}"),
@@ -393,13 +393,13 @@ impl Session {
         Ok(())
     }
 
-    fn release_at_exit(&mut self, subject: &mut Subject) -> Result<()> {
+    fn release_at_exit(&mut self, subject: &mut Setup) -> Result<()> {
         self.end_process(subject)?;
         for index in 0..subject.attached.len() {
             let attached = &subject.attached[index];
             let told = told_of_exit(&attached.attachment.get("log")?)?;
             // The list is empty when the pages go; intervals are in the tree until they are removed.
-            let due = match attached.role.kind {
+            let due = match attached.notifier.kind {
                 NotifierKind::Plain | NotifierKind::PlainEnd => "release",
                 NotifierKind::Interval => "start (RELEASE, blockable), start (UNMAP, blockable)",
                 NotifierKind::IntervalTwoPass => {
@@ -415,7 +415,7 @@ impl Session {
 
 /// Notes whether the watched pages are gone, of which so many have just been seen to be taken away;
 /// the end runs until then.
-fn are_gone_by_end(taken: u64, until: Duration, subject: &mut Subject) -> Result<()> {
+fn are_gone_by_end(taken: u64, until: Duration, subject: &mut Setup) -> Result<()> {
     if monotonic()? >= until {
         subject.trouble = Some("the end ran too short for the pages to be seen".into());
     }
@@ -429,7 +429,7 @@ fn are_gone_by_end(taken: u64, until: Duration, subject: &mut Subject) -> Result
 
 /// An operation has just ended in which a callback does something that takes until then. No kernel
 /// goes on before that returns: where the operation is over, it did not take so long.
-fn cannot_be_over_before(until: Duration, subject: &mut Subject) -> Result<()> {
+fn cannot_be_over_before(until: Duration, subject: &mut Setup) -> Result<()> {
     if monotonic()? < until {
         let text = "the operation was over before the callback can have done as it was told";
         subject.trouble.get_or_insert_with(|| text.into());

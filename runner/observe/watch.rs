@@ -20,7 +20,7 @@ const LINES: usize = 80;
 
 /// Whom the machine is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Machine {
+pub enum Ownership {
     /// For nothing but this: every complaint is about what we do.
     Ours,
     /// For others, too: what a driver of somebody else's does must not be blamed on us.
@@ -39,7 +39,7 @@ pub struct Watched {
 /// The log, as far as it was read.
 #[derive(Debug)]
 pub struct Watch {
-    machine: Machine,
+    machine: Ownership,
     /// Absent where the log cannot be read at all.
     kmsg: Option<KmsgReader>,
     /// Whether lockdep was on at the beginning, where the kernel has it.
@@ -51,7 +51,7 @@ pub struct Watch {
 impl Watch {
     /// Watches from now on. Nothing is watched where the log cannot be read, and there nothing else
     /// can be done either.
-    pub fn begin(machine: Machine) -> Self {
+    pub fn begin(machine: Ownership) -> Self {
         Watch {
             machine,
             kmsg: KmsgReader::open_at_end().ok(),
@@ -62,7 +62,7 @@ impl Watch {
     }
 
     /// Whom the machine is for.
-    pub fn machine(&self) -> Machine {
+    pub fn machine(&self) -> Ownership {
         self.machine
     }
 
@@ -114,7 +114,7 @@ impl Watch {
                 "lockdep turned itself off, so it would not have complained about anything later"
                     .to_owned(),
             ),
-            (Some(false), Some(false)) if self.machine == Machine::Ours => watched
+            (Some(false), Some(false)) if self.machine == Ownership::Ours => watched
                 .doubts
                 .push("lockdep was off from the beginning".to_owned()),
             _ => {}
@@ -134,7 +134,7 @@ struct Seen {
 }
 
 impl Seen {
-    fn add(&mut self, records: &[Record], machine: Machine, expected: impl Fn(&Record) -> bool) {
+    fn add(&mut self, records: &[Record], machine: Ownership, expected: impl Fn(&Record) -> bool) {
         for record in records.iter().filter(|record| record.is_kernel()) {
             let Some(kind) = complaint::kind(record) else {
                 self.go_on(record);
@@ -170,8 +170,8 @@ impl Seen {
 
 /// Whether a complaint is our business: on a machine of others one that casts doubt on all that
 /// follows, or that names mmu notifiers.
-fn counts(record: &Record, kind: &complaint::Kind, machine: Machine) -> bool {
-    machine == Machine::Ours || kind.disturbs || record.text.contains("mmu_notifier")
+fn counts(record: &Record, kind: &complaint::ComplaintKind, machine: Ownership) -> bool {
+    machine == Ownership::Ours || kind.disturbs || record.text.contains("mmu_notifier")
 }
 
 #[cfg(test)]
@@ -189,7 +189,7 @@ mod tests {
         }
     }
 
-    fn seen(machine: Machine, records: &[Record]) -> Seen {
+    fn seen(machine: Ownership, records: &[Record]) -> Seen {
         let mut seen = Seen::default();
         seen.add(records, machine, |record| record.text.contains("expected"));
         seen
@@ -198,7 +198,7 @@ mod tests {
     #[test]
     fn a_complaint_has_the_lines_that_belong_to_it() {
         let seen = seen(
-            Machine::Ours,
+            Ownership::Ours,
             &[
                 record(1, "T1", "before"),
                 record(2, "T1", "BUG: KASAN: x"),
@@ -229,8 +229,8 @@ mod tests {
 
     #[test]
     fn a_complaint_goes_on_in_the_next_batch() {
-        let mut seen = seen(Machine::Ours, &[record(1, "T1", "BUG: x")]);
-        seen.add(&[record(2, "T1", " more")], Machine::Ours, |_| false);
+        let mut seen = seen(Ownership::Ours, &[record(1, "T1", "BUG: x")]);
+        seen.add(&[record(2, "T1", " more")], Ownership::Ours, |_| false);
         assert_eq!(seen.complaints[0].lines, ["BUG: x", " more"]);
     }
 
@@ -250,14 +250,14 @@ mod tests {
             let seen = seen(machine, &records);
             seen.complaints.iter().filter_map(|c| c.kmsg_seq).collect()
         };
-        assert_eq!(numbers(Machine::Shared), [3, 4]);
-        assert_eq!(numbers(Machine::Ours), [1, 2, 3, 4]);
+        assert_eq!(numbers(Ownership::Shared), [3, 4]);
+        assert_eq!(numbers(Ownership::Ours), [1, 2, 3, 4]);
     }
 
     #[test]
     fn a_flood_is_counted() {
         let records: Vec<_> = (0..50).map(|seq| record(seq, "T1", "BUG: x")).collect();
-        let seen = seen(Machine::Ours, &records);
+        let seen = seen(Ownership::Ours, &records);
         assert_eq!((seen.complaints.len(), seen.more), (KEPT, 50 - KEPT));
     }
 }

@@ -6,7 +6,7 @@
 
 use std::fmt::Write as _;
 
-use crate::model::{Arming, Context, FollowUp, NotifierKind, Observation, Role};
+use crate::model::{Arming, Context, FollowUp, Notifier, NotifierKind, Observation};
 
 use crate::oracle::witness::{is_by_initiator_of, is_watched, is_watched_range};
 
@@ -22,12 +22,12 @@ pub(super) enum Callback {
 /// Index of the notifier, and which callback.
 pub(super) type Made = (usize, Callback);
 
-const fn fails(role: Role) -> bool {
-    matches!(role.arming, Arming::Inject(_))
+const fn fails(notifier: Notifier) -> bool {
+    matches!(notifier.arming, Arming::Fail(_))
 }
 
 /// The callbacks that one invalidation of the watched addresses makes.
-pub(super) fn of_invalidation(roles: &[Role], context: Context) -> Vec<Made> {
+pub(super) fn of_invalidation(notifiers: &[Notifier], context: Context) -> Vec<Made> {
     let end = Callback::After(FollowUp::End);
     let blockable = context == Context::Blockable;
     let mut made = Vec::new();
@@ -35,17 +35,17 @@ pub(super) fn of_invalidation(roles: &[Role], context: Context) -> Vec<Made> {
     // Those of one range are in the tree in the order in which they came.
     let mut second_pass = Vec::new();
     let mut refused = false;
-    for (index, role) in roles.iter().enumerate() {
-        if !role.kind.is_interval() || role.is_elsewhere {
+    for (index, notifier) in notifiers.iter().enumerate() {
+        if !notifier.kind.is_interval() || notifier.is_elsewhere {
             continue;
         }
         made.push((index, Callback::Start));
-        if fails(*role) {
+        if fails(*notifier) {
             if !blockable {
                 refused = true;
                 break;
             }
-        } else if role.kind == NotifierKind::IntervalTwoPass {
+        } else if notifier.kind == NotifierKind::IntervalTwoPass {
             second_pass.push((index, Callback::After(FollowUp::Finish)));
         }
     }
@@ -55,21 +55,21 @@ pub(super) fn of_invalidation(roles: &[Role], context: Context) -> Vec<Made> {
     }
 
     // The list is filled at its head.
-    let plain: Vec<(usize, Role)> = roles
+    let plain: Vec<(usize, Notifier)> = notifiers
         .iter()
         .copied()
         .enumerate()
         .rev()
-        .filter(|(_, role)| !role.kind.is_interval())
+        .filter(|(_, notifier)| !notifier.kind.is_interval())
         .collect();
     let ends = || {
         let paired = plain
             .iter()
-            .filter(|(_, role)| role.kind == NotifierKind::PlainEnd);
+            .filter(|(_, notifier)| notifier.kind == NotifierKind::PlainEnd);
         paired.map(|(index, _)| (*index, end))
     };
     made.extend(plain.iter().map(|(index, _)| (*index, Callback::Start)));
-    let failed = plain.iter().any(|(_, role)| fails(*role));
+    let failed = plain.iter().any(|(_, notifier)| fails(*notifier));
     if failed {
         // Also of those that failed themselves: there is no telling them apart.
         made.extend(ends());
@@ -81,11 +81,11 @@ pub(super) fn of_invalidation(roles: &[Role], context: Context) -> Vec<Made> {
 }
 
 /// Whether an invalidation of the watched addresses is refused.
-pub fn is_refused(roles: &[Role], context: Context) -> bool {
+pub fn is_refused(notifiers: &[Notifier], context: Context) -> bool {
     context == Context::NonBlockable
-        && roles
-            .iter()
-            .any(|role| fails(*role) && !(role.kind.is_interval() && role.is_elsewhere))
+        && notifiers.iter().any(|notifier| {
+            fails(*notifier) && !(notifier.kind.is_interval() && notifier.is_elsewhere)
+        })
 }
 
 /// The callbacks that were made on the watched addresses by whoever is to make them, in order.
@@ -113,7 +113,7 @@ pub(super) fn seen(o: &Observation) -> Vec<Made> {
 }
 
 /// Callbacks for a person: `start 0 (plain), end 1 (plain-end)`.
-pub(super) fn shown(made: &[Made], roles: &[Role]) -> String {
+pub(super) fn shown(made: &[Made], notifiers: &[Notifier]) -> String {
     const SHOWN: usize = 24;
     let mut text = String::new();
     for (index, callback) in made.iter().take(SHOWN) {
@@ -123,7 +123,9 @@ pub(super) fn shown(made: &[Made], roles: &[Role]) -> String {
             Callback::After(FollowUp::Finish) => "finish",
             Callback::After(FollowUp::Release) => "release",
         };
-        let kind = roles.get(*index).map_or("?", |role| role.kind.name());
+        let kind = notifiers
+            .get(*index)
+            .map_or("?", |notifier| notifier.kind.name());
         let comma = if text.is_empty() { "" } else { ", " };
         // Writing to a string does not fail.
         let _ = write!(text, "{comma}{word} {index} ({kind})");
@@ -144,18 +146,18 @@ mod tests {
     use NotifierKind::{Interval, IntervalTwoPass, Plain, PlainEnd};
 
     const AGREE: Arming = Arming::Unarmed;
-    const REFUSE: Arming = Arming::Inject(-11);
+    const REFUSE: Arming = Arming::Fail(-11);
 
     fn made(cast: &[(NotifierKind, Arming)], context: Context) -> String {
-        let roles: Vec<Role> = cast
+        let notifiers: Vec<Notifier> = cast
             .iter()
-            .map(|&(kind, arming)| Role {
+            .map(|&(kind, arming)| Notifier {
                 kind,
                 arming,
                 is_elsewhere: false,
             })
             .collect();
-        let words = of_invalidation(&roles, context)
+        let words = of_invalidation(&notifiers, context)
             .into_iter()
             .map(|(index, callback)| {
                 let letter = match callback {
@@ -203,25 +205,25 @@ mod tests {
 
     #[test]
     fn whoever_watches_elsewhere_hears_nothing() {
-        let role = |is_elsewhere| Role {
+        let notifier = |is_elsewhere| Notifier {
             kind: Interval,
             arming: REFUSE,
             is_elsewhere,
         };
-        assert!(of_invalidation(&[role(true)], Context::NonBlockable).is_empty());
-        assert!(!is_refused(&[role(true)], Context::NonBlockable));
-        assert!(is_refused(&[role(false)], Context::NonBlockable));
-        assert!(!is_refused(&[role(false)], Context::Blockable));
+        assert!(of_invalidation(&[notifier(true)], Context::NonBlockable).is_empty());
+        assert!(!is_refused(&[notifier(true)], Context::NonBlockable));
+        assert!(is_refused(&[notifier(false)], Context::NonBlockable));
+        assert!(!is_refused(&[notifier(false)], Context::Blockable));
     }
 
     #[test]
     fn callbacks_are_shown_by_name_and_many_in_short() {
-        let roles = [Plain, PlainEnd, IntervalTwoPass].map(|kind| Role {
+        let notifiers = [Plain, PlainEnd, IntervalTwoPass].map(|kind| Notifier {
             kind,
             arming: AGREE,
             is_elsewhere: false,
         });
-        let of = |made: &[Made]| shown(made, &roles);
+        let of = |made: &[Made]| shown(made, &notifiers);
         assert_eq!(of(&[]), "none");
         let after = |follow_up| Callback::After(follow_up);
         assert_eq!(

@@ -2,7 +2,7 @@
 
 //! What a scenario demands besides the messages: the calls and the operation's outcome.
 
-use crate::model::{Count, Finding, FindingKind, Observation, Role};
+use crate::model::{Count, Finding, FindingKind, Notifier, Observation};
 
 use crate::oracle::chain;
 use crate::oracle::compare::Findings;
@@ -11,8 +11,12 @@ use crate::oracle::witness::{is_by_initiator, is_watched};
 /// Adds what is not as demanded. Returns why that cannot be told, where it cannot.
 pub(super) fn check(o: &Observation, findings: &mut Findings) -> Option<String> {
     let want = &o.expectation;
-    let roles: Vec<Role> = o.notifiers.iter().map(|notifier| notifier.role).collect();
-    let due = chain::of_invalidation(&roles, want.context);
+    let notifiers: Vec<Notifier> = o
+        .notifiers
+        .iter()
+        .map(|notifier| notifier.notifier)
+        .collect();
+    let due = chain::of_invalidation(&notifiers, want.context);
     // Whoever is called first is called by each invalidation.
     let first = due.first().map(|(notifier, _)| *notifier);
     let mut count = 0;
@@ -55,8 +59,8 @@ pub(super) fn check(o: &Observation, findings: &mut Findings) -> Option<String> 
             .all(|call| !is_watched(o, call) || is_by_initiator(o, call))
     {
         findings.push(Finding {
-            due: Some(format!("each time: {}", chain::shown(&due, &roles))),
-            seen: Some(chain::shown(&seen, &roles)),
+            due: Some(format!("each time: {}", chain::shown(&due, &notifiers))),
+            seen: Some(chain::shown(&seen, &notifiers)),
             ..Finding::new(
                 FindingKind::Calls,
                 format!("the callbacks of {count} invalidations are not those that are due"),

@@ -3,7 +3,9 @@
 //! What an invalidation leaves behind, whether it was refused or not: the pages, what later steps
 //! find, and that every notifier can be removed and nothing of it stays.
 
-use crate::model::{End, Fate, Finding, FindingKind, NotifierEvent, Observation, Pages, Remains};
+use crate::model::{
+    End, Finding, FindingKind, NotifierEvent, Observation, Pages, PagesFate, Remains,
+};
 
 use crate::oracle::compare::Findings;
 use crate::oracle::witness::is_watched;
@@ -19,7 +21,7 @@ pub(super) fn check(o: &Observation, findings: &mut Findings) -> Vec<String> {
                 o.expectation.event,
                 NotifierEvent::ProtectionVma | NotifierEvent::ProtectionPage
             );
-            if fate != Fate::Kept || is_protected {
+            if fate != PagesFate::Kept || is_protected {
                 check_told(o, findings);
             }
         }
@@ -39,7 +41,7 @@ pub(super) fn check(o: &Observation, findings: &mut Findings) -> Vec<String> {
     let Remains { stuck, reads, mm } = &o.remains;
     // Behind what waits for ever nobody can look.
     if o.expectation.end != End::Left && stuck.is_empty() {
-        let has_intervals = o.notifiers.iter().any(|n| n.role.kind.is_interval());
+        let has_intervals = o.notifiers.iter().any(|n| n.notifier.kind.is_interval());
         if o.expectation.end == End::There && has_intervals && reads.is_none() {
             unseen.push("nobody looked whether a read side can be begun".to_owned());
         }
@@ -50,12 +52,12 @@ pub(super) fn check(o: &Observation, findings: &mut Findings) -> Vec<String> {
     unseen
 }
 
-fn check_pages(fate: Fate, pages: &Pages, o: &Observation, findings: &mut Findings) {
+fn check_pages(fate: PagesFate, pages: &Pages, o: &Observation, findings: &mut Findings) {
     let all = (o.watched.1 - o.watched.0) / 4096;
     let (as_due, rss) = match fate {
-        Fate::Kept => (pages.kept, all),
-        Fate::Zeroed => (pages.zeroed, 0),
-        Fate::Gone => (pages.gone, 0),
+        PagesFate::Kept => (pages.kept, all),
+        PagesFate::Zeroed => (pages.zeroed, 0),
+        PagesFate::Gone => (pages.gone, 0),
     };
     if as_due != all || pages.rss != rss {
         let Pages {
@@ -85,7 +87,7 @@ fn check_told(o: &Observation, findings: &mut Findings) {
             .filter(|call| call.notifier == index && is_watched(o, call))
             .map(|call| (call.start, call.end))
             .collect();
-        if ranges.is_empty() || notifier.role.is_elsewhere {
+        if ranges.is_empty() || notifier.notifier.is_elsewhere {
             continue;
         }
         ranges.sort_unstable();
@@ -111,7 +113,7 @@ fn check_remains(o: &Observation, findings: &mut Findings) {
         let text = match o.notifiers.get(index) {
             Some(notifier) => format!(
                 "notifier {index} ({}) could not be removed: it waits for ever",
-                notifier.role.kind.name()
+                notifier.notifier.kind.name()
             ),
             None => "a notifier that was to be registered waits for ever".to_owned(),
         };

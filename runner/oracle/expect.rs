@@ -3,8 +3,8 @@
 //! What the kernel owes: a pure function of its promise and of what the module logged.
 
 use crate::contract;
-use crate::contract::{Notice, Promise};
-use crate::model::{Call, Context, Later, NotifierKind, Observation, ReaperWord, Window};
+use crate::contract::{Form, KernelMessage};
+use crate::model::{Call, Context, Later, NotifierKind, Observation, ReaperMessage, Window};
 
 use crate::oracle::message::{
     Callback, Caller, LEVEL_CRIT, LEVEL_ERR, LEVEL_INFO, LEVEL_WARNING, Message, What,
@@ -60,32 +60,35 @@ impl Place {
 
 /// The messages that are due for one call, in their order.
 fn due<'a>(
-    promise: Promise,
+    promise: Form,
     o: &'a Observation,
     call: &'a Call,
     sites: Sites<'a>,
     told: Told,
 ) -> impl Iterator<Item = Message<'a>> {
-    let role = o.notifiers.get(call.notifier).map(|notifier| notifier.role);
+    let notifier = o
+        .notifiers
+        .get(call.notifier)
+        .map(|notifier| notifier.notifier);
     // Before the first callback of the invalidation.
     let of_caller = if o.calls.first().is_some_and(|first| first.seq == call.seq) {
         contract::said_of_caller(promise, &o.expectation)
     } else {
         &[]
     };
-    let of_call = role
+    let of_call = notifier
         .into_iter()
-        .flat_map(move |role| contract::said_of_call(promise, role, call));
+        .flat_map(move |notifier| contract::said_of_call(promise, notifier, call));
     let complaints = of_caller.iter().copied().chain(of_call);
     let callback = Callback {
-        is_paired: role.is_some_and(|role| role.kind == NotifierKind::PlainEnd),
+        is_paired: notifier.is_some_and(|notifier| notifier.kind == NotifierKind::PlainEnd),
         is_start: true,
     };
     complaints.map(move |complaint| message(complaint, call, callback, sites, told))
 }
 
 fn message<'a>(
-    complaint: Notice,
+    complaint: KernelMessage,
     call: &'a Call,
     symbol: Callback,
     sites: Sites<'a>,
@@ -98,15 +101,15 @@ fn message<'a>(
     };
     Message {
         what: match complaint {
-            Notice::Info => What::Info {
+            KernelMessage::Info => What::Info {
                 errno: call.returned,
                 context: call.context,
                 symbol,
             },
-            Notice::PrWarn => What::PrWarn { symbol },
-            Notice::CheckWarn => warn(sites.check),
-            Notice::EndWarn => warn(sites.end),
-            Notice::IntervalWarn => warn(sites.interval),
+            KernelMessage::PrWarn => What::PrWarn { symbol },
+            KernelMessage::CheckWarn => warn(sites.check),
+            KernelMessage::EndWarn => warn(sites.end),
+            KernelMessage::IntervalWarn => warn(sites.interval),
             symptom => What::Symptom(symptom),
         },
         level: level(complaint),
@@ -115,12 +118,14 @@ fn message<'a>(
 }
 
 /// The level of a complaint's first line.
-const fn level(complaint: Notice) -> u8 {
+const fn level(complaint: KernelMessage) -> u8 {
     match complaint {
-        Notice::Info => LEVEL_INFO,
+        KernelMessage::Info => LEVEL_INFO,
         // printk(KERN_ERR) in schedule_debug() and __might_resched().
-        Notice::NonBlockSchedule | Notice::AtomicSleep | Notice::CallerSleep => LEVEL_ERR,
-        Notice::DeadBug => LEVEL_CRIT,
+        KernelMessage::NonBlockSchedule
+        | KernelMessage::AtomicSleep
+        | KernelMessage::CallerSleep => LEVEL_ERR,
+        KernelMessage::DeadBug => LEVEL_CRIT,
         _ => LEVEL_WARNING,
     }
 }
@@ -142,7 +147,7 @@ pub(super) fn calls(window: &Window) -> Vec<(usize, &Call)> {
 /// The OOM reaper's closing line is due behind the last callback that its thread made for that victim.
 /// `reaper` is its thread, for a victim that it did not call for at all.
 pub(super) fn dues<'a>(
-    promise: Promise,
+    promise: Form,
     window: &'a Window,
     sites: Sites<'a>,
     told: Told,
@@ -216,17 +221,19 @@ fn last_of_reaper(o: &Observation) -> Option<Place> {
 
 /// What is due of what ends do.
 fn of_ends<'a>(
-    promise: Promise,
+    promise: Form,
     observation: usize,
     o: &'a Observation,
     told: Told,
 ) -> impl Iterator<Item = Due<'a>> {
     o.later.iter().flat_map(move |later| {
-        let role = o
+        let notifier = o
             .notifiers
             .get(later.notifier)
-            .map(|notifier| notifier.role);
-        let said = role.map_or(&[][..], |role| contract::said_of_end(promise, role, later));
+            .map(|notifier| notifier.notifier);
+        let said = notifier.map_or(&[][..], |notifier| {
+            contract::said_of_end(promise, notifier, later)
+        });
         said.iter().map(move |notice| Due {
             observation,
             place: Some(Place::of_later(later)),
@@ -242,7 +249,7 @@ fn of_ends<'a>(
 fn closing<'a>(
     observation: usize,
     o: &'a Observation,
-    word: ReaperWord,
+    word: ReaperMessage,
     place: Option<Place>,
     told: Told,
     thread: Option<Caller>,

@@ -6,10 +6,10 @@ use std::collections::HashMap;
 
 use nix::libc::EAGAIN;
 
-use crate::contract::Promise;
+use crate::contract::Form;
 use crate::model::{
-    Arming, Call, Context, Expect, Finding, FindingKind, Form, NotifierKind, Subscriber, Verdict,
-    Window,
+    Arming, AttachedNotifier, Call, Context, Expect, Finding, FindingKind, NotifierKind,
+    Recognised, Verdict, Window,
 };
 
 use crate::oracle::expect::{Sites, calls};
@@ -66,7 +66,7 @@ fn most<'a>(sites: &[(&'a str, u64)]) -> Option<&'a str> {
 /// How scenarios are judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Rule {
-    pub(super) promise: Promise,
+    pub(super) promise: Form,
     /// The kernel has no check: a word for the findings.
     pub(super) no_check: bool,
     /// The promise is a guess: only what both forms have in common can be judged.
@@ -172,7 +172,7 @@ impl<'a> Recognition<'a> {
             .iter()
             .copied()
             // In the seed form the check has none, and whatever came is theirs.
-            .filter(|(site, _)| *site != check || self.form() == Form::Seed)
+            .filter(|(site, _)| *site != check || self.form() == Recognised::Seed)
             .collect();
         Sites {
             check,
@@ -182,13 +182,13 @@ impl<'a> Recognition<'a> {
     }
 
     /// The form.
-    pub(super) fn form(&self) -> Form {
+    pub(super) fn form(&self) -> Recognised {
         match (self.blockable_failures, self.pr_warns, self.warns) {
-            (0, ..) => Form::Unknown,
-            (_, 0, 0) => Form::InfoOnly,
-            (_, _, 0) => Form::Seed,
-            (_, 0, _) => Form::Mainline,
-            _ => Form::Mixed,
+            (0, ..) => Recognised::Unknown,
+            (_, 0, 0) => Recognised::InfoOnly,
+            (_, _, 0) => Recognised::Seed,
+            (_, 0, _) => Recognised::Mainline,
+            _ => Recognised::Mixed,
         }
     }
 
@@ -196,23 +196,25 @@ impl<'a> Recognition<'a> {
     pub(super) fn rule(&self, demanded: Expect) -> Rule {
         let form = self.form();
         let promise = match (demanded, form) {
-            (Expect::Seed, _) => Promise::Seed,
-            (Expect::Mainline, _) => Promise::Mainline,
-            (Expect::Auto, Form::Seed) => Promise::Seed,
-            (Expect::Auto, Form::Mainline) => Promise::Mainline,
+            (Expect::Seed, _) => Form::Seed,
+            (Expect::Mainline, _) => Form::Mainline,
+            (Expect::Auto, Recognised::Seed) => Form::Seed,
+            (Expect::Auto, Recognised::Mainline) => Form::Mainline,
             // Whichever comes closer.
-            (Expect::Auto, Form::Mixed) if self.warns > self.pr_warns => Promise::Mainline,
-            (Expect::Auto, Form::InfoOnly | Form::Unknown)
+            (Expect::Auto, Recognised::Mixed) if self.warns > self.pr_warns => Form::Mainline,
+            (Expect::Auto, Recognised::InfoOnly | Recognised::Unknown)
                 if self.other_warns > self.other_pr_warns =>
             {
-                Promise::Mainline
+                Form::Mainline
             }
-            (Expect::Auto, Form::Mixed | Form::InfoOnly | Form::Unknown) => Promise::Seed,
+            (Expect::Auto, Recognised::Mixed | Recognised::InfoOnly | Recognised::Unknown) => {
+                Form::Seed
+            }
         };
         Rule {
             promise,
-            no_check: form == Form::InfoOnly,
-            is_guess: form == Form::Unknown && demanded == Expect::Auto,
+            no_check: form == Recognised::InfoOnly,
+            is_guess: form == Recognised::Unknown && demanded == Expect::Auto,
         }
     }
 
@@ -224,12 +226,12 @@ impl<'a> Recognition<'a> {
             self.blockable_failures, self.pr_warns, self.warns
         );
         let wrong = match (form, demanded) {
-            (Form::Unknown, _) => return self.unknown(windows),
-            (Form::Seed, Expect::Auto | Expect::Seed)
-            | (Form::Mainline, Expect::Auto | Expect::Mainline) => return Verdict::Pass,
-            (Form::InfoOnly, _) => format!("the kernel has no check: {counts}"),
-            (Form::Mixed, _) => format!("the kernel has a mixture of checks: {counts}"),
-            (Form::Seed | Form::Mainline, _) => {
+            (Recognised::Unknown, _) => return self.unknown(windows),
+            (Recognised::Seed, Expect::Auto | Expect::Seed)
+            | (Recognised::Mainline, Expect::Auto | Expect::Mainline) => return Verdict::Pass,
+            (Recognised::InfoOnly, _) => format!("the kernel has no check: {counts}"),
+            (Recognised::Mixed, _) => format!("the kernel has a mixture of checks: {counts}"),
+            (Recognised::Seed | Recognised::Mainline, _) => {
                 format!("the kernel has another form of the check than was demanded: {counts}")
             }
         };
@@ -237,8 +239,8 @@ impl<'a> Recognition<'a> {
             findings: vec![Finding {
                 due: match demanded {
                     Expect::Auto => None,
-                    Expect::Seed => Some(Form::Seed.to_string()),
-                    Expect::Mainline => Some(Form::Mainline.to_string()),
+                    Expect::Seed => Some(Recognised::Seed.to_string()),
+                    Expect::Mainline => Some(Recognised::Mainline.to_string()),
                 },
                 seen: Some(form.to_string()),
                 ..Finding::new(FindingKind::Form, wrong)
@@ -247,8 +249,9 @@ impl<'a> Recognition<'a> {
     }
 
     fn unknown(&self, windows: &[Window]) -> Verdict {
-        let fails = |notifier: &Subscriber| {
-            matches!(notifier.role.arming, Arming::Inject(_)) && !notifier.role.kind.is_interval()
+        let fails = |notifier: &AttachedNotifier| {
+            matches!(notifier.notifier.arming, Arming::Fail(_))
+                && !notifier.notifier.kind.is_interval()
         };
         let wanted = windows
             .iter()

@@ -5,9 +5,9 @@
 //! The parsers take exactly what the kernel's format strings can print and nothing else: a line
 //! that is only nearly right must not pass for one that is right.
 
-use crate::contract::Notice;
+use crate::contract::KernelMessage;
 use crate::kmsg::Record;
-use crate::model::{CALLBACK_SYMBOL, Context, MODULE_NAME, PAIRED_SYMBOL, ReaperWord};
+use crate::model::{CALLBACK_SYMBOL, Context, MODULE_NAME, PAIRED_SYMBOL, ReaperMessage};
 
 /// The names of the module's callbacks that the kernel prints.
 const CALLBACKS: [&str; 2] = [CALLBACK_SYMBOL, PAIRED_SYMBOL];
@@ -160,13 +160,13 @@ impl<'a> WarnHeader<'a> {
     }
 
     /// What it is a symptom of, where it is one.
-    pub(super) fn symptom(&self) -> Option<Notice> {
+    pub(super) fn symptom(&self) -> Option<KernelMessage> {
         let file = self.place.and_then(|place| place.rsplit_once(':'));
         let file = file.map_or("", |(file, _)| file);
         if file.ends_with("linux/rwsem.h") || file.ends_with("linux/mmap_lock.h") {
-            Some(Notice::LockWarn)
+            Some(KernelMessage::LockWarn)
         } else if self.symbol.name.contains("mmu_interval_notifier_insert") {
-            Some(Notice::DeadWarn)
+            Some(KernelMessage::DeadWarn)
         } else {
             None
         }
@@ -192,10 +192,10 @@ pub(super) enum Line<'a> {
     /// The first line of a WARN; the rest of it is noise.
     Warn(WarnHeader<'a>),
     /// The first line of something else that the kernel finds wrong.
-    Symptom(Notice),
+    Symptom(KernelMessage),
     /// The OOM reaper's closing line.
     Reaper {
-        word: ReaperWord,
+        word: ReaperMessage,
         pid: i32,
         comm: &'a str,
     },
@@ -239,34 +239,37 @@ impl<'a> Line<'a> {
 }
 
 /// What the kernel's own checks say. A WARN is told by its header.
-fn symptom(text: &str) -> Option<Notice> {
+fn symptom(text: &str) -> Option<KernelMessage> {
     const AT: &str = "BUG: sleeping function called from invalid context at ";
     if let Some(place) = text.strip_prefix(AT) {
         let file = place.rsplit_once(':').map_or(place, |(file, _)| file);
         return Some(if file.ends_with("linux/mmu_notifier.h") {
-            Notice::CallerSleep
+            KernelMessage::CallerSleep
         } else {
-            Notice::AtomicSleep
+            KernelMessage::AtomicSleep
         });
     }
     [
         (
             "BUG: scheduling in a non-blocking section: ",
-            Notice::NonBlockSchedule,
+            KernelMessage::NonBlockSchedule,
         ),
         // Which lock it is about is said further down: `held_lock`.
         (
             "WARNING: possible recursive locking detected",
-            Notice::LockdepOther,
+            KernelMessage::LockdepOther,
         ),
         (
             "WARNING: possible circular locking dependency detected",
-            Notice::LockdepOther,
+            KernelMessage::LockdepOther,
         ),
-        ("WARNING: suspicious RCU usage", Notice::LockWarn),
-        ("WARNING: Nested lock was not taken", Notice::LockWarn),
-        ("[ BUG: Invalid wait context ]", Notice::AtomicSleep),
-        ("kernel BUG at mm/mmu_notifier.c:", Notice::DeadBug),
+        ("WARNING: suspicious RCU usage", KernelMessage::LockWarn),
+        (
+            "WARNING: Nested lock was not taken",
+            KernelMessage::LockWarn,
+        ),
+        ("[ BUG: Invalid wait context ]", KernelMessage::AtomicSleep),
+        ("kernel BUG at mm/mmu_notifier.c:", KernelMessage::DeadBug),
     ]
     .into_iter()
     .find_map(|(start, symptom)| text.starts_with(start).then_some(symptom))
@@ -275,7 +278,7 @@ fn symptom(text: &str) -> Option<Notice> {
 /// What lockdep's report is about, by its lines: which lock the task holds that should not take
 /// another. The name of a lock stands in parentheses behind its address, as `print_lock()` of
 /// kernel/locking/lockdep.c has it.
-pub(super) fn lockdep<'a>(mut report: impl Iterator<Item = &'a str>) -> Notice {
+pub(super) fn lockdep<'a>(mut report: impl Iterator<Item = &'a str>) -> KernelMessage {
     const HELD: &str = "but task is already holding lock:";
     // It stands within the first ten lines of the report, with an empty one before it in the same
     // record.
@@ -289,10 +292,10 @@ pub(super) fn lockdep<'a>(mut report: impl Iterator<Item = &'a str>) -> Notice {
         name.split_once("){")?.0.split(['#', '/']).next()
     });
     match name {
-        Some("mmu_notifier_invalidate_range_start") => Notice::LockdepInvalidation,
-        Some("srcu") => Notice::LockdepSrcu,
-        Some("&mm->mmap_lock") => Notice::LockdepMmapLock,
-        _ => Notice::LockdepOther,
+        Some("mmu_notifier_invalidate_range_start") => KernelMessage::LockdepInvalidation,
+        Some("srcu") => KernelMessage::LockdepSrcu,
+        Some("&mm->mmap_lock") => KernelMessage::LockdepMmapLock,
+        _ => KernelMessage::LockdepOther,
     }
 }
 
@@ -332,16 +335,16 @@ fn malformed(text: &str) -> Line<'_> {
 fn reaper(text: &str) -> Option<Line<'_>> {
     let rest = text.strip_prefix("oom_reaper: ")?;
     let (word, rest, end) = match rest.strip_prefix("reaped process ") {
-        Some(rest) => (ReaperWord::Reaped, rest, "), now anon-rss:"),
+        Some(rest) => (ReaperMessage::Reaped, rest, "), now anon-rss:"),
         None => {
             let rest = rest.strip_prefix("unable to reap pid:")?;
-            (ReaperWord::UnableToReap, rest, ")")
+            (ReaperMessage::UnableToReap, rest, ")")
         }
     };
     let (pid, rest) = rest.split_once(" (")?;
     // The comm may hold anything, brackets too.
     let (comm, tail) = rest.rsplit_once(end)?;
-    (word == ReaperWord::Reaped || tail.is_empty()).then_some(())?;
+    (word == ReaperMessage::Reaped || tail.is_empty()).then_some(())?;
     Some(Line::Reaper {
         word,
         pid: pid.parse().ok()?,
@@ -504,7 +507,7 @@ mod tests {
         assert_eq!(
             Line::of(&record(text)),
             Line::Reaper {
-                word: ReaperWord::Reaped,
+                word: ReaperMessage::Reaped,
                 pid: 7,
                 comm: "a) (b"
             }
@@ -512,7 +515,7 @@ mod tests {
         assert_eq!(
             Line::of(&record("oom_reaper: unable to reap pid:7 (x)")),
             Line::Reaper {
-                word: ReaperWord::UnableToReap,
+                word: ReaperMessage::UnableToReap,
                 pid: 7,
                 comm: "x"
             }
@@ -590,38 +593,41 @@ mod tests {
         for (held, due) in [
             (
                 "ffffffff822c1c00 (mmu_notifier_invalidate_range_start){+.+.}-{0:0}, at: f+0x1/0x2",
-                Notice::LockdepInvalidation,
+                KernelMessage::LockdepInvalidation,
             ),
             (
                 "ffffffff822c1c58 (srcu){.+.+}-{0:0}, at: f+0x1/0x2",
-                Notice::LockdepSrcu,
+                KernelMessage::LockdepSrcu,
             ),
             (
                 "ffff888000169c78 (&mm->mmap_lock){++++}-{4:4}, at: f+0x1/0x2 [m]",
-                Notice::LockdepMmapLock,
+                KernelMessage::LockdepMmapLock,
             ),
             (
                 "ffff888000169c78 (&mm->mmap_lock#2/1){++++}-{4:4}, at: f+0x1/0x2",
-                Notice::LockdepMmapLock,
+                KernelMessage::LockdepMmapLock,
             ),
             (
                 "ffff888000169c78 (fs_reclaim){+.+.}-{0:0}, at: f (srcu){",
-                Notice::LockdepOther,
+                KernelMessage::LockdepOther,
             ),
-            ("srcu", Notice::LockdepOther),
+            ("srcu", KernelMessage::LockdepOther),
         ] {
             assert_eq!(of(held), due, "{held}");
         }
         // Where it does not say so within its first lines, it is not known.
         let other = ["x"; 20].into_iter();
         let late = other.chain(["but task is already holding lock:", "0 (srcu){"]);
-        assert_eq!(lockdep(late), Notice::LockdepOther);
-        assert_eq!(lockdep(["0 (srcu){"].into_iter()), Notice::LockdepOther);
+        assert_eq!(lockdep(late), KernelMessage::LockdepOther);
+        assert_eq!(
+            lockdep(["0 (srcu){"].into_iter()),
+            KernelMessage::LockdepOther
+        );
     }
 
     #[test]
     fn what_the_kernel_finds_wrong_with_itself_is_known() {
-        use Notice::{
+        use KernelMessage::{
             AtomicSleep, CallerSleep, DeadBug, DeadWarn, LockWarn, LockdepOther, NonBlockSchedule,
         };
         const SLEEP: &str = "BUG: sleeping function called from invalid context at";

@@ -4,9 +4,9 @@
 
 use std::fmt;
 
-use crate::contract::Notice;
+use crate::contract::KernelMessage;
 use crate::kmsg::Record;
-use crate::model::{CALLBACK_SYMBOL, Context, MODULE_NAME, PAIRED_SYMBOL, ReaperWord};
+use crate::model::{CALLBACK_SYMBOL, Context, MODULE_NAME, PAIRED_SYMBOL, ReaperMessage};
 
 /// `KERN_INFO`.
 pub(super) const LEVEL_INFO: u8 = 6;
@@ -37,12 +37,12 @@ pub(super) enum What<'a> {
     },
     /// The OOM reaper's closing line.
     Reaper {
-        word: ReaperWord,
+        word: ReaperMessage,
         pid: i32,
         comm: &'a str,
     },
     /// Something that the kernel finds wrong with itself.
-    Symptom(Notice),
+    Symptom(KernelMessage),
     /// A line about our callback that is none of these; never due.
     Malformed,
 }
@@ -209,10 +209,10 @@ impl fmt::Display for Message<'_> {
                 comm.unwrap_or("...")
             ),
             What::Reaper { word, pid, comm } => match word {
-                ReaperWord::Reaped => {
+                ReaperMessage::Reaped => {
                     write!(f, " oom_reaper: reaped process {pid} ({comm}), now ...")
                 }
-                ReaperWord::UnableToReap => {
+                ReaperMessage::UnableToReap => {
                     write!(f, " oom_reaper: unable to reap pid:{pid} ({comm})")
                 }
             },
@@ -280,7 +280,7 @@ mod tests {
         What::Warn { site, pid, comm }
     }
 
-    fn reaper(word: ReaperWord, pid: i32, comm: &'static str) -> What<'static> {
+    fn reaper(word: ReaperMessage, pid: i32, comm: &'static str) -> What<'static> {
         What::Reaper { word, pid, comm }
     }
 
@@ -322,8 +322,8 @@ mod tests {
             ),
             (warn("a.c:1", 1, None), warn("a.c:1", 1, Some("y")), ""),
             (
-                reaper(ReaperWord::Reaped, 1, "x"),
-                reaper(ReaperWord::Reaped, 1, "y"),
+                reaper(ReaperMessage::Reaped, 1, "x"),
+                reaper(ReaperMessage::Reaped, 1, "y"),
                 "the comm is x, not y",
             ),
             (
@@ -373,15 +373,15 @@ mod tests {
                 "WARNING: mm/mmu_notifier.c:... at ..., CPU#...: .../7",
             ),
             (
-                reaper(ReaperWord::Reaped, 7, "x"),
+                reaper(ReaperMessage::Reaped, 7, "x"),
                 "oom_reaper: reaped process 7 (x), now ...",
             ),
             (
-                reaper(ReaperWord::UnableToReap, 7, "x"),
+                reaper(ReaperMessage::UnableToReap, 7, "x"),
                 "oom_reaper: unable to reap pid:7 (x)",
             ),
             (
-                What::Symptom(Notice::LockdepSrcu),
+                What::Symptom(KernelMessage::LockdepSrcu),
                 "lockdep report (in an SRCU read side) ...",
             ),
         ] {
@@ -392,20 +392,20 @@ mod tests {
     #[test]
     fn a_message_can_only_be_one_of_its_kind_gone_wrong() {
         let (sleep, lockdep) = (
-            What::Symptom(Notice::AtomicSleep),
-            What::Symptom(Notice::LockdepOther),
+            What::Symptom(KernelMessage::AtomicSleep),
+            What::Symptom(KernelMessage::LockdepOther),
         );
         assert!(sleep.may_be(&sleep) && !sleep.may_be(&lockdep));
-        let due = What::Symptom(Notice::LockdepInvalidation);
+        let due = What::Symptom(KernelMessage::LockdepInvalidation);
         assert!(lockdep.may_be(&due));
         assert_eq!(
             message(lockdep).difference(&message(due)),
             "it is lockdep report (under another lock), not lockdep report (in an invalidation)"
         );
-        let line = reaper(ReaperWord::Reaped, 1, "x");
-        assert!(line.may_be(&reaper(ReaperWord::Reaped, 1, "y")));
-        assert!(!line.may_be(&reaper(ReaperWord::Reaped, 2, "x")));
-        assert!(!line.may_be(&reaper(ReaperWord::UnableToReap, 1, "x")));
+        let line = reaper(ReaperMessage::Reaped, 1, "x");
+        assert!(line.may_be(&reaper(ReaperMessage::Reaped, 1, "y")));
+        assert!(!line.may_be(&reaper(ReaperMessage::Reaped, 2, "x")));
+        assert!(!line.may_be(&reaper(ReaperMessage::UnableToReap, 1, "x")));
         assert!(What::Malformed.may_be(&What::PrWarn { symbol: OURS }));
         assert!(!What::Malformed.may_be(&line));
     }

@@ -23,9 +23,9 @@ mod trust;
 mod witness;
 
 use crate::contract;
-use crate::contract::Notice;
+use crate::contract::KernelMessage;
 use crate::kmsg::Record;
-use crate::model::{Call, Expect, Form, Observation, ScenarioResult, Verdict, Window};
+use crate::model::{Call, Expect, Observation, Recognised, ScenarioResult, Verdict, Window};
 
 use message::{Caller, What, shown};
 use seen::Scan;
@@ -37,7 +37,7 @@ pub use form::NOTHING_FAILED;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Judgement {
     /// The form of the check that was recognised.
-    pub form: Form,
+    pub form: Recognised,
     /// The verdict on it.
     pub form_verdict: Verdict,
     /// One for each observation, in the order of the windows.
@@ -100,7 +100,7 @@ pub fn is_judged(record: &Record, window: &Window) -> bool {
         // What follows on a BUG.
         _ if record.text.starts_with("Oops: ") => {
             let mut observations = window.observations.iter();
-            observations.any(|o| o.expectation.said.contains(&Notice::DeadBug))
+            observations.any(|o| o.expectation.said.contains(&KernelMessage::DeadBug))
         }
         _ => false,
     }
@@ -173,7 +173,7 @@ fn judge_window(
 fn depends_on_form(o: &Observation, call: &Call) -> bool {
     o.notifiers
         .get(call.notifier)
-        .is_some_and(|notifier| contract::depends_on_form(notifier.role, call))
+        .is_some_and(|notifier| contract::depends_on_form(notifier.notifier, call))
 }
 
 /// Evidence that is in doubt proves nothing, neither a pass nor a failure.

@@ -26,7 +26,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::contract::RULES;
 use crate::model::exit::Exit;
-use crate::model::{FindingKind, Form, Report, Verdict};
+use crate::model::{FindingKind, Recognised, Report, Verdict};
 use crate::report;
 use crate::scenario;
 
@@ -126,7 +126,7 @@ impl Claim {
         ] {
             for name in names {
                 let is_there = |name: &str| selected.iter().any(|scenario| scenario.name() == name);
-                if name != Form::RESULT && !is_there(name) {
+                if name != Recognised::RESULT && !is_there(name) {
                     bail!("\"{key}: {name}\": there is no such scenario among those that run");
                 }
             }

@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 use crate::kmsg::Record;
 use crate::model::Window;
 
-use crate::contract::Notice;
+use crate::contract::KernelMessage;
 use crate::oracle::lines;
 use crate::oracle::lines::{Line, Symbol, WarnHeader};
 use crate::oracle::message::{Callback, Caller, Message, What};
@@ -144,7 +144,7 @@ struct Sorter<'a> {
     tasks: HashSet<i32>,
     judges_symptoms: bool,
     /// What tasks have been told that they may be told many times.
-    said_before: HashSet<(Option<Caller>, Notice)>,
+    said_before: HashSet<(Option<Caller>, KernelMessage)>,
     last_info: HashMap<Option<Caller>, LastInfo<'a>>,
 }
 
@@ -203,7 +203,11 @@ impl<'a> Sorter<'a> {
     }
 
     /// Only where a scenario is about them, and of our tasks: elsewhere they are trouble.
-    fn symptom(&mut self, symptom: Notice, task: Option<Caller>) -> Option<(bool, What<'a>)> {
+    fn symptom(
+        &mut self,
+        symptom: KernelMessage,
+        task: Option<Caller>,
+    ) -> Option<(bool, What<'a>)> {
         let is_ours = match task {
             Some(Caller::Task(tid)) => self.tasks.contains(&tid),
             Some(Caller::Other(_)) => false,
@@ -212,7 +216,10 @@ impl<'a> Sorter<'a> {
         if !(self.judges_symptoms && is_ours) {
             return None;
         }
-        let comes_often = matches!(symptom, Notice::LockWarn | Notice::AtomicSleep);
+        let comes_often = matches!(
+            symptom,
+            KernelMessage::LockWarn | KernelMessage::AtomicSleep
+        );
         let is_new = self.said_before.insert((task, symptom));
         (is_new || !comes_often).then_some((true, What::Symptom(symptom)))
     }

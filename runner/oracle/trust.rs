@@ -11,8 +11,8 @@ use std::collections::HashSet;
 
 use nix::libc::EAGAIN;
 
-use crate::contract::Promise;
-use crate::model::{Context, Observation, ReaperWord, Window};
+use crate::contract::Form;
+use crate::model::{Context, Observation, ReaperMessage, Window};
 
 use crate::oracle::message::{Caller, What};
 use crate::oracle::seen::{Scan, Seen};
@@ -23,7 +23,7 @@ const MAX_ERRNO: i32 = 4095;
 /// Why the module's word is not taken, one sentence each; `scanned` are the windows of which there
 /// is no doubt.
 pub(super) fn doubts<'a>(
-    promise: Promise,
+    promise: Form,
     scanned: impl Iterator<Item = (&'a Window, &'a Scan<'a>)>,
 ) -> Vec<String> {
     let mut doubts = Vec::new();
@@ -127,7 +127,7 @@ fn is_by_a_caller_of(o: &Observation, seen: &Seen<'_>) -> bool {
 
 /// The kernel's lines name an errno that no callback has returned, by the log.
 struct Errno {
-    promise: Promise,
+    promise: Form,
     /// The first of them.
     named: Option<String>,
     /// Whether the kernel acted on what the log has: then its line is wrong, and not the log.
@@ -156,7 +156,7 @@ impl Errno {
             // Only there what the kernel does depends on the errno.
             let complains = complains_after(scan, at);
             let due = |errno: i32| errno != -EAGAIN;
-            if self.promise == Promise::Mainline
+            if self.promise == Form::Mainline
                 && context == Context::NonBlockable
                 && let Some(&logged) = returned.iter().next()
                 && returned.iter().all(|other| due(*other) == due(logged))
@@ -215,7 +215,7 @@ impl Silence {
         let said = scan.ours.iter().chain(&scan.foreign);
         self.is_noticed |= said.into_iter().any(|seen| match seen.message.what {
             What::Info { .. } | What::PrWarn { .. } | What::Warn { .. } | What::Malformed => true,
-            What::Reaper { word, .. } => word == ReaperWord::UnableToReap,
+            What::Reaper { word, .. } => word == ReaperMessage::UnableToReap,
             What::Symptom(_) => false,
         });
     }

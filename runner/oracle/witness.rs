@@ -195,19 +195,19 @@ fn is_as_armed(o: &Observation, call: &Call) -> bool {
     let Some(notifier) = o.notifiers.get(call.notifier) else {
         return false;
     };
-    match notifier.role.arming {
-        Arming::Inject(errno) if is_watched(o, call) => {
+    match notifier.notifier.arming {
+        Arming::Fail(errno) if is_watched(o, call) => {
             // The error is set for one event; what another one does here is not the injector's
             // doing, and the call itself is a finding.
             let is_other = call.event != o.expectation.event && call.returned == 0;
             (call.returned == errno || is_other) && call.injected == (call.returned != 0)
         }
-        Arming::Misbehave(_) if is_watched(o, call) => call.returned == 0 && call.injected,
-        Arming::Inject(_)
+        Arming::AtStart(_) if is_watched(o, call) => call.returned == 0 && call.injected,
+        Arming::Fail(_)
         | Arming::Filtered(_)
         | Arming::Unarmed
-        | Arming::Misbehave(_)
-        | Arming::MisbehaveAtEnd(_) => call.returned == 0 && !call.injected,
+        | Arming::AtStart(_)
+        | Arming::AtEnd(_) => call.returned == 0 && !call.injected,
     }
 }
 
@@ -216,7 +216,7 @@ fn follows_as_armed(o: &Observation, later: &Later) -> bool {
     let Some(notifier) = o.notifiers.get(later.notifier) else {
         return false;
     };
-    let is_armed = matches!(notifier.role.arming, Arming::MisbehaveAtEnd(_))
+    let is_armed = matches!(notifier.notifier.arming, Arming::AtEnd(_))
         && later.op != FollowUp::Release
         && is_watched_range(o, later.start, later.end);
     later.injected == is_armed

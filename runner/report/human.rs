@@ -5,7 +5,9 @@
 use std::io::{self, Write};
 
 use crate::model::exit::Exit;
-use crate::model::{Expect, Form, KernelInfo, Report, ScenarioResult, UnitTest, Verdict, VmInfo};
+use crate::model::{
+    Expect, KernelInfo, Recognised, Report, ScenarioResult, UnitTest, Verdict, VmInfo,
+};
 
 use crate::report::tally::Tally;
 use crate::report::text::{evidence, one_line, seconds};
@@ -117,7 +119,7 @@ fn table(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     }
 
     let width = rows.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
-    let width = width.max(Form::RESULT.len());
+    let width = width.max(Recognised::RESULT.len());
     let mut header = format!("{:<width$}", "");
     for column in &columns {
         header.push_str(&format!("  {column:<WORD$}"));
@@ -126,7 +128,7 @@ fn table(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     writeln!(
         out,
         "{:<width$}  {}",
-        Form::RESULT,
+        Recognised::RESULT,
         word(&report.form_verdict)
     )?;
     for (name, cells) in &rows {

@@ -8,7 +8,7 @@
 
 use std::io::{self, Write};
 
-use crate::model::{Form, Report, Verdict};
+use crate::model::{Recognised, Report, Verdict};
 
 use crate::report::tally::Tally;
 use crate::report::text::{evidence, one_line};
@@ -34,7 +34,7 @@ pub(super) fn print(report: &Report, out: &mut dyn Write) -> io::Result<()> {
         &report.form_verdict
     };
     diagnostic(out, &format!("form: {}", report.form))?;
-    result(out, 1, Form::RESULT, form, &mut totals)?;
+    result(out, 1, Recognised::RESULT, form, &mut totals)?;
     for (number, scenario) in (2..).zip(&report.scenarios) {
         for line in &scenario.foreign {
             diagnostic(out, &format!("of another driver: {line}"))?;

@@ -6,10 +6,12 @@
 use nix::libc;
 use serde::Serialize;
 
-use crate::contract::{Act, Clause, Needs, Notice, Promise, clause};
-use crate::model::{Arming, Context, Count, Misdeed, NotifierEvent, NotifierKind, Role};
+use crate::contract::{Behaviour, Form, KernelMessage, Needs, RuleRow, clause};
+use crate::model::{Arming, Context, Count, Injection, Notifier, NotifierEvent, NotifierKind};
 use crate::scenario::procedure::{Procedure, Registration};
-use crate::scenario::{DONTNEED, FORK, Kind, MEMCG_OOM, MRELEASE, MUNMAP, Trigger, blockable};
+use crate::scenario::{
+    DONTNEED, FORK, MEMCG_OOM, MRELEASE, MUNMAP, Trigger, TriggerKind, blockable,
+};
 use crate::trigger::operation::Operation;
 
 /// Which boot a scenario runs on.
@@ -37,7 +39,7 @@ pub struct Case {
     /// Whether somebody breaks one of them.
     pub breaks: bool,
     /// The notifiers, in the order in which they are attached.
-    pub cast: &'static [Role],
+    pub notifiers: &'static [Notifier],
     /// What happens to the process.
     pub trigger: Trigger,
     /// What the kernel must be able to check.
@@ -48,25 +50,25 @@ pub struct Case {
 
 impl Case {
     /// The clause on what it does besides what its notifiers do.
-    pub fn tried(&self) -> Option<&'static Clause> {
+    pub fn tried(&self) -> Option<&'static RuleRow> {
         match self.trigger.kind {
-            Kind::Zap { is_atomic: true } => clause(
-                Act::CallsInAtomic,
+            TriggerKind::Zap { is_atomic: true } => clause(
+                Behaviour::CallsInAtomic,
                 NotifierKind::Plain,
                 self.trigger.context,
             ),
-            Kind::Procedure(Procedure::Register(registration)) => registration
-                .act
+            TriggerKind::Procedure(Procedure::Register(registration)) => registration
+                .behaviour
                 .and_then(|act| clause(act, registration.kind, self.trigger.context)),
             _ => None,
         }
     }
 
     /// What the kernel says of that.
-    pub fn said(&self) -> &'static [Notice] {
+    pub fn said(&self) -> &'static [KernelMessage] {
         // Of these acts both forms say the same.
         match (self.trigger.kind, self.tried()) {
-            (Kind::Procedure(_), Some(clause)) => clause.said(Promise::Seed),
+            (TriggerKind::Procedure(_), Some(clause)) => clause.said(Form::Seed),
             _ => &[],
         }
     }
@@ -77,44 +79,44 @@ impl Case {
     }
 }
 
-const EAGAIN: Arming = Arming::Inject(-libc::EAGAIN);
-const EBUSY: Arming = Arming::Inject(-libc::EBUSY);
+const EAGAIN: Arming = Arming::Fail(-libc::EAGAIN);
+const EBUSY: Arming = Arming::Fail(-libc::EBUSY);
 const AGREES: Arming = Arming::Unarmed;
-const SLEEPS: Arming = Arming::Misbehave(Misdeed::Sleep);
-const ALLOCATES: Arming = Arming::Misbehave(Misdeed::Allocate);
-const SLEEPS_AT_END: Arming = Arming::MisbehaveAtEnd(Misdeed::Sleep);
-const WAITS_AT_END: Arming = Arming::MisbehaveAtEnd(Misdeed::Delay);
-const ALLOCATES_AT_END: Arming = Arming::MisbehaveAtEnd(Misdeed::Allocate);
-const LOCKS: Arming = Arming::Misbehave(Misdeed::Lock);
-const REMOVES: Arming = Arming::Misbehave(Misdeed::Remove);
+const SLEEPS: Arming = Arming::AtStart(Injection::Sleep);
+const ALLOCATES: Arming = Arming::AtStart(Injection::Allocate);
+const SLEEPS_AT_END: Arming = Arming::AtEnd(Injection::Sleep);
+const WAITS_AT_END: Arming = Arming::AtEnd(Injection::Delay);
+const ALLOCATES_AT_END: Arming = Arming::AtEnd(Injection::Allocate);
+const LOCKS: Arming = Arming::AtStart(Injection::Lock);
+const REMOVES: Arming = Arming::AtStart(Injection::Remove);
 
-const fn role(kind: NotifierKind, arming: Arming) -> Role {
-    Role {
+const fn notifier(kind: NotifierKind, arming: Arming) -> Notifier {
+    Notifier {
         kind,
         arming,
         is_elsewhere: false,
     }
 }
 
-const fn plain(arming: Arming) -> Role {
-    role(NotifierKind::Plain, arming)
+const fn plain(arming: Arming) -> Notifier {
+    notifier(NotifierKind::Plain, arming)
 }
 
-const fn paired(arming: Arming) -> Role {
-    role(NotifierKind::PlainEnd, arming)
+const fn paired(arming: Arming) -> Notifier {
+    notifier(NotifierKind::PlainEnd, arming)
 }
 
-const fn interval(arming: Arming) -> Role {
-    role(NotifierKind::Interval, arming)
+const fn interval(arming: Arming) -> Notifier {
+    notifier(NotifierKind::Interval, arming)
 }
 
-const fn two_pass(arming: Arming) -> Role {
-    role(NotifierKind::IntervalTwoPass, arming)
+const fn two_pass(arming: Arming) -> Notifier {
+    notifier(NotifierKind::IntervalTwoPass, arming)
 }
 
 /// An interval notifier on addresses next to those that are worked on.
-const fn elsewhere(arming: Arming) -> Role {
-    Role {
+const fn elsewhere(arming: Arming) -> Notifier {
+    Notifier {
         is_elsewhere: true,
         ..interval(arming)
     }
@@ -125,14 +127,14 @@ const fn keeps(
     about: &'static str,
     rules: &'static [u8],
     trigger: Trigger,
-    cast: &'static [Role],
+    notifiers: &'static [Notifier],
 ) -> Case {
     Case {
         name,
         about,
         rules,
         breaks: false,
-        cast,
+        notifiers,
         trigger,
         needs: None,
         boot: Boot::Shared,
@@ -144,11 +146,11 @@ const fn breaks(
     about: &'static str,
     rules: &'static [u8],
     trigger: Trigger,
-    cast: &'static [Role],
+    notifiers: &'static [Notifier],
 ) -> Case {
     Case {
         breaks: true,
-        ..keeps(name, about, rules, trigger, cast)
+        ..keeps(name, about, rules, trigger, notifiers)
     }
 }
 
@@ -177,7 +179,7 @@ const fn leaving(case: Case) -> Case {
 /// The module zaps the pages of the process.
 const fn zap(is_atomic: bool) -> Trigger {
     Trigger {
-        kind: Kind::Zap { is_atomic },
+        kind: TriggerKind::Zap { is_atomic },
         ..DONTNEED
     }
 }
@@ -190,7 +192,7 @@ const fn steps(
     context: Context,
 ) -> Trigger {
     Trigger {
-        kind: Kind::Procedure(procedure),
+        kind: TriggerKind::Procedure(procedure),
         context,
         ..blockable(
             "procedure",
@@ -328,8 +330,8 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::contract::{CLAUSES, RULES, act_of_errno, act_of_misdeed};
-    use crate::scenario::{Cast, Scenario, select};
+    use crate::contract::{RULE_ROWS, RULES, act_of_errno, act_of_misdeed};
+    use crate::scenario::{Scenario, Setting, select};
 
     #[test]
     fn every_rule_is_kept_and_broken_on_every_form() {
@@ -341,7 +343,7 @@ mod tests {
                 scenarios.iter().filter(about).count()
             };
             // Each scenario runs on kernels of both forms.
-            for promise in Promise::ALL {
+            for promise in Form::ALL {
                 assert!(
                     of_rule(false) > 0,
                     "{promise:?}: nobody keeps rule {}",
@@ -358,20 +360,18 @@ mod tests {
     }
 
     /// The clauses on what is done in a scenario.
-    fn clauses_of(scenario: &Scenario) -> Vec<&'static Clause> {
-        let of_roles = scenario.roles().into_iter().filter_map(|role| {
-            let act = match role.arming {
-                Arming::Inject(errno) => act_of_errno(errno),
-                Arming::Misbehave(misdeed) | Arming::MisbehaveAtEnd(misdeed) => {
-                    act_of_misdeed(misdeed)
-                }
-                Arming::Filtered(_) | Arming::Unarmed => Act::Agrees,
+    fn clauses_of(scenario: &Scenario) -> Vec<&'static RuleRow> {
+        let of_roles = scenario.notifiers().into_iter().filter_map(|notifier| {
+            let act = match notifier.arming {
+                Arming::Fail(errno) => act_of_errno(errno),
+                Arming::AtStart(misdeed) | Arming::AtEnd(misdeed) => act_of_misdeed(misdeed),
+                Arming::Filtered(_) | Arming::Unarmed => Behaviour::Agrees,
             };
-            clause(act, role.kind, scenario.trigger.context)
+            clause(act, notifier.kind, scenario.trigger.context)
         });
-        let of_case = match scenario.cast {
-            Cast::Case(case) => case.tried(),
-            Cast::One(_) => None,
+        let of_case = match scenario.setting {
+            Setting::Case(case) => case.tried(),
+            Setting::One(_) => None,
         };
         of_roles.chain(of_case).collect()
     }
@@ -383,7 +383,7 @@ mod tests {
             .flat_map(clauses_of)
             .map(|clause| format!("{clause:?}"))
             .collect();
-        for clause in CLAUSES {
+        for clause in RULE_ROWS {
             assert!(
                 tried.contains(&format!("{clause:?}")),
                 "nobody tries {clause:?}"
@@ -399,7 +399,7 @@ mod tests {
             let clauses = clauses_of(&scenario);
             let mut due = clauses
                 .iter()
-                .flat_map(|clause| Promise::ALL.map(|promise| clause.said(promise)))
+                .flat_map(|clause| Form::ALL.map(|promise| clause.said(promise)))
                 .flatten();
             if due.any(|notice| notice.is_symptom()) {
                 assert!(

@@ -11,7 +11,8 @@ use nix::libc::EAGAIN as LIBC_EAGAIN;
 
 use crate::contract::Needs;
 use crate::model::{
-    Arming, Context, Count, End, Expectation, Fate, NotifierEvent, NotifierKind, ReaperWord, Role,
+    Arming, Context, Count, End, Expectation, Notifier, NotifierEvent, NotifierKind, PagesFate,
+    ReaperMessage,
 };
 use crate::oracle;
 use crate::scenario::cases::{Boot, CASES, Case};
@@ -20,7 +21,7 @@ use crate::trigger::operation::Operation;
 
 /// How a notifier is reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum TriggerKind {
     /// A process does something to its own memory.
     Own(Operation),
     /// `process_mrelease(2)` on a process that is held on its way out.
@@ -38,16 +39,16 @@ pub enum Kind {
     Procedure(Procedure),
 }
 
-impl Kind {
+impl TriggerKind {
     /// Whether the OOM reaper is the one that calls.
     pub const fn is_oom(self) -> bool {
-        matches!(self, Kind::MemcgOom | Kind::GlobalOom)
+        matches!(self, TriggerKind::MemcgOom | TriggerKind::GlobalOom)
     }
 
     /// How the process is at the end.
     pub const fn end(self) -> End {
         match self {
-            Kind::Procedure(procedure) => procedure.end(),
+            TriggerKind::Procedure(procedure) => procedure.end(),
             _ => End::There,
         }
     }
@@ -61,9 +62,9 @@ pub struct Refused {
     /// How many calls there are.
     pub calls: Count,
     /// The OOM reaper's last word.
-    pub reaper: Option<ReaperWord>,
+    pub reaper: Option<ReaperMessage>,
     /// What becomes of the pages.
-    pub pages: Option<Fate>,
+    pub pages: Option<PagesFate>,
 }
 
 /// One way to reach a notifier, and what the kernel does on it.
@@ -76,7 +77,7 @@ pub struct Trigger {
     /// What happens, for people.
     pub about: &'static str,
     /// How.
-    pub kind: Kind,
+    pub kind: TriggerKind,
     /// The event of the calls.
     pub event: NotifierEvent,
     /// Their context.
@@ -84,9 +85,9 @@ pub struct Trigger {
     /// How many there are on the area.
     pub calls: Count,
     /// The OOM reaper's last word where nobody refuses.
-    pub reaper: Option<ReaperWord>,
+    pub reaper: Option<ReaperMessage>,
     /// What becomes of the area's pages where nobody refuses, if that is looked at.
-    pub pages: Option<Fate>,
+    pub pages: Option<PagesFate>,
     /// What a refusal changes; in blockable context the kernel goes on as if there were none.
     pub refused: Option<Refused>,
     /// The ways in which the injector is set.
@@ -100,17 +101,17 @@ const ENOMEM: i32 = -(nix::libc::ENOMEM);
 
 /// One failure, and the two twins in which nothing may fail.
 const ONE_ERROR: &[Arming] = &[
-    Arming::Inject(EAGAIN),
+    Arming::Fail(EAGAIN),
     Arming::Filtered(EAGAIN),
     Arming::Unarmed,
 ];
 
 /// Every kind of error, and the twins.
 const ALL_ERRORS: &[Arming] = &[
-    Arming::Inject(EAGAIN),
-    Arming::Inject(EBUSY),
-    Arming::Inject(EINTR),
-    Arming::Inject(ENOMEM),
+    Arming::Fail(EAGAIN),
+    Arming::Fail(EBUSY),
+    Arming::Fail(EINTR),
+    Arming::Fail(ENOMEM),
     Arming::Filtered(EAGAIN),
     Arming::Unarmed,
 ];
@@ -129,7 +130,7 @@ pub const fn blockable(
     Trigger {
         name,
         about,
-        kind: Kind::Own(operation),
+        kind: TriggerKind::Own(operation),
         event,
         context: Context::Blockable,
         calls,
@@ -145,7 +146,7 @@ use NotifierEvent::{Clear, ProtectionPage, ProtectionVma, Unmap};
 
 /// `munmap` of a whole VMA.
 pub const MUNMAP: Trigger = Trigger {
-    pages: Some(Fate::Gone),
+    pages: Some(PagesFate::Gone),
     armings: ALL_ERRORS,
     ..blockable(
         "munmap-whole",
@@ -158,7 +159,7 @@ pub const MUNMAP: Trigger = Trigger {
 
 /// `madvise(MADV_DONTNEED)`.
 pub const DONTNEED: Trigger = Trigger {
-    pages: Some(Fate::Zeroed),
+    pages: Some(PagesFate::Zeroed),
     armings: ALL_ERRORS,
     ..blockable(
         "madvise-dontneed",
@@ -171,7 +172,7 @@ pub const DONTNEED: Trigger = Trigger {
 
 /// `fork`.
 pub const FORK: Trigger = Trigger {
-    pages: Some(Fate::Kept),
+    pages: Some(PagesFate::Kept),
     ..blockable(
         "fork",
         "fork, which write-protects private pages",
@@ -185,17 +186,17 @@ pub const FORK: Trigger = Trigger {
 pub const MRELEASE: Trigger = Trigger {
     name: "mrelease",
     about: "process_mrelease of a dying process",
-    kind: Kind::Mrelease,
+    kind: TriggerKind::Mrelease,
     event: Clear,
     context: Context::NonBlockable,
     calls: Exactly(1),
     reaper: None,
-    pages: Some(Fate::Gone),
+    pages: Some(PagesFate::Gone),
     refused: Some(Refused {
         outcome: EAGAIN,
         calls: Exactly(1),
         reaper: None,
-        pages: Some(Fate::Kept),
+        pages: Some(PagesFate::Kept),
     }),
     armings: ALL_ERRORS,
 };
@@ -204,18 +205,18 @@ pub const MRELEASE: Trigger = Trigger {
 pub const MEMCG_OOM: Trigger = Trigger {
     name: "oom-memcg",
     about: "the OOM reaper after a memory cgroup ran out",
-    kind: Kind::MemcgOom,
+    kind: TriggerKind::MemcgOom,
     event: Clear,
     context: Context::NonBlockable,
     calls: Exactly(1),
-    reaper: Some(ReaperWord::Reaped),
-    pages: Some(Fate::Gone),
+    reaper: Some(ReaperMessage::Reaped),
+    pages: Some(PagesFate::Gone),
     // MAX_OOM_REAP_RETRIES in mm/oom_kill.c
     refused: Some(Refused {
         outcome: 0,
         calls: Exactly(10),
-        reaper: Some(ReaperWord::UnableToReap),
-        pages: Some(Fate::Kept),
+        reaper: Some(ReaperMessage::UnableToReap),
+        pages: Some(PagesFate::Kept),
     }),
     armings: ONE_ERROR,
 };
@@ -233,7 +234,7 @@ pub const TRIGGERS: &[Trigger] = &[
     blockable("madvise-cold", "madvise(MADV_COLD), which must not notify", Operation::Cold, Clear, Exactly(0)),
     blockable("madvise-willneed", "madvise(MADV_WILLNEED), which must not notify", Operation::Willneed, Clear, Exactly(0)),
     Trigger {
-        pages: Some(Fate::Kept),
+        pages: Some(PagesFate::Kept),
         ..blockable("mprotect", "mprotect to read-only", Operation::Mprotect, ProtectionVma, Exactly(1))
     },
     blockable("mprotect-same", "mprotect to what it is, which must not notify", Operation::MprotectSame, ProtectionVma, Exactly(0)),
@@ -246,12 +247,12 @@ pub const TRIGGERS: &[Trigger] = &[
     Trigger {
         name: "oom-global",
         about: "the OOM reaper after sysrq f",
-        kind: Kind::GlobalOom,
+        kind: TriggerKind::GlobalOom,
         event: Clear,
         context: Context::NonBlockable,
         calls: Exactly(1),
-        reaper: Some(ReaperWord::Reaped),
-        pages: Some(Fate::Gone),
+        reaper: Some(ReaperMessage::Reaped),
+        pages: Some(PagesFate::Gone),
         refused: None,
         armings: NO_ERROR,
     },
@@ -259,7 +260,7 @@ pub const TRIGGERS: &[Trigger] = &[
 
 /// Who is attached, and what they are told to do.
 #[derive(Clone, Copy, Debug)]
-pub enum Cast {
+pub enum Setting {
     /// One plain notifier.
     One(Arming),
     /// Those of a case of the contract.
@@ -272,22 +273,22 @@ pub struct Scenario {
     /// How the notifiers are reached.
     pub trigger: Trigger,
     /// The notifiers.
-    pub cast: Cast,
+    pub setting: Setting,
 }
 
 impl Scenario {
     /// Its name: `[a-z0-9-]` only, so that every reader of KTAP keeps it.
     pub fn name(&self) -> String {
-        let suffix = match self.cast {
-            Cast::Case(case) => return case.name.to_owned(),
-            Cast::One(Arming::Inject(errno)) => nix::errno::Errno::from_raw(-errno)
+        let suffix = match self.setting {
+            Setting::Case(case) => return case.name.to_owned(),
+            Setting::One(Arming::Fail(errno)) => nix::errno::Errno::from_raw(-errno)
                 .to_string()
                 .split(':')
                 .next()
                 .unwrap_or_default()
                 .to_ascii_lowercase(),
-            Cast::One(Arming::Filtered(_)) => "filtered".into(),
-            Cast::One(Arming::Unarmed | Arming::Misbehave(_) | Arming::MisbehaveAtEnd(_)) => {
+            Setting::One(Arming::Filtered(_)) => "filtered".into(),
+            Setting::One(Arming::Unarmed | Arming::AtStart(_) | Arming::AtEnd(_)) => {
                 "unarmed".into()
             }
         };
@@ -296,28 +297,28 @@ impl Scenario {
 
     /// What happens, for people.
     pub fn about(&self) -> &'static str {
-        match self.cast {
-            Cast::Case(case) => case.about,
-            Cast::One(_) => self.trigger.about,
+        match self.setting {
+            Setting::Case(case) => case.about,
+            Setting::One(_) => self.trigger.about,
         }
     }
 
     /// The notifiers, in the order in which they are attached.
-    pub fn roles(&self) -> Vec<Role> {
-        match self.cast {
-            Cast::One(arming) => vec![Role {
+    pub fn notifiers(&self) -> Vec<Notifier> {
+        match self.setting {
+            Setting::One(arming) => vec![Notifier {
                 kind: NotifierKind::Plain,
                 arming,
                 is_elsewhere: false,
             }],
-            Cast::Case(case) => case.cast.to_vec(),
+            Setting::Case(case) => case.notifiers.to_vec(),
         }
     }
 
     /// The rules of the contract that it is about.
     pub fn rules(&self) -> &'static [u8] {
-        match (self.cast, self.trigger.context) {
-            (Cast::Case(case), _) => case.rules,
+        match (self.setting, self.trigger.context) {
+            (Setting::Case(case), _) => case.rules,
             (_, Context::Blockable) => &[1],
             (_, Context::NonBlockable) => &[2, 5],
         }
@@ -325,29 +326,29 @@ impl Scenario {
 
     /// Whether somebody breaks one of them.
     pub fn breaks(&self) -> bool {
-        match self.cast {
-            Cast::Case(case) => case.breaks,
-            Cast::One(Arming::Inject(errno)) => {
+        match self.setting {
+            Setting::Case(case) => case.breaks,
+            Setting::One(Arming::Fail(errno)) => {
                 !self.trigger.calls.admits(0)
                     && (self.trigger.context == Context::Blockable || errno != EAGAIN)
             }
-            Cast::One(_) => false,
+            Setting::One(_) => false,
         }
     }
 
     /// What the kernel must be able to check.
     pub fn needs(&self) -> Option<Needs> {
-        match self.cast {
-            Cast::Case(case) => case.needs,
-            Cast::One(_) => None,
+        match self.setting {
+            Setting::Case(case) => case.needs,
+            Setting::One(_) => None,
         }
     }
 
     /// Which boot it runs on.
     pub fn boot(&self) -> Boot {
-        match self.cast {
-            Cast::Case(case) => case.boot,
-            Cast::One(_) => Boot::Shared,
+        match self.setting {
+            Setting::Case(case) => case.boot,
+            Setting::One(_) => Boot::Shared,
         }
     }
 
@@ -360,14 +361,14 @@ impl Scenario {
             reaper: trigger.reaper,
             pages: trigger.pages,
         };
-        let effect = if oracle::is_refused(&self.roles(), trigger.context) {
+        let effect = if oracle::is_refused(&self.notifiers(), trigger.context) {
             trigger.refused.unwrap_or(agreed)
         } else {
             agreed
         };
-        let (said, judges_symptoms) = match self.cast {
-            Cast::Case(case) => (case.said().to_vec(), case.judges_symptoms()),
-            Cast::One(_) => (Vec::new(), false),
+        let (said, judges_symptoms) = match self.setting {
+            Setting::Case(case) => (case.said().to_vec(), case.judges_symptoms()),
+            Setting::One(_) => (Vec::new(), false),
         };
         Expectation {
             event: trigger.event,
@@ -376,7 +377,7 @@ impl Scenario {
             outcome: effect.outcome,
             reaper: effect.reaper,
             pages: effect.pages,
-            is_atomic: matches!(trigger.kind, Kind::Zap { is_atomic: true }),
+            is_atomic: matches!(trigger.kind, TriggerKind::Zap { is_atomic: true }),
             said,
             judges_symptoms,
             end: trigger.kind.end(),
@@ -390,12 +391,12 @@ fn all() -> impl Iterator<Item = Scenario> {
     let suite = TRIGGERS.iter().flat_map(|&trigger| {
         trigger.armings.iter().map(move |&arming| Scenario {
             trigger,
-            cast: Cast::One(arming),
+            setting: Setting::One(arming),
         })
     });
     let cases = CASES.iter().map(|case| Scenario {
         trigger: case.trigger,
-        cast: Cast::Case(case),
+        setting: Setting::Case(case),
     });
     suite.chain(cases)
 }
@@ -491,7 +492,7 @@ mod tests {
             for errno in [EAGAIN, EBUSY, EINTR, ENOMEM] {
                 assert!(
                     TRIGGERS.iter().any(|trigger| trigger.context == context
-                        && trigger.armings.contains(&Arming::Inject(errno))),
+                        && trigger.armings.contains(&Arming::Fail(errno))),
                     "{errno} in {context} context"
                 );
             }

@@ -4,7 +4,7 @@
 
 use nix::libc;
 
-use crate::contract::Act;
+use crate::contract::Behaviour;
 use crate::model::{End, NotifierKind};
 use crate::trigger::operation::Operation;
 
@@ -53,9 +53,11 @@ impl Procedure {
             Procedure::RemoveInCallback => End::Left,
             Procedure::ReleaseAtExit => End::Gone,
             Procedure::Register(registration) => match registration.fate {
-                Fate::Returns(_) if registration.is_after_exit => End::Gone,
-                Fate::Returns(_) => End::There,
-                Fate::IsLeft | Fate::Waits | Fate::KillsCaller => End::Left,
+                RegistrationOutcome::Returns(_) if registration.is_after_exit => End::Gone,
+                RegistrationOutcome::Returns(_) => End::There,
+                RegistrationOutcome::IsLeft
+                | RegistrationOutcome::Waits
+                | RegistrationOutcome::KillsCaller => End::Left,
             },
             _ => End::There,
         }
@@ -64,7 +66,7 @@ impl Procedure {
 
 /// What comes of a registration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fate {
+pub enum RegistrationOutcome {
     /// It returns that: 0, or a negative errno. After 0 the notifier can be removed at once.
     Returns(i32),
     /// It returns 0, and the notifier must never be looked at again.
@@ -85,9 +87,9 @@ pub struct Registration {
     /// Whether the process is gone by then.
     pub is_after_exit: bool,
     /// What comes of it.
-    pub fate: Fate,
+    pub fate: RegistrationOutcome,
     /// What it is in the contract; nothing where it is as it should be.
-    pub act: Option<Act>,
+    pub behaviour: Option<Behaviour>,
 }
 
 impl Registration {
@@ -96,8 +98,8 @@ impl Registration {
         kind: NotifierKind::Plain,
         how: "locked",
         is_after_exit: false,
-        fate: Fate::Returns(0),
-        act: None,
+        fate: RegistrationOutcome::Returns(0),
+        behaviour: None,
     };
 
     /// By `mmu_interval_notifier_insert_locked()`, with `mmap_lock` held for writing.
@@ -109,15 +111,15 @@ impl Registration {
     /// By `__mmu_notifier_register()`, without `mmap_lock`.
     pub const UNLOCKED: Registration = Registration {
         how: "unlocked",
-        act: Some(Act::RegistersWithoutLock),
+        behaviour: Some(Behaviour::RegistersWithoutLock),
         ..Self::LOCKED
     };
 
     /// By `mmu_notifier_register()`, which takes `mmap_lock`, with it held.
     pub const RECURSIVE: Registration = Registration {
         how: "recursive",
-        fate: Fate::Waits,
-        act: Some(Act::RegistersUnderLock),
+        fate: RegistrationOutcome::Waits,
+        behaviour: Some(Behaviour::RegistersUnderLock),
         ..Self::LOCKED
     };
 
@@ -125,22 +127,22 @@ impl Registration {
     /// only, with it held.
     pub const INTERVAL_RECURSIVE: Registration = Registration {
         kind: NotifierKind::Interval,
-        fate: Fate::Returns(0),
+        fate: RegistrationOutcome::Returns(0),
         ..Self::RECURSIVE
     };
 
     /// In an atomic section.
     pub const IN_ATOMIC: Registration = Registration {
         how: "atomic",
-        act: Some(Act::RegistersInAtomic),
+        behaviour: Some(Behaviour::RegistersInAtomic),
         ..Self::LOCKED
     };
 
     /// The same struct once more.
     pub const TWICE: Registration = Registration {
         how: "twice",
-        fate: Fate::IsLeft,
-        act: Some(Act::RegistersTwice),
+        fate: RegistrationOutcome::IsLeft,
+        behaviour: Some(Behaviour::RegistersTwice),
         ..Self::LOCKED
     };
 
@@ -148,15 +150,15 @@ impl Registration {
     pub const AFTER_EXIT: Registration = Registration {
         how: "register",
         is_after_exit: true,
-        fate: Fate::KillsCaller,
-        act: Some(Act::RegistersAfterExit),
+        fate: RegistrationOutcome::KillsCaller,
+        behaviour: Some(Behaviour::RegistersAfterExit),
         ..Self::LOCKED
     };
 
     /// The same by `mmu_interval_notifier_insert()`.
     pub const INTERVAL_AFTER_EXIT: Registration = Registration {
         kind: NotifierKind::Interval,
-        fate: Fate::Returns(-libc::EINVAL),
+        fate: RegistrationOutcome::Returns(-libc::EINVAL),
         ..Self::AFTER_EXIT
     };
 }

@@ -106,16 +106,16 @@ fn stay_on_this_cpu() -> nix::Result<()> {
 
 /// The runner's end. Dropping it ends the process and waits for it.
 #[derive(Debug)]
-pub struct Target {
+pub struct Subject {
     peer: Peer,
     watched: (u64, u64),
     ended: bool,
 }
 
-impl Target {
+impl Subject {
     /// Starts a process and lets it set up the memory for `operation`.
     pub fn start(operation: Operation, waiter: &Waiter, limit: Duration) -> Result<Self> {
-        let mut target = Target {
+        let mut target = Subject {
             peer: Peer::start("target")?,
             watched: (0, 0),
             ended: false,
@@ -262,7 +262,7 @@ impl Target {
     }
 }
 
-impl Drop for Target {
+impl Drop for Subject {
     fn drop(&mut self) {
         if self.ended {
             return;

@@ -5,34 +5,34 @@
 
 use crate::history::*;
 use mn_inject::model::{
-    Arming, Context, Count, End, Expect, Fate, Finding, FindingKind, FollowUp, Form, Later,
-    NotifierEvent, NotifierKind, Observation, Pages, Step, Verdict, Window,
+    Arming, Context, Count, End, Expect, Finding, FindingKind, FollowUp, Later, NotifierEvent,
+    NotifierKind, Observation, Pages, PagesFate, Recognised, Step, Verdict, Window,
 };
 use mn_inject::oracle::judge;
 use proptest::prelude::*;
 
 /// What is attached, and in which context it is called.
 #[derive(Clone, Debug)]
-struct Cast {
+struct Setting {
     context: Context,
     notifiers: Vec<(NotifierKind, Arming)>,
     invalidations: u64,
 }
 
-fn cast() -> impl Strategy<Value = Cast> {
+fn setting() -> impl Strategy<Value = Setting> {
     let context = prop_oneof![Just(Context::Blockable), Just(Context::NonBlockable)];
     let kind = prop::sample::select(NotifierKind::ALL.to_vec());
     let notifier = (kind, prop::sample::select(vec![0, 0, -11, -16])).prop_map(|(kind, errno)| {
         let arming = match errno {
             0 => Arming::Unarmed,
             // An interval notifier knows no other error.
-            _ if kind.is_interval() => Arming::Inject(EAGAIN),
-            errno => Arming::Inject(errno),
+            _ if kind.is_interval() => Arming::Fail(EAGAIN),
+            errno => Arming::Fail(errno),
         };
         (kind, arming)
     });
     (context, prop::collection::vec(notifier, 1..5), 1u64..3).prop_map(
-        |(context, notifiers, invalidations)| Cast {
+        |(context, notifiers, invalidations)| Setting {
             context,
             notifiers,
             invalidations,
@@ -40,46 +40,46 @@ fn cast() -> impl Strategy<Value = Cast> {
     )
 }
 
-/// A run in which the form and the places of the WARNs are known, and then the cast's window.
-fn run_of(kernel: Kernel, cast: &Cast) -> Vec<Window> {
+/// A run in which the form and the places of the WARNs are known, and then the setting's window.
+fn run_of(kernel: Kernel, setting: &Setting) -> Vec<Window> {
     let mut writer = Writer::new(Style::of(kernel), &[]);
-    let fails = |kind| (kind, Arming::Inject(EAGAIN));
+    let fails = |kind| (kind, Arming::Fail(EAGAIN));
     let mut windows = Vec::new();
     for (pid, notifiers) in [
         (100, vec![fails(NotifierKind::Plain)]),
         (101, vec![fails(NotifierKind::PlainEnd)]),
         (102, vec![fails(NotifierKind::Interval)]),
     ] {
-        let learned = Cast {
+        let learned = Setting {
             context: Context::Blockable,
             notifiers,
             invalidations: 1,
         };
         windows.push(window(&mut writer, &learned, pid));
     }
-    windows.push(window(&mut writer, cast, 103));
+    windows.push(window(&mut writer, setting, 103));
     windows
 }
 
-fn window(writer: &mut Writer<'_>, cast: &Cast, pid: i32) -> Window {
+fn window(writer: &mut Writer<'_>, setting: &Setting, pid: i32) -> Window {
     let (warns, calls) = (writer.warn_count(), writer.call_seq());
-    let deed = match cast.context {
+    let deed = match setting.context {
         Context::Blockable => Deed::Unmap(Arming::Unarmed),
         Context::NonBlockable => Deed::Mrelease(Arming::Unarmed),
     };
     let plan = Plan {
         deed,
-        calls: cast.invalidations,
+        calls: setting.invalidations,
         elsewhere: 0,
     };
     let mut o = observation(&plan, pid);
-    o.notifiers = cast
+    o.notifiers = setting
         .notifiers
         .iter()
         .map(|&(kind, arming)| subscriber(kind, arming))
         .collect();
-    o.expectation.calls = Count::Exactly(cast.invalidations);
-    for number in 0..cast.invalidations {
+    o.expectation.calls = Count::Exactly(setting.invalidations);
+    for number in 0..setting.invalidations {
         writer.invalidation(&mut o, 0, 2 * number + 3);
     }
     let (window, _) = writer.end(vec![o], warns, calls);
@@ -104,11 +104,11 @@ fn found(verdict: &Verdict) -> Vec<FindingKind> {
 
 proptest! {
     #[test]
-    fn a_correct_kernel_passes(kernel in kernels(), cast in cast()) {
-        let windows = run_of(kernel, &cast);
+    fn a_correct_kernel_passes(kernel in kernels(), setting in setting()) {
+        let windows = run_of(kernel, &setting);
         let judgement = judge(&windows, Expect::Auto);
         prop_assert_eq!(&judgement.form_verdict, &Verdict::Pass);
-        let form = if kernel == Kernel::Seed { Form::Seed } else { Form::Mainline };
+        let form = if kernel == Kernel::Seed { Recognised::Seed } else { Recognised::Mainline };
         prop_assert_eq!(judgement.form, form);
         for result in judgement.results {
             prop_assert_eq!(result.verdict, Verdict::Pass, "{}", result.name);
@@ -116,15 +116,15 @@ proptest! {
     }
 
     #[test]
-    fn a_wrong_form_is_found(cast in cast()) {
-        let windows = run_of(Kernel::Seed, &cast);
-        let fails = cast.notifiers.iter().any(|(kind, arming)| {
-            matches!(arming, Arming::Inject(errno) if !kind.is_interval()
-                && (cast.context == Context::Blockable || *errno != EAGAIN))
+    fn a_wrong_form_is_found(setting in setting()) {
+        let windows = run_of(Kernel::Seed, &setting);
+        let fails = setting.notifiers.iter().any(|(kind, arming)| {
+            matches!(arming, Arming::Fail(errno) if !kind.is_interval()
+                && (setting.context == Context::Blockable || *errno != EAGAIN))
         });
-        let reaches_plain = cast.context == Context::Blockable
-            || !cast.notifiers.iter().any(|(kind, arming)| {
-                kind.is_interval() && matches!(arming, Arming::Inject(_))
+        let reaches_plain = setting.context == Context::Blockable
+            || !setting.notifiers.iter().any(|(kind, arming)| {
+                kind.is_interval() && matches!(arming, Arming::Fail(_))
             });
         let verdict = verdict_of(&windows, Expect::Mainline);
         prop_assert_eq!(verdict == Verdict::Pass, !(fails && reaches_plain), "{:?}", verdict);
@@ -133,11 +133,11 @@ proptest! {
     #[test]
     fn a_callback_too_few_or_too_many_or_in_another_place_is_found(
         kernel in kernels(),
-        cast in cast(),
+        setting in setting(),
         pick in any::<prop::sample::Index>(),
         how in 0..3,
     ) {
-        let mut windows = run_of(kernel, &cast);
+        let mut windows = run_of(kernel, &setting);
         let window = windows.last_mut().unwrap();
         let o = &mut window.observations[0];
         prop_assume!(!o.later.is_empty());
@@ -185,10 +185,10 @@ proptest! {
     #[test]
     fn a_notifier_that_is_not_called_is_found(
         kernel in kernels(),
-        cast in cast(),
+        setting in setting(),
         pick in any::<prop::sample::Index>(),
     ) {
-        let mut windows = run_of(kernel, &cast);
+        let mut windows = run_of(kernel, &setting);
         let window = windows.last_mut().unwrap();
         let o = &mut window.observations[0];
         let quiet: Vec<usize> = (0..o.calls.len()).filter(|&at| o.calls[at].returned == 0).collect();
@@ -204,10 +204,10 @@ proptest! {
     #[test]
     fn a_message_too_few_is_found(
         kernel in kernels(),
-        cast in cast(),
+        setting in setting(),
         pick in any::<prop::sample::Index>(),
     ) {
-        let mut windows = run_of(kernel, &cast);
+        let mut windows = run_of(kernel, &setting);
         let window = windows.last_mut().unwrap();
         let ours: Vec<usize> = (0..window.records.len())
             .filter(|&at| {
@@ -260,23 +260,23 @@ fn is_numbered(o: &Observation) -> bool {
 
 /// An interval notifier that agrees, with something done to the observation.
 fn with(change: impl FnOnce(&mut Observation)) -> Verdict {
-    with_cast(&[(NotifierKind::Interval, Arming::Unarmed)], 1, change)
+    with_setting(&[(NotifierKind::Interval, Arming::Unarmed)], 1, change)
 }
 
 /// The same with these notifiers and so many invalidations.
-fn with_cast(
+fn with_setting(
     notifiers: &[(NotifierKind, Arming)],
     invalidations: u64,
     change: impl FnOnce(&mut Observation),
 ) -> Verdict {
-    let cast = Cast {
+    let setting = Setting {
         context: Context::NonBlockable,
         notifiers: notifiers.to_vec(),
         invalidations,
     };
-    let mut windows = run_of(Kernel::Mainline, &cast);
+    let mut windows = run_of(Kernel::Mainline, &setting);
     let o = &mut windows.last_mut().unwrap().observations[0];
-    o.expectation.pages = Some(Fate::Gone);
+    o.expectation.pages = Some(PagesFate::Gone);
     o.pages = Some(Pages {
         gone: 3,
         ..Pages::default()
@@ -293,10 +293,10 @@ fn what_is_left_behind_is_found() {
         (FindingKind::Pages, |o| o.pages.as_mut().unwrap().gone = 2),
         (FindingKind::Pages, |o| o.pages.as_mut().unwrap().rss = 1),
         (FindingKind::Pages, |o| {
-            o.expectation.pages = Some(Fate::Kept)
+            o.expectation.pages = Some(PagesFate::Kept)
         }),
         (FindingKind::Pages, |o| {
-            o.expectation.pages = Some(Fate::Zeroed)
+            o.expectation.pages = Some(PagesFate::Zeroed)
         }),
         (FindingKind::Removal, |o| o.remains.stuck = vec![0]),
         // One that has not come as far as being the scenario's.
@@ -326,7 +326,7 @@ fn whoever_is_told_of_a_protection_is_told_of_all_of_it() {
     let short = |event| {
         with(|o| {
             o.expectation.event = event;
-            o.expectation.pages = Some(Fate::Kept);
+            o.expectation.pages = Some(PagesFate::Kept);
             o.pages = Some(Pages {
                 kept: 3,
                 rss: 3,
@@ -350,7 +350,7 @@ fn whoever_is_told_is_told_of_all_pages_that_have_changed() {
     assert_eq!(found(&with(half)), [FindingKind::Calls]);
     let kept = |o: &mut Observation| {
         half(o);
-        o.expectation.pages = Some(Fate::Kept);
+        o.expectation.pages = Some(PagesFate::Kept);
         o.pages = Some(Pages {
             kept: 3,
             rss: 3,
@@ -359,18 +359,18 @@ fn whoever_is_told_is_told_of_all_pages_that_have_changed() {
     };
     assert_eq!(with(kept), Verdict::Pass);
     // In two parts is as good, and more than all.
-    let cast = [(Interval, Arming::Unarmed)];
+    let setting = [(Interval, Arming::Unarmed)];
     let in_parts = |o: &mut Observation| {
         o.calls[0].start += 0x1000;
         o.calls[1].end -= 0x2000;
     };
-    assert_eq!(with_cast(&cast, 2, in_parts), Verdict::Pass);
+    assert_eq!(with_setting(&setting, 2, in_parts), Verdict::Pass);
     let more = |o: &mut Observation| o.calls[0].end += 0x1000;
     assert_eq!(with(more), Verdict::Pass);
     // What another notifier is told is no help.
-    let cast = [(Plain, Arming::Unarmed), (Interval, Arming::Unarmed)];
+    let setting = [(Plain, Arming::Unarmed), (Interval, Arming::Unarmed)];
     for notifier in 0..2 {
-        let verdict = with_cast(&cast, 1, |o| {
+        let verdict = with_setting(&setting, 1, |o| {
             let call = o.calls.iter_mut().find(|call| call.notifier == notifier);
             call.unwrap().start += 0x1000;
         });
@@ -419,7 +419,7 @@ fn what_is_wrong_with_the_pages_and_the_steps_is_told() {
     });
     assert_eq!(told(step), ["0", "1"]);
     let two = [(NotifierKind::Plain, Arming::Unarmed); 2];
-    let order = with_cast(&two, 1, |o| {
+    let order = with_setting(&two, 1, |o| {
         for call in &mut o.calls {
             call.notifier = 1 - call.notifier;
         }
@@ -437,9 +437,9 @@ fn what_is_wrong_with_the_pages_and_the_steps_is_told() {
 #[test]
 fn the_sequence_number_grows_with_each_invalidation() {
     use NotifierKind::Interval;
-    let cast = [(Interval, Arming::Unarmed)];
+    let setting = [(Interval, Arming::Unarmed)];
     let sequence = |numbers: [u64; 2]| {
-        with_cast(&cast, 2, |o| {
+        with_setting(&setting, 2, |o| {
             for (call, number) in o.calls.iter_mut().zip(numbers) {
                 call.cur_seq = number;
             }
@@ -456,7 +456,7 @@ fn the_sequence_number_grows_with_each_invalidation() {
     }
     // Two notifiers of one invalidation are given the same.
     let two = [(Interval, Arming::Unarmed); 2];
-    assert_eq!(with_cast(&two, 2, |_| {}), Verdict::Pass);
+    assert_eq!(with_setting(&two, 2, |_| {}), Verdict::Pass);
 }
 
 /// Ends elsewhere in the process, and those of somebody else's invalidations, are no disorder.
@@ -464,12 +464,12 @@ fn the_sequence_number_grows_with_each_invalidation() {
 fn only_the_callbacks_of_the_operation_are_counted() {
     use NotifierKind::PlainEnd;
     let with_end = |change: fn(&mut Later)| {
-        let cast = Cast {
+        let setting = Setting {
             context: Context::NonBlockable,
             notifiers: vec![(PlainEnd, Arming::Unarmed)],
             invalidations: 1,
         };
-        let mut windows = run_of(Kernel::Mainline, &cast);
+        let mut windows = run_of(Kernel::Mainline, &setting);
         let window = windows.last_mut().unwrap();
         let o = &mut window.observations[0];
         let mut later = o.later[0].clone();
@@ -498,18 +498,18 @@ fn only_the_callbacks_of_the_operation_are_counted() {
 
 #[test]
 fn a_notifier_that_is_left_out_is_one_finding() {
-    let cast = [(NotifierKind::Plain, Arming::Unarmed); 2];
+    let setting = [(NotifierKind::Plain, Arming::Unarmed); 2];
     let mut windows = run_of(
         Kernel::Mainline,
-        &Cast {
+        &Setting {
             context: Context::NonBlockable,
-            notifiers: cast.to_vec(),
+            notifiers: setting.to_vec(),
             invalidations: 1,
         },
     );
     let window = windows.last_mut().unwrap();
     let o = &mut window.observations[0];
-    o.expectation.pages = Some(Fate::Gone);
+    o.expectation.pages = Some(PagesFate::Gone);
     o.pages = Some(Pages {
         gone: 3,
         ..Pages::default()
@@ -524,12 +524,12 @@ fn a_notifier_that_is_left_out_is_one_finding() {
 /// A kernel whose check leaves out whoever has an end: its WARN about the end is none of the check.
 #[test]
 fn the_warn_about_an_end_is_not_taken_for_the_checks() {
-    let cast = Cast {
+    let setting = Setting {
         context: Context::Blockable,
-        notifiers: vec![(NotifierKind::PlainEnd, Arming::Inject(EAGAIN))],
+        notifiers: vec![(NotifierKind::PlainEnd, Arming::Fail(EAGAIN))],
         invalidations: 2,
     };
-    let mut windows = run_of(Kernel::Mainline, &cast);
+    let mut windows = run_of(Kernel::Mainline, &setting);
     for at in [1, 3] {
         let window = &mut windows[at];
         let before = window.records.len();

@@ -4,7 +4,7 @@
 
 use crate::history::*;
 use mn_inject::model::{
-    Arming, Expect, Finding, FindingKind, NotifierEvent, ReaperWord, ScenarioResult, Window,
+    Arming, Expect, Finding, FindingKind, NotifierEvent, ReaperMessage, ScenarioResult, Window,
 };
 use mn_inject::oracle::judge;
 
@@ -15,7 +15,7 @@ const PR_WARN: &str = "<4>[T1000] mmu_notifier_inject_invalidate_range_start+0x0
 
 /// munmap fails twice: calls 1 and 2, which records 500 to 503 are about.
 fn unmapped() -> Window {
-    let plans = [one(Deed::Unmap(Arming::Inject(EAGAIN)), 2)];
+    let plans = [one(Deed::Unmap(Arming::Fail(EAGAIN)), 2)];
     history(Style::of(Kernel::Seed), &plans, &[])
         .windows
         .remove(0)
@@ -152,7 +152,7 @@ fn a_call_of_another_event_is_told_with_its_number() {
 #[test]
 fn what_is_missing_where_there_is_no_check_is_told_apart() {
     let plans = [
-        one(Deed::Unmap(Arming::Inject(EAGAIN)), 1),
+        one(Deed::Unmap(Arming::Fail(EAGAIN)), 1),
         one(Deed::Oom(Arming::Unarmed), 1),
     ];
     let mut windows = history(Style::of(Kernel::NoCheck), &plans, &[]).windows;
@@ -174,7 +174,7 @@ fn what_is_missing_where_there_is_no_check_is_told_apart() {
 
 #[test]
 fn blame_that_is_shared_is_called_that() {
-    let refused = one(Deed::Mrelease(Arming::Inject(EAGAIN)), 1);
+    let refused = one(Deed::Mrelease(Arming::Fail(EAGAIN)), 1);
     let plans = [[refused.clone(), refused].concat()];
     let whole = history(Style::of(Kernel::Seed), &plans, &[])
         .windows
@@ -201,7 +201,7 @@ fn blame_that_is_shared_is_called_that() {
 
 /// munmap fails so many times, and the info lines are missing, or wrong, or all is surplus.
 fn numerous(times: u64) -> [Window; 3] {
-    let plans = [one(Deed::Unmap(Arming::Inject(EAGAIN)), times)];
+    let plans = [one(Deed::Unmap(Arming::Fail(EAGAIN)), times)];
     let whole = history(Style::of(Kernel::Seed), &plans, &[])
         .windows
         .remove(0);
@@ -257,7 +257,7 @@ fn a_closing_line_with_another_name_is_told() {
         .remove(0);
     assert_eq!(
         window.observations[0].expectation.reaper,
-        Some(ReaperWord::Reaped)
+        Some(ReaperMessage::Reaped)
     );
     window.records[0].text = window.records[0].text.replace("victim (1)", "other");
     let findings = findings(&judged(window));

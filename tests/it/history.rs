@@ -6,9 +6,9 @@
 
 use mn_inject::kmsg::Record;
 use mn_inject::model::{
-    Arming, Call, Context, Count, Counters, End, Expectation, Finding, FindingKind, FollowUp,
-    Initiator, Later, NotifierEvent, NotifierKind, Observation, ReaperWord, Remains,
-    Role as Notifier, ScenarioResult, Subscriber, Verdict, Window,
+    Arming, AttachedNotifier, Call, Context, Count, Counters, End, Expectation, Finding,
+    FindingKind, FollowUp, Initiator, Later, Notifier, NotifierEvent, NotifierKind, Observation,
+    ReaperMessage, Remains, ScenarioResult, Verdict, Window,
 };
 use mn_inject::oracle::Judgement;
 use proptest::prelude::*;
@@ -80,7 +80,7 @@ pub struct Plan {
 
 /// A line with what it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Role {
+pub enum Origin {
     Noise,
     Ours { observation: usize },
     WarnHeader { observation: usize },
@@ -91,7 +91,7 @@ pub enum Role {
 pub struct History {
     pub windows: Vec<Window>,
     /// For each window, for each record.
-    pub roles: Vec<Vec<Role>>,
+    pub origins: Vec<Vec<Origin>>,
 }
 
 /// Renders a run.
@@ -102,7 +102,7 @@ pub struct Writer<'a> {
     call_seq: u64,
     warn_count: u64,
     records: Vec<Record>,
-    roles: Vec<Role>,
+    origins: Vec<Origin>,
 }
 
 impl<'a> Writer<'a> {
@@ -119,11 +119,11 @@ impl<'a> Writer<'a> {
             call_seq: 0,
             warn_count: 3,
             records: Vec::new(),
-            roles: Vec::new(),
+            origins: Vec::new(),
         }
     }
 
-    fn put(&mut self, role: Role, level: u8, task: i32, text: String) {
+    fn put(&mut self, origin: Origin, level: u8, task: i32, text: String) {
         self.records.push(Record {
             seq: self.kmsg_seq,
             time_us: self.kmsg_seq * 10,
@@ -132,7 +132,7 @@ impl<'a> Writer<'a> {
             caller: self.style.callers.then(|| format!("T{task}")),
             text,
         });
-        self.roles.push(role);
+        self.origins.push(origin);
         self.kmsg_seq += 1;
     }
 
@@ -148,7 +148,7 @@ impl<'a> Writer<'a> {
         format!("WARNING: {cond}{place} at {symbol}, CPU#1: {comm}/{task}")
     }
 
-    pub fn warn(&mut self, role: Role, place: &str, symbol: &str, task: i32, comm: &str) {
+    pub fn warn(&mut self, origin: Origin, place: &str, symbol: &str, task: i32, comm: &str) {
         let header = self.warn_header(
             place,
             "mmu_notifier_range_blockable(range) || _ret != -11",
@@ -157,40 +157,40 @@ impl<'a> Writer<'a> {
             comm,
         );
         self.put(
-            Role::Noise,
+            Origin::Noise,
             6,
             task,
             "------------[ cut here ]------------".into(),
         );
-        self.put(role, 4, task, header);
+        self.put(origin, 4, task, header);
         for line in [
             "Modules linked in: mmu_notifier_inject(O)",
             "RIP: 0010:mn_hlist_invalidate_range_start+0xcd/0x1a0",
             " ? mmu_notifier_inject_invalidate_range_start+0x0/0x90 [mmu_notifier_inject]",
             "---[ end trace 0000000000000000 ]---",
         ] {
-            self.put(Role::Noise, 4, task, line.into());
+            self.put(Origin::Noise, 4, task, line.into());
         }
         self.warn_count += 1;
     }
 
     fn some_noise(&mut self) {
         match self.noise.next().unwrap_or(0) % 24 {
-            1 => self.put(Role::Noise, 6, 1, "usb 1-1: new device".into()),
+            1 => self.put(Origin::Noise, 6, 1, "usb 1-1: new device".into()),
             2 => {
                 let text = "gpu_mn_invalidate+0x0/0x40 [gpu] callback failure not allowed";
-                self.put(Role::Noise, 4, 900, text.into());
+                self.put(Origin::Noise, 4, 900, text.into());
             }
             3 => {
                 let text = "gpu_mn_invalidate+0x0/0x40 [gpu] callback failed with -11 in non-blockable context.";
-                self.put(Role::Noise, 6, 900, text.into());
+                self.put(Origin::Noise, 6, 900, text.into());
             }
             4 => {
                 let text = "gpu_mn_invalidate+0x0/0x40 [gpu] callback failed with -11 in blockable context.";
-                self.put(Role::Noise, 6, 900, text.into());
+                self.put(Origin::Noise, 6, 900, text.into());
                 let symbol = "mn_hlist_invalidate_range_start+0xcd/0x1a0";
                 self.warn(
-                    Role::ForeignWarnHeader,
+                    Origin::ForeignWarnHeader,
                     "mm/mmu_notifier.c:534",
                     symbol,
                     900,
@@ -200,7 +200,7 @@ impl<'a> Writer<'a> {
             5 => {
                 let symbol = "some_driver+0x1/0x20 [some]";
                 self.warn(
-                    Role::ForeignWarnHeader,
+                    Origin::ForeignWarnHeader,
                     "drivers/some.c:7",
                     symbol,
                     901,
@@ -210,7 +210,7 @@ impl<'a> Writer<'a> {
             6 => {
                 // What a user-space process writes cannot have the kernel's facility.
                 self.put(
-                    Role::Noise,
+                    Origin::Noise,
                     4,
                     902,
                     format!("{SYMBOL} callback failure not allowed"),
@@ -219,11 +219,11 @@ impl<'a> Writer<'a> {
             }
             7 => {
                 let text = "oom_reaper: reaped process 9999 (other), now anon-rss:0kB, file-rss:0kB, shmem-rss:0kB";
-                self.put(Role::Noise, 6, REAPER_TID, text.into());
+                self.put(Origin::Noise, 6, REAPER_TID, text.into());
             }
             8 => {
                 let text = "WARNING: possible circular locking dependency detected";
-                self.put(Role::Noise, 4, 1, text.into());
+                self.put(Origin::Noise, 4, 1, text.into());
             }
             _ => {}
         }
@@ -257,8 +257,8 @@ impl<'a> Writer<'a> {
             Initiator::OomReaper => (REAPER_TID, "oom_reaper".to_owned()),
         };
         let start = |at: usize| {
-            let returned = match notifiers[at].role.arming {
-                Arming::Inject(errno) => errno,
+            let returned = match notifiers[at].notifier.arming {
+                Arming::Fail(errno) => errno,
                 _ => 0,
             };
             Call {
@@ -273,7 +273,7 @@ impl<'a> Writer<'a> {
                 comm: comm.clone(),
                 injected: returned != 0,
                 returned,
-                cur_seq: if notifiers[at].role.kind.is_interval() {
+                cur_seq: if notifiers[at].notifier.kind.is_interval() {
                     seq
                 } else {
                     0
@@ -282,7 +282,7 @@ impl<'a> Writer<'a> {
             }
         };
         let starts: Vec<Call> = (0..notifiers.len()).map(start).collect();
-        let is_interval = |at: &usize| notifiers[*at].role.kind.is_interval();
+        let is_interval = |at: &usize| notifiers[*at].notifier.kind.is_interval();
 
         let mut finish_passes = Vec::new();
         let mut err = false;
@@ -291,7 +291,7 @@ impl<'a> Writer<'a> {
             if starts[at].returned != 0 {
                 if blockable {
                     self.warn(
-                        Role::WarnHeader { observation: index },
+                        Origin::WarnHeader { observation: index },
                         "mm/mmu_notifier.c:488",
                         "__mmu_notifier_invalidate_range_start+0x88/0x250",
                         tid,
@@ -302,7 +302,7 @@ impl<'a> Writer<'a> {
                 err = true;
                 break;
             }
-            if notifiers[at].role.kind == NotifierKind::IntervalTwoPass {
+            if notifiers[at].notifier.kind == NotifierKind::IntervalTwoPass {
                 finish_passes.push(at);
             }
         }
@@ -313,7 +313,7 @@ impl<'a> Writer<'a> {
             return true;
         }
         let mut ret = false;
-        let has_end = |at: &usize| notifiers[*at].role.kind == NotifierKind::PlainEnd;
+        let has_end = |at: &usize| notifiers[*at].notifier.kind == NotifierKind::PlainEnd;
         let list: Vec<usize> = (0..notifiers.len())
             .rev()
             .filter(|at| !is_interval(at))
@@ -345,7 +345,7 @@ impl<'a> Writer<'a> {
             context: o.expectation.context,
             tid,
             injected: op != FollowUp::Release
-                && matches!(o.notifiers[notifier].role.arming, Arming::MisbehaveAtEnd(_)),
+                && matches!(o.notifiers[notifier].notifier.arming, Arming::AtEnd(_)),
         });
         o.notifiers[notifier].counters.ends += u64::from(op != FollowUp::Release);
         self.call_seq += 1;
@@ -363,11 +363,11 @@ impl<'a> Writer<'a> {
     fn print_of(&mut self, index: usize, call: &Call, has_end: bool) {
         let symbol = if has_end { PAIRED_SYMBOL } else { SYMBOL };
         let blockable = call.context == Context::Blockable;
-        let role = Role::Ours { observation: index };
+        let origin = Origin::Ours { observation: index };
         let word = if blockable { "" } else { "non-" };
         let (errno, tid) = (call.returned, call.tid);
         self.put(
-            role.clone(),
+            origin.clone(),
             6,
             tid,
             format!("{symbol} callback failed with {errno} in {word}blockable context."),
@@ -383,7 +383,7 @@ impl<'a> Writer<'a> {
         if pr_warn {
             self.some_noise();
             self.put(
-                role,
+                origin,
                 4,
                 tid,
                 format!("{symbol} callback failure not allowed"),
@@ -391,7 +391,7 @@ impl<'a> Writer<'a> {
         }
         if warn {
             self.warn(
-                Role::WarnHeader { observation: index },
+                Origin::WarnHeader { observation: index },
                 "mm/mmu_notifier.c:534",
                 "mn_hlist_invalidate_range_start+0xcd/0x1a0",
                 tid,
@@ -400,7 +400,7 @@ impl<'a> Writer<'a> {
         }
         if has_end {
             self.warn(
-                Role::WarnHeader { observation: index },
+                Origin::WarnHeader { observation: index },
                 "mm/mmu_notifier.c:541",
                 "mn_hlist_invalidate_range_start+0xe1/0x1a0",
                 tid,
@@ -409,21 +409,21 @@ impl<'a> Writer<'a> {
         }
     }
 
-    pub fn reaper_word(&mut self, o: &Observation, index: usize, word: ReaperWord) {
+    pub fn reaper_word(&mut self, o: &Observation, index: usize, word: ReaperMessage) {
         let text = match word {
-            ReaperWord::Reaped => format!(
+            ReaperMessage::Reaped => format!(
                 "oom_reaper: reaped process {} ({}), now anon-rss:0kB, file-rss:4kB, shmem-rss:0kB",
                 o.pid, o.comm
             ),
-            ReaperWord::UnableToReap => {
+            ReaperMessage::UnableToReap => {
                 format!("oom_reaper: unable to reap pid:{} ({})", o.pid, o.comm)
             }
         };
-        self.put(Role::Ours { observation: index }, 6, REAPER_TID, text);
+        self.put(Origin::Ours { observation: index }, 6, REAPER_TID, text);
     }
 
     /// One window, its scenarios one after the other.
-    pub fn window(&mut self, plans: &[Plan], first_pid: i32) -> (Window, Vec<Role>) {
+    pub fn window(&mut self, plans: &[Plan], first_pid: i32) -> (Window, Vec<Origin>) {
         let (warns, calls) = (self.warn_count, self.call_seq);
         let mut observations = Vec::new();
         for (index, plan) in plans.iter().enumerate() {
@@ -437,7 +437,7 @@ impl<'a> Writer<'a> {
                 self.call(&mut o, index, call);
             }
             for _ in 0..plan.calls {
-                let call = call(plan.deed, pid, o.notifiers[0].role.arming);
+                let call = call(plan.deed, pid, o.notifiers[0].notifier.arming);
                 self.call(&mut o, index, call);
             }
             if let Some(word) = o.expectation.reaper {
@@ -454,7 +454,7 @@ impl<'a> Writer<'a> {
         observations: Vec<Observation>,
         warns: u64,
         calls: u64,
-    ) -> (Window, Vec<Role>) {
+    ) -> (Window, Vec<Origin>) {
         let window = Window {
             observations,
             records: std::mem::take(&mut self.records),
@@ -464,7 +464,7 @@ impl<'a> Writer<'a> {
         };
         // The marker.
         self.kmsg_seq += 1;
-        (window, std::mem::take(&mut self.roles))
+        (window, std::mem::take(&mut self.origins))
     }
 
     pub fn warn_count(&self) -> u64 {
@@ -482,7 +482,7 @@ pub fn observation(plan: &Plan, pid: i32) -> Observation {
         Deed::Unmap(arming) => (arming, Context::Blockable),
         Deed::Mrelease(arming) | Deed::Oom(arming) => (arming, Context::NonBlockable),
     };
-    let refuses = matches!(arming, Arming::Inject(_)) && plan.calls > 0;
+    let refuses = matches!(arming, Arming::Fail(_)) && plan.calls > 0;
     Observation {
         scenario: format!("scenario-{pid}"),
         notifiers: vec![subscriber(NotifierKind::Plain, arming)],
@@ -492,8 +492,8 @@ pub fn observation(plan: &Plan, pid: i32) -> Observation {
             calls: Count::Exactly(plan.calls),
             outcome: 0,
             reaper: match plan.deed {
-                Deed::Oom(_) if refuses => Some(ReaperWord::UnableToReap),
-                Deed::Oom(_) => Some(ReaperWord::Reaped),
+                Deed::Oom(_) if refuses => Some(ReaperMessage::UnableToReap),
+                Deed::Oom(_) => Some(ReaperMessage::Reaped),
                 _ => None,
             },
             pages: None,
@@ -527,9 +527,9 @@ pub fn observation(plan: &Plan, pid: i32) -> Observation {
 }
 
 /// A notifier that was not called yet.
-pub fn subscriber(kind: NotifierKind, arming: Arming) -> Subscriber {
-    Subscriber {
-        role: Notifier {
+pub fn subscriber(kind: NotifierKind, arming: Arming) -> AttachedNotifier {
+    AttachedNotifier {
+        notifier: Notifier {
             kind,
             arming,
             is_elsewhere: false,
@@ -570,13 +570,10 @@ pub fn call(deed: Deed, pid: i32, arming: Arming) -> Call {
         context,
         tid,
         comm: comm.into(),
-        injected: matches!(arming, Arming::Inject(_)),
+        injected: matches!(arming, Arming::Fail(_)),
         returned: match arming {
-            Arming::Inject(errno) => errno,
-            Arming::Filtered(_)
-            | Arming::Unarmed
-            | Arming::Misbehave(_)
-            | Arming::MisbehaveAtEnd(_) => 0,
+            Arming::Fail(errno) => errno,
+            Arming::Filtered(_) | Arming::Unarmed | Arming::AtStart(_) | Arming::AtEnd(_) => 0,
         },
         cur_seq: 0,
         callers: Vec::new(),
@@ -586,18 +583,18 @@ pub fn call(deed: Deed, pid: i32, arming: Arming) -> Call {
 /// A run of the given windows.
 pub fn history(style: Style, windows: &[Vec<Plan>], noise: &[u8]) -> History {
     let mut writer = Writer::new(style, noise);
-    let (windows, roles) = windows
+    let (windows, origins) = windows
         .iter()
         .enumerate()
         .map(|(index, plans)| writer.window(plans, 1000 + 100 * index as i32))
         .unzip();
-    History { windows, roles }
+    History { windows, origins }
 }
 
 pub fn arming() -> impl Strategy<Value = Arming> {
     let errno = prop::sample::select(vec![-11, -16, -4, -12]);
     prop_oneof![
-        4 => errno.clone().prop_map(Arming::Inject),
+        4 => errno.clone().prop_map(Arming::Fail),
         1 => errno.prop_map(Arming::Filtered),
         1 => Just(Arming::Unarmed),
     ]

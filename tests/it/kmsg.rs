@@ -8,8 +8,8 @@
 
 use mn_inject::kmsg::Record;
 use mn_inject::model::{
-    Arming, Call, Context, Count, Counters, End, Expect, Expectation, Form, Initiator,
-    NotifierEvent, NotifierKind, Observation, Remains, Role, Subscriber, Verdict, Window,
+    Arming, AttachedNotifier, Call, Context, Count, Counters, End, Expect, Expectation, Initiator,
+    Notifier, NotifierEvent, NotifierKind, Observation, Recognised, Remains, Verdict, Window,
 };
 use mn_inject::oracle::judge;
 
@@ -58,10 +58,10 @@ fn observation(name: &str, calls: &[Call]) -> Observation {
     let count = calls.len() as u64;
     Observation {
         scenario: name.into(),
-        notifiers: vec![Subscriber {
-            role: Role {
+        notifiers: vec![AttachedNotifier {
+            notifier: Notifier {
                 kind: NotifierKind::Plain,
-                arming: Arming::Inject(calls[0].returned),
+                arming: Arming::Fail(calls[0].returned),
                 is_elsewhere: false,
             },
             counters: Counters {
@@ -142,8 +142,8 @@ fn recorded_records_are_parsed() {
 #[test]
 fn recorded_kernels_pass_as_what_they_are() {
     for (recorded, form, matched) in [
-        (SEED, Form::Seed, [2, 10, 2]),
-        (MAINLINE, Form::Mainline, [2, 10, 4]),
+        (SEED, Recognised::Seed, [2, 10, 2]),
+        (MAINLINE, Recognised::Mainline, [2, 10, 4]),
     ] {
         let judgement = judge(&[window(recorded)], Expect::Auto);
         assert_eq!(judgement.form, form);

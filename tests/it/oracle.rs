@@ -3,11 +3,11 @@
 //! The oracle: a correct kernel passes, and every way of being wrong is found.
 
 use crate::history::*;
-use mn_inject::contract::Notice;
+use mn_inject::contract::KernelMessage;
 use mn_inject::kmsg::Record;
 use mn_inject::model::{
-    Arming, Call, Context, Count, Expect, FindingKind, Form, Misdeed, NotifierEvent, NotifierKind,
-    ReaperWord, ScenarioResult, Verdict, Window,
+    Arming, Call, Context, Count, Expect, FindingKind, Injection, NotifierEvent, NotifierKind,
+    ReaperMessage, Recognised, ScenarioResult, Verdict, Window,
 };
 
 use mn_inject::oracle::{Judgement, NOTHING_FAILED, is_callback_warn, is_judged, judge};
@@ -70,8 +70,13 @@ const ALTERATIONS: [Damage; 8] = [
 
 impl Damage {
     /// Does it to record `at`; says what must be found, nothing where it cannot be done there.
-    fn apply(&self, window: &mut Window, roles: &mut Vec<Role>, at: usize) -> Option<FindingKind> {
-        let is_warn = matches!(roles[at], Role::WarnHeader { .. });
+    fn apply(
+        &self,
+        window: &mut Window,
+        origins: &mut Vec<Origin>,
+        at: usize,
+    ) -> Option<FindingKind> {
+        let is_warn = matches!(origins[at], Origin::WarnHeader { .. });
         let record = window.records[at].clone();
         let is_callback = record.text.starts_with(SYMBOL);
         let mut alter = |text: String| {
@@ -82,29 +87,32 @@ impl Damage {
         match self {
             Damage::Drop => {
                 window.records.remove(at);
-                roles.remove(at);
+                origins.remove(at);
                 adjust(window, is_warn, -1);
                 Some(FindingKind::DidNotFire)
             }
             Damage::Double => {
                 window.records.insert(at, record);
-                roles.insert(at, roles[at].clone());
+                origins.insert(at, origins[at].clone());
                 adjust(window, is_warn, 1);
                 Some(FindingKind::FiredWhenItShouldNot)
             }
             Damage::Swap => {
-                let other = (at + 1..roles.len()).find(|other| {
-                    matches!(roles[*other], Role::Ours { .. } | Role::WarnHeader { .. })
+                let other = (at + 1..origins.len()).find(|other| {
+                    matches!(
+                        origins[*other],
+                        Origin::Ours { .. } | Origin::WarnHeader { .. }
+                    )
                 })?;
                 let (a, b) = (&window.records[at], &window.records[other]);
                 // Tasks may overtake one another.
-                let task = |role: &Role, record: &Record| match role {
-                    Role::Ours { observation } | Role::WarnHeader { observation } => {
+                let task = |origin: &Origin, record: &Record| match origin {
+                    Origin::Ours { observation } | Origin::WarnHeader { observation } => {
                         (*observation, record.caller.clone())
                     }
                     _ => unreachable!(),
                 };
-                if content(a) == content(b) || task(&roles[at], a) != task(&roles[other], b) {
+                if content(a) == content(b) || task(&origins[at], a) != task(&origins[other], b) {
                     return None;
                 }
                 // Without callers, one task's disorder can be another's overtaking.
@@ -124,7 +132,7 @@ impl Damage {
                     return None;
                 }
                 window.records.swap(at, other);
-                roles.swap(at, other);
+                origins.swap(at, other);
                 Some(FindingKind::OutOfOrder)
             }
             Damage::Level => {
@@ -149,7 +157,8 @@ impl Damage {
             Damage::Prefix if is_callback => alter(format!("mmu_notifier: {}", record.text)),
             Damage::Caller => {
                 // A reaper that called for nobody is not known.
-                let (Role::Ours { observation } | Role::WarnHeader { observation }) = roles[at]
+                let (Origin::Ours { observation } | Origin::WarnHeader { observation }) =
+                    origins[at]
                 else {
                     unreachable!();
                 };
@@ -179,15 +188,15 @@ fn is_found(
     pick: prop::sample::Index,
 ) -> Result<(), TestCaseError> {
     let places: Vec<(usize, usize, usize)> = history
-        .roles
+        .origins
         .iter()
         .enumerate()
-        .flat_map(|(window, roles)| {
-            roles
+        .flat_map(|(window, origins)| {
+            origins
                 .iter()
                 .enumerate()
-                .filter_map(move |(at, role)| match role {
-                    Role::Ours { observation } | Role::WarnHeader { observation } => {
+                .filter_map(move |(at, origin)| match origin {
+                    Origin::Ours { observation } | Origin::WarnHeader { observation } => {
                         Some((window, at, *observation))
                     }
                     _ => None,
@@ -197,7 +206,7 @@ fn is_found(
     prop_assume!(!places.is_empty());
     let (w, at, observation) = places[pick.index(places.len())];
     let was_recognisable = is_recognisable(&history.windows);
-    let kind = damage.apply(&mut history.windows[w], &mut history.roles[w], at);
+    let kind = damage.apply(&mut history.windows[w], &mut history.origins[w], at);
     prop_assume!(kind.is_some());
     let kind = kind.unwrap();
     renumber(&mut history.windows[w]);
@@ -250,11 +259,11 @@ proptest! {
             if is_recognisable(&history.windows) {
                 prop_assert_eq!(&judgement.form_verdict, &Verdict::Pass);
                 prop_assert_eq!(judgement.form, match style.kernel {
-                    Kernel::Seed => Form::Seed,
-                    _ => Form::Mainline,
+                    Kernel::Seed => Recognised::Seed,
+                    _ => Recognised::Mainline,
                 });
             } else {
-                prop_assert_eq!(judgement.form, Form::Unknown);
+                prop_assert_eq!(judgement.form, Recognised::Unknown);
             }
             for result in &judgement.results {
                 let o = result.observation.as_ref().unwrap();
@@ -263,7 +272,7 @@ proptest! {
                         && call.returned != 0
                         && call.returned != EAGAIN
                 });
-                if demanded == Expect::Auto && judgement.form == Form::Unknown && depends {
+                if demanded == Expect::Auto && judgement.form == Recognised::Unknown && depends {
                     let is_open = matches!(result.verdict, Verdict::NoVerdict { .. });
  prop_assert!(is_open);
                 } else {
@@ -271,14 +280,14 @@ proptest! {
                 }
             }
             // Nothing of ours is left over, and nothing is matched twice.
-            let ours: usize = history.roles.iter().flatten()
-                .filter(|role| matches!(role, Role::Ours { .. } | Role::WarnHeader { .. }))
+            let ours: usize = history.origins.iter().flatten()
+                .filter(|origin| matches!(origin, Origin::Ours { .. } | Origin::WarnHeader { .. }))
                 .count();
             let matched: Vec<u64> = judgement.results.iter()
                 .flat_map(|result| &result.matched)
                 .map(|matched| matched.kmsg_seq)
                 .collect();
-            if judgement.form != Form::Unknown || demanded != Expect::Auto {
+            if judgement.form != Recognised::Unknown || demanded != Expect::Auto {
                 prop_assert_eq!(matched.len(), ours);
             }
         }
@@ -374,7 +383,7 @@ proptest! {
         let first: usize = windows[..at].iter().map(|window| window.observations.len()).sum();
         let verdict = &judgement.results[first].verdict;
         prop_assert_eq!(matches!(verdict, Verdict::NoVerdict { .. }), !is_sound || {
-            judgement.form == Form::Unknown && matches!(verdict, Verdict::NoVerdict { .. })
+            judgement.form == Recognised::Unknown && matches!(verdict, Verdict::NoVerdict { .. })
         }, "{:?}", verdict);
     }
 }
@@ -382,16 +391,16 @@ proptest! {
 /// A failing unmap, its two negative twins, and a reaper that is refused and one that is not.
 fn suite() -> Vec<Vec<Plan>> {
     vec![
-        one(Deed::Unmap(Arming::Inject(EAGAIN)), 2),
+        one(Deed::Unmap(Arming::Fail(EAGAIN)), 2),
         one(Deed::Unmap(Arming::Filtered(EAGAIN)), 2),
         one(Deed::Unmap(Arming::Unarmed), 2),
-        one(Deed::Mrelease(Arming::Inject(EAGAIN)), 3),
+        one(Deed::Mrelease(Arming::Fail(EAGAIN)), 3),
         [
-            one(Deed::Oom(Arming::Inject(EAGAIN)), 20),
+            one(Deed::Oom(Arming::Fail(EAGAIN)), 20),
             one(Deed::Oom(Arming::Unarmed), 2),
         ]
         .concat(),
-        one(Deed::Mrelease(Arming::Inject(-16)), 1),
+        one(Deed::Mrelease(Arming::Fail(-16)), 1),
     ]
 }
 
@@ -405,7 +414,7 @@ const FIRED: FindingKind = FindingKind::FiredWhenItShouldNot;
 #[test]
 fn a_kernel_without_a_check_fails() {
     let judgement = run_suite(Kernel::NoCheck, Expect::Auto);
-    assert_eq!(judgement.form, Form::InfoOnly);
+    assert_eq!(judgement.form, Recognised::InfoOnly);
     let Verdict::Fail { findings } = &judgement.form_verdict else {
         panic!("{:?}", judgement.form_verdict);
     };
@@ -423,7 +432,7 @@ fn a_kernel_without_a_check_fails() {
 #[test]
 fn the_inverted_check_is_told_in_both_ways() {
     let judgement = run_suite(Kernel::Inverted, Expect::Auto);
-    assert_eq!(judgement.form, Form::InfoOnly);
+    assert_eq!(judgement.form, Recognised::InfoOnly);
     assert_eq!(
         kind_names(&judgement),
         [
@@ -442,7 +451,7 @@ fn the_inverted_check_is_told_in_both_ways() {
 fn the_wrong_variable_warns_of_legal_refusals() {
     for demanded in [Expect::Auto, Expect::Mainline] {
         let judgement = run_suite(Kernel::WrongVariable, demanded);
-        assert_eq!(judgement.form, Form::Mainline);
+        assert_eq!(judgement.form, Recognised::Mainline);
         assert_eq!(judgement.form_verdict, Verdict::Pass);
         assert_eq!(
             kind_names(&judgement),
@@ -462,7 +471,7 @@ fn the_wrong_variable_warns_of_legal_refusals() {
 #[test]
 fn a_mixture_fails() {
     let judgement = run_suite(Kernel::Both, Expect::Auto);
-    assert_eq!(judgement.form, Form::Mixed);
+    assert_eq!(judgement.form, Recognised::Mixed);
     assert!(matches!(judgement.form_verdict, Verdict::Fail { .. }));
     assert_eq!(kinds(&judgement.results[0]), [FIRED; 2]);
 }
@@ -470,14 +479,14 @@ fn a_mixture_fails() {
 #[test]
 fn a_check_that_fires_once_only_is_found() {
     let mut history = history(Style::of(Kernel::Mainline), &suite(), &[]);
-    let last = history.roles[0]
+    let last = history.origins[0]
         .iter()
-        .rposition(|role| matches!(role, Role::WarnHeader { .. }))
+        .rposition(|origin| matches!(origin, Origin::WarnHeader { .. }))
         .unwrap();
-    Damage::Drop.apply(&mut history.windows[0], &mut history.roles[0], last);
+    Damage::Drop.apply(&mut history.windows[0], &mut history.origins[0], last);
     renumber(&mut history.windows[0]);
     let judgement = judge(&history.windows, Expect::Auto);
-    assert_eq!(judgement.form, Form::Mainline);
+    assert_eq!(judgement.form, Recognised::Mainline);
     assert_eq!(kinds(&judgement.results[0]), [DID_NOT_FIRE]);
 }
 
@@ -485,16 +494,16 @@ fn a_check_that_fires_once_only_is_found() {
 #[test]
 fn the_other_warn_on_is_not_due() {
     let mut writer = Writer::new(Style::of(Kernel::Mainline), &[]);
-    let plan = one(Deed::Unmap(Arming::Inject(EAGAIN)), 0)[0];
+    let plan = one(Deed::Unmap(Arming::Fail(EAGAIN)), 0)[0];
     let mut o = observation(&plan, 1000);
     o.expectation.calls = mn_inject::model::Count::Exactly(2);
     let (warns, calls) = (writer.warn_count(), writer.call_seq());
     for _ in 0..2 {
-        let call = call(plan.deed, 1000, o.notifiers[0].role.arming);
+        let call = call(plan.deed, 1000, o.notifiers[0].notifier.arming);
         writer.call(&mut o, 0, call);
         let symbol = "mn_hlist_invalidate_range_start+0xed/0x1a0";
-        let role = Role::WarnHeader { observation: 0 };
-        writer.warn(role, "mm/mmu_notifier.c:542", symbol, 1000, "victim (1)");
+        let origin = Origin::WarnHeader { observation: 0 };
+        writer.warn(origin, "mm/mmu_notifier.c:542", symbol, 1000, "victim (1)");
     }
     let (window, _) = writer.end(vec![o], warns, calls);
     let judgement = judge(&[window], Expect::Auto);
@@ -515,15 +524,15 @@ fn what_the_form_does_not_change_is_judged_without_it() {
     let windows = history(
         Style::of(Kernel::Seed),
         &[
-            one(Deed::Mrelease(Arming::Inject(EAGAIN)), 3),
+            one(Deed::Mrelease(Arming::Fail(EAGAIN)), 3),
             one(Deed::Unmap(Arming::Unarmed), 3),
-            one(Deed::Mrelease(Arming::Inject(-16)), 3),
+            one(Deed::Mrelease(Arming::Fail(-16)), 3),
         ],
         &[],
     )
     .windows;
     let judgement = judge(&windows, Expect::Auto);
-    assert_eq!(judgement.form, Form::Unknown);
+    assert_eq!(judgement.form, Recognised::Unknown);
     assert_eq!(
         judgement.form_verdict,
         Verdict::Skip {
@@ -592,15 +601,15 @@ fn user_space_cannot_stand_in_for_the_kernel() {
         }
     }
     let judgement = judge(&history.windows, Expect::Auto);
-    assert_eq!(judgement.form, Form::InfoOnly);
+    assert_eq!(judgement.form, Recognised::InfoOnly);
     assert_eq!(kinds(&judgement.results[0]), [DID_NOT_FIRE; 2]);
 }
 
 #[test]
 fn the_wrong_word_of_the_reaper_is_found() {
-    let plans = [one(Deed::Oom(Arming::Inject(EAGAIN)), 3)];
+    let plans = [one(Deed::Oom(Arming::Fail(EAGAIN)), 3)];
     let mut windows = history(Style::of(Kernel::Seed), &plans, &[]).windows;
-    windows[0].observations[0].expectation.reaper = Some(ReaperWord::Reaped);
+    windows[0].observations[0].expectation.reaper = Some(ReaperMessage::Reaped);
     let judgement = judge(&windows, Expect::Seed);
     assert_eq!(kinds(&judgement.results[0]), [DID_NOT_FIRE, FIRED]);
     // And one where none was due.
@@ -667,7 +676,7 @@ fn only_complaints_that_a_scenario_is_about_are_judged() {
         judged(&window),
         [true, true, false, true, false, false, false]
     );
-    window.observations[0].expectation.said = vec![Notice::DeadBug];
+    window.observations[0].expectation.said = vec![KernelMessage::DeadBug];
     assert_eq!(
         judged(&window),
         [true, true, false, true, true, false, false]
@@ -720,7 +729,7 @@ fn concurrent(callers: bool, order: &[(usize, usize)]) -> Judgement {
     // Two lines of each call.
     let calls = order.iter().map(|(_, line)| line / 2 + 1).max().unwrap();
     let plan = |errno| Plan {
-        deed: Deed::Unmap(Arming::Inject(errno)),
+        deed: Deed::Unmap(Arming::Fail(errno)),
         calls: calls as u64,
         elsewhere: 0,
     };
@@ -732,7 +741,7 @@ fn concurrent(callers: bool, order: &[(usize, usize)]) -> Judgement {
         for (index, o) in observations.iter_mut().enumerate() {
             writer.log(
                 o,
-                call(plans[index].deed, o.pid, o.notifiers[0].role.arming),
+                call(plans[index].deed, o.pid, o.notifiers[0].notifier.arming),
             );
         }
     }
@@ -831,12 +840,12 @@ fn without_callers_an_order_that_cannot_be_is_no_pass() {
 fn a_missing_line_that_can_be_of_two_scenarios_passes_in_neither() {
     // Two mrelease scenarios in one window: same task, same lines.
     let plans = [[
-        one(Deed::Mrelease(Arming::Inject(EAGAIN)), 3),
-        one(Deed::Mrelease(Arming::Inject(EAGAIN)), 3),
+        one(Deed::Mrelease(Arming::Fail(EAGAIN)), 3),
+        one(Deed::Mrelease(Arming::Fail(EAGAIN)), 3),
     ]
     .concat()];
     let mut history = history(Style::of(Kernel::Seed), &plans, &[]);
-    Damage::Drop.apply(&mut history.windows[0], &mut history.roles[0], 1);
+    Damage::Drop.apply(&mut history.windows[0], &mut history.origins[0], 1);
     renumber(&mut history.windows[0]);
     for result in judge(&history.windows, Expect::Seed).results {
         assert_eq!(kinds(&result), [DID_NOT_FIRE]);
@@ -852,7 +861,7 @@ fn both(style: Style, first: Deed, second: Deed) -> Window {
 #[test]
 fn a_surplus_message_is_blamed_on_its_task_alone() {
     let (fails, agrees) = (
-        Deed::Unmap(Arming::Inject(EAGAIN)),
+        Deed::Unmap(Arming::Fail(EAGAIN)),
         Deed::Unmap(Arming::Unarmed),
     );
     let mut window = both(Style::of(Kernel::Seed), fails, agrees);
@@ -880,16 +889,16 @@ fn a_surplus_message_is_blamed_on_its_task_alone() {
 /// Both lines of a failure are missing, and those of the one before and after it are the same.
 #[test]
 fn missing_lines_that_can_be_of_two_scenarios_are_missing_in_both() {
-    let refused = Deed::Mrelease(Arming::Inject(-16));
+    let refused = Deed::Mrelease(Arming::Fail(-16));
     let mut history = history(
         Style::of(Kernel::Mainline),
         &[[one(refused, 1), one(refused, 1)].concat()],
         &[],
     );
-    let (window, roles) = (&mut history.windows[0], &mut history.roles[0]);
+    let (window, origins) = (&mut history.windows[0], &mut history.origins[0]);
     for _ in 0..2 {
-        let at = roles.iter().rposition(|role| *role != Role::Noise);
-        Damage::Drop.apply(window, roles, at.unwrap());
+        let at = origins.iter().rposition(|origin| *origin != Origin::Noise);
+        Damage::Drop.apply(window, origins, at.unwrap());
     }
     renumber(window);
     for result in judge(&history.windows, Expect::Mainline).results {
@@ -900,7 +909,7 @@ fn missing_lines_that_can_be_of_two_scenarios_are_missing_in_both() {
 /// The first of two equal lines is missing, or the second, which is in the next scenario.
 #[test]
 fn a_line_that_is_missing_before_an_equal_one_can_be_of_either_scenario() {
-    let refused = Deed::Mrelease(Arming::Inject(EAGAIN));
+    let refused = Deed::Mrelease(Arming::Fail(EAGAIN));
     let mut window = both(Style::of(Kernel::Seed), refused, refused);
     window.records[0].text = format!("{SYMBOL} callback failure not allowed");
     window.records[0].level = 4;
@@ -911,7 +920,7 @@ fn a_line_that_is_missing_before_an_equal_one_can_be_of_either_scenario() {
 
 #[test]
 fn what_comes_behind_a_closing_line_is_of_the_next_victim() {
-    let refused = Deed::Oom(Arming::Inject(EAGAIN));
+    let refused = Deed::Oom(Arming::Fail(EAGAIN));
     let mut window = both(Style::of(Kernel::Seed), refused, refused);
     let complaint = format!("{SYMBOL} callback failure not allowed");
     // Behind the first victim's info line and closing line.
@@ -926,7 +935,7 @@ fn what_comes_behind_a_closing_line_is_of_the_next_victim() {
 #[test]
 fn a_complaint_can_be_of_a_scenario_that_no_line_is_due_in() {
     let agrees = Deed::Mrelease(Arming::Unarmed);
-    let refused = Deed::Mrelease(Arming::Inject(EAGAIN));
+    let refused = Deed::Mrelease(Arming::Fail(EAGAIN));
     let complaint = format!("{SYMBOL} callback failure not allowed");
     for (first, second) in [(agrees, refused), (refused, agrees)] {
         let mut window = both(Style::of(Kernel::Seed), first, second);
@@ -975,7 +984,7 @@ fn without_callers_a_missing_line_is_no_disorder() {
 fn one_task_does_not_overtake_itself() {
     let mut style = Style::of(Kernel::Seed);
     style.callers = false;
-    let plans = [one(Deed::Unmap(Arming::Inject(EAGAIN)), 3)];
+    let plans = [one(Deed::Unmap(Arming::Fail(EAGAIN)), 3)];
     let mut window = history(style, &plans, &[]).windows.remove(0);
     // Info, pr_warn, ...: the last is missing, and the first two are swapped.
     window.records.pop();
@@ -1011,15 +1020,15 @@ fn without_callers_equal_lines_of_two_tasks_are_no_verdict() {
     let mut style = Style::of(Kernel::Seed);
     style.callers = false;
     let mut writer = Writer::new(style, &[]);
-    let fails = |errno| subscriber(NotifierKind::Plain, Arming::Inject(errno));
-    let plan = one(Deed::Unmap(Arming::Inject(EAGAIN)), 1)[0];
+    let fails = |errno| subscriber(NotifierKind::Plain, Arming::Fail(errno));
+    let plan = one(Deed::Unmap(Arming::Fail(EAGAIN)), 1)[0];
     let mut a = observation(&plan, 1000);
     let mut b = observation(&plan, 1001);
     // The last that is attached is called first.
     b.notifiers = vec![fails(-16), fails(EAGAIN)];
-    writer.log(&mut a, call(plan.deed, 1000, Arming::Inject(EAGAIN)));
+    writer.log(&mut a, call(plan.deed, 1000, Arming::Fail(EAGAIN)));
     for (notifier, errno) in [(1, EAGAIN), (0, -16)] {
-        let call = call(plan.deed, 1001, Arming::Inject(errno));
+        let call = call(plan.deed, 1001, Arming::Fail(errno));
         writer.log(&mut b, Call { notifier, ..call });
     }
     for (index, call) in [(1, &b.calls[0]), (1, &b.calls[1]), (0, &a.calls[0])] {
@@ -1033,7 +1042,7 @@ fn without_callers_equal_lines_of_two_tasks_are_no_verdict() {
 
 /// Six hundred failures of which first all info lines come and then all complaints.
 fn shuffled() -> Window {
-    let plans = [one(Deed::Unmap(Arming::Inject(EAGAIN)), 600)];
+    let plans = [one(Deed::Unmap(Arming::Fail(EAGAIN)), 600)];
     let mut window = history(Style::of(Kernel::Seed), &plans, &[])
         .windows
         .remove(0);
@@ -1059,7 +1068,7 @@ fn a_thorough_disorder_is_one_finding() {
 /// Two tasks of which every line is wrong, and one has one line more than is due.
 #[test]
 fn many_wrong_lines_are_told_task_by_task() {
-    let deed = Deed::Unmap(Arming::Inject(EAGAIN));
+    let deed = Deed::Unmap(Arming::Fail(EAGAIN));
     let plans = [[one(deed, 600), one(deed, 600)].concat()];
     let mut whole = history(Style::of(Kernel::Seed), &plans, &[])
         .windows
@@ -1096,7 +1105,7 @@ fn many_wrong_lines_are_told_task_by_task() {
 /// The second and the fourth of four equal lines are wrong: each of the scenarios has one of them.
 #[test]
 fn wrong_lines_among_equal_ones_are_found_in_every_scenario_they_can_be_of() {
-    let refused = Deed::Mrelease(Arming::Inject(EAGAIN));
+    let refused = Deed::Mrelease(Arming::Fail(EAGAIN));
     let plans = [[one(refused, 2), one(refused, 2)].concat()];
     let mut window = history(Style::of(Kernel::Seed), &plans, &[])
         .windows
@@ -1116,7 +1125,7 @@ fn wrong_lines_among_equal_ones_are_found_in_every_scenario_they_can_be_of() {
 
 #[test]
 fn a_wrong_line_in_its_very_place_is_of_its_scenario_alone() {
-    let refused = Deed::Mrelease(Arming::Inject(EAGAIN));
+    let refused = Deed::Mrelease(Arming::Fail(EAGAIN));
     let mut window = both(Style::of(Kernel::Seed), refused, refused);
     window.records[1].level = 5;
     assert_eq!(
@@ -1127,7 +1136,7 @@ fn a_wrong_line_in_its_very_place_is_of_its_scenario_alone() {
 
 #[test]
 fn a_wrong_line_is_not_taken_for_the_next_one() {
-    let plans = [one(Deed::Unmap(Arming::Inject(EAGAIN)), 2)];
+    let plans = [one(Deed::Unmap(Arming::Fail(EAGAIN)), 2)];
     let mut window = history(Style::of(Kernel::Seed), &plans, &[])
         .windows
         .remove(0);
@@ -1146,7 +1155,7 @@ fn a_wrong_line_is_not_taken_for_the_next_one() {
 /// the task differs.
 #[test]
 fn a_line_of_another_task_is_another_line() {
-    let fails = Deed::Unmap(Arming::Inject(EAGAIN));
+    let fails = Deed::Unmap(Arming::Fail(EAGAIN));
     let agrees = Deed::Unmap(Arming::Unarmed);
     let complaint = format!("{SYMBOL} callback failure not allowed");
     let info = format!("{SYMBOL} callback failed with -11 in blockable context.");
@@ -1169,8 +1178,8 @@ fn a_line_of_another_task_is_another_line() {
 #[test]
 fn a_complaint_without_its_info_line_shows_the_form() {
     for (kernel, form) in [
-        (Kernel::Seed, Form::Seed),
-        (Kernel::Mainline, Form::Mainline),
+        (Kernel::Seed, Recognised::Seed),
+        (Kernel::Mainline, Recognised::Mainline),
     ] {
         let mut windows = history(Style::of(kernel), &suite()[..1], &[]).windows;
         windows[0].records.retain(|record| record.level == 4);
@@ -1189,7 +1198,7 @@ fn the_form_does_not_depend_on_the_word_of_the_info_line() {
         record.text = record.text.replace("in blockable", "in non-blockable");
     }
     let judgement = judge(&windows, Expect::Auto);
-    assert_eq!(judgement.form, Form::Seed);
+    assert_eq!(judgement.form, Recognised::Seed);
     assert_eq!(judgement.form_verdict, Verdict::Pass);
     assert_eq!(
         kinds(&judgement.results[0]),
@@ -1200,7 +1209,7 @@ fn the_form_does_not_depend_on_the_word_of_the_info_line() {
 /// Of a check that comes from several places, the most frequent is the check's.
 #[test]
 fn a_single_warn_from_another_place_is_wrong() {
-    let plans = [one(Deed::Unmap(Arming::Inject(EAGAIN)), 3)];
+    let plans = [one(Deed::Unmap(Arming::Fail(EAGAIN)), 3)];
     let mut windows = history(Style::of(Kernel::Mainline), &plans, &[]).windows;
     let mut records = windows[0].records.iter_mut();
     let first = records.find(|record| record.text.starts_with("WARNING"));
@@ -1218,8 +1227,8 @@ fn a_single_warn_from_another_place_is_wrong() {
 #[test]
 fn the_check_is_not_where_legal_refusals_are_complained_about() {
     let mut writer = Writer::new(Style::of(Kernel::Mainline), &[]);
-    let busy = one(Deed::Mrelease(Arming::Inject(-16)), 1);
-    let legal = one(Deed::Mrelease(Arming::Inject(EAGAIN)), 3);
+    let busy = one(Deed::Mrelease(Arming::Fail(-16)), 1);
+    let legal = one(Deed::Mrelease(Arming::Fail(EAGAIN)), 3);
     let (busy, _) = writer.window(&busy, 1000);
     let (mut legal, _) = writer.window(&legal, 1100);
     for at in (1..=3).rev() {
@@ -1244,7 +1253,7 @@ fn a_mixture_is_held_to_what_it_does_more_often() {
     windows[0].records.remove(at);
     renumber(&mut windows[0]);
     let judgement = judge(&windows, Expect::Auto);
-    assert_eq!(judgement.form, Form::Mixed);
+    assert_eq!(judgement.form, Recognised::Mixed);
     let found = findings(&judgement.results[0]);
     assert_eq!(found.len(), 1);
     assert!(found[0].seen.as_ref().unwrap().contains("not allowed"));
@@ -1261,7 +1270,7 @@ fn a_check_that_is_only_in_the_other_context_is_of_its_form_there() {
     adjust(window, true, -2);
     renumber(window);
     let judgement = judge(&windows, Expect::Auto);
-    assert_eq!(judgement.form, Form::InfoOnly);
+    assert_eq!(judgement.form, Recognised::InfoOnly);
     let mut found = kind_names(&judgement);
     assert_eq!(found.remove(0), [DID_NOT_FIRE; 2]);
     assert!(found.concat().is_empty(), "{found:?}");
@@ -1272,7 +1281,7 @@ fn a_check_that_is_only_in_the_other_context_is_of_its_form_there() {
     let text = NOTIFIER_WARN.replace(": a/1", ": mn-inject/70");
     insert(&mut windows[5], end, 4, RUNNER_TID, &text);
     let judgement = judge(&windows, Expect::Auto);
-    assert_eq!(judgement.form, Form::InfoOnly);
+    assert_eq!(judgement.form, Recognised::InfoOnly);
     assert_eq!(kind_names(&judgement)[6], [FIRED; 2]);
 }
 
@@ -1286,7 +1295,7 @@ fn the_form_is_open_where_it_could_have_been_seen() {
     assert!(matches!(form_of(&windows), Verdict::NoVerdict { .. }));
 
     // One was to fail, and was not called.
-    let plans = [one(Deed::Unmap(Arming::Inject(EAGAIN)), 0)];
+    let plans = [one(Deed::Unmap(Arming::Fail(EAGAIN)), 0)];
     let mut windows = history(Style::of(Kernel::Seed), &plans, &[]).windows;
     assert!(matches!(form_of(&windows), Verdict::Skip { .. }));
     windows[0].observations[0].expectation.calls = Count::Exactly(1);
@@ -1362,8 +1371,8 @@ fn calls_beside_the_watched_addresses_are_nobodys_business() {
 fn an_injector_that_does_something_else_is_no_verdict() {
     const CLEAR: NotifierEvent = NotifierEvent::Clear;
     const UNMAP: NotifierEvent = NotifierEvent::Unmap;
-    let fails = Arming::Inject(EAGAIN);
-    let sleeps = Arming::Misbehave(Misdeed::Sleep);
+    let fails = Arming::Fail(EAGAIN);
+    let sleeps = Arming::AtStart(Injection::Sleep);
     for (arming, event, returned, injected, is_as_told) in [
         (fails, UNMAP, EAGAIN, true, true),
         (fails, UNMAP, EAGAIN, false, false),
@@ -1410,7 +1419,7 @@ fn an_injector_that_does_something_else_is_no_verdict() {
 
 #[test]
 fn a_million_events_are_no_burden() {
-    let plans = [one(Deed::Unmap(Arming::Inject(EAGAIN)), 500_000)];
+    let plans = [one(Deed::Unmap(Arming::Fail(EAGAIN)), 500_000)];
     let mut history = history(Style::of(Kernel::Seed), &plans, &[]);
     let started = std::time::Instant::now();
     let judgement = judge(&history.windows, Expect::Auto);

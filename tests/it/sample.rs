@@ -3,18 +3,19 @@
 //! Reports to print.
 
 use mn_inject::model::{
-    Arming, Call, Complaint, Context, Count, Counters, End, Expect, Expectation, Fate, Finding,
-    FindingKind, Form, Initiator, KernelInfo, Matched, NotifierEvent, NotifierKind, Observation,
-    Pages, Remains, Report, Role, SCHEMA, ScenarioResult, Subscriber, UnitTest, Verdict, VmInfo,
+    Arming, AttachedNotifier, Call, Complaint, Context, Count, Counters, End, Expect, Expectation,
+    Finding, FindingKind, Initiator, KernelInfo, Matched, Notifier, NotifierEvent, NotifierKind,
+    Observation, Pages, PagesFate, Recognised, Remains, Report, SCHEMA, ScenarioResult, UnitTest,
+    Verdict, VmInfo,
 };
 
 pub fn observation(name: &str) -> Observation {
     Observation {
         scenario: name.into(),
-        notifiers: vec![Subscriber {
-            role: Role {
+        notifiers: vec![AttachedNotifier {
+            notifier: Notifier {
                 kind: NotifierKind::Plain,
-                arming: Arming::Inject(-11),
+                arming: Arming::Fail(-11),
                 is_elsewhere: false,
             },
             counters: Counters {
@@ -30,7 +31,7 @@ pub fn observation(name: &str) -> Observation {
             calls: Count::Exactly(1),
             outcome: 0,
             reaper: None,
-            pages: Some(Fate::Gone),
+            pages: Some(PagesFate::Gone),
             is_atomic: false,
             said: Vec::new(),
             judges_symptoms: false,
@@ -150,7 +151,7 @@ pub fn report(verdicts: &[Verdict]) -> Report {
             stages: vec![("boot".into(), 900)],
             logs: vec![("console".into(), "logs/console.log".into())],
         }),
-        form: Form::Seed,
+        form: Recognised::Seed,
         expect: Expect::Auto,
         planned: verdicts.len(),
         form_verdict: Verdict::Pass,

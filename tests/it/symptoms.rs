@@ -3,9 +3,9 @@
 //! Scenarios about what the kernel finds wrong with itself: that it has to say so, and how often.
 
 use crate::history::*;
-use mn_inject::contract::Notice;
+use mn_inject::contract::KernelMessage;
 use mn_inject::model::{
-    Arming, Context, Expect, FindingKind, Misdeed, NotifierKind, ReaperWord, Verdict, Window,
+    Arming, Context, Expect, FindingKind, Injection, NotifierKind, ReaperMessage, Verdict, Window,
 };
 use mn_inject::oracle::judge;
 
@@ -40,7 +40,7 @@ fn atomic() -> Window {
 }
 
 /// One in which somebody registers as nobody may.
-fn registers(said: Notice) -> Window {
+fn registers(said: KernelMessage) -> Window {
     let mut window = quiet();
     let o = &mut window.observations[0];
     (o.expectation.said, o.expectation.judges_symptoms) = (vec![said], true);
@@ -95,7 +95,7 @@ fn what_other_tasks_are_told_is_not_what_is_due() {
 
 #[test]
 fn a_callback_that_sleeps_is_noticed_each_time() {
-    let plans = [one(Deed::Mrelease(Arming::Misbehave(Misdeed::Sleep)), 2)];
+    let plans = [one(Deed::Mrelease(Arming::AtStart(Injection::Sleep)), 2)];
     let mut window = history(Style::of(Kernel::Seed), &plans, &[])
         .windows
         .remove(0);
@@ -122,17 +122,17 @@ const NON_BLOCK: &str = "BUG: scheduling in a non-blocking section: oom_reaper/4
 /// The OOM reaper calls one with an end, which sleeps.
 fn end_sleeps() -> Window {
     let plan = Plan {
-        deed: Deed::Oom(Arming::MisbehaveAtEnd(Misdeed::Sleep)),
+        deed: Deed::Oom(Arming::AtEnd(Injection::Sleep)),
         calls: 1,
         elsewhere: 0,
     };
     let mut writer = Writer::new(Style::of(Kernel::Seed), &[]);
     let (warns, calls) = (writer.warn_count(), writer.call_seq());
     let mut o = observation(&plan, 1000);
-    o.notifiers[0].role.kind = NotifierKind::PlainEnd;
+    o.notifiers[0].notifier.kind = NotifierKind::PlainEnd;
     o.expectation.judges_symptoms = true;
     writer.invalidation(&mut o, 0, 0);
-    writer.reaper_word(&o, 0, ReaperWord::Reaped);
+    writer.reaper_word(&o, 0, ReaperMessage::Reaped);
     writer.end(vec![o], warns, calls).0
 }
 
@@ -154,12 +154,12 @@ fn an_end_that_sleeps_is_noticed_before_the_reapers_last_word() {
 #[test]
 fn an_end_that_does_not_do_as_it_is_told_is_no_evidence() {
     for (arming, injected) in [
-        (Arming::MisbehaveAtEnd(Misdeed::Sleep), false),
+        (Arming::AtEnd(Injection::Sleep), false),
         (Arming::Unarmed, true),
     ] {
         let mut window = end_sleeps();
         let o = &mut window.observations[0];
-        o.notifiers[0].role.arming = arming;
+        o.notifiers[0].notifier.arming = arming;
         o.later[0].injected = injected;
         let verdict = &judge(&[window], Expect::Seed).results[0].verdict;
         assert!(
@@ -173,7 +173,7 @@ fn an_end_that_does_not_do_as_it_is_told_is_no_evidence() {
 fn lockdep_has_to_speak_of_the_right_lock() {
     let held = |lock: &str| format!("ffff888000169c78 ({lock}){{++++}}-{{4:4}}, at: f+0x1/0x2");
     let report = |lock: &str| {
-        let mut window = registers(Notice::LockdepMmapLock);
+        let mut window = registers(KernelMessage::LockdepMmapLock);
         for (at, text) in [
             "WARNING: possible recursive locking detected",
             "but task is already holding lock:",
@@ -191,7 +191,7 @@ fn lockdep_has_to_speak_of_the_right_lock() {
     assert_eq!(report("&mm->mmap_lock"), PASS);
     assert_eq!(report("fs_reclaim"), [FindingKind::Altered]);
     assert_eq!(report("srcu"), [FindingKind::Altered]);
-    let silent = registers(Notice::LockdepMmapLock);
+    let silent = registers(KernelMessage::LockdepMmapLock);
     assert_eq!(found(silent, &[]), [DID_NOT_FIRE]);
 }
 
@@ -200,7 +200,7 @@ fn lockdep_has_to_speak_of_the_right_lock() {
 fn lockdep_reports_once_however_many_calls_allocate() {
     let allocates = |calls| {
         let plan = Plan {
-            deed: Deed::Unmap(Arming::Misbehave(Misdeed::Allocate)),
+            deed: Deed::Unmap(Arming::AtStart(Injection::Allocate)),
             calls,
             elsewhere: 0,
         };
@@ -243,9 +243,9 @@ fn lockdep_reports_once_however_many_calls_allocate() {
 #[test]
 fn whoever_registers_wrongly_is_told() {
     for (said, level, text) in [
-        (Notice::DeadBug, CRIT, DEAD_BUG),
-        (Notice::AtomicSleep, ERR, ATOMIC_SLEEP),
-        (Notice::LockWarn, WARNING, LOCK_WARN),
+        (KernelMessage::DeadBug, CRIT, DEAD_BUG),
+        (KernelMessage::AtomicSleep, ERR, ATOMIC_SLEEP),
+        (KernelMessage::LockWarn, WARNING, LOCK_WARN),
     ] {
         let line = (level, ACTOR, text);
         assert_eq!(found(registers(said), &[line]), PASS, "{text}");
@@ -263,9 +263,9 @@ fn whoever_registers_wrongly_is_told() {
 #[test]
 fn some_complaints_may_come_many_times() {
     for (said, level, text, is_often) in [
-        (Notice::DeadBug, CRIT, DEAD_BUG, false),
-        (Notice::AtomicSleep, ERR, ATOMIC_SLEEP, true),
-        (Notice::LockWarn, WARNING, LOCK_WARN, true),
+        (KernelMessage::DeadBug, CRIT, DEAD_BUG, false),
+        (KernelMessage::AtomicSleep, ERR, ATOMIC_SLEEP, true),
+        (KernelMessage::LockWarn, WARNING, LOCK_WARN, true),
     ] {
         let due: &[FindingKind] = if is_often { &[] } else { &[FIRED; 2] };
         let lines = [(level, ACTOR, text); 3];

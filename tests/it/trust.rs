@@ -28,11 +28,11 @@ fn run_on(kernel: Kernel, plans: &[Vec<Plan>]) -> Vec<Window> {
 }
 
 fn unmap(errno: i32) -> Vec<Plan> {
-    one(Deed::Unmap(Arming::Inject(errno)), 2)
+    one(Deed::Unmap(Arming::Fail(errno)), 2)
 }
 
 fn mrelease(errno: i32) -> Vec<Plan> {
-    one(Deed::Mrelease(Arming::Inject(errno)), 1)
+    one(Deed::Mrelease(Arming::Fail(errno)), 1)
 }
 
 /// Another end of the story: the lines of all records.
@@ -137,7 +137,7 @@ fn an_errno_that_the_kernel_also_acts_on_is_what_was_returned() {
         for (returned, logged) in [(EBUSY, EAGAIN), (EAGAIN, EBUSY)] {
             let mut windows = run_on(kernel, &[mrelease(returned), unmap(EAGAIN)]);
             let o = &mut windows[0].observations[0];
-            o.notifiers[0].role.arming = Arming::Inject(logged);
+            o.notifiers[0].notifier.arming = Arming::Fail(logged);
             for call in o.calls.iter_mut().filter(|call| call.injected) {
                 call.returned = logged;
             }
@@ -167,8 +167,8 @@ fn an_errno_that_the_kernel_only_prints_is_its_own_fault() {
 #[test]
 fn an_errno_of_another_notifier_in_the_window_is_the_kernels_fault() {
     let both = [
-        one(Deed::Oom(Arming::Inject(EBUSY)), 2),
-        one(Deed::Oom(Arming::Inject(EAGAIN)), 2),
+        one(Deed::Oom(Arming::Fail(EBUSY)), 2),
+        one(Deed::Oom(Arming::Fail(EAGAIN)), 2),
     ];
     let mut windows = run(&[both.concat(), unmap(EAGAIN)]);
     reworded(&mut windows[..1], "failed with -16", "failed with -11");
@@ -179,7 +179,7 @@ fn an_errno_of_another_notifier_in_the_window_is_the_kernels_fault() {
 fn a_failure_that_the_log_denies_is_the_modules_fault() {
     let mut windows = run(&[unmap(EAGAIN), mrelease(EAGAIN)]);
     let o = &mut windows[0].observations[0];
-    o.notifiers[0].role.arming = Arming::Unarmed;
+    o.notifiers[0].notifier.arming = Arming::Unarmed;
     o.notifiers[0].counters.injected = 0;
     for call in &mut o.calls {
         (call.returned, call.injected) = (0, false);
@@ -248,7 +248,7 @@ fn a_silent_kernel_is_only_excused_where_a_refusal_would_have_stopped_it() {
 
 #[test]
 fn a_victim_that_could_not_be_reaped_is_a_trace() {
-    let mut windows = run(&[one(Deed::Oom(Arming::Inject(EAGAIN)), 10), unmap(EAGAIN)]);
+    let mut windows = run(&[one(Deed::Oom(Arming::Fail(EAGAIN)), 10), unmap(EAGAIN)]);
     without_lines(&mut windows, "callback fail");
     is_the_kernels_fault(&windows);
 }
@@ -258,7 +258,7 @@ fn nothing_is_said_of_an_interval_notifier_that_refuses() {
     let mut windows = run(&[mrelease(EAGAIN)]);
     without_lines(&mut windows, "callback fail");
     let o = &mut windows[0].observations[0];
-    o.notifiers[0].role.kind = NotifierKind::Interval;
+    o.notifiers[0].notifier.kind = NotifierKind::Interval;
     o.outcome = 0;
     let judgement = judge(&windows, Expect::Seed);
     assert_eq!(judgement.doubts, [] as [String; 0]);

@@ -15,7 +15,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use mn_inject::model::matrix::MatrixReport;
-use mn_inject::model::{FindingKind, Form, Report};
+use mn_inject::model::{FindingKind, Recognised, Report};
 use mn_inject::oracle::mutants::Mutant;
 
 /// Kernels share one source tree, and guests share the processors: one test at a time.
@@ -448,7 +448,10 @@ fn a_matrix_has_a_row_and_a_report_for_each_kernel() {
         assert_eq!(kept, *report);
     }
     let forms: Vec<_> = printed.runs.iter().flat_map(|run| &run.report).collect();
-    assert_eq!((forms[0].form, forms[1].form), (Form::Seed, Form::Mainline));
+    assert_eq!(
+        (forms[0].form, forms[1].form),
+        (Recognised::Seed, Recognised::Mainline)
+    );
     let kept = std::fs::read(dir.path().join("matrix.json")).expect("there is no matrix.json");
     let kept: MatrixReport = serde_json::from_slice(&kept).expect("matrix.json is no report");
     assert_eq!(kept, printed);

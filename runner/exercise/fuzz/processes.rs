@@ -10,7 +10,7 @@ use nix::unistd::Pid;
 
 use crate::os::wait::Waiter;
 use crate::trigger::operation::Operation;
-use crate::trigger::subject::Target;
+use crate::trigger::subject::Subject;
 
 /// The longest that a process may take to start or to end.
 const STEP: Duration = Duration::from_secs(20);
@@ -21,18 +21,18 @@ const KTHREADD: i32 = 2;
 /// All processes of a run. They end when this is dropped.
 #[derive(Debug)]
 pub struct Processes {
-    idle: Vec<Target>,
-    _zombie: Target,
+    idle: Vec<Subject>,
+    _zombie: Subject,
     /// Process ids with which nothing could be attached at the beginning.
     pub dead: Vec<i32>,
 }
 
-fn start(waiter: &Waiter) -> Result<Target> {
-    Target::start(Operation::Hold, waiter, STEP)
+fn start(waiter: &Waiter) -> Result<Subject> {
+    Subject::start(Operation::Hold, waiter, STEP)
 }
 
 /// Ends a process and leaves its exit status behind.
-pub fn zombie(waiter: &Waiter) -> Result<Target> {
+pub fn zombie(waiter: &Waiter) -> Result<Subject> {
     let target = start(waiter)?;
     target.kill()?;
     waitid(

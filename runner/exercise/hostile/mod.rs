@@ -19,7 +19,7 @@ use crate::exercise::{Exercise, HostileOptions};
 use crate::injector::LoadedModule;
 use crate::model::exit::Exit;
 use crate::model::{Report, Verdict};
-use crate::observe::watch::Machine;
+use crate::observe::watch::Ownership;
 use crate::os::wait::Waiter;
 use crate::report;
 use crate::scenario;
@@ -37,7 +37,7 @@ pub fn names() -> Vec<&'static str> {
 pub fn run(
     options: &HostileOptions,
     module: &Path,
-    machine: Machine,
+    machine: Ownership,
     say: &mut dyn FnMut(&str),
 ) -> Exercise {
     let begin = Instant::now();
@@ -52,7 +52,7 @@ pub fn run(
 fn carry_out(
     options: &HostileOptions,
     module: &Path,
-    machine: Machine,
+    machine: Ownership,
     say: &mut dyn FnMut(&str),
     exercise: &mut Exercise,
 ) -> Result<()> {
@@ -184,7 +184,7 @@ pub fn main(args: &condition::ConditionArgs) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Expect, Finding, FindingKind, Form, SCHEMA, ScenarioResult};
+    use crate::model::{Expect, Finding, FindingKind, Recognised, SCHEMA, ScenarioResult};
 
     fn fail() -> Verdict {
         Verdict::Fail {
@@ -213,7 +213,7 @@ mod tests {
             tool: String::new(),
             kernel: None,
             vm: None,
-            form: Form::Seed,
+            form: Recognised::Seed,
             expect: Expect::Auto,
             planned: verdicts.len(),
             form_verdict: Verdict::Pass,

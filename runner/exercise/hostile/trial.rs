@@ -16,7 +16,7 @@ use crate::exercise::HostileOptions;
 use crate::exercise::hostile::condition::Disturber;
 use crate::exercise::hostile::conditions::Condition;
 use crate::model::Report;
-use crate::observe::watch::Machine;
+use crate::observe::watch::Ownership;
 use crate::os::wait::{WaitError, Waiter};
 use crate::report;
 
@@ -29,7 +29,7 @@ const SAY_EVERY: Duration = Duration::from_secs(1);
 /// Makes runs.
 pub(crate) struct Trials<'a> {
     options: &'a HostileOptions,
-    machine: Machine,
+    machine: Ownership,
     pub(crate) waiter: &'a Waiter,
     say: &'a mut dyn FnMut(&str),
     dir: TempDir,
@@ -47,7 +47,7 @@ pub(crate) struct Disturbed {
 impl<'a> Trials<'a> {
     pub(crate) fn new(
         options: &'a HostileOptions,
-        machine: Machine,
+        machine: Ownership,
         waiter: &'a Waiter,
         say: &'a mut dyn FnMut(&str),
     ) -> Result<Self> {
@@ -77,7 +77,7 @@ impl<'a> Trials<'a> {
         if let Some(module) = module {
             command.arg("--module").arg(module);
         }
-        if self.machine == Machine::Ours {
+        if self.machine == Ownership::Ours {
             command.arg("--disposable");
         }
         let of_options = self.options.only.iter().map(String::as_str);

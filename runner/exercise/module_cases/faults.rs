@@ -3,13 +3,13 @@
 //! `probability`, `interval`, `times` and `space`: which of the calls are made to misbehave.
 
 use crate::trigger::operation::Operation;
-use crate::trigger::subject::Target;
+use crate::trigger::subject::Subject;
 
 use crate::exercise::module_cases::outcome::{Outcome, demand, same};
 use crate::exercise::module_cases::rig::{Attached, MISBEHAVE, Rig};
 
 /// A process whose operation is one call on the watched addresses each time, with these settings.
-fn subject(rig: &Rig<'_>, settings: &[(&str, &str)]) -> Outcome<(Target, Attached)> {
+fn subject(rig: &Rig<'_>, settings: &[(&str, &str)]) -> Outcome<(Subject, Attached)> {
     let (target, attached) = rig.subject(Operation::Dontneed, "")?;
     attached.set("record", "all")?;
     attached.set_all(&[MISBEHAVE])?;
@@ -19,7 +19,7 @@ fn subject(rig: &Rig<'_>, settings: &[(&str, &str)]) -> Outcome<(Target, Attache
 
 /// Which of `calls` calls were made to misbehave, as `1` and `0`.
 fn pattern(
-    target: &mut Target,
+    target: &mut Subject,
     attached: &Attached,
     rig: &Rig<'_>,
     calls: usize,

@@ -7,13 +7,13 @@ use nix::unistd::gettid;
 
 use crate::os::sys::PAGE;
 use crate::trigger::operation::Operation;
-use crate::trigger::subject::Target;
+use crate::trigger::subject::Subject;
 
 use crate::exercise::module_cases::outcome::{Outcome, demand, same};
 use crate::exercise::module_cases::rig::{Attached, MISBEHAVE, Rig, mrelease};
 
 /// A process that gives one call each time it acts, which nothing but the filters lets through.
-fn subject(rig: &Rig<'_>, operation: Operation) -> Outcome<(Target, Attached)> {
+fn subject(rig: &Rig<'_>, operation: Operation) -> Outcome<(Subject, Attached)> {
     let (target, attached) = rig.subject(operation, "")?;
     attached.set_all(&[("record", "all"), MISBEHAVE])?;
     Ok((target, attached))
@@ -22,7 +22,7 @@ fn subject(rig: &Rig<'_>, operation: Operation) -> Outcome<(Target, Attached)> {
 /// Demands that a call is let through, or not, where `name` is set to `value`.
 fn lets(
     rig: &Rig<'_>,
-    (target, attached): (&mut Target, &Attached),
+    (target, attached): (&mut Subject, &Attached),
     (name, value): (&str, &str),
     through: bool,
 ) -> Outcome {

@@ -7,7 +7,7 @@ use nix::errno::Errno;
 
 use crate::os::sys::{Area, PAGE};
 use crate::trigger::operation::Operation;
-use crate::trigger::subject::Target;
+use crate::trigger::subject::Subject;
 
 use crate::exercise::module_cases::outcome::{Failure, Outcome, demand, same};
 use crate::exercise::module_cases::rig::{Attached, Rig, STEP, may_warn, mrelease, open, write};
@@ -18,7 +18,7 @@ fn interval(
     operation: Operation,
     kind: &str,
     pages: u64,
-) -> Outcome<(Target, Attached)> {
+) -> Outcome<(Subject, Attached)> {
     let target = rig.target(operation)?;
     let start = target.watched().0;
     let end = start + pages * PAGE as u64;

@@ -16,7 +16,7 @@ use crate::os::kernel;
 use crate::os::sys;
 use crate::os::wait::{Limit, Waiter};
 use crate::trigger::operation::Operation;
-use crate::trigger::subject::Target;
+use crate::trigger::subject::Subject;
 
 use crate::exercise::module_cases::observe;
 use crate::exercise::module_cases::observe::{Counters, Entry};
@@ -161,8 +161,8 @@ impl<'a> Rig<'a> {
     }
 
     /// Starts a process that is ready for an operation.
-    pub fn target(&self, operation: Operation) -> Outcome<Target> {
-        Ok(Target::start(operation, self.waiter, STEP)?)
+    pub fn target(&self, operation: Operation) -> Outcome<Subject> {
+        Ok(Subject::start(operation, self.waiter, STEP)?)
     }
 
     /// Attaches a process, which must work.
@@ -183,7 +183,7 @@ impl<'a> Rig<'a> {
     }
 
     /// A process that is ready for an operation, with a target that only means its addresses.
-    pub fn subject(&self, operation: Operation, words: &str) -> Outcome<(Target, Attached)> {
+    pub fn subject(&self, operation: Operation, words: &str) -> Outcome<(Subject, Attached)> {
         let target = self.target(operation)?;
         let attached = self.attach(target.pid().as_raw(), words)?;
         attached.set_range(target.watched())?;
@@ -192,7 +192,7 @@ impl<'a> Rig<'a> {
 
     /// A process that was killed and is held on its way out, with its memory still there, and a
     /// target that only means its addresses.
-    pub fn victim(&self, words: &str) -> Outcome<(Target, Attached)> {
+    pub fn victim(&self, words: &str) -> Outcome<(Subject, Attached)> {
         let (target, attached) = self.subject(Operation::Hold, words)?;
         target.hold_at_exit()?;
         target.kill()?;
@@ -201,7 +201,7 @@ impl<'a> Rig<'a> {
     }
 
     /// Lets the process carry out its operation `times` times, which must work.
-    pub fn act(&self, target: &mut Target, times: usize) -> Outcome {
+    pub fn act(&self, target: &mut Subject, times: usize) -> Outcome {
         for _ in 0..times {
             let result = target.act(self.waiter, STEP)?;
             same("what the operation returned", result, 0)?;
@@ -210,13 +210,13 @@ impl<'a> Rig<'a> {
     }
 
     /// Ends the process and waits for it.
-    pub fn finish(&self, target: Target) -> Outcome {
+    pub fn finish(&self, target: Subject) -> Outcome {
         Ok(target.finish(self.waiter, STEP)?)
     }
 }
 
 /// Reaps the memory of a held victim, as the OOM reaper does.
-pub fn mrelease(victim: &Target) -> Outcome<Result<(), Errno>> {
+pub fn mrelease(victim: &Subject) -> Outcome<Result<(), Errno>> {
     let pidfd = sys::pidfd_open(victim.pid()).context("pidfd_open failed")?;
     Ok(sys::process_mrelease(&pidfd))
 }

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::model::{Form, KernelInfo, Part, Report, Verdict};
+use crate::model::{KernelInfo, Part, Recognised, Report, Verdict};
 
 /// Puts the reports of a run's parts together; `order` has the names of all scenarios that were
 /// selected, in the order of the table.
@@ -67,7 +67,7 @@ fn contradictions(parts: &[(Part, Report)]) -> Vec<String> {
         ));
     }
     let forms = said(parts, |report| {
-        (report.form != Form::Unknown).then(|| report.form.to_string())
+        (report.form != Recognised::Unknown).then(|| report.form.to_string())
     });
     if forms.len() > 1 {
         trouble.push(format!(
@@ -111,7 +111,7 @@ fn describe(kernel: &KernelInfo) -> String {
 
 /// The form that was recognised first, and what that part says of it. Where none was recognised,
 /// the answer that is worst to leave out.
-fn form(parts: &[(Part, Report)]) -> (Form, Verdict) {
+fn form(parts: &[(Part, Report)]) -> (Recognised, Verdict) {
     let reports = || parts.iter().map(|(_, report)| report);
     let rank = |verdict: &Verdict| match verdict {
         Verdict::Fail { .. } | Verdict::KnownBug { .. } => 0,
@@ -120,12 +120,12 @@ fn form(parts: &[(Part, Report)]) -> (Form, Verdict) {
         Verdict::Skip { .. } => 3,
     };
     let telling = reports()
-        .find(|report| report.form != Form::Unknown)
+        .find(|report| report.form != Recognised::Unknown)
         .or_else(|| reports().min_by_key(|report| rank(&report.form_verdict)));
     match telling {
         Some(report) => (report.form, report.form_verdict.clone()),
         None => (
-            Form::Unknown,
+            Recognised::Unknown,
             Verdict::Skip {
                 reason: "nothing ran".to_owned(),
             },
@@ -139,7 +139,7 @@ mod tests {
     use crate::model::exit::Exit;
     use crate::model::{Complaint, Expect, SCHEMA, ScenarioResult, UnitTest};
 
-    fn report(names: &[&str], form: Form) -> Report {
+    fn report(names: &[&str], form: Recognised) -> Report {
         Report {
             schema: SCHEMA,
             tool: "test".to_owned(),
@@ -149,7 +149,7 @@ mod tests {
             expect: Expect::Auto,
             planned: names.len(),
             form_verdict: match form {
-                Form::Unknown => Verdict::Skip {
+                Recognised::Unknown => Verdict::Skip {
                     reason: "nothing failed".to_owned(),
                 },
                 _ => Verdict::Pass,
@@ -172,7 +172,7 @@ mod tests {
         }
     }
 
-    fn alone(name: &str, form: Form) -> (Part, Report) {
+    fn alone(name: &str, form: Recognised) -> (Part, Report) {
         (Part::Alone(name.to_owned()), report(&[name], form))
     }
 
@@ -181,7 +181,7 @@ mod tests {
     }
 
     fn parts() -> Vec<(Part, Report)> {
-        let mut together = report(&["a", "c"], Form::Seed);
+        let mut together = report(&["a", "c"], Recognised::Seed);
         together.planned += 1;
         together.unit_tests.push(UnitTest {
             name: "kunit-x-y".to_owned(),
@@ -189,8 +189,8 @@ mod tests {
         });
         vec![
             (Part::Together, together),
-            alone("d", Form::Unknown),
-            alone("b", Form::Seed),
+            alone("d", Recognised::Unknown),
+            alone("b", Recognised::Seed),
         ]
     }
 
@@ -212,7 +212,7 @@ mod tests {
         assert_eq!((whole.planned, whole.unit_tests.len()), (5, 1));
         assert_eq!(
             (whole.form, &whole.form_verdict),
-            (Form::Seed, &Verdict::Pass)
+            (Recognised::Seed, &Verdict::Pass)
         );
         assert_eq!(whole.trouble, [""; 0]);
         assert_eq!(crate::report::exit(&whole), Exit::Pass);
@@ -234,7 +234,7 @@ mod tests {
             silent[lost].1 = Report {
                 planned: 0,
                 kernel: None,
-                ..report(&[], Form::Unknown)
+                ..report(&[], Recognised::Unknown)
             };
             assert_eq!(
                 crate::report::exit(&merged(silent)),
@@ -270,9 +270,9 @@ mod tests {
     #[test]
     fn parts_that_contradict_each_other_are_trouble() {
         let mut forms = parts();
-        forms[2].1.form = Form::Mainline;
+        forms[2].1.form = Recognised::Mainline;
         let whole = merged(forms);
-        assert_eq!(whole.form, Form::Seed);
+        assert_eq!(whole.form, Recognised::Seed);
         assert!(whole.trouble[0].contains("mainline (info + WARN_ON) in b"));
 
         let mut kernels = parts();
@@ -289,29 +289,32 @@ mod tests {
     fn the_form_is_judged_where_it_was_recognised() {
         // Only what has a boot of its own makes anything fail.
         let mut parts = parts();
-        parts[0].1.form = Form::Unknown;
+        parts[0].1.form = Recognised::Unknown;
         parts[0].1.form_verdict = Verdict::Skip {
             reason: "nothing failed".to_owned(),
         };
-        parts[2].1.form = Form::InfoOnly;
+        parts[2].1.form = Recognised::InfoOnly;
         parts[2].1.form_verdict = fail();
         let whole = merged(parts);
-        assert_eq!((whole.form, whole.form_verdict), (Form::InfoOnly, fail()));
+        assert_eq!(
+            (whole.form, whole.form_verdict),
+            (Recognised::InfoOnly, fail())
+        );
 
         let whole = merged(vec![
-            alone("a", Form::Unknown),
-            alone("b", Form::Unknown),
-            alone("c", Form::Unknown),
-            alone("d", Form::Unknown),
+            alone("a", Recognised::Unknown),
+            alone("b", Recognised::Unknown),
+            alone("c", Recognised::Unknown),
+            alone("d", Recognised::Unknown),
         ]);
-        assert_eq!(whole.form, Form::Unknown);
+        assert_eq!(whole.form, Recognised::Unknown);
         assert!(matches!(whole.form_verdict, Verdict::Skip { .. }));
         assert_eq!(crate::report::exit(&whole), Exit::Pass);
     }
 
     #[test]
     fn a_single_part_is_the_run() {
-        let mut one = report(&["a"], Form::Seed);
+        let mut one = report(&["a"], Recognised::Seed);
         one.trouble.push("the guest hung".to_owned());
         let whole = merge(vec![(Part::Together, one.clone())], &order());
         assert_eq!(whole, Some(one));

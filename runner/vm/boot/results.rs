@@ -235,7 +235,7 @@ impl Conversation {
 mod tests {
     use super::*;
     use crate::model::exit::Exit;
-    use crate::model::{Form, ScenarioResult};
+    use crate::model::{Recognised, ScenarioResult};
     use crate::vm::boot::results::listen::Conversation as _;
 
     fn result(name: &str) -> ScenarioResult {
@@ -266,7 +266,7 @@ mod tests {
                 tool: "test".to_owned(),
                 kernel: None,
                 vm: None,
-                form: Form::Seed,
+                form: Recognised::Seed,
                 expect: Expect::Auto,
                 planned: names.len(),
                 form_verdict: Verdict::Pass,

@@ -15,7 +15,7 @@ use crate::injector::{Attach, Attachment, Connection};
 use crate::model::exit::Exit;
 use crate::os::wait::Waiter;
 use crate::trigger::operation::Operation;
-use crate::trigger::subject::Target;
+use crate::trigger::subject::Subject;
 
 /// How long another process may take for anything.
 const STEP: Duration = Duration::from_secs(60);
@@ -27,12 +27,12 @@ const PAUSE: Duration = Duration::from_millis(100);
 struct Notifier {
     rng: fastrand::Rng,
     waiter: Waiter,
-    target: Target,
+    target: Subject,
     _attachment: Attachment,
 }
 
 pub(crate) fn notifier(waiter: &Waiter, seed: u64) -> Result<Box<dyn Act>> {
-    let target = Target::start(Operation::Dontneed, waiter, STEP)?;
+    let target = Subject::start(Operation::Dontneed, waiter, STEP)?;
     let attachment = Connection::open()?.attach(&Attach {
         pid: target.pid().as_raw(),
         index: 0,

@@ -9,18 +9,19 @@ use nix::unistd::gettid;
 
 use crate::injector::{Attach, Attachment};
 use crate::model::{
-    Arming, Call, Counters, Initiator, Later, Misdeed, Observation, Remains, Role, Step, Subscriber,
+    Arming, AttachedNotifier, Call, Counters, Initiator, Injection, Later, Notifier, Observation,
+    Remains, Step,
 };
 use crate::os::cgroup::Cgroup;
 use crate::os::sys;
 use crate::os::sys::PAGE;
 use crate::os::wait::Waiter;
 use crate::scenario::procedure::Procedure;
-use crate::scenario::{Kind, Scenario};
+use crate::scenario::{Scenario, TriggerKind};
 use crate::trigger::helper::{Answer, Helper};
 use crate::trigger::operation::Operation;
 use crate::trigger::pages;
-use crate::trigger::subject::Target;
+use crate::trigger::subject::Subject;
 
 use crate::observe::{CGROUP_PREFIX, NOWHERE, STEP, Session};
 
@@ -38,19 +39,19 @@ const HOLDER: usize = 1000;
 
 /// A notifier of the scenario, with what its counters were before.
 pub(crate) struct Attached {
-    pub(crate) role: Role,
+    pub(crate) notifier: Notifier,
     pub(crate) attachment: Attachment,
     before: Counters,
 }
 
 /// A process with its notifiers, armed.
-pub(crate) struct Subject {
+pub(crate) struct Setup {
     pub(crate) scenario: Scenario,
     // In this order: the notifiers go while the process is still there, the cgroup after it.
     pub(crate) attached: Vec<Attached>,
     /// Holds the address space, so that its counts can be looked at when the process is gone.
     pub(crate) holder: Attachment,
-    pub(crate) target: Target,
+    pub(crate) target: Subject,
     /// The process that is to call `process_mrelease(2)`, as long as it is there, and its id.
     reaper: Option<Helper>,
     reaper_tid: i32,
@@ -74,27 +75,27 @@ pub(crate) const fn beside((_, end): (u64, u64)) -> (u64, u64) {
 
 impl Session {
     /// Starts a process for a scenario, attaches the notifiers, and sets the injectors.
-    pub(crate) fn subject(&mut self, scenario: Scenario) -> Result<Subject> {
+    pub(crate) fn subject(&mut self, scenario: Scenario) -> Result<Setup> {
         let begin = Instant::now();
         let kind = scenario.trigger.kind;
         let operation = match kind {
-            Kind::Own(operation) => operation,
-            Kind::MemcgOom => Operation::Hog,
-            Kind::Mrelease | Kind::GlobalOom => Operation::Hold,
+            TriggerKind::Own(operation) => operation,
+            TriggerKind::MemcgOom => Operation::Hog,
+            TriggerKind::Mrelease | TriggerKind::GlobalOom => Operation::Hold,
             // In an atomic section a zap of page tables need not end: it stops at every entry for as
             // long as it should be preempted.
-            Kind::Zap { .. } => Operation::HoldUntouched,
-            Kind::Procedure(procedure) => operation_of(procedure),
+            TriggerKind::Zap { .. } => Operation::HoldUntouched,
+            TriggerKind::Procedure(procedure) => operation_of(procedure),
         };
         let cgroup = match kind {
-            Kind::MemcgOom => {
+            TriggerKind::MemcgOom => {
                 self.cgroups += 1;
                 let name = format!("{CGROUP_PREFIX}{}-{}", std::process::id(), self.cgroups);
                 Some(Cgroup::new(&name, VICTIM_LIMIT)?)
             }
             _ => None,
         };
-        let target = Target::start(operation, &self.waiter, STEP)?;
+        let target = Subject::start(operation, &self.waiter, STEP)?;
         if let Some(cgroup) = &cgroup {
             cgroup.add(target.pid())?;
         }
@@ -107,8 +108,8 @@ impl Session {
             range: None,
         })?;
         let mut attached = Vec::new();
-        for (index, role) in scenario.roles().into_iter().enumerate() {
-            let range = if role.is_elsewhere {
+        for (index, notifier) in scenario.notifiers().into_iter().enumerate() {
+            let range = if notifier.is_elsewhere {
                 beside(target.watched())
             } else {
                 target.watched()
@@ -116,11 +117,11 @@ impl Session {
             let attachment = self.module.attach(&Attach {
                 pid,
                 index,
-                kind: role.kind.name(),
-                range: role.kind.is_interval().then_some(range),
+                kind: notifier.kind.name(),
+                range: notifier.kind.is_interval().then_some(range),
             })?;
             attached.push(Attached {
-                role,
+                notifier,
                 attachment,
                 before: Counters::default(),
             });
@@ -135,7 +136,7 @@ impl Session {
 
         let reaper = kills_before(kind).then(Helper::start).transpose()?;
         let own_tid = gettid().as_raw();
-        let mut subject = Subject {
+        let mut subject = Setup {
             scenario,
             attached,
             holder,
@@ -159,11 +160,11 @@ impl Session {
 }
 
 /// Whether the process stops on its way out, to be reaped with its memory whole.
-fn is_held(kind: Kind) -> bool {
+fn is_held(kind: TriggerKind) -> bool {
     match kind {
-        Kind::Own(_) | Kind::Zap { .. } => false,
-        Kind::Mrelease | Kind::MemcgOom | Kind::GlobalOom => true,
-        Kind::Procedure(procedure) => is_reaped(procedure),
+        TriggerKind::Own(_) | TriggerKind::Zap { .. } => false,
+        TriggerKind::Mrelease | TriggerKind::MemcgOom | TriggerKind::GlobalOom => true,
+        TriggerKind::Procedure(procedure) => is_reaped(procedure),
     }
 }
 
@@ -176,10 +177,10 @@ fn is_reaped(procedure: Procedure) -> bool {
 }
 
 /// Whether it is killed as it is set up.
-fn kills_before(kind: Kind) -> bool {
+fn kills_before(kind: TriggerKind) -> bool {
     match kind {
-        Kind::Mrelease => true,
-        Kind::Procedure(procedure) => is_reaped(procedure),
+        TriggerKind::Mrelease => true,
+        TriggerKind::Procedure(procedure) => is_reaped(procedure),
         _ => false,
     }
 }
@@ -207,8 +208,8 @@ fn operation_of(procedure: Procedure) -> Operation {
 impl Attached {
     fn arm(&self, watched: (u64, u64)) -> Result<()> {
         let attachment = &self.attachment;
-        match self.role.arming {
-            Arming::Inject(errno) => {
+        match self.notifier.arming {
+            Arming::Fail(errno) => {
                 attachment.set_range(watched)?;
                 attachment.set_errors(errno)
             }
@@ -217,12 +218,12 @@ impl Attached {
                 attachment.set_errors(errno)
             }
             Arming::Unarmed => Ok(()),
-            Arming::Misbehave(misdeed) => {
+            Arming::AtStart(misdeed) => {
                 attachment.set_range(watched)?;
                 let (file, value) = knob(misdeed);
                 attachment.set(file, &value)
             }
-            Arming::MisbehaveAtEnd(misdeed) => {
+            Arming::AtEnd(misdeed) => {
                 attachment.set_range(watched)?;
                 attachment.set("callback", "end")?;
                 let (file, value) = knob(misdeed);
@@ -233,8 +234,8 @@ impl Attached {
 
     fn disarm(&self) -> Result<()> {
         self.attachment.set_errors(0)?;
-        match self.role.arming {
-            Arming::Misbehave(misdeed) | Arming::MisbehaveAtEnd(misdeed) => {
+        match self.notifier.arming {
+            Arming::AtStart(misdeed) | Arming::AtEnd(misdeed) => {
                 self.attachment.set(knob(misdeed).0, "0")
             }
             _ => Ok(()),
@@ -243,17 +244,17 @@ impl Attached {
 }
 
 /// The file of a misdeed, and what is written to it.
-fn knob(misdeed: Misdeed) -> (&'static str, String) {
+fn knob(misdeed: Injection) -> (&'static str, String) {
     match misdeed {
-        Misdeed::Sleep => ("sleep_us", SLEEP_US.to_string()),
-        Misdeed::Delay => ("delay_us", DELAY.as_micros().to_string()),
-        Misdeed::Allocate => ("alloc_bytes", PAGE.to_string()),
-        Misdeed::Lock => ("lock", "1".to_owned()),
-        Misdeed::Remove => ("remove", "1".to_owned()),
+        Injection::Sleep => ("sleep_us", SLEEP_US.to_string()),
+        Injection::Delay => ("delay_us", DELAY.as_micros().to_string()),
+        Injection::Allocate => ("alloc_bytes", PAGE.to_string()),
+        Injection::Lock => ("lock", "1".to_owned()),
+        Injection::Remove => ("remove", "1".to_owned()),
     }
 }
 
-impl Subject {
+impl Setup {
     /// Sets the injectors, and takes everything so far as read.
     fn arm(&mut self) -> Result<()> {
         let watched = self.target.watched();
@@ -312,14 +313,14 @@ impl Subject {
     fn initiator(&self) -> Initiator {
         let target = self.target.pid().as_raw();
         match self.scenario.trigger.kind {
-            Kind::Own(_) => Initiator::Thread(target),
-            Kind::Mrelease => Initiator::Thread(self.reaper_tid),
-            Kind::Zap { .. } => Initiator::Thread(gettid().as_raw()),
-            Kind::MemcgOom | Kind::GlobalOom => Initiator::OomReaper,
-            Kind::Procedure(procedure) if is_reaped(procedure) => {
+            TriggerKind::Own(_) => Initiator::Thread(target),
+            TriggerKind::Mrelease => Initiator::Thread(self.reaper_tid),
+            TriggerKind::Zap { .. } => Initiator::Thread(gettid().as_raw()),
+            TriggerKind::MemcgOom | TriggerKind::GlobalOom => Initiator::OomReaper,
+            TriggerKind::Procedure(procedure) if is_reaped(procedure) => {
                 Initiator::Thread(self.reaper_tid)
             }
-            Kind::Procedure(_) => Initiator::Thread(target),
+            TriggerKind::Procedure(_) => Initiator::Thread(target),
         }
     }
 
@@ -333,8 +334,8 @@ impl Subject {
             calls.extend(entries.calls);
             later.extend(entries.later);
             let (before, after) = (attached.before, attached.attachment.counters()?);
-            notifiers.push(Subscriber {
-                role: attached.role,
+            notifiers.push(AttachedNotifier {
+                notifier: attached.notifier,
                 counters: Counters {
                     calls: after.calls.saturating_sub(before.calls),
                     injected: after.injected.saturating_sub(before.injected),
