@@ -20,8 +20,8 @@ use serde::Serialize;
 use signal_hook::consts::{SIGTERM, SIGUSR1, SIGUSR2};
 
 use crate::exercise::{Task, Word};
-use crate::model::{Progress, RunOptions};
-use crate::observe::watch::Ownership;
+use crate::model::Ownership;
+use crate::model::RunOptions;
 use crate::vm::boot::protocol::{GuestOptions, MODULE, Mode, OPTIONS, PORT, PROBE_ANSWER};
 
 /// The module's folder, in which the shell starts.
@@ -142,21 +142,14 @@ fn open_port() -> Result<File> {
 fn suite(options: &RunOptions, port: &mut File) -> Result<()> {
     let mut lost = None;
     let module = Some(Path::new(MODULE));
-    let report = crate::suite::run(options, module, Ownership::Ours, &mut |progress| {
-        if let Err(e) = send(port, progress) {
+    crate::suite::run(options, module, Ownership::Ours, &mut |progress| {
+        if let Err(e) = send(port, &progress) {
             lost.get_or_insert(e);
         }
     })?;
     if let Some(e) = lost {
         return Err(e).context("the results' channel to the host broke");
     }
-    send(
-        port,
-        &Progress::Report {
-            report: Box::new(report),
-        },
-    )?;
-    send(port, &Progress::End)?;
     wait_for_host(port)
 }
 

@@ -3,8 +3,10 @@
 //! The command line.
 
 pub mod here;
+pub mod judge;
 pub mod list;
 pub mod rules;
+pub mod run;
 
 use std::path::PathBuf;
 
@@ -33,6 +35,8 @@ pub enum Command {
     Run(RunArgs),
     /// Show the scenarios with what each expects
     List(ListArgs),
+    /// Judge a run again from its results.jsonl, which `run` and `vm run` keep
+    Judge(JudgeArgs),
     /// Load, attach, make fail and unload from all sides at once on the running kernel (root)
     Stress(StressArgs),
     /// Write nonsense to the module's files on the running kernel (root)
@@ -97,6 +101,20 @@ pub struct RunArgs {
     /// Also run the scenarios that may harm other processes (global OOM); for disposable machines
     #[arg(long)]
     pub disposable: bool,
+}
+
+/// `mn-inject judge`
+#[derive(Clone, Debug, Args)]
+pub struct JudgeArgs {
+    /// The results.jsonl of a run, each by itself
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// The form of the check that the kernel must have, instead of the one that the run demanded
+    #[arg(long, value_enum, value_name = "FORM")]
+    pub expect: Option<Expect>,
+    /// How results are printed
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
 }
 
 /// `mn-inject list`

@@ -10,8 +10,9 @@ use anyhow::Result;
 use crate::exercise::{Exercise, Task};
 use crate::exercise::{flood, fuzz, hostile, stress};
 use crate::injector::LoadedModule;
+use crate::model::Ownership;
 use crate::observe::aftermath;
-use crate::observe::watch::{Ownership, Watch};
+use crate::observe::watch::Watch;
 use crate::oracle::is_callback_warn;
 
 /// Does it with the module of that file; `fuzz` and `flood` can do with one that is loaded already. `say` hears

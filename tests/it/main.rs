@@ -10,12 +10,14 @@ mod found;
 mod history;
 mod kmsg;
 mod ktap;
+mod layers;
 mod matrix;
 mod module;
 mod mutants;
 mod oracle;
 #[path = "../common/program.rs"]
 mod program;
+mod recording;
 mod report;
 mod sample;
 mod symptoms;

@@ -17,9 +17,9 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::exercise::{Exercise, HostileOptions};
 use crate::injector::LoadedModule;
+use crate::model::Ownership;
 use crate::model::exit::Exit;
 use crate::model::{Report, Verdict};
-use crate::observe::watch::Ownership;
 use crate::os::wait::Waiter;
 use crate::report;
 use crate::scenario;
@@ -200,14 +200,8 @@ mod tests {
 
     fn run(verdicts: &[Verdict], trouble: &[&str]) -> Report {
         let scenarios = verdicts.iter().enumerate();
-        let scenarios = scenarios.map(|(at, verdict)| ScenarioResult {
-            name: format!("scenario-{at}"),
-            verdict: verdict.clone(),
-            observation: None,
-            matched: Vec::new(),
-            foreign: Vec::new(),
-            bug_gone: None,
-        });
+        let scenarios = scenarios
+            .map(|(at, verdict)| ScenarioResult::new(format!("scenario-{at}"), verdict.clone()));
         Report {
             schema: SCHEMA,
             tool: String::new(),

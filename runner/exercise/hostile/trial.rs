@@ -15,8 +15,8 @@ use tempfile::TempDir;
 use crate::exercise::HostileOptions;
 use crate::exercise::hostile::condition::Disturber;
 use crate::exercise::hostile::conditions::Condition;
+use crate::model::Ownership;
 use crate::model::Report;
-use crate::observe::watch::Ownership;
 use crate::os::wait::{WaitError, Waiter};
 use crate::report;
 

@@ -65,14 +65,21 @@ pub struct Heard {
     pub rest: Vec<u8>,
 }
 
-/// Runs the guest and listens to it, to its end or its deadline.
+/// Runs the guest and listens to it, to its end or its deadline. What it sends goes to the log as
+/// it is, where there is one.
 pub fn listen(
     machine: &Machine<'_>,
     conversation: &mut impl Conversation,
-    log: &Path,
+    log: Option<&Path>,
     task: &progress::Task<'_>,
 ) -> Result<Heard> {
-    let mut log_file = File::create(log).map_err(|e| cache::explain(e, "cannot write", log))?;
+    let mut log = match log {
+        None => None,
+        Some(path) => {
+            let file = File::create(path).map_err(|e| cache::explain(e, "cannot write", path))?;
+            Some((path, file))
+        }
+    };
     let pace = machine.pace();
     let mut lines = Lines::default();
     let mut guest = machine.start()?;
@@ -83,9 +90,10 @@ pub fn listen(
             None => break Some(Ending::Deadline),
             Some(0) => break Some(Ending::Closed),
             Some(n) => {
-                log_file
-                    .write_all(&buffer[..n])
-                    .map_err(|e| cache::explain(e, "cannot write", log))?;
+                if let Some((path, file)) = &mut log {
+                    file.write_all(&buffer[..n])
+                        .map_err(|e| cache::explain(e, "cannot write", path))?;
+                }
                 let mut new_line = false;
                 lines.feed(&buffer[..n], |line| {
                     new_line = true;

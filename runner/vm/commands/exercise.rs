@@ -75,7 +75,7 @@ pub fn run(task: Task, args: &VmExerciseArgs, ui: &Ui) -> Result<Exit> {
     let begin = Instant::now();
     let mut talk = Talk::default();
     let results = output.join("results.jsonl");
-    let heard = listen(&machine, &mut talk, &results, &progress)?;
+    let heard = listen(&machine, &mut talk, Some(&results), &progress)?;
     let console_text = fs::read(&console).unwrap_or_default();
     let console_text = String::from_utf8_lossy(&console_text);
     let (kernel, mut exercise) = talk.finish(heard.ending, &console_text);
