@@ -4,24 +4,41 @@
 //! real hardware alike.
 
 use std::path::Path;
-use std::time::Instant;
 
 use anyhow::Result;
+use clap::Args;
 
 use crate::injector::LoadedModule;
 use crate::kmsg::Record;
-use crate::model::{Aftermath, Ownership, Part, Planned, Progress, RunOptions, UnitTest, Window};
+use crate::model::{
+    Aftermath, Expect, Ownership, Part, Planned, Progress, RunOptions, UnitTest, Window,
+};
 use crate::observe::aftermath;
 use crate::observe::kunit;
 use crate::observe::preflight;
 use crate::observe::watch::{Watch, Watched};
 use crate::observe::{Session, WindowError};
 use crate::os::kernel;
+use crate::report::format::Format;
 use crate::scenario;
 use crate::scenario::Scenario;
 use crate::scenario::cases::Boot;
 use crate::trigger::guard::Guard;
 use crate::vm::build::module;
+
+/// What to run and how to say it: the same on real hardware and in a VM.
+#[derive(Clone, Debug, Default, Args)]
+pub struct SuiteArgs {
+    /// The form of the check that the kernel must have
+    #[arg(long, value_enum, default_value_t, value_name = "FORM")]
+    pub expect: Expect,
+    /// Run only the scenarios whose name matches (shell pattern with * and ?; may be repeated)
+    #[arg(long, value_name = "GLOB")]
+    pub only: Vec<String>,
+    /// How results are printed
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
 
 /// Host milliseconds that one scenario may take before somebody outside may call it hung. The
 /// waits inside are shorter.
@@ -42,7 +59,6 @@ pub fn run(
     machine: Ownership,
     send: &mut dyn FnMut(Progress),
 ) -> Result<()> {
-    let begin = Instant::now();
     let mut watch = Watch::begin(machine);
     // Where the runner is the first process, nothing outlives it.
     let mut guard = match machine {
@@ -103,7 +119,6 @@ pub fn run(
     send(Progress::Aftermath(Aftermath {
         complaints: watched.complaints,
         doubts: watched.doubts,
-        millis: u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX),
     }));
     send(Progress::End);
     Ok(())

@@ -17,6 +17,7 @@ use crate::exercise::stress::victim::VictimArgs;
 use crate::exercise::{FloodOptions, FuzzOptions, HostileOptions, StressOptions};
 use crate::model::Expect;
 use crate::report::format::{Format, SimpleFormat};
+use crate::suite::SuiteArgs;
 use crate::vm::args::VmCommand;
 
 /// Make mmu notifiers fail on purpose and prove whether the kernel notices.
@@ -63,20 +64,6 @@ pub enum Command {
     /// The processes that the stress works on (started by `stress`)
     #[command(hide = true)]
     Victim(VictimArgs),
-}
-
-/// What to run and how to say it: the same on real hardware and in a VM.
-#[derive(Clone, Debug, Default, Args)]
-pub struct SuiteArgs {
-    /// The form of the check that the kernel must have
-    #[arg(long, value_enum, default_value_t, value_name = "FORM")]
-    pub expect: Expect,
-    /// Run only the scenarios whose name matches (shell pattern with * and ?; may be repeated)
-    #[arg(long, value_name = "GLOB")]
-    pub only: Vec<String>,
-    /// How results are printed
-    #[arg(long, value_enum, default_value_t)]
-    pub format: Format,
 }
 
 /// `mn-inject run`

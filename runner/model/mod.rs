@@ -19,6 +19,7 @@ mod tally;
 mod verdict;
 
 pub use crate::kmsg::Complaint;
+pub use crate::os::kernel::KernelInfo;
 pub use expectation::{Count, End, Expectation, PagesFate, ReaperMessage};
 pub use form::{Expect, Recognised};
 pub use notifier::{Arming, Context, Injection, Notifier, NotifierEvent, NotifierKind};
@@ -28,6 +29,6 @@ pub use observation::{
 };
 pub use options::{Ownership, Part, RunOptions};
 pub use recording::{Aftermath, Boot, Event, Planned, Progress, Recording, RunEvent};
-pub use report::{KernelInfo, Report, SCHEMA, ScenarioResult, TOOL, UnitTest, VmInfo};
+pub use report::{Report, SCHEMA, ScenarioResult, TOOL, UnitTest, VmInfo};
 pub use tally::{Counts, Tally};
 pub use verdict::{Finding, FindingKind, Matched, Verdict};

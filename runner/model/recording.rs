@@ -13,7 +13,8 @@ use crate::kmsg::Complaint;
 use crate::model::form::Expect;
 use crate::model::observation::Window;
 use crate::model::options::{Ownership, Part};
-use crate::model::report::{KernelInfo, SCHEMA, UnitTest, VmInfo};
+use crate::model::report::{SCHEMA, UnitTest, VmInfo};
+use crate::os::kernel::KernelInfo;
 
 /// A scenario that a boot is to run, with what the report says of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -81,9 +82,6 @@ pub struct Aftermath {
     pub complaints: Vec<Complaint>,
     /// Why there may be more that is not well. One sentence each.
     pub doubts: Vec<String>,
-    /// Time of the whole boot from the runner's begin, in milliseconds by the clock of the kernel
-    /// under test.
-    pub millis: u64,
 }
 
 /// One line of `results.jsonl`.

@@ -8,6 +8,7 @@ use crate::kmsg::Complaint;
 use crate::model::form::{Expect, Recognised};
 use crate::model::observation::Observation;
 use crate::model::verdict::{Matched, Verdict};
+use crate::os::kernel::KernelInfo;
 
 /// One scenario's part of the report.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,20 +59,6 @@ pub struct UnitTest {
     pub name: String,
     /// The answer.
     pub verdict: Verdict,
-}
-
-/// Facts about the kernel under test and the machine it ran on.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct KernelInfo {
-    /// `uname -r`.
-    pub release: String,
-    /// `uname -v`.
-    pub version: String,
-    /// `uname -m`.
-    pub machine: String,
-    /// `/proc/cmdline`.
-    pub cmdline: String,
 }
 
 /// Facts about the virtual machine; absent on real hardware.

@@ -6,8 +6,21 @@ use std::fs;
 use std::path::Path;
 
 use nix::sys::utsname::uname;
+use serde::{Deserialize, Serialize};
 
-use crate::model::KernelInfo;
+/// Facts about a kernel.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KernelInfo {
+    /// `uname -r`.
+    pub release: String,
+    /// `uname -v`.
+    pub version: String,
+    /// `uname -m`.
+    pub machine: String,
+    /// `/proc/cmdline`.
+    pub cmdline: String,
+}
 
 /// Facts about the running kernel. What cannot be read stays empty.
 pub fn info() -> KernelInfo {

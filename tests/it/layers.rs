@@ -20,6 +20,7 @@ const LAYERS: &[&[&str]] = &[
     &["report"],
     &["observe"],
     &["suite"],
+    &["vm::kernels"],
     &["vm::args"],
     &["vm::host"],
     &["vm::build"],
@@ -236,21 +237,27 @@ fn upward(imports: &Imports) -> Vec<String> {
     wrong
 }
 
-/// The files that are left when all are taken away, again and again, that import none of the rest:
-/// those in circles, and those that lead there.
-fn in_circles(imports: &Imports) -> BTreeSet<String> {
-    let mut left: BTreeSet<String> = imports.keys().cloned().collect();
-    loop {
-        let before = left.len();
-        let rest = left.clone();
-        left.retain(|module| imports[module].iter().any(|other| rest.contains(other)));
-        let imported: BTreeSet<&String> = left.iter().flat_map(|m| &imports[m]).collect();
-        let imported: BTreeSet<String> = imported.into_iter().cloned().collect();
-        left.retain(|module| imported.contains(module));
-        if left.len() == before {
-            return left;
+/// The files that a file leads to, by any number of imports.
+fn reach(module: &str, imports: &Imports) -> BTreeSet<String> {
+    let mut reached = BTreeSet::new();
+    let mut next = vec![module.to_owned()];
+    while let Some(module) = next.pop() {
+        for other in imports.get(&module).into_iter().flatten() {
+            if reached.insert(other.clone()) {
+                next.push(other.clone());
+            }
         }
     }
+    reached
+}
+
+/// The files that lead back to themselves.
+fn in_circles(imports: &Imports) -> BTreeSet<String> {
+    imports
+        .keys()
+        .filter(|module| reach(module, imports).contains(*module))
+        .cloned()
+        .collect()
 }
 
 #[test]

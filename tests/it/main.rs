@@ -10,7 +10,6 @@ mod found;
 mod history;
 mod kmsg;
 mod ktap;
-mod layers;
 mod matrix;
 mod module;
 mod mutants;

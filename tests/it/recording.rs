@@ -1,10 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The report of a recorded run, whatever its boots went through; and `mn-inject judge`.
-
-use std::path::{Path, PathBuf};
-
-use assert_cmd::Command;
+//! The report of a recorded run, whatever its boots went through.
 
 use crate::history::*;
 use mn_inject::model::exit::Exit;
@@ -129,7 +125,6 @@ fn what_is_wrong_with_a_boot_has_its_name() {
             lines: vec!["BUG: KASAN: x".to_owned()],
         }],
         doubts: vec!["the module could not be unloaded".to_owned()],
-        millis: 1,
     });
     let report = judged(boots);
     assert_eq!(
@@ -261,82 +256,4 @@ fn a_result_that_nobody_selected_makes_the_count_wrong() {
     let last: Option<&ScenarioResult> = report.scenarios.last();
     assert_eq!(last.map(|result| result.name.as_str()), Some("e"));
     assert_eq!(report.exit(), Exit::NoVerdict);
-}
-
-/// A recording in `tests/data/runs/`.
-fn kept(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/data/runs")
-        .join(name)
-}
-
-fn judge(arguments: &[&str]) -> assert_cmd::assert::Assert {
-    Command::new(env!("CARGO_BIN_EXE_mn-inject"))
-        .arg("judge")
-        .args(arguments)
-        .assert()
-}
-
-fn judge_file(name: &str, arguments: &[&str]) -> assert_cmd::assert::Assert {
-    let path = kept(name).display().to_string();
-    judge(&[&[path.as_str()], arguments].concat())
-}
-
-/// Real runs, and the reports that were printed when they ran.
-#[test]
-fn a_kept_run_is_judged_as_it_was() {
-    for (name, code) in [("passing", 0), ("failing", 1), ("cut-short", 70)] {
-        let report = std::fs::read_to_string(kept(&format!("{name}.json"))).unwrap();
-        judge_file(&format!("{name}.jsonl"), &["--format", "json"])
-            .code(code)
-            .stdout(report);
-    }
-}
-
-#[test]
-fn a_kept_run_is_printed_in_each_format() {
-    let of = |format: &str| {
-        let ran = judge_file("passing.jsonl", &["--format", format]).code(0);
-        String::from_utf8(ran.get_output().stdout.clone()).unwrap()
-    };
-    assert!(of("human").contains("PASS: "));
-    assert!(of("ktap").starts_with("KTAP version 1\n"));
-}
-
-#[test]
-fn another_form_can_be_demanded_of_a_kept_run() {
-    judge_file("passing.jsonl", &["--expect", "mainline"]).code(1);
-    judge_file("passing.jsonl", &["--expect", "seed"]).code(0);
-}
-
-/// Wherever a recording ends, the rest of it is no pass.
-#[test]
-fn a_recording_that_is_cut_anywhere_is_no_pass() {
-    let text = std::fs::read_to_string(kept("passing.jsonl")).unwrap();
-    let ends: Vec<usize> = text.match_indices('\n').map(|(at, _)| at + 1).collect();
-    for &end in &ends[..ends.len() - 1] {
-        let recording = Recording::read(&text[..end]).unwrap();
-        let report = report(&recording, recording.run.expect);
-        assert_eq!(report.exit(), Exit::NoVerdict, "{end}");
-    }
-}
-
-#[test]
-fn a_file_that_is_no_recording_is_an_error_and_nothing_is_printed() {
-    let dir = tempfile::tempdir().unwrap();
-    let old = dir.path().join("results.jsonl");
-    std::fs::write(&old, "{\"progress\":\"begin\",\"plan\":[]}\n").unwrap();
-    let (old, good) = (
-        old.display().to_string(),
-        kept("passing.jsonl").display().to_string(),
-    );
-    let ran = judge(&[&good, &old]).code(69);
-    let output = ran.get_output();
-    assert_eq!(output.stdout, b"");
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(
-        said.contains(&old) && said.contains("before version 7"),
-        "{said}"
-    );
-    judge(&[]).code(64);
 }

@@ -10,8 +10,6 @@ use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
 use crate::contract::Needs;
-use crate::vm::build::kernels;
-use crate::vm::build::kernels::Packaged;
 use crate::vm::build::module;
 use crate::vm::build::module::Sources;
 use crate::vm::build::patch::{Patch, Tree};
@@ -23,6 +21,8 @@ use crate::vm::build::toolchain::Toolchain;
 use crate::vm::host::cache;
 use crate::vm::host::cache::{Cache, Hold, Key};
 use crate::vm::host::progress::Ui;
+use crate::vm::kernels;
+use crate::vm::kernels::Packaged;
 
 /// A configuration: what it is made of, and what its guest needs.
 #[derive(Debug)]

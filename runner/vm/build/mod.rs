@@ -4,7 +4,6 @@
 
 pub mod deps;
 pub mod kernel;
-pub mod kernels;
 pub mod module;
 pub mod patch;
 pub mod provide;

@@ -10,13 +10,13 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
-use crate::vm::build::kernels::Packaged;
 use crate::vm::build::stage;
 use crate::vm::build::stage::Log;
 use crate::vm::host::cache;
 use crate::vm::host::cache::Cache;
 use crate::vm::host::progress::{Task, Ui};
 use crate::vm::host::signals::Interrupted;
+use crate::vm::kernels::Packaged;
 
 /// Signs the suites where the machine's own configuration does not say what does.
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";

@@ -195,7 +195,7 @@ impl Batch<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::vm::build::kernels::KERNELS;
+    use crate::vm::kernels::KERNELS;
 
     fn job(kernel: usize, base: Base) -> Job {
         Job {

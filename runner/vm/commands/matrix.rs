@@ -13,13 +13,13 @@ use crate::report;
 use crate::scenario;
 use crate::vm::args::{Base, KernelArgs, VmMatrixArgs};
 use crate::vm::build::kernel;
-use crate::vm::build::kernels::{KERNELS, Packaged};
 use crate::vm::commands::batch;
 use crate::vm::commands::batch::Job;
 use crate::vm::host::cache;
 use crate::vm::host::cache::Cache;
 use crate::vm::host::output::output;
 use crate::vm::host::progress::Ui;
+use crate::vm::kernels::{KERNELS, Packaged};
 
 /// One row.
 #[derive(Clone, Copy, Debug)]

@@ -20,7 +20,7 @@ pub struct Packaged {
 }
 
 /// The seed patch; the lines around it are the same in all of these kernels.
-const SEED: (&str, &str) = ("seed.patch", include_str!("patches/seed.patch"));
+const SEED: (&str, &str) = ("seed.patch", include_str!("build/patches/seed.patch"));
 
 /// What `--kernel` is where it is not given.
 pub const DEFAULT: &str = "7.3";
