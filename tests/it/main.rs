@@ -4,6 +4,7 @@
 
 mod cli;
 mod contract;
+mod design;
 mod exercise;
 mod findings;
 mod found;

@@ -59,7 +59,7 @@ const fn loud(case: Case) -> Case {
     Case { loud: true, ..case }
 }
 
-/// All cases, in the order in which they are carried out and the README has them.
+/// All cases, in the order in which they are carried out and docs/module.md has them.
 pub const CASES: &[Case] = &[
     case(
         "target-exits",
@@ -465,7 +465,7 @@ pub const CASES: &[Case] = &[
     ),
 ];
 
-/// The cases as the README has them.
+/// The cases as docs/module.md has them.
 pub fn table() -> String {
     let mut table =
         String::from("| case | what is done | what comes of it |\n| --- | --- | --- |\n");
@@ -555,12 +555,10 @@ mod tests {
     }
 
     #[test]
-    fn the_readme_has_the_table_as_it_is() {
+    fn the_reference_has_the_table_as_it_is() {
+        let reference = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/module.md"));
         let table = table();
-        assert!(
-            include_str!("../../../README.md").contains(&table),
-            "{table}"
-        );
+        assert!(reference.contains(&table), "docs/module.md:\n{table}");
     }
 
     #[test]
