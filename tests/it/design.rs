@@ -11,7 +11,7 @@ use clap::{CommandFactory, Parser};
 use mn_inject::cli::Cli;
 use mn_inject::model::exit::Exit;
 use mn_inject::scenario;
-use mn_inject::vm::build::kernels;
+use mn_inject::vm::kernels;
 
 /// The folders of which docs/design.md has every file.
 const LISTED: &[&str] = &["runner", "module", "tests/selftest"];
