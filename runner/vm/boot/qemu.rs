@@ -320,7 +320,7 @@ mod tests {
     use super::*;
 
     fn machine(config: &str, time: Time, console: Option<PathBuf>) -> String {
-        let built = Built::of_nothing(config);
+        let built = Built::placeholder(config);
         let machine = Machine {
             built: &built,
             initramfs: Path::new("/i"),

@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 
 use crate::vm::args::{Base, KernelArgs};
 use crate::vm::build::kernel::{self, Built, Origin, Spec};
+use crate::vm::build::kernels::Packaged;
 use crate::vm::build::patch::Patch;
 use crate::vm::build::toolchain::{self, Toolchain};
 use crate::vm::build::{deps, source};
@@ -28,7 +29,7 @@ pub fn provide(args: &KernelArgs, needs: Needs, cache: &Cache, ui: &Ui) -> Resul
     // What the user got wrong is said first.
     kernel::config(&args.config)?;
     let mut patches = match args.base {
-        Base::Seed => vec![kernel::seed(args.kernel)],
+        Base::Seed => vec![seed(args.kernel)],
         Base::Mainline => Vec::new(),
     };
     let mut module_patches = Vec::new();
@@ -80,4 +81,13 @@ pub fn provide(args: &KernelArgs, needs: Needs, cache: &Cache, ui: &Ui) -> Resul
         module_patches,
     };
     kernel::provide(&spec, &toolchain, needs.werror, cache, ui)
+}
+
+/// Seed patch of a packaged kernel.
+fn seed(kernel: &Packaged) -> Patch {
+    let (name, text) = kernel.seed;
+    Patch {
+        name: name.to_owned(),
+        text: text.as_bytes().to_vec(),
+    }
 }
