@@ -17,9 +17,6 @@ use crate::vm::host::cache::Key;
 /// The module as it is built.
 pub const FILE: &str = "mmu_notifier_inject.ko";
 
-/// Where its sources are; a patch that changes files there is one of the module.
-pub const FOLDER: &str = "module";
-
 /// Every file that takes part in the module's build: path and content.
 const SOURCES: &[(&str, &str)] = &[
     ("Kbuild", include_str!("../../../Kbuild")),

@@ -14,9 +14,11 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use crate::vm::build::module;
 use crate::vm::build::stage;
 use crate::vm::host::cache;
+
+/// Folder of the module's sources. A patch of files in it is a patch of the module.
+const MODULE_FOLDER: &str = "module";
 
 /// A patch, read once: what is in the key is what is applied.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,12 +50,12 @@ impl Patch {
             name: name.to_string_lossy().into_owned(),
             text,
         };
-        let of_module = |path: &PathBuf| path.starts_with(module::FOLDER);
+        let of_module = |path: &PathBuf| path.starts_with(MODULE_FOLDER);
         if patch.is_of_module() && !touched(&patch.text).iter().all(of_module) {
             bail!(
                 "{}: it changes both the kernel and the module ({}/); make two patches of it",
                 path.display(),
-                module::FOLDER
+                MODULE_FOLDER
             );
         }
         Ok(patch)
@@ -62,7 +64,7 @@ impl Patch {
     /// Whether it is one of the module, and not of the kernel.
     pub fn is_of_module(&self) -> bool {
         let touched = touched(&self.text);
-        touched.iter().any(|path| path.starts_with(module::FOLDER))
+        touched.iter().any(|path| path.starts_with(MODULE_FOLDER))
     }
 }
 
