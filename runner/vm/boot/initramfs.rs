@@ -8,6 +8,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::vm::boot::protocol;
 use crate::vm::boot::protocol::GuestOptions;
+use crate::vm::build::{elf, stage};
 use crate::vm::host::cache;
 
 /// The archive, in the order in which the kernel unpacks it.
@@ -74,7 +75,7 @@ fn build(options: &GuestOptions, module: Option<&Path>, shell: Option<&Shell>) -
         archive.add(dir, DIRECTORY, &[])?;
     }
     let program = cache::read(Path::new("/proc/self/exe"))?;
-    match interpreter(&program) {
+    match elf::interpreter(&program) {
         Ok(None) => {}
         Ok(Some(interpreter)) => bail!(
             "this mn-inject is linked dynamically (it needs {interpreter}), but the guest has no C library. \
@@ -97,9 +98,7 @@ fn build(options: &GuestOptions, module: Option<&Path>, shell: Option<&Shell>) -
         }
         archive.add("/bin/busybox", PROGRAM, &cache::read(&shell.busybox)?)?;
         archive.add("/bin/mn-inject", LINK, b"/init")?;
-        let applets = crate::vm::build::stage::output(
-            std::process::Command::new(&shell.busybox).arg("--list"),
-        )?;
+        let applets = stage::output(std::process::Command::new(&shell.busybox).arg("--list"))?;
         for applet in applets
             .split_whitespace()
             .filter(|name| !NOT_LINKED.contains(name))
@@ -108,41 +107,6 @@ fn build(options: &GuestOptions, module: Option<&Path>, shell: Option<&Shell>) -
         }
     }
     archive.finish()
-}
-
-/// The dynamic linker that an ELF file asks for, where it asks for one.
-pub fn interpreter(elf: &[u8]) -> Result<Option<String>, &'static str> {
-    const PT_INTERP: u32 = 3;
-    const CUT: &str = "it is cut short";
-    let number = |at: usize, size: usize| -> Result<u64, &'static str> {
-        let bytes = elf.get(at..at + size).ok_or(CUT)?;
-        let mut number = [0; 8];
-        number[..size].copy_from_slice(bytes);
-        Ok(u64::from_le_bytes(number))
-    };
-    let place = |at: usize| -> Result<usize, &'static str> {
-        usize::try_from(number(at, 8)?).map_err(|_| CUT)
-    };
-    if elf.get(..6) != Some(b"\x7fELF\x02\x01") {
-        return Err("it is not a 64-bit little-endian ELF file");
-    }
-    let table = place(32)?;
-    let (size, count) = (number(54, 2)? as usize, number(56, 2)? as usize);
-    for index in 0..count {
-        let header = table.checked_add(index * size).ok_or(CUT)?;
-        if number(header, 4)? != u64::from(PT_INTERP) {
-            continue;
-        }
-        let (at, length) = (place(header + 8)?, place(header + 32)?);
-        let end = at.checked_add(length).ok_or(CUT)?;
-        let path = elf.get(at..end).ok_or(CUT)?;
-        return Ok(Some(
-            String::from_utf8_lossy(path)
-                .trim_end_matches('\0')
-                .to_owned(),
-        ));
-    }
-    Ok(None)
 }
 
 #[cfg(test)]
@@ -180,26 +144,6 @@ mod tests {
                 ("link".to_owned(), LINK, b"/dir/file".to_vec()),
             ]
         );
-        Ok(())
-    }
-
-    #[test]
-    fn the_interpreter_of_a_program_is_found() -> Result<()> {
-        let mut elf = vec![0; 64 + 56 + 8];
-        elf[..6].copy_from_slice(b"\x7fELF\x02\x01");
-        elf[32] = 64;
-        elf[54] = 56;
-        elf[56] = 1;
-        assert_eq!(interpreter(&elf), Ok(None));
-        elf[64] = 3;
-        elf[64 + 8] = 120;
-        elf[64 + 32] = 8;
-        elf[120..].copy_from_slice(b"/lib/ld\0");
-        assert_eq!(interpreter(&elf), Ok(Some("/lib/ld".to_owned())));
-        assert!(interpreter(&elf[..100]).is_err());
-        assert!(interpreter(b"#!/bin/sh\n").is_err());
-        // The tests are built as the program is.
-        assert_eq!(interpreter(&std::fs::read("/proc/self/exe")?), Ok(None));
         Ok(())
     }
 }

@@ -7,8 +7,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use crate::vm::build::stage;
-use crate::vm::build::toolchain;
+use crate::vm::build::{elf, stage, toolchain};
 use crate::vm::host::progress::Ui;
 
 /// Something that a VM needs on the host.
@@ -151,8 +150,7 @@ pub fn busybox() -> Option<PathBuf> {
         .chain(["/bin/busybox".into(), "/usr/bin/busybox".into()])
         .find(|path| {
             std::fs::read(path).is_ok_and(|elf| {
-                crate::vm::boot::initramfs::interpreter(&elf)
-                    .is_ok_and(|interpreter| interpreter.is_none())
+                elf::interpreter(&elf).is_ok_and(|interpreter| interpreter.is_none())
             })
         })
 }

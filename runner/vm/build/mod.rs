@@ -3,6 +3,7 @@
 //! From a source package to a kernel and a module.
 
 pub mod deps;
+pub mod elf;
 pub mod kernel;
 pub mod kernels;
 pub mod module;
