@@ -2,6 +2,8 @@
 
 //! From a source package to a kernel and a module.
 
+mod apt;
+mod archive;
 pub mod deps;
 pub mod elf;
 pub mod kernel;
