@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The guest's file system: this very program as `/init`, the module, and what is to be done.
+//! The initramfs of the guest: this program as `/init`, the module, and the options.
 
 use std::path::{Path, PathBuf};
 
@@ -11,7 +11,7 @@ use crate::vm::boot::protocol::GuestOptions;
 use crate::vm::build::{elf, stage};
 use crate::vm::host::cache;
 
-/// The archive, in the order in which the kernel unpacks it.
+/// A cpio archive. The kernel unpacks its entries in order.
 #[derive(Debug, Default)]
 struct Archive {
     bytes: Vec<u8>,
@@ -24,7 +24,8 @@ const FILE: u32 = 0o100_644;
 const LINK: u32 = 0o120_777;
 
 impl Archive {
-    /// Adds a file of that type and mode. Its directory must be in the archive before it.
+    /// Adds an entry; `mode` has its type and permissions. The directory of the entry must have
+    /// been added before.
     fn add(&mut self, path: &str, mode: u32, content: &[u8]) -> Result<()> {
         let size = u32::try_from(content.len())
             .ok()
@@ -46,17 +47,21 @@ impl Archive {
     }
 }
 
-/// What the shell's guest has besides.
+/// Additional contents for a guest with a shell.
 #[derive(Clone, Debug)]
 pub struct Shell {
-    /// A statically linked busybox.
+    /// Path of a statically linked busybox.
     pub busybox: PathBuf,
 }
 
-/// Names of busybox that would replace what is there.
+/// Applets of busybox without a link, as it would replace another file or is of no use.
 const NOT_LINKED: &[&str] = &["init", "linuxrc", "busybox"];
 
-/// Makes the archive in `dir`, and returns its path.
+/// Writes the archive to `dir`, and returns its path.
+///
+/// # Errors
+///
+/// This program is linked dynamically, or a file cannot be read or written.
 pub fn write(
     dir: &Path,
     options: &GuestOptions,
@@ -68,7 +73,6 @@ pub fn write(
     Ok(path)
 }
 
-/// The archive.
 fn build(options: &GuestOptions, module: Option<&Path>, shell: Option<&Shell>) -> Result<Vec<u8>> {
     let mut archive = Archive::default();
     for dir in protocol::MOUNT_POINTS {
@@ -114,14 +118,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_archive_has_what_was_added() -> Result<()> {
+    fn the_archive_contains_the_added_files() -> Result<()> {
         let mut archive = Archive::default();
         archive.add("/dir", DIRECTORY, &[])?;
         archive.add("/dir/file", FILE, b"abc")?;
         archive.add("/link", LINK, b"/dir/file")?;
         let bytes = archive.finish()?;
         let mut rest: &[u8] = &bytes;
-        let mut seen = Vec::new();
+        let mut entries = Vec::new();
         loop {
             let mut reader = cpio::newc::Reader::new(rest)?;
             if reader.entry().is_trailer() {
@@ -129,7 +133,7 @@ mod tests {
             }
             let mut content = Vec::new();
             std::io::Read::read_to_end(&mut reader, &mut content)?;
-            seen.push((
+            entries.push((
                 reader.entry().name().to_owned(),
                 reader.entry().mode(),
                 content,
@@ -137,7 +141,7 @@ mod tests {
             rest = reader.finish()?;
         }
         assert_eq!(
-            seen,
+            entries,
             [
                 ("dir".to_owned(), DIRECTORY, vec![]),
                 ("dir/file".to_owned(), FILE, b"abc".to_vec()),
