@@ -30,7 +30,7 @@ use crate::vm::host::cache;
 use crate::vm::host::cache::Cache;
 use crate::vm::host::progress::Ui;
 use crate::vm::host::signals;
-use crate::vm::host::slots::{Room, Work};
+use crate::vm::host::slots::{Slots, Work};
 
 /// What is to be run, and how.
 #[derive(Clone, Debug)]
@@ -91,7 +91,7 @@ impl Logs {
 pub fn judge(
     built: &Built,
     suite: &Suite<'_>,
-    room: &Room,
+    slots: &Slots,
     cache: &Cache,
     ui: &Ui,
 ) -> Result<Report> {
@@ -122,7 +122,7 @@ pub fn judge(
             .iter()
             .map(|part| {
                 scope.spawn(|| {
-                    let _place = room.enter(Work::Guest(built.guest.memory));
+                    let _slot = slots.acquire(Work::Guest(built.guest.memory));
                     signals::check()?;
                     let begin = Instant::now();
                     let report = boot(part, built, suite, accelerator, cache, ui)?;
