@@ -33,7 +33,7 @@ use crate::vm::host::cache;
 use crate::vm::host::cache::Cache;
 use crate::vm::host::progress::Ui;
 use crate::vm::host::signals;
-use crate::vm::host::slots::{Room, Work};
+use crate::vm::host::slots::{Slots, Work};
 
 /// What is to be run, and how.
 #[derive(Clone, Debug)]
@@ -88,7 +88,7 @@ impl Logs {
 pub fn judge(
     built: &Built,
     suite: &Suite<'_>,
-    room: &Room,
+    slots: &Slots,
     cache: &Cache,
     ui: &Ui,
 ) -> Result<Report> {
@@ -129,7 +129,7 @@ pub fn judge(
             .iter()
             .map(|part| {
                 scope.spawn(|| {
-                    let _place = room.enter(Work::Guest(built.guest.memory));
+                    let _slot = slots.acquire(Work::Guest(built.guest.memory));
                     signals::check()?;
                     let begin = Instant::now();
                     let boot = boot(part, built, suite, accelerator, &recorder, cache, ui)?;
