@@ -161,7 +161,7 @@ pub fn keep_newest(dir: &Path, count: usize) {
     found.sort();
     let old = found.len().saturating_sub(count);
     for (_, path) in &found[..old] {
-        // The exclusive lock is held until the directory is removed, so nobody can start to use it.
+        // The exclusive lock is held until the directory is removed, so no process can start to use it.
         let Ok(file) = File::open(path) else {
             continue;
         };
