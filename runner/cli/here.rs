@@ -4,22 +4,16 @@
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
-use std::path::Path;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use indicatif::{ProgressBar, ProgressStyle};
-use nix::unistd::geteuid;
 
-use crate::cli::{Command, ListArgs, RunArgs, list, rules};
-use crate::exercise::perform::perform;
-use crate::exercise::{self, ExerciseReport, Task, hostile, stress};
+use crate::cli::{Command, ListArgs, Process, RunArgs, list, rules};
 use crate::model::exit::Exit;
-use crate::model::{Part, Progress, RunOptions, TOOL};
+use crate::model::{Part, Progress, RunOptions};
 use crate::observe::CGROUP_PREFIX;
 use crate::observe::watch::Ownership;
-use crate::os::kernel;
-use crate::report::format::{Format, SimpleFormat};
-use crate::vm::build::stage;
+use crate::report::format::Format;
 use crate::{report, scenario, suite, trigger, vm};
 
 /// Does a command.
@@ -31,28 +25,24 @@ pub fn carry_out(command: Command) -> Result<Exit> {
     match command {
         Command::Run(args) => run_here(&args),
         Command::List(args) => list_scenarios(&args),
-        Command::Stress(args) => {
-            exercise_here(Task::Stress(args.options), Some(&args.module), args.format)
-        }
-        Command::Fuzz(args) => exercise_here(
-            Task::Fuzz(args.options),
-            args.module.as_deref(),
-            args.format,
-        ),
-        Command::Hostile(args) => {
-            exercise_here(Task::Hostile(args.options), Some(&args.module), args.format)
-        }
-        Command::Flood(args) => exercise_here(
-            Task::Flood(args.options),
-            args.module.as_deref(),
-            args.format,
-        ),
         Command::Vm(command) => vm::main(command),
-        Command::Target => trigger::subject::main().map(|()| Exit::Pass),
-        Command::Helper => trigger::helper::main().map(|()| Exit::Pass),
-        Command::Guard => trigger::guard::main(CGROUP_PREFIX).map(|()| Exit::Pass),
-        Command::Condition(args) => hostile::main(&args).map(|()| Exit::Pass),
-        Command::Victim(args) => stress::victim::main(&args).map(|()| Exit::Pass),
+        Command::Process(process) => process.main(),
+    }
+}
+
+impl Process {
+    /// Is that process, to its end.
+    ///
+    /// # Errors
+    ///
+    /// It cannot do what it is told.
+    pub fn main(self) -> Result<Exit> {
+        match self {
+            Process::Target => trigger::subject::main(),
+            Process::Helper => trigger::helper::main(),
+            Process::Guard => trigger::guard::main(CGROUP_PREFIX),
+        }?;
+        Ok(Exit::Pass)
     }
 }
 
@@ -70,7 +60,12 @@ fn list_scenarios(args: &ListArgs) -> Result<Exit> {
     Ok(Exit::Pass)
 }
 
-fn run_here(args: &RunArgs) -> Result<Exit> {
+/// Runs the scenarios on the kernel that is running.
+///
+/// # Errors
+///
+/// They could not be run, or the report cannot be written.
+pub fn run_here(args: &RunArgs) -> Result<Exit> {
     let only: Vec<String> = match &args.alone {
         Some(name) => vec![name.clone()],
         None => args.suite.only.clone(),
@@ -139,30 +134,6 @@ fn run_here(args: &RunArgs) -> Result<Exit> {
     report::print(&report, args.suite.format, &mut io::stdout().lock())
         .context("cannot print the report")?;
     Ok(report::exit(&report))
-}
-
-fn exercise_here(task: Task, module: Option<&Path>, format: SimpleFormat) -> Result<Exit> {
-    if !geteuid().is_root() {
-        bail!("{} needs root", task.name());
-    }
-    // Draws nothing where standard error is no terminal.
-    let bar = ProgressBar::new_spinner();
-    let exercise = perform(&task, module, Ownership::Shared, &mut |said| {
-        bar.set_message(said.to_owned())
-    });
-    bar.finish_and_clear();
-    let report = ExerciseReport {
-        schema: exercise::SCHEMA,
-        tool: TOOL.to_owned(),
-        task,
-        again: stage::command_line(),
-        kernel: Some(kernel::info()),
-        vm: None,
-        exercise,
-    };
-    report::print_exercise(&report, format, &mut io::stdout().lock())
-        .context("cannot print the report")?;
-    Ok(report.exit())
 }
 
 fn write_line(file: &mut impl Write, progress: &Progress) -> io::Result<()> {

@@ -12,7 +12,7 @@ const SHOWN: usize = 6;
 
 /// Kernel lines hold what others put there (a process names itself): no control character may
 /// reach a terminal, and no line break a parser.
-pub(super) fn one_line(text: &str) -> Cow<'_, str> {
+pub fn one_line(text: &str) -> Cow<'_, str> {
     if text.contains(char::is_control) {
         let escape = |c: char| {
             if c.is_control() {
@@ -74,7 +74,7 @@ pub(super) fn evidence(findings: &[Finding]) -> Vec<String> {
 }
 
 /// Milliseconds as seconds, with tenths.
-pub(super) fn seconds(millis: u64) -> String {
+pub fn seconds(millis: u64) -> String {
     format!("{}.{}", millis / 1000, millis % 1000 / 100)
 }
 

@@ -4,7 +4,6 @@
 
 mod cli;
 mod contract;
-mod exercise;
 mod findings;
 mod found;
 mod history;

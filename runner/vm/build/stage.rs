@@ -222,15 +222,6 @@ pub fn describe(command: &Command) -> String {
         .join(" ")
 }
 
-/// The command that this program was called by.
-pub fn command_line() -> String {
-    let words: Vec<_> = std::env::args_os()
-        .skip(1)
-        .map(|word| quote(&word.to_string_lossy()))
-        .collect();
-    format!("mn-inject {}", words.join(" "))
-}
-
 /// The part of a command that a person recognises it by.
 fn command_name(described: &str) -> String {
     const LONGEST: usize = 160;
