@@ -17,15 +17,33 @@ use nix::sys::reboot::{RebootMode, reboot};
 use nix::sys::wait::waitpid;
 use nix::unistd::Pid;
 use serde::Serialize;
+use serde_json::Value;
 use signal_hook::consts::{SIGTERM, SIGUSR1, SIGUSR2};
 
-use crate::exercise::{Task, Word};
-use crate::model::Ownership;
-use crate::model::RunOptions;
+use crate::model::{Ownership, RunOptions};
 use crate::vm::boot::protocol::{GuestOptions, MODULE, Mode, OPTIONS, PORT, PROBE_ANSWER};
 
 /// The module's folder, in which the shell starts.
 const DIRECTORY: &str = "/sys/kernel/debug/mmu_notifier_inject";
+
+/// The task of [`Mode::Program`], carried out by the program that booted the guest for it.
+pub type Program = fn(Value, &mut Port) -> Result<()>;
+
+/// The channel to the host.
+#[derive(Debug)]
+pub struct Port(File);
+
+impl Port {
+    /// Writes one line.
+    ///
+    /// # Errors
+    ///
+    /// The channel is broken.
+    pub fn send(&mut self, said: &impl Serialize) -> Result<()> {
+        send(&mut self.0, said)
+    }
+}
+
 struct Mount {
     kind: &'static str,
     target: &'static str,
@@ -60,11 +78,12 @@ pub fn is_init() -> bool {
     std::process::id() == 1 && Path::new(OPTIONS).exists() && !Path::new("/proc/version").exists()
 }
 
-/// Does what the options say, and powers the machine off.
-pub fn init() -> ! {
+/// Does what the options say, and powers the machine off. `program` carries out [`Mode::Program`],
+/// in programs that have such a task.
+pub fn init(program: Option<Program>) -> ! {
     // A panic, too, ends in an orderly power-off. It was not followed by `Progress::End`, so the
     // host does not take it for a result.
-    let result = std::panic::catch_unwind(AssertUnwindSafe(work));
+    let result = std::panic::catch_unwind(AssertUnwindSafe(|| work(program)));
     match result {
         Ok(Ok(())) => {}
         Ok(Err(e)) => complain(&format!("mn-inject: {e:#}")),
@@ -73,7 +92,7 @@ pub fn init() -> ! {
     power_off()
 }
 
-fn work() -> Result<()> {
+fn work(program: Option<Program>) -> Result<()> {
     let options = fs::read(OPTIONS).with_context(|| format!("cannot read {OPTIONS}"))?;
     let options: GuestOptions =
         serde_json::from_slice(&options).with_context(|| format!("cannot read {OPTIONS}"))?;
@@ -88,7 +107,12 @@ fn work() -> Result<()> {
             let mut port = open_port()?;
             suite(&options, &mut port)
         }
-        Mode::Exercise(task) => exercise(&task, &mut open_port()?),
+        Mode::Program(task) => {
+            let program = program.context("this program has no task of its own in a guest")?;
+            let mut port = Port(open_port()?);
+            program(task, &mut port)?;
+            wait_for_host(&mut port.0)
+        }
         Mode::Shell => {
             load_module()?;
             shell()
@@ -150,22 +174,6 @@ fn suite(options: &RunOptions, port: &mut File) -> Result<()> {
     if let Some(e) = lost {
         return Err(e).context("the results' channel to the host broke");
     }
-    wait_for_host(port)
-}
-
-fn exercise(task: &Task, port: &mut File) -> Result<()> {
-    send(port, &Word::Begin(crate::os::kernel::info()))?;
-    let mut lost = None;
-    let module = Some(Path::new(MODULE));
-    let done = crate::exercise::perform::perform(task, module, Ownership::Ours, &mut |said| {
-        if let Err(e) = send(port, &Word::Say(said.to_owned())) {
-            lost.get_or_insert(e);
-        }
-    });
-    if let Some(e) = lost {
-        return Err(e).context("the results' channel to the host broke");
-    }
-    send(port, &Word::End(Box::new(done)))?;
     wait_for_host(port)
 }
 
@@ -266,19 +274,13 @@ fn power_off() -> ! {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::exercise::{FuzzOptions, StressOptions};
     use crate::vm::boot::protocol::MOUNT_POINTS;
 
     #[test]
     fn options_survive_the_way_into_the_guest() -> Result<()> {
         for mode in [
             Mode::Suite(RunOptions::default()),
-            Mode::Exercise(Task::Stress(StressOptions {
-                seconds: 1,
-                seed: 2,
-                reloads: Some(3),
-            })),
-            Mode::Exercise(Task::Fuzz(FuzzOptions { writes: 1, seed: 2 })),
+            Mode::Program(serde_json::json!({ "task": { "writes": 1 } })),
             Mode::Shell,
             Mode::Probe,
             Mode::PowerOff,

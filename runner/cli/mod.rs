@@ -5,6 +5,7 @@
 pub mod here;
 pub mod judge;
 pub mod list;
+pub mod program;
 pub mod rules;
 pub mod run;
 
@@ -12,9 +13,6 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::exercise::hostile::condition::ConditionArgs;
-use crate::exercise::stress::victim::VictimArgs;
-use crate::exercise::{FloodOptions, FuzzOptions, HostileOptions, StressOptions};
 use crate::model::Expect;
 use crate::report::format::{Format, SimpleFormat};
 use crate::suite::SuiteArgs;
@@ -38,17 +36,17 @@ pub enum Command {
     List(ListArgs),
     /// Judge a run again from its results.jsonl, which `run` and `vm run` keep
     Judge(JudgeArgs),
-    /// Load, attach, make fail and unload from all sides at once on the running kernel (root)
-    Stress(StressArgs),
-    /// Write nonsense to the module's files on the running kernel (root)
-    Fuzz(FuzzArgs),
-    /// Run the scenarios while they are disturbed, and kill the run (root; for disposable machines)
-    Hostile(HostileArgs),
-    /// Make very many callbacks fail on the running kernel, and account for each (root)
-    Flood(FloodArgs),
     /// Build a kernel and the module, and run the scenarios in a virtual machine
     #[command(subcommand)]
     Vm(VmCommand),
+    /// A process that another command has started
+    #[command(flatten)]
+    Process(Process),
+}
+
+/// The processes that a run starts, which are the program itself once more (`/proc/self/exe`).
+#[derive(Clone, Copy, Debug, Subcommand)]
+pub enum Process {
     /// The process whose address space a scenario works on (started by `run`)
     #[command(hide = true)]
     Target,
@@ -58,12 +56,6 @@ pub enum Command {
     /// The process that takes away what a killed run has left (started by `run`)
     #[command(hide = true)]
     Guard,
-    /// A process that disturbs a run (started by `hostile`)
-    #[command(hide = true)]
-    Condition(ConditionArgs),
-    /// The processes that the stress works on (started by `stress`)
-    #[command(hide = true)]
-    Victim(VictimArgs),
 }
 
 /// `mn-inject run`
@@ -114,62 +106,6 @@ pub struct ListArgs {
     #[arg(long)]
     pub rules: bool,
     /// How the list is printed
-    #[arg(long, value_enum, default_value_t)]
-    pub format: SimpleFormat,
-}
-
-/// `mn-inject stress`
-#[derive(Clone, Debug, Args)]
-pub struct StressArgs {
-    /// What to do
-    #[command(flatten)]
-    pub options: StressOptions,
-    /// The module; must not be loaded
-    #[arg(long, value_name = "PATH")]
-    pub module: PathBuf,
-    /// How the outcome is printed
-    #[arg(long, value_enum, default_value_t)]
-    pub format: SimpleFormat,
-}
-
-/// `mn-inject fuzz`
-#[derive(Clone, Debug, Args)]
-pub struct FuzzArgs {
-    /// What to do
-    #[command(flatten)]
-    pub options: FuzzOptions,
-    /// Load this module first and unload it at the end
-    #[arg(long, value_name = "PATH")]
-    pub module: Option<PathBuf>,
-    /// How the outcome is printed
-    #[arg(long, value_enum, default_value_t)]
-    pub format: SimpleFormat,
-}
-
-/// `mn-inject hostile`
-#[derive(Clone, Debug, Args)]
-pub struct HostileArgs {
-    /// What to do
-    #[command(flatten)]
-    pub options: HostileOptions,
-    /// The module; must not be loaded
-    #[arg(long, value_name = "PATH")]
-    pub module: PathBuf,
-    /// How the outcome is printed
-    #[arg(long, value_enum, default_value_t)]
-    pub format: SimpleFormat,
-}
-
-/// `mn-inject flood`
-#[derive(Clone, Debug, Args)]
-pub struct FloodArgs {
-    /// What to do
-    #[command(flatten)]
-    pub options: FloodOptions,
-    /// Load this module first and unload it at the end
-    #[arg(long, value_name = "PATH")]
-    pub module: Option<PathBuf>,
-    /// How the outcome is printed
     #[arg(long, value_enum, default_value_t)]
     pub format: SimpleFormat,
 }

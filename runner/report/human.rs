@@ -47,12 +47,13 @@ pub(super) fn why_no_pass(report: &Report, out: &mut dyn Write) -> io::Result<()
     closing(report, out)
 }
 
-pub(super) fn fact(out: &mut dyn Write, name: &str, value: &str) -> io::Result<()> {
+/// One line of a report's head.
+pub fn fact(out: &mut dyn Write, name: &str, value: &str) -> io::Result<()> {
     writeln!(out, "{name:<9}{}", one_line(value))
 }
 
 /// What ran on what.
-pub(super) fn head(
+pub fn head(
     tool: &str,
     kernel: Option<&KernelInfo>,
     vm: Option<&VmInfo>,

@@ -2,19 +2,17 @@
 
 //! Prints a report, and derives the exit code from it.
 
-mod exercise;
 pub mod format;
-mod human;
-mod json;
+pub mod human;
+pub mod json;
 mod ktap;
 mod matrix;
 mod mutants;
 pub mod recorder;
-mod text;
+pub mod text;
 
 use std::io::{self, Write};
 
-use crate::exercise::ExerciseReport;
 use crate::model::Report;
 use crate::model::exit::Exit;
 use crate::model::matrix::MatrixReport;
@@ -27,19 +25,6 @@ pub fn print(report: &Report, format: Format, out: &mut dyn Write) -> io::Result
         Format::Human => human::print(report, out)?,
         Format::Ktap => ktap::print(report, out)?,
         Format::Json => json::print(report, out)?,
-    }
-    out.flush()
-}
-
-/// Prints what came of `stress` or `fuzz`.
-pub fn print_exercise(
-    report: &ExerciseReport,
-    format: SimpleFormat,
-    out: &mut dyn Write,
-) -> io::Result<()> {
-    match format {
-        SimpleFormat::Human => exercise::print(report, out)?,
-        SimpleFormat::Json => json::print(report, out)?,
     }
     out.flush()
 }
@@ -71,7 +56,7 @@ pub fn print_mutants(
 }
 
 /// What an exit code means for the kernel.
-const fn verdict_word(exit: Exit) -> &'static str {
+pub const fn verdict_word(exit: Exit) -> &'static str {
     match exit {
         Exit::Pass => "PASS",
         Exit::Fail => "FAIL",

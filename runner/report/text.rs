@@ -12,7 +12,7 @@ const SHOWN: usize = 6;
 
 /// Escapes control characters. Kernel lines contain text of other origin, such as the name that a
 /// process gives itself: no control character may reach a terminal, and no line break a parser.
-pub(super) fn one_line(text: &str) -> Cow<'_, str> {
+pub fn one_line(text: &str) -> Cow<'_, str> {
     if text.contains(char::is_control) {
         let escape = |c: char| {
             if c.is_control() {
@@ -75,7 +75,7 @@ pub(super) fn evidence(findings: &[Finding]) -> Vec<String> {
 }
 
 /// Formats milliseconds as seconds with tenths.
-pub(super) fn seconds(millis: u64) -> String {
+pub fn seconds(millis: u64) -> String {
     format!("{}.{}", millis / 1000, millis % 1000 / 100)
 }
 

@@ -5,7 +5,6 @@
 mod cli;
 mod contract;
 mod design;
-mod exercise;
 mod findings;
 mod found;
 mod history;

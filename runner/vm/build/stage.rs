@@ -229,15 +229,6 @@ pub fn describe(command: &Command) -> String {
         .join(" ")
 }
 
-/// Command line of this process, for a shell.
-pub fn command_line() -> String {
-    let words: Vec<_> = std::env::args_os()
-        .skip(1)
-        .map(|word| quote(&word.to_string_lossy()))
-        .collect();
-    format!("mn-inject {}", words.join(" "))
-}
-
 /// Shortens a command for an error message.
 fn command_name(described: &str) -> String {
     const LONGEST: usize = 160;
