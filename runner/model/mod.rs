@@ -16,6 +16,8 @@ use serde::{Deserialize, Serialize};
 use crate::contract::KernelMessage;
 use crate::kmsg::Record;
 
+pub use crate::os::kernel::KernelInfo;
+
 /// `enum mmu_notifier_event` (include/linux/mmu_notifier.h), in the kernel's order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
@@ -796,20 +798,6 @@ impl fmt::Display for Complaint {
         let first = self.lines.first().map_or("", String::as_str);
         write!(f, "the kernel complained ({}): {first}", self.what)
     }
-}
-
-/// Facts about the kernel under test and the machine it ran on.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct KernelInfo {
-    /// `uname -r`.
-    pub release: String,
-    /// `uname -v`.
-    pub version: String,
-    /// `uname -m`.
-    pub machine: String,
-    /// `/proc/cmdline`.
-    pub cmdline: String,
 }
 
 /// Facts about the virtual machine; absent on real hardware.

@@ -12,7 +12,7 @@ use nix::sys::prctl;
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 
-use crate::os::wait::Waiter;
+use crate::os::wait::{Patience as _, Waiter};
 
 /// In the process itself: gives it the name that the kernel's log has for it, and lets it end with
 /// its parent, so that nothing of the runner stays whatever becomes of it.
