@@ -10,6 +10,7 @@ use nix::errno::Errno;
 
 use crate::kmsg::{KmsgReader, Record};
 use crate::model::MODULE_NAME;
+use crate::os::limit::Limit;
 use crate::trigger::operation::Operation;
 
 use crate::exercise::module_cases::outcome::{Failure, Outcome, demand, same};
@@ -130,7 +131,7 @@ fn said(rig: &Rig<'_>, verbose: &str) -> Outcome<Vec<Record>> {
     let end = kmsg
         .mark("case verbose")
         .context("cannot write to /dev/kmsg")?;
-    let (records, _) = kmsg.read_until(&end, Instant::now() + STEP);
+    let (records, _) = kmsg.read_until(&end, &mut Limit::new(STEP));
     Ok(records.into_iter().filter(Record::is_kernel).collect())
 }
 
