@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use anyhow::Result;
 
-use crate::injector::LoadedModule;
+use crate::injector::{LoadedModule, demand_absent};
 use crate::kmsg::Record;
 use crate::model::{
     Complaint, Part, Progress, Report, RunOptions, SCHEMA, ScenarioResult, TOOL, UnitTest, Verdict,
@@ -54,7 +54,14 @@ pub fn run(
         Ownership::Shared => Some(Guard::start()?),
     };
     let module = module
-        .map(|path| LoadedModule::load_guarded(path, c"breach=1", guard.as_mut()))
+        .map(|path| {
+            // In this order, or the guard could unload a module that another process has loaded.
+            demand_absent()?;
+            if let Some(guard) = &mut guard {
+                guard.guard_module()?;
+            }
+            LoadedModule::load(path, c"breach=1")
+        })
         .transpose()?;
     let kernel = kernel::info();
     let plan = planned(options, machine);
