@@ -48,7 +48,7 @@ pub fn carry_out(command: Command) -> Result<Exit> {
             args.format,
         ),
         Command::Vm(command) => vm::main(command),
-        Command::Target => trigger::subject::main().map(|()| Exit::Pass),
+        Command::Subject => trigger::subject::main().map(|()| Exit::Pass),
         Command::Helper => trigger::helper::main().map(|()| Exit::Pass),
         Command::Guard => trigger::guard::main(CGROUP_PREFIX).map(|()| Exit::Pass),
         Command::Condition(args) => hostile::main(&args).map(|()| Exit::Pass),
