@@ -50,7 +50,7 @@ impl Limit {
         self.left.is_zero()
     }
 
-    /// Time to wait before the next check: 100 ms, or what is left if that is less.
+    /// Time to wait before the next check: 100 ms, or the time left if that is less.
     pub fn slice(&self) -> Duration {
         self.left.min(Self::SLICE)
     }

@@ -3,7 +3,8 @@
 //! Waiting for descriptors and child processes with a time limit.
 //!
 //! The main thread waits by a [`Waiter`], which also ends the wait when a signal asks the program
-//! to end. Other threads wait by a [`PollWaiter`]. What only has to wait takes a [`Patience`].
+//! to end. Other threads wait by a [`PollWaiter`]. A function that works in either takes
+//! a [`Patience`].
 
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
@@ -295,7 +296,8 @@ mod tests {
                     drop(input);
                     let status = PollWaiter.child(pid, "the end", LONG).unwrap();
                     assert_eq!(status, WaitStatus::Exited(pid, 0));
-                    // Not a child any more.
+                    // It was waited for, so it is no child any more.
+                    assert!(child.wait().is_err());
                     let gone = PollWaiter.child(pid, "the end", LONG);
                     assert!(matches!(gone, Err(WaitError::System { .. })));
                 });
