@@ -8,7 +8,7 @@ use std::path::Path;
 use anyhow::Result;
 use clap::Args;
 
-use crate::injector::LoadedModule;
+use crate::injector::{LoadedModule, demand_absent};
 use crate::kmsg::Record;
 use crate::model::{
     Aftermath, Expect, Ownership, Part, Planned, Progress, RunOptions, UnitTest, Window,
@@ -66,7 +66,14 @@ pub fn run(
         Ownership::Shared => Some(Guard::start()?),
     };
     let module = module
-        .map(|path| LoadedModule::load_guarded(path, c"breach=1", guard.as_mut()))
+        .map(|path| {
+            // In this order, or the guard could unload a module that another process has loaded.
+            demand_absent()?;
+            if let Some(guard) = &mut guard {
+                guard.guard_module()?;
+            }
+            LoadedModule::load(path, c"breach=1")
+        })
         .transpose()?;
     let scenarios = planned(options, machine);
     let why_not = preflight::why_not();

@@ -34,7 +34,7 @@ impl Process {
     /// It cannot do what it is told.
     pub fn main(self) -> Result<Exit> {
         match self {
-            Process::Target => trigger::subject::main(),
+            Process::Subject => trigger::subject::main(),
             Process::Helper => trigger::helper::main(),
             Process::Guard => trigger::guard::main(CGROUP_PREFIX),
         }?;

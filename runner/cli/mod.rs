@@ -49,7 +49,7 @@ pub enum Command {
 pub enum Process {
     /// The process whose address space a scenario works on (started by `run`)
     #[command(hide = true)]
-    Target,
+    Subject,
     /// The process that does for `run` what may wait for ever (started by `run`)
     #[command(hide = true)]
     Helper,

@@ -3,11 +3,12 @@
 //! Watches the kernel's log from before the module is loaded until after it is unloaded: whatever
 //! the kernel finds wrong in between is not to be missed because nobody asked for it.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::kmsg::{Complaints, KmsgReader, Record};
 use crate::model::{Complaint, Ownership};
 use crate::os::kernel::lockdep;
+use crate::os::limit::Limit;
 
 /// How long the end of the log may take to arrive.
 const END: Duration = Duration::from_secs(20);
@@ -79,7 +80,7 @@ impl Watch {
         if let Some(mut kmsg) = self.kmsg.take() {
             match kmsg.mark("watched until here") {
                 Ok(marker) => {
-                    let (records, lost) = kmsg.read_until(&marker, Instant::now() + END);
+                    let (records, lost) = kmsg.read_until(&marker, &mut Limit::new(END));
                     self.lost = self.lost.or(lost);
                     self.add(&records, expected);
                 }

@@ -2,11 +2,12 @@
 
 //! What the kernel complains of after each step, so that one knows which step it was.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
 use mn_inject::kmsg::{KmsgReader, Record, complaint};
+use mn_inject::os::limit::Limit;
 
 /// The longest that the log may take to arrive.
 const STEP: Duration = Duration::from_secs(20);
@@ -32,7 +33,7 @@ impl Complaints {
     /// The complaints since the last time.
     pub fn heard(&mut self) -> Result<Vec<String>> {
         let here = self.0.mark("heard").context("cannot write to /dev/kmsg")?;
-        let (records, lost) = self.0.read_until(&here, Instant::now() + STEP);
+        let (records, lost) = self.0.read_until(&here, &mut Limit::new(STEP));
         if let Some(why) = lost {
             anyhow::bail!("the kernel's log is incomplete: {why}");
         }
