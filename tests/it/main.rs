@@ -10,6 +10,7 @@ mod found;
 mod history;
 mod kmsg;
 mod ktap;
+mod layers;
 mod matrix;
 mod module;
 mod mutants;
