@@ -25,7 +25,6 @@ use crate::scenario::Scenario;
 use crate::scenario::cases::Boot;
 use crate::scenario::known_bugs;
 use crate::trigger::guard::Guard;
-use crate::vm::build::module;
 
 /// Host milliseconds that one scenario may take before somebody outside may call it hung. The
 /// waits inside are shorter.
@@ -145,7 +144,7 @@ fn planned(options: &RunOptions, machine: Ownership) -> Vec<Scenario> {
 }
 
 fn wanted_unit_tests(options: &RunOptions) -> Vec<UnitTest> {
-    let mut tests = kunit::results(&module::unit_tests());
+    let mut tests = kunit::results(&kunit::planned());
     tests.retain(|test| scenario::is_wanted(&options.only, &test.name));
     tests
 }

@@ -2,6 +2,8 @@
 
 //! The module's interface in debugfs, as `module/control.rs` and `module/files.rs` make it.
 
+pub mod sources;
+
 use std::ffi::{CStr, CString};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
+use crate::injector::sources::SOURCES;
 use crate::model::{Finding, FindingKind, UnitTest, Verdict};
 
 /// Where the results are, in a folder for each suite.
@@ -17,6 +18,32 @@ const PREFIX: &str = "mmu_notifier_inject";
 
 /// The module's tests: suites, each with its cases. What the sources have must have run.
 pub type Planned = BTreeMap<String, Vec<String>>;
+
+/// The unit tests in the module's sources.
+pub fn planned() -> Planned {
+    let mut planned = Planned::new();
+    for (_, text) in SOURCES {
+        let mut suite = None;
+        let mut is_case = false;
+        for line in text.lines().map(str::trim) {
+            if let Some((_, rest)) = line.split_once("kunit_tests(")
+                && line.starts_with("#[")
+                && let Some((name, _)) = rest.split_once(')')
+            {
+                suite = Some(planned.entry(name.to_owned()).or_default());
+            } else if line == "#[test]" {
+                is_case = true;
+            } else if let Some((name, _)) =
+                line.strip_prefix("fn ").and_then(|fun| fun.split_once('('))
+                && let Some(cases) = &mut suite
+                && std::mem::take(&mut is_case)
+            {
+                cases.push(name.to_owned());
+            }
+        }
+    }
+    planned
+}
 
 /// The results; none where the kernel does not run the module's tests.
 pub fn results(planned: &Planned) -> Vec<UnitTest> {
@@ -263,6 +290,18 @@ not ok 1 mmu_notifier_inject_text
             .filter(|(_, word)| !word.is_empty())
             .map(|(name, word)| ((*name).to_owned(), *word))
             .collect()
+    }
+
+    #[test]
+    fn every_unit_test_is_planned() {
+        let planned = planned();
+        let planned: usize = planned.values().map(Vec::len).sum();
+        let there: usize = SOURCES
+            .iter()
+            .map(|(_, text)| text.matches("#[test]").count())
+            .sum();
+        assert!(there > 0);
+        assert_eq!(planned, there);
     }
 
     #[test]
