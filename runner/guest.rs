@@ -21,7 +21,7 @@ use signal_hook::consts::{SIGTERM, SIGUSR1, SIGUSR2};
 
 use crate::exercise::{Task, Word};
 use crate::model::{Progress, RunOptions};
-use crate::observe::watch::Ownership;
+use crate::observe::complaints::Ownership;
 use crate::vm::boot::protocol::{GuestOptions, MODULE, Mode, OPTIONS, PORT, PROBE_ANSWER};
 
 /// The module's folder, in which the shell starts.

@@ -13,10 +13,10 @@ use crate::model::{
     Complaint, Part, Progress, Report, RunOptions, SCHEMA, ScenarioResult, TOOL, UnitTest, Verdict,
     Window,
 };
-use crate::observe::aftermath;
+use crate::observe::complaints::{Ownership, Watch, Watched};
 use crate::observe::kunit;
 use crate::observe::preflight;
-use crate::observe::watch::{Ownership, Watch, Watched};
+use crate::observe::teardown;
 use crate::observe::{Session, WindowError};
 use crate::oracle;
 use crate::os::kernel;
@@ -92,9 +92,9 @@ pub fn run(
             let expected = |record: &Record| is_judged(record, windows.last());
             let is_spoiled = options.part != Part::Together && !windows.is_empty();
             if is_spoiled || windows.iter().any(is_stuck) {
-                aftermath::of_left(watch, module, is_spoiled, expected)
+                teardown::leave(watch, module, is_spoiled, expected)
             } else {
-                aftermath::of(watch, module, expected)
+                teardown::unload(watch, module, expected)
             }
         }
         // Nothing was done, and perhaps nothing could be watched.

@@ -16,7 +16,7 @@ use crate::exercise::{self, ExerciseReport, Task, hostile, stress};
 use crate::model::exit::Exit;
 use crate::model::{Part, Progress, RunOptions, TOOL};
 use crate::observe::CGROUP_PREFIX;
-use crate::observe::watch::Ownership;
+use crate::observe::complaints::Ownership;
 use crate::os::kernel;
 use crate::report::format::{Format, SimpleFormat};
 use crate::vm::build::stage;

@@ -10,8 +10,8 @@ use anyhow::Result;
 use crate::exercise::{Exercise, Task};
 use crate::exercise::{flood, fuzz, hostile, stress};
 use crate::injector::LoadedModule;
-use crate::observe::aftermath;
-use crate::observe::watch::{Ownership, Watch};
+use crate::observe::complaints::{Ownership, Watch};
+use crate::observe::teardown;
 use crate::oracle::is_callback_warn;
 
 /// Does it with the module of that file; `fuzz` and `flood` can do with one that is loaded already. `say` hears
@@ -46,7 +46,7 @@ pub fn perform(
         (exercise, None)
     });
     say("asking the kernel whether all is well");
-    let aftermath = aftermath::of(watch, module, is_callback_warn);
+    let aftermath = teardown::unload(watch, module, is_callback_warn);
     let complaints = aftermath.complaints.into_iter().map(|complaint| {
         let lines = complaint.lines.join("\n");
         format!("the kernel complained ({}): {lines}", complaint.what)

@@ -5,14 +5,14 @@
 //! A [`setup`] is a process with its notifiers; [`steps`] are what some scenarios do to it;
 //! [`removal`] takes it down, and looks whether anything is left.
 
-pub mod aftermath;
+pub mod complaints;
 pub mod kmemleak;
 pub mod kunit;
 pub mod preflight;
 mod removal;
 mod setup;
 mod steps;
-pub mod watch;
+pub mod teardown;
 
 use std::fs;
 use std::time::{Duration, Instant};

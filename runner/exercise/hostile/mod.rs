@@ -19,7 +19,7 @@ use crate::exercise::{Exercise, HostileOptions};
 use crate::injector::LoadedModule;
 use crate::model::exit::Exit;
 use crate::model::{Report, Verdict};
-use crate::observe::watch::Ownership;
+use crate::observe::complaints::Ownership;
 use crate::os::wait::Waiter;
 use crate::report;
 use crate::scenario;

@@ -16,7 +16,7 @@ use crate::exercise::HostileOptions;
 use crate::exercise::hostile::condition::Disturber;
 use crate::exercise::hostile::conditions::Condition;
 use crate::model::Report;
-use crate::observe::watch::Ownership;
+use crate::observe::complaints::Ownership;
 use crate::os::wait::{WaitError, Waiter};
 use crate::report;
 

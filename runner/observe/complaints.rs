@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Watches the kernel's log from before the module is loaded until after it is unloaded: whatever
-//! the kernel finds wrong in between is not to be missed because nobody asked for it.
+//! Watches the kernel's log for complaints, from before the module is loaded until after it is
+//! unloaded.
 
 use std::time::{Duration, Instant};
 
@@ -9,48 +9,48 @@ use crate::kmsg::{KmsgReader, Record, complaint};
 use crate::model::Complaint;
 use crate::os::kernel::lockdep;
 
-/// How long the end of the log may take to arrive.
+/// Time limit for reading the log to its end.
 const END: Duration = Duration::from_secs(20);
 
-/// How many complaints are kept; the others are counted.
+/// Number of complaints that are kept. The others are counted.
 const KEPT: usize = 20;
 
-/// How many lines are kept of each.
+/// Number of lines that are kept of each.
 const LINES: usize = 80;
 
-/// Whom the machine is for.
+/// The use of the machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ownership {
-    /// For nothing but this: every complaint is about what we do.
+    /// For this program only: every complaint is about it.
     Ours,
-    /// For others, too: what a driver of somebody else's does must not be blamed on us.
+    /// For other programs, too: a complaint may be about another driver.
     Shared,
 }
 
-/// What was seen.
+/// The result of a watch.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Watched {
     /// The complaints that count on such a machine.
     pub complaints: Vec<Complaint>,
-    /// Why there may be more that is not well. One sentence each.
+    /// The reasons why complaints may be missing. One sentence each.
     pub doubts: Vec<String>,
 }
 
-/// The log, as far as it was read.
+/// A watch for complaints.
 #[derive(Debug)]
 pub struct Watch {
     machine: Ownership,
-    /// Absent where the log cannot be read at all.
+    /// Absent if the log cannot be opened.
     kmsg: Option<KmsgReader>,
-    /// Whether lockdep was on at the beginning, where the kernel has it.
+    /// Whether lockdep was on at the beginning, if the kernel has it.
     lockdep: Option<bool>,
     seen: Seen,
     lost: Option<String>,
 }
 
 impl Watch {
-    /// Watches from now on. Nothing is watched where the log cannot be read, and there nothing else
-    /// can be done either.
+    /// Begins to watch. If the log cannot be opened, there are no complaints; no scenario can run
+    /// then either.
     pub fn begin(machine: Ownership) -> Self {
         Watch {
             machine,
@@ -61,13 +61,13 @@ impl Watch {
         }
     }
 
-    /// Whom the machine is for.
+    /// The use of the machine.
     pub fn machine(&self) -> Ownership {
         self.machine
     }
 
-    /// Reads what has come since the last time, before it is overwritten. Complaints that are
-    /// `expected` are none.
+    /// Reads the records since the last time, before they are overwritten. Complaints that are
+    /// `expected` are left out.
     pub fn catch_up(&mut self, expected: impl Fn(&Record) -> bool) {
         if let Some(kmsg) = &mut self.kmsg {
             let (records, lost) = kmsg.read_available();
@@ -76,13 +76,13 @@ impl Watch {
         }
     }
 
-    /// The same where lockdep was made to report, and is off.
+    /// Reads to the end of the log. lockdep may have turned itself off after a report.
     pub fn end_without_lockdep(mut self, expected: impl Fn(&Record) -> bool) -> Watched {
         self.lockdep = None;
         self.end(expected)
     }
 
-    /// Reads to the end.
+    /// Reads to the end of the log.
     pub fn end(mut self, expected: impl Fn(&Record) -> bool) -> Watched {
         if let Some(mut kmsg) = self.kmsg.take() {
             match kmsg.mark("watched until here") {
@@ -127,10 +127,10 @@ impl Watch {
 #[derive(Debug, Default)]
 struct Seen {
     complaints: Vec<Complaint>,
-    /// How many were not kept.
+    /// Number of those that were not kept.
     more: usize,
-    /// Who makes the last complaint, which may go on.
-    speaker: Option<Option<String>>,
+    /// The caller of the last complaint, which may have more lines.
+    caller: Option<Option<String>>,
 }
 
 impl Seen {
@@ -140,7 +140,7 @@ impl Seen {
                 self.go_on(record);
                 continue;
             };
-            self.speaker = None;
+            self.caller = None;
             if expected(record) || !counts(record, kind, machine) {
                 continue;
             }
@@ -148,7 +148,7 @@ impl Seen {
                 self.more += 1;
                 continue;
             }
-            self.speaker = Some(record.caller.clone());
+            self.caller = Some(record.caller.clone());
             self.complaints.push(Complaint {
                 what: kind.what.to_owned(),
                 kmsg_seq: Some(record.seq),
@@ -157,9 +157,9 @@ impl Seen {
         }
     }
 
-    /// Adds the lines that follow a complaint to it, if it is the same thread that writes them.
+    /// Adds a line to the last complaint if it has the same caller.
     fn go_on(&mut self, record: &Record) {
-        if self.speaker.as_ref() == Some(&record.caller)
+        if self.caller.as_ref() == Some(&record.caller)
             && let Some(complaint) = self.complaints.last_mut()
             && complaint.lines.len() < LINES
         {
@@ -168,7 +168,7 @@ impl Seen {
     }
 }
 
-/// Whether a complaint is our business: on a machine of others one that casts doubt on all that
+/// Whether a complaint counts: on a shared machine only one that casts doubt on everything that
 /// follows, or that names mmu notifiers.
 fn counts(record: &Record, kind: &complaint::ComplaintKind, machine: Ownership) -> bool {
     machine == Ownership::Ours || kind.disturbs || record.text.contains("mmu_notifier")
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn a_complaint_has_the_lines_that_belong_to_it() {
+    fn a_complaint_has_the_lines_of_its_caller() {
         let seen = seen(
             Ownership::Ours,
             &[
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn others_are_blamed_only_for_what_disturbs() {
+    fn on_a_shared_machine_only_disturbing_complaints_count() {
         let records = [
             record(1, "T1", "WARNING: drivers/x.c:1 at x+0x1/0x2, CPU#0: a/1"),
             record(2, "T1", "UBSAN: shift-out-of-bounds in x.c:1:2"),
@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flood_is_counted() {
+    fn complaints_beyond_the_limit_are_counted() {
         let records: Vec<_> = (0..50).map(|seq| record(seq, "T1", "BUG: x")).collect();
         let seen = seen(Ownership::Ours, &records);
         assert_eq!((seen.complaints.len(), seen.more), (KEPT, 50 - KEPT));
