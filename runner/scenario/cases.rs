@@ -8,8 +8,12 @@ use serde::Serialize;
 
 use crate::contract::{Behaviour, Form, KernelMessage, Needs, RuleRow, clause};
 use crate::model::{Arming, Context, Count, Injection, Notifier, NotifierEvent, NotifierKind};
+use crate::scenario::bugs::{
+    Bug, END_AFTER_REFUSAL_UNNOTICED, INTERVAL_REMOVAL_WAITS, INTERVAL_SLEEP_UNNOTICED,
+    LOCK_IN_PLAIN_UNNOTICED,
+};
 use crate::scenario::procedure::{Procedure, Registration};
-use crate::scenario::{
+use crate::scenario::triggers::{
     DONTNEED, FORK, MEMCG_OOM, MRELEASE, MUNMAP, Trigger, TriggerKind, blockable,
 };
 use crate::trigger::operation::Operation;
@@ -46,6 +50,8 @@ pub struct Case {
     pub needs: Option<Needs>,
     /// Which boot it runs on.
     pub boot: Boot,
+    /// The bug of the kernel that it shows.
+    pub known_bug: Option<&'static Bug>,
 }
 
 impl Case {
@@ -138,6 +144,7 @@ const fn keeps(
         trigger,
         needs: None,
         boot: Boot::Shared,
+        known_bug: None,
     }
 }
 
@@ -172,6 +179,13 @@ const fn lockdep(case: Case) -> Case {
 const fn leaving(case: Case) -> Case {
     Case {
         boot: Boot::Spoiled,
+        ..case
+    }
+}
+
+const fn showing(bug: &'static Bug, case: Case) -> Case {
+    Case {
+        known_bug: Some(bug),
         ..case
     }
 }
@@ -266,11 +280,11 @@ pub const CASES: &[Case] = &[
     needing(Needs::AtomicSleep, keeps("r06-plain-agrees-mrelease", "process_mrelease, a plain notifier does not sleep", &[6], MRELEASE, &[plain(AGREES)])),
     needing(Needs::AtomicSleep, breaks("r06-plain-sleeps-mrelease", "process_mrelease, a plain notifier sleeps", &[6], MRELEASE, &[plain(SLEEPS)])),
     needing(Needs::AtomicSleep, breaks("r06-paired-sleeps-mrelease", "process_mrelease, one with ends sleeps", &[6], MRELEASE, &[paired(SLEEPS)])),
-    needing(Needs::AtomicSleep, breaks("r06-interval-sleeps-mrelease", "process_mrelease, an interval notifier sleeps", &[6], MRELEASE, &[interval(SLEEPS)])),
+    showing(&INTERVAL_SLEEP_UNNOTICED, needing(Needs::AtomicSleep, breaks("r06-interval-sleeps-mrelease", "process_mrelease, an interval notifier sleeps", &[6], MRELEASE, &[interval(SLEEPS)]))),
     needing(Needs::AtomicSleep, keeps("r06-end-sleeps", "munmap, an end sleeps", &[6], MUNMAP, &[paired(SLEEPS_AT_END)])),
     needing(Needs::AtomicSleep, breaks("r06-end-sleeps-mrelease", "process_mrelease, an end sleeps", &[6], MRELEASE, &[paired(SLEEPS_AT_END)])),
-    needing(Needs::AtomicSleep, breaks("r06-end-sleeps-after-refusal", "process_mrelease, an end sleeps that comes since another refuses", &[6], MRELEASE, &[paired(SLEEPS_AT_END), plain(EAGAIN)])),
-    needing(Needs::AtomicSleep, breaks("r06-second-pass-sleeps-mrelease", "process_mrelease, a second pass sleeps", &[6], MRELEASE, &[two_pass(SLEEPS_AT_END)])),
+    showing(&END_AFTER_REFUSAL_UNNOTICED, needing(Needs::AtomicSleep, breaks("r06-end-sleeps-after-refusal", "process_mrelease, an end sleeps that comes since another refuses", &[6], MRELEASE, &[paired(SLEEPS_AT_END), plain(EAGAIN)]))),
+    showing(&INTERVAL_SLEEP_UNNOTICED, needing(Needs::AtomicSleep, breaks("r06-second-pass-sleeps-mrelease", "process_mrelease, a second pass sleeps", &[6], MRELEASE, &[two_pass(SLEEPS_AT_END)]))),
     needing(Needs::AtomicSleep, breaks("r06-plain-sleeps-oom", "the OOM reaper, a plain notifier sleeps", &[6], MEMCG_OOM, &[plain(SLEEPS)])),
 
     lockdep(keeps("r07-plain-agrees", "munmap, a plain notifier neither allocates nor locks", &[7], MUNMAP, &[plain(AGREES)])),
@@ -279,7 +293,7 @@ pub const CASES: &[Case] = &[
     lockdep(breaks("r07-interval-allocates", "munmap, an interval notifier allocates", &[7], MUNMAP, &[interval(ALLOCATES)])),
     lockdep(breaks("r07-end-allocates", "munmap, an end allocates", &[7], MUNMAP, &[paired(ALLOCATES_AT_END)])),
     lockdep(breaks("r07-second-pass-allocates", "munmap, a second pass allocates", &[7], MUNMAP, &[two_pass(ALLOCATES_AT_END)])),
-    lockdep(breaks("r07-plain-locks", "munmap, a plain notifier takes a lock that was held over an allocation", &[7], MUNMAP, &[plain(LOCKS)])),
+    showing(&LOCK_IN_PLAIN_UNNOTICED, lockdep(breaks("r07-plain-locks", "munmap, a plain notifier takes a lock that was held over an allocation", &[7], MUNMAP, &[plain(LOCKS)]))),
     lockdep(breaks("r07-interval-locks", "the same with an interval notifier", &[7], MUNMAP, &[interval(LOCKS)])),
 
     needing(Needs::AtomicSleep, keeps("r08-zap", "the module zaps the pages", &[8], zap(false), &[plain(AGREES)])),
@@ -301,9 +315,9 @@ pub const CASES: &[Case] = &[
     keeps("r10-interval-and-paired-agree", "munmap, an interval notifier and one with ends agree", &[4, 10], MUNMAP, &[interval(AGREES), paired(AGREES)]),
     keeps("r10-interval-first-interval-refuses", "process_mrelease, the interval notifier refuses", &[10], MRELEASE, &[interval(EAGAIN), plain(AGREES)]),
     keeps("r10-plain-first-interval-refuses", "the same, registered in the other order", &[10], MRELEASE, &[plain(AGREES), interval(EAGAIN)]),
-    leaving(keeps("r10-interval-first-plain-refuses", "process_mrelease, the plain notifier refuses", &[10], MRELEASE, &[interval(AGREES), plain(EAGAIN)])),
-    leaving(keeps("r10-plain-first-plain-refuses", "the same, registered in the other order", &[10], MRELEASE, &[plain(EAGAIN), interval(AGREES)])),
-    leaving(keeps("r10-plain-refuses-interval-elsewhere", "the same, the interval notifier is on other addresses", &[10], MRELEASE, &[elsewhere(AGREES), plain(EAGAIN)])),
+    showing(&INTERVAL_REMOVAL_WAITS, leaving(keeps("r10-interval-first-plain-refuses", "process_mrelease, the plain notifier refuses", &[10], MRELEASE, &[interval(AGREES), plain(EAGAIN)]))),
+    showing(&INTERVAL_REMOVAL_WAITS, leaving(keeps("r10-plain-first-plain-refuses", "the same, registered in the other order", &[10], MRELEASE, &[plain(EAGAIN), interval(AGREES)]))),
+    showing(&INTERVAL_REMOVAL_WAITS, leaving(keeps("r10-plain-refuses-interval-elsewhere", "the same, the interval notifier is on other addresses", &[10], MRELEASE, &[elsewhere(AGREES), plain(EAGAIN)]))),
     breaks("r10-plain-fails-munmap", "munmap, the plain notifier fails where it must not", &[1, 10], MUNMAP, &[interval(AGREES), plain(EAGAIN)]),
     breaks("r10-interval-fails-munmap", "munmap, the interval notifier fails where it must not", &[1, 10], MUNMAP, &[plain(AGREES), interval(EAGAIN)]),
 
