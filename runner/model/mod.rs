@@ -8,6 +8,7 @@
 
 pub mod exit;
 pub mod matrix;
+mod step;
 
 use std::fmt;
 
@@ -15,6 +16,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::contract::KernelMessage;
 use crate::kmsg::Record;
+
+pub use step::{Between, ExitCallback, Registration, Seen, Step, StepKind, Way};
 
 /// `enum mmu_notifier_event` (include/linux/mmu_notifier.h), in the kernel's order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -389,18 +392,6 @@ pub struct Pages {
     pub damaged: u64,
     /// RSS of the watched addresses in pages before it was looked at.
     pub rss: u64,
-}
-
-/// One step of a scenario that has several, with what is due and what was seen.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Step {
-    /// What was done, for a person.
-    pub what: String,
-    /// What is due.
-    pub due: String,
-    /// What came of it.
-    pub seen: String,
 }
 
 /// What was left when all notifiers had been removed.
@@ -894,7 +885,7 @@ impl Report {
 }
 
 /// The current [`Report::schema`].
-pub const SCHEMA: u32 = 6;
+pub const SCHEMA: u32 = 7;
 
 /// One line on the channel between the guest and the host, in the order of a run.
 ///

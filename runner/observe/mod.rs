@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Carries out scenarios between two markers in the kernel's log, and records what is seen.
+//! Carries out scenarios between two markers in the kernel's log, and records their effects.
 //!
-//! A [`setup`] is a process with its notifiers; [`steps`] are what some scenarios do to it;
-//! [`removal`] takes it down, and looks whether anything is left.
+//! For each scenario [`setup`] starts a subject with its notifiers, the session carries out the operation or
+//! [`steps`] the script, and [`removal`] removes the notifiers again. For a whole run
+//! [`preflight`] checks the machine, [`complaints`] watches the kernel's log, and [`teardown`]
+//! unloads the module.
 
 pub mod complaints;
 pub mod kmemleak;
@@ -32,32 +34,33 @@ use crate::trigger::helper::Helper;
 
 use setup::Setup;
 
-/// The longest that one step of a scenario may take. Under TCG a second of the guest's is less than
-/// one of the host's where it is busy.
+/// Time limit of one step of a scenario. Under TCG on a busy host, a second of the guest's clock
+/// is less work than one of the host's.
 const STEP: Duration = Duration::from_secs(20);
 
-/// The longest that the OOM reaper may take: its delay of 2 s, and 1 s for each victim that it
-/// cannot reap, with room for a slow machine.
+/// Time limit of the OOM reaper: its delay of 2 s, and 1 s for each victim that it cannot reap,
+/// with room for a slow machine.
 const REAPER: Duration = Duration::from_secs(30);
 
-/// How long a signal may go unnoticed.
+/// Interval at which signals are checked for.
 const SLICE: Duration = Duration::from_millis(200);
 
 /// First part of the names of our cgroups; the runner's pid follows.
 pub const CGROUP_PREFIX: &str = "mn-inject.";
 
-/// Addresses where nothing is ever mapped, for a filter that lets nothing through.
+/// Addresses at which nothing is ever mapped, for a filter that no call passes.
 const NOWHERE: (u64, u64) = (0x1000, 0x2000);
 
-/// Why a window has no full record.
+/// The reason why a window has no full record.
 pub enum WindowError {
-    /// The scenarios could not be carried out; the window says why, the session can go on.
+    /// The scenarios could not be carried out, for the reason in the window. The session can go
+    /// on.
     Scenario(Box<Window>),
-    /// Nothing more can be done.
+    /// The session cannot go on.
     Session(anyhow::Error),
 }
 
-/// The counts that must not be moved by anybody but the scenarios of a window.
+/// The counts that only the scenarios of a window may change.
 #[derive(Clone, Copy)]
 struct Witnesses {
     warns: Option<u64>,
@@ -73,19 +76,23 @@ impl Witnesses {
     }
 }
 
-/// A run's hold on the machine.
+/// A run of scenarios on this machine.
 pub struct Session {
     kmsg: KmsgReader,
     module: Connection,
     waiter: Waiter,
-    /// Does what may wait for ever.
+    /// Makes the calls that may wait forever.
     helper: Helper,
     cgroups: usize,
 }
 
 impl Session {
-    /// Takes hold of the kernel's log and of the module, and removes what an earlier run left
-    /// because it was killed.
+    /// Opens the kernel's log and the module, and removes the targets and cgroups of earlier runs
+    /// that were killed.
+    ///
+    /// # Errors
+    ///
+    /// Another run uses the module, or one of the files cannot be opened.
     pub fn open() -> Result<Self> {
         let waiter = Waiter::new().context("cannot block signals")?;
         let module = Connection::open()?;
@@ -99,18 +106,26 @@ impl Session {
             cgroups: 0,
         };
         for name in injector::stale()? {
-            // One that nobody can detach was left by a scenario that says so.
+            // A target that cannot be detached was left by a scenario that is meant to leave one.
             session.detach(&name)?;
         }
         Ok(session)
     }
 
-    /// Ends the session. Fails if a signal came that nobody has seen yet.
+    /// Ends the session.
+    ///
+    /// # Errors
+    ///
+    /// A signal to end the program has arrived since the last check.
     pub fn close(self) -> Result<()> {
         Ok(self.waiter.check()?)
     }
 
     /// Carries out `group` between two markers.
+    ///
+    /// # Errors
+    ///
+    /// The scenarios could not be carried out, or a signal to end the program has arrived.
     pub fn window(&mut self, group: &[Scenario]) -> Result<Window, WindowError> {
         let begin = Instant::now();
         match self.try_window(group) {
@@ -125,12 +140,12 @@ impl Session {
     }
 
     fn try_window(&mut self, group: &[Scenario]) -> Result<Window> {
-        let mut subjects = Vec::with_capacity(group.len());
+        let mut setups = Vec::with_capacity(group.len());
         for &scenario in group {
-            let subject = self
-                .subject(scenario)
+            let setup = self
+                .set_up(scenario)
                 .with_context(|| format!("cannot set up {}", scenario.name()))?;
-            subjects.push(subject);
+            setups.push(setup);
         }
 
         let label = group.first().map(Scenario::name).unwrap_or_default();
@@ -146,9 +161,9 @@ impl Session {
         }
         let before = Witnesses::read()?;
 
-        let acted = self.act(&mut subjects);
-        // Whatever has happened, nothing fails any more from here on.
-        let disarmed: Result<()> = subjects.iter().try_for_each(Setup::disarm);
+        let acted = self.act(&mut setups);
+        // Also after an error: no callback may fail from here on.
+        let disarmed: Result<()> = setups.iter().try_for_each(Setup::disarm);
 
         let end = self.kmsg.mark(&format!("end {label}"))?;
         let (records, lost) = self.kmsg.read_until(&end, Instant::now() + STEP);
@@ -157,12 +172,12 @@ impl Session {
         disarmed?;
 
         // Read before anything is removed: a release is logged, too.
-        let mut observations = Vec::with_capacity(subjects.len());
-        for subject in &mut subjects {
-            observations.push(subject.observation()?);
+        let mut observations = Vec::with_capacity(setups.len());
+        for setup in &mut setups {
+            observations.push(setup.observation()?);
         }
-        for (subject, observation) in subjects.into_iter().zip(&mut observations) {
-            self.take_down(subject, observation)
+        for (setup, observation) in setups.into_iter().zip(&mut observations) {
+            self.take_down(setup, observation)
                 .with_context(|| format!("cannot take down {}", observation.scenario))?;
         }
         Ok(Window {
@@ -174,39 +189,39 @@ impl Session {
         })
     }
 
-    /// Makes happen what the scenarios are about.
-    fn act(&mut self, subjects: &mut [Setup]) -> Result<()> {
-        // Its own reader: it must see the reaper's last words, not take them from the window's.
-        // Opened before anybody dies, so that it cannot be late.
+    /// Carries out the operations of the scenarios.
+    fn act(&mut self, setups: &mut [Setup]) -> Result<()> {
+        // A reader of its own: it must not take the closing lines of the OOM reaper from that of
+        // the window. Opened before the first victim dies, so that it cannot miss one.
         let mut reaper = None;
-        if subjects
+        if setups
             .iter()
-            .any(|subject| subject.scenario.trigger.kind.is_oom())
+            .any(|setup| setup.scenario.trigger.kind.is_oom())
         {
             reaper = Some(KmsgReader::open_at_end().context("cannot open /dev/kmsg")?);
         }
         let mut victims = Vec::new();
-        for subject in subjects.iter_mut() {
-            let pid = subject.target.pid();
-            match subject.scenario.trigger.kind {
-                TriggerKind::Own(_) => subject.outcome = subject.target.act(&self.waiter, STEP)?,
-                TriggerKind::Mrelease => subject.outcome = self.mrelease(subject)?,
+        for setup in setups.iter_mut() {
+            let pid = setup.subject.pid();
+            match setup.scenario.trigger.kind {
+                TriggerKind::Own(_) => setup.outcome = setup.subject.act(&self.waiter, STEP)?,
+                TriggerKind::Mrelease => setup.outcome = self.mrelease(setup)?,
                 TriggerKind::MemcgOom => {
-                    subject.target.act_and_die()?;
-                    subject.target.wait_held(&self.waiter, STEP)?;
+                    setup.subject.act_and_die()?;
+                    setup.subject.wait_held(&self.waiter, STEP)?;
                     victims.push(pid);
                 }
                 TriggerKind::GlobalOom => {
-                    // The OOM killer takes the worst, and this is as bad as can be.
+                    // The highest value: the OOM killer selects this process.
                     set_oom_score_adj(pid, 1000)?;
                     fs::write("/proc/sysrq-trigger", "f").context("f > /proc/sysrq-trigger")?;
-                    subject.target.wait_held(&self.waiter, STEP)?;
-                    // The held victim would be the worst again.
+                    setup.subject.wait_held(&self.waiter, STEP)?;
+                    // Otherwise it would select the held victim again.
                     set_oom_score_adj(pid, -1000)?;
                     victims.push(pid);
                 }
-                TriggerKind::Zap { is_atomic } => subject.zap(is_atomic)?,
-                TriggerKind::Procedure(procedure) => self.carry_out(procedure, subject)?,
+                TriggerKind::Zap { is_atomic } => setup.zap(is_atomic)?,
+                TriggerKind::Script(script) => self.play(script.steps, setup)?,
             }
         }
         match reaper {
@@ -215,23 +230,23 @@ impl Session {
         }
     }
 
-    /// Lets the process be reaped. Returns 0 or a negative errno.
-    fn mrelease(&self, subject: &mut Setup) -> Result<i32> {
-        subject.begin_mrelease()?;
-        subject.end_mrelease(&self.waiter)
+    /// Reaps the subject by `process_mrelease(2)`. Returns 0 or a negative errno.
+    fn mrelease(&self, setup: &mut Setup) -> Result<i32> {
+        setup.begin_mrelease()?;
+        setup.end_mrelease(&self.waiter)
     }
 
-    /// Waits until the OOM reaper is done with all victims.
+    /// Waits until the OOM reaper has finished with all victims.
     fn reaped(&self, mut left: Vec<Pid>, mut reaper: KmsgReader) -> Result<()> {
         let mut limit = Limit::new(REAPER);
         while !left.is_empty() {
             if limit.is_over() {
                 bail!("the OOM reaper said nothing about {left:?} within {REAPER:?}");
             }
-            // In slices, for a signal to be seen in between.
+            // In slices, to check for signals in between.
             reaper.read_to(
                 |record| {
-                    left.retain(|&pid| !is_last_word(record, pid));
+                    left.retain(|&pid| !is_closing_line(record, pid));
                     left.is_empty()
                 },
                 Instant::now() + SLICE,
@@ -247,8 +262,8 @@ fn set_oom_score_adj(pid: Pid, value: i32) -> Result<()> {
     fs::write(&path, value.to_string()).with_context(|| format!("{value} > {path} failed"))
 }
 
-/// Whether the record is what the OOM reaper says when it is done with that victim.
-fn is_last_word(record: &Record, pid: Pid) -> bool {
+/// Whether the record is the closing line of the OOM reaper about that victim.
+fn is_closing_line(record: &Record, pid: Pid) -> bool {
     record.is_kernel()
         && [
             format!("oom_reaper: reaped process {pid} ("),
@@ -264,7 +279,7 @@ fn is_interrupt(error: &anyhow::Error) -> bool {
         .any(|cause| matches!(cause.downcast_ref(), Some(WaitError::Interrupted(_))))
 }
 
-/// A window in which nothing was seen, for scenarios that could not be carried out.
+/// An empty window, for scenarios that could not be carried out.
 fn no_window(group: &[Scenario], why: &str, begin: Instant) -> Window {
     let observation = |scenario: &Scenario| Observation {
         scenario: scenario.name(),

@@ -7,7 +7,7 @@ mod bugs;
 pub mod cases;
 pub mod known_bugs;
 mod pattern;
-pub mod procedure;
+pub mod script;
 pub mod triggers;
 
 use nix::libc::EAGAIN;

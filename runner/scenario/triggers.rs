@@ -5,7 +5,7 @@
 use nix::libc;
 
 use crate::model::{Arming, Context, Count, End, NotifierEvent, PagesFate, ReaperMessage};
-use crate::scenario::procedure::Procedure;
+use crate::scenario::script::{Caller, Death, Script};
 use crate::trigger::operation::Operation;
 
 /// The way in which the kernel is made to call the notifiers.
@@ -25,7 +25,7 @@ pub enum TriggerKind {
         is_atomic: bool,
     },
     /// Several steps.
-    Procedure(Procedure),
+    Script(Script),
 }
 
 impl TriggerKind {
@@ -34,11 +34,59 @@ impl TriggerKind {
         matches!(self, TriggerKind::MemcgOom | TriggerKind::GlobalOom)
     }
 
+    /// The operation for which the subject prepares its memory.
+    pub const fn operation(self) -> Operation {
+        match self {
+            TriggerKind::Own(operation) => operation,
+            TriggerKind::Mrelease | TriggerKind::GlobalOom => Operation::Hold,
+            TriggerKind::MemcgOom => Operation::Hog,
+            // In an atomic section a zap of page tables need not end: it stops at every entry for
+            // as long as it should be preempted.
+            TriggerKind::Zap { .. } => Operation::HoldUntouched,
+            TriggerKind::Script(script) => script.operation,
+        }
+    }
+
+    /// The death of the subject before its notifiers are removed.
+    pub const fn death(self) -> Death {
+        match self {
+            TriggerKind::Own(_) | TriggerKind::Zap { .. } => Death::No,
+            TriggerKind::Mrelease => Death::KilledBefore,
+            TriggerKind::MemcgOom | TriggerKind::GlobalOom => Death::HeldAtExit,
+            TriggerKind::Script(script) => script.death,
+        }
+    }
+
+    /// The thread that makes the calls on the watched addresses.
+    pub const fn caller(self) -> Caller {
+        match self {
+            TriggerKind::Own(_) => Caller::Subject,
+            TriggerKind::Mrelease => Caller::Helper,
+            TriggerKind::MemcgOom | TriggerKind::GlobalOom => Caller::OomReaper,
+            TriggerKind::Zap { .. } => Caller::Runner,
+            TriggerKind::Script(script) => script.caller,
+        }
+    }
+
     /// The state of the subject when its notifiers are removed.
     pub const fn end(self) -> End {
         match self {
-            TriggerKind::Procedure(procedure) => procedure.end(),
+            TriggerKind::Script(script) => script.end,
             _ => End::There,
+        }
+    }
+
+    /// Whether the calls of `->release()` are counted while the notifiers are removed.
+    pub const fn counts_releases(self) -> bool {
+        matches!(self, TriggerKind::Script(script) if script.counts_releases)
+    }
+
+    /// Whether the module must have been loaded with `breach=1`.
+    pub const fn needs_breach(self) -> bool {
+        match self {
+            TriggerKind::Zap { is_atomic } => is_atomic,
+            TriggerKind::Script(script) => script.needs_breach,
+            _ => false,
         }
     }
 }

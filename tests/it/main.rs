@@ -18,5 +18,6 @@ mod oracle;
 mod program;
 mod report;
 mod sample;
+mod steps;
 mod symptoms;
 mod trust;
