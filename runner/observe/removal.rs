@@ -16,8 +16,8 @@ use crate::os::wait::Limit;
 use crate::scenario::TriggerKind;
 use crate::trigger::helper::Answer;
 
+use crate::observe::session::{STEP, Session};
 use crate::observe::setup::{PROBE, REGISTERED, REMOVAL, Setup};
-use crate::observe::{STEP, Session};
 
 /// Time limit of the last references to an address space. The kernel's own are short.
 const REFERENCES: Duration = Duration::from_secs(5);

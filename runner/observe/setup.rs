@@ -22,7 +22,7 @@ use crate::trigger::helper::{Answer, Helper};
 use crate::trigger::pages;
 use crate::trigger::subject::Subject;
 
-use crate::observe::{CGROUP_PREFIX, NOWHERE, STEP, Session};
+use crate::observe::session::{CGROUP_PREFIX, NOWHERE, STEP, Session};
 
 /// Memory limit of a victim's cgroup in bytes: more than the process needs, less than it then
 /// takes.

@@ -11,8 +11,8 @@ use crate::injector::LogReader;
 use crate::model::Seen;
 use crate::os::wait::Limit;
 
+use crate::observe::session::{STEP, Session};
 use crate::observe::setup::Setup;
-use crate::observe::{STEP, Session};
 
 /// Duration of a callback's sleep during which a script does something else.
 pub(super) const LONG_SLEEP: Duration = Duration::from_millis(500);

@@ -8,8 +8,8 @@ use crate::injector;
 use crate::model::{ExitCallback, FollowUp, Seen, StepKind};
 use crate::os::wait::Limit;
 
+use crate::observe::session::{STEP, Session};
 use crate::observe::setup::Setup;
-use crate::observe::{STEP, Session};
 
 impl Session {
     pub(super) fn exit(&mut self, setup: &mut Setup) -> Result<()> {

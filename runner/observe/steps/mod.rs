@@ -14,8 +14,8 @@ use anyhow::Result;
 use crate::model::Between;
 use crate::scenario::script::Steps;
 
+use crate::observe::session::{STEP, Session};
 use crate::observe::setup::Setup;
-use crate::observe::{STEP, Session};
 
 impl Session {
     /// Carries out the steps of a script.

@@ -9,7 +9,7 @@ use anyhow::Result;
 use crate::model::{Seen, StepKind};
 use crate::trigger::pages;
 
-use crate::observe::Session;
+use crate::observe::session::Session;
 use crate::observe::setup::{DELAY, Setup};
 use crate::observe::steps::asleep::{LONG_SLEEP, cannot_be_over_before, monotonic};
 

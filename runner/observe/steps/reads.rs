@@ -8,9 +8,9 @@ use crate::injector::target_file;
 use crate::model::{Between, Seen, StepKind};
 use crate::trigger::helper::Answer;
 
+use crate::observe::session::{STEP, Session};
 use crate::observe::setup::{REMOVAL, Setup, beside};
 use crate::observe::steps::asleep::{monotonic, returned_at};
-use crate::observe::{STEP, Session};
 
 impl Session {
     pub(super) fn read(&mut self, setup: &mut Setup) -> Result<()> {

@@ -9,7 +9,7 @@ use crate::model::{Between, NotifierKind, Registration, Seen, StepKind, Way};
 use crate::os::wait::WaitError;
 use crate::trigger::helper::Answer;
 
-use crate::observe::Session;
+use crate::observe::session::Session;
 use crate::observe::setup::{REGISTERED, REMOVAL, Setup, beside};
 use crate::observe::steps::asleep::{monotonic, returned_at};
 
