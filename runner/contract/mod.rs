@@ -5,7 +5,11 @@
 //!
 //! Both are tables. `mn-inject list --rules` prints them, `docs/contract.md` is made from that, the
 //! scenarios in [`crate::scenario::cases`] name the rules, and the oracle computes from [`RULE_ROWS`] what is
-//! due.
+//! due. [`steps`] has what is due of each step of a scenario that takes several.
+
+pub mod outcome;
+pub mod registration;
+pub mod steps;
 
 use nix::libc::EAGAIN;
 use serde::{Deserialize, Serialize};

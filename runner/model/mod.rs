@@ -15,6 +15,7 @@ mod observation;
 mod options;
 mod recording;
 mod report;
+mod step;
 mod tally;
 mod verdict;
 
@@ -25,10 +26,11 @@ pub use form::{Expect, Recognised};
 pub use notifier::{Arming, Context, Injection, Notifier, NotifierEvent, NotifierKind};
 pub use observation::{
     AttachedNotifier, CALLBACK_SYMBOL, Call, Counters, FollowUp, Initiator, Later, MODULE_NAME,
-    Observation, PAIRED_SYMBOL, Pages, Remains, Step, Window,
+    Observation, PAIRED_SYMBOL, Pages, Remains, Window,
 };
 pub use options::{Ownership, Part, RunOptions};
 pub use recording::{Aftermath, Boot, Event, Planned, Progress, Recording, RunEvent};
 pub use report::{Report, SCHEMA, ScenarioResult, TOOL, UnitTest, VmInfo};
+pub use step::{Between, ExitCallback, Registration, Seen, Step, StepKind, Way};
 pub use tally::{Counts, Tally};
 pub use verdict::{Finding, FindingKind, Matched, Verdict};

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::kmsg::Record;
 use crate::model::expectation::Expectation;
 use crate::model::notifier::{Context, Notifier, NotifierEvent, NotifierKind};
+use crate::model::step::Step;
 
 /// A notifier that was attached, with what its counters say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -117,18 +118,6 @@ pub struct Pages {
     pub damaged: u64,
     /// RSS of the watched addresses in pages before it was looked at.
     pub rss: u64,
-}
-
-/// One step of a scenario that has several, with what is due and what was seen.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Step {
-    /// What was done, for a person.
-    pub what: String,
-    /// What is due.
-    pub due: String,
-    /// What came of it.
-    pub seen: String,
 }
 
 /// What was left when all notifiers had been removed.

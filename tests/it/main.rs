@@ -20,5 +20,6 @@ mod program;
 mod recording;
 mod report;
 mod sample;
+mod steps;
 mod symptoms;
 mod trust;

@@ -51,6 +51,7 @@ static CASE: Case = Case {
     trigger: TRIGGER,
     needs: None,
     boot: Boot::Shared,
+    known_bug: None,
 };
 
 /// Sums over all windows.

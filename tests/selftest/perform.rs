@@ -9,8 +9,8 @@ use anyhow::Result;
 
 use mn_inject::injector::LoadedModule;
 use mn_inject::model::Ownership;
-use mn_inject::observe::aftermath;
-use mn_inject::observe::watch::Watch;
+use mn_inject::observe::complaints::Watch;
+use mn_inject::observe::teardown;
 use mn_inject::oracle::is_callback_warn;
 
 use crate::exercise::Exercise;
@@ -49,7 +49,7 @@ pub fn perform(
         (exercise, None)
     });
     say("asking the kernel whether all is well");
-    let aftermath = aftermath::of(watch, module, is_callback_warn);
+    let aftermath = teardown::unload(watch, module, is_callback_warn);
     let complaints = aftermath.complaints.into_iter().map(|complaint| {
         let lines = complaint.lines.join("\n");
         format!("the kernel complained ({}): {lines}", complaint.what)

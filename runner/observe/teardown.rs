@@ -1,21 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What is left when all is done: unloads the module, and asks the kernel whether all is well.
+//! The end of a run: unloads the module, and collects the complaints of the kernel.
 
 use crate::injector;
 use crate::injector::LoadedModule;
 use crate::kmsg::Record;
 use crate::model::Ownership;
+use crate::observe::complaints::{Watch, Watched};
 use crate::observe::kmemleak;
-use crate::observe::watch::{Watch, Watched};
 
-/// How many leaks are kept; the others are counted.
+/// Number of leaks that are kept. The others are counted.
 const LEAKS: usize = 20;
 
-/// Ends the watch where the module stays, since somebody may wait in it for ever, and so would
-/// whoever unloads it. `is_spoiled` is whether the boot was one for scenarios that leave something
-/// behind on purpose: lockdep may be off there.
-pub fn of_left(
+/// Ends the watch and leaves the module loaded, since a task may wait in it forever, and so would
+/// the one that unloads it. `is_spoiled` is whether the boot was for scenarios that leave something
+/// behind on purpose: lockdep may be off then. Complaints that are `expected` are left out.
+pub fn leave(
     watch: Watch,
     module: Option<LoadedModule>,
     is_spoiled: bool,
@@ -31,9 +31,9 @@ pub fn of_left(
     }
 }
 
-/// Unloads the module where it was loaded here, and ends the watch. Complaints that are `expected`
-/// are none.
-pub fn of(
+/// Unloads the module if it was loaded here, and ends the watch. Complaints that are `expected` are
+/// left out. May take several seconds on a kernel with kmemleak.
+pub fn unload(
     watch: Watch,
     module: Option<LoadedModule>,
     expected: impl Fn(&Record) -> bool,
@@ -41,13 +41,14 @@ pub fn of(
     let machine = watch.machine();
     let mut doubts = Vec::new();
     let mut leaks = Vec::new();
-    // In the guest nobody else loads it.
+    // In the guest it is always this run that has loaded it.
     let unloads = module.is_some() || machine == Ownership::Ours;
     drop(module);
     if unloads && injector::is_there() {
         doubts.push("the module could not be unloaded".to_owned());
     }
-    // On a machine of others a scan stops too much for too long, and finds what others have lost.
+    // On a shared machine a scan would delay other work for too long, and find the leaks of other
+    // drivers.
     if machine == Ownership::Ours {
         match kmemleak::leaks() {
             Ok(found) => leaks = found,

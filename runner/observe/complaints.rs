@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Watches the kernel's log from before the module is loaded until after it is unloaded: whatever
-//! the kernel finds wrong in between is not to be missed because nobody asked for it.
+//! Watches the kernel's log for complaints, from before the module is loaded until after it is
+//! unloaded.
 
 use std::time::Duration;
 
@@ -10,33 +10,33 @@ use crate::model::{Complaint, Ownership};
 use crate::os::kernel::lockdep;
 use crate::os::limit::Limit;
 
-/// How long the end of the log may take to arrive.
+/// Time limit for reading the log to its end.
 const END: Duration = Duration::from_secs(20);
 
-/// What was seen.
+/// The result of a watch.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Watched {
     /// The complaints that count on such a machine.
     pub complaints: Vec<Complaint>,
-    /// Why there may be more that is not well. One sentence each.
+    /// The reasons why complaints may be missing. One sentence each.
     pub doubts: Vec<String>,
 }
 
-/// The log, as far as it was read.
+/// A watch for complaints.
 #[derive(Debug)]
 pub struct Watch {
     machine: Ownership,
-    /// Absent where the log cannot be read at all.
+    /// Absent if the log cannot be opened.
     kmsg: Option<KmsgReader>,
-    /// Whether lockdep was on at the beginning, where the kernel has it.
+    /// Whether lockdep was on at the beginning, if the kernel has it.
     lockdep: Option<bool>,
     seen: Complaints,
     lost: Option<String>,
 }
 
 impl Watch {
-    /// Watches from now on. Nothing is watched where the log cannot be read, and there nothing else
-    /// can be done either.
+    /// Begins to watch. If the log cannot be opened, there are no complaints; no scenario can run
+    /// then either.
     pub fn begin(machine: Ownership) -> Self {
         Watch {
             machine,
@@ -47,13 +47,13 @@ impl Watch {
         }
     }
 
-    /// Whom the machine is for.
+    /// The use of the machine.
     pub fn machine(&self) -> Ownership {
         self.machine
     }
 
-    /// Reads what has come since the last time, before it is overwritten. Complaints that are
-    /// `expected` are none.
+    /// Reads the records since the last time, before they are overwritten. Complaints that are
+    /// `expected` are left out.
     pub fn catch_up(&mut self, expected: impl Fn(&Record) -> bool) {
         if let Some(kmsg) = &mut self.kmsg {
             let (records, lost) = kmsg.read_available();
@@ -69,13 +69,13 @@ impl Watch {
         });
     }
 
-    /// The same where lockdep was made to report, and is off.
+    /// Reads to the end of the log. lockdep may have turned itself off after a report.
     pub fn end_without_lockdep(mut self, expected: impl Fn(&Record) -> bool) -> Watched {
         self.lockdep = None;
         self.end(expected)
     }
 
-    /// Reads to the end.
+    /// Reads to the end of the log.
     pub fn end(mut self, expected: impl Fn(&Record) -> bool) -> Watched {
         if let Some(mut kmsg) = self.kmsg.take() {
             match kmsg.mark("watched until here") {
