@@ -61,8 +61,9 @@ fn markdown(contract: &Contract, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "# The contract of invalidate_range_start\n")?;
     writeln!(
         out,
-        "This is what `mn-inject list --rules` prints; the tables are in `runner/contract.rs`,\n\
-         `runner/cases.rs` and `runner/known.rs`, and the oracle computes from them what is due."
+        "This is what `mn-inject list --rules` prints. The tables are in `runner/contract/`,\n\
+         `runner/scenario/cases.rs` and `runner/scenario/known_bugs.rs`; the oracle computes from\n\
+         them which messages are due."
     )?;
     for rule in contract.rules {
         writeln!(out, "\n## Rule {}\n\n{}\n", rule.number, rule.text)?;

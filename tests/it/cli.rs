@@ -84,7 +84,7 @@ fn the_selftest_runs_the_scenarios_as_the_program_does() {
             .stdout("")
             .stderr(predicate::str::contains("nothing-of-the-kind"));
     }
-    for process in ["target", "helper", "guard"] {
+    for process in ["subject", "helper", "guard"] {
         // They end with their input.
         for mut command in [mn_inject(&[process]), mn_selftest(&[process])] {
             command.write_stdin("done\n".repeat(usize::from(process == "guard")));
