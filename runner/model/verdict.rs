@@ -109,7 +109,8 @@ pub enum Verdict {
         /// What, each with its evidence; never empty.
         findings: Vec<Finding>,
     },
-    /// The kernel did what is known to be wrong with it: see the table in `runner/known.rs`.
+    /// The kernel did what is known to be wrong with it: see the table in
+    /// `runner/scenario/known_bugs.rs`.
     KnownBug {
         /// Which, and why it is one; constant text.
         reason: String,

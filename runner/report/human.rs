@@ -6,11 +6,9 @@ use std::io::{self, Write};
 
 use crate::model::exit::Exit;
 use crate::model::{
-    Expect, KernelInfo, Recognised, Report, ScenarioResult, UnitTest, Verdict, VmInfo,
+    Expect, KernelInfo, Recognised, Report, ScenarioResult, Tally, UnitTest, Verdict, VmInfo,
 };
-
-use crate::model::Tally;
-use crate::report::text::{evidence, one_line, seconds};
+use crate::report::text::{evidence, one_line, seconds, verdict_word};
 
 /// Where the text of a scenario's lines starts.
 const INDENT: &str = "      ";
@@ -277,7 +275,7 @@ fn closing(report: &Report, out: &mut dyn Write) -> io::Result<()> {
             writeln!(out, "{what}: {path}")?;
         }
     }
-    let verdict = crate::report::verdict_word(exit);
+    let verdict = verdict_word(exit);
     let missing = match tally.missing {
         0 => String::new(),
         missing => format!(", {missing} never ran"),

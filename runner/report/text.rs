@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use std::io::{self, Write};
 
 use crate::model::Finding;
+use crate::model::exit::Exit;
 
 /// Maximum number of findings printed for one scenario; the JSON report has more.
 const SHOWN: usize = 6;
@@ -72,6 +73,16 @@ pub(super) fn evidence(findings: &[Finding]) -> Vec<String> {
         lines.push(format!("and {more} more; the JSON report has them"));
     }
     lines
+}
+
+/// The verdict on a kernel that an exit code stands for.
+pub const fn verdict_word(exit: Exit) -> &'static str {
+    match exit {
+        Exit::Pass => "PASS",
+        Exit::Fail => "FAIL",
+        Exit::Skip => "SKIP",
+        _ => "NO VERDICT",
+    }
 }
 
 /// Formats milliseconds as seconds with tenths.

@@ -11,7 +11,7 @@ use mn_inject::oracle::mutants::{
     Claim, Fate, Mutant, MutantRun, MutantsReport, SCHEMA, Unmodified, judge, why_no_pass,
 };
 use mn_inject::report::format::SimpleFormat;
-use mn_inject::report::print_mutants;
+use mn_inject::report::print_simple;
 
 use crate::sample::{fail, no_verdict, report, skip};
 
@@ -270,7 +270,7 @@ fn a_row_for_each_mutant_and_below_what_is_not_as_it_should_be() {
         vec![killed(), otherwise, survived(), unbuilt(), doubted()],
     );
     let mut out = Vec::new();
-    print_mutants(&report, SimpleFormat::Human, &mut out).unwrap();
+    print_simple(&report, SimpleFormat::Human, &mut out).unwrap();
     insta::assert_snapshot!(String::from_utf8(out).unwrap(), @r#"
     tool     mn-inject 0.1.0
     kernel   7.3
@@ -302,7 +302,7 @@ fn a_row_for_each_mutant_and_below_what_is_not_as_it_should_be() {
 fn the_json_is_read_back_as_it_was() {
     let report = all(&[fail()], vec![killed(), survived(), unbuilt()]);
     let mut out = Vec::new();
-    print_mutants(&report, SimpleFormat::Json, &mut out).unwrap();
+    print_simple(&report, SimpleFormat::Json, &mut out).unwrap();
     let read: MutantsReport = serde_json::from_slice(&out).unwrap();
     assert_eq!(read, report);
 }

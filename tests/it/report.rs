@@ -8,7 +8,7 @@ use crate::sample::{checked, fail, mixed, no_verdict, report, skip};
 use mn_inject::model::exit::Exit;
 use mn_inject::model::{Expect, Finding, FindingKind, Recognised, Report, Verdict};
 use mn_inject::report::format::Format;
-use mn_inject::report::{exit, print};
+use mn_inject::report::print;
 
 fn printed(report: &Report, format: Format) -> String {
     let mut out = Vec::new();
@@ -274,11 +274,11 @@ fn exit_codes() {
     for (verdicts, form, code) in table {
         let mut report = report(&verdicts);
         report.form_verdict = form;
-        assert_eq!(exit(&report), code, "{report:?}");
+        assert_eq!(report.exit(), code, "{report:?}");
 
         // Trouble outranks everything.
         report.trouble.push("the guest hung".into());
-        assert_eq!(exit(&report), Exit::NoVerdict);
+        assert_eq!(report.exit(), Exit::NoVerdict);
     }
 }
 
@@ -291,7 +291,7 @@ fn unit_tests_and_complaints_count() {
         report.unit_tests.truncate(1);
         report.planned = 2;
         change(&mut report);
-        exit(&report)
+        report.exit()
     };
     assert_eq!(with(&|_| {}), Exit::Pass);
     let unit_test = |verdict: Verdict| {
@@ -306,7 +306,7 @@ fn unit_tests_and_complaints_count() {
         Exit::Skip
     );
     assert_eq!(with(&|report| report.unit_tests.clear()), Exit::NoVerdict);
-    assert_eq!(exit(&checked()), Exit::NoVerdict);
+    assert_eq!(checked().exit(), Exit::NoVerdict);
 }
 
 #[test]
@@ -315,7 +315,7 @@ fn a_run_that_is_not_whole_has_no_verdict() {
     let damaged = |change: &dyn Fn(&mut Report)| {
         let mut report = whole.clone();
         change(&mut report);
-        exit(&report)
+        report.exit()
     };
     assert_eq!(damaged(&|_| {}), Exit::Pass);
     assert_eq!(damaged(&|report| report.planned = 3), Exit::NoVerdict);

@@ -107,7 +107,7 @@ pub fn run(args: &VmMatrixArgs, ui: &Ui) -> Result<Exit> {
             .collect(),
     };
     cache::write_report(&output.join("matrix.json"), &report)?;
-    report::print_matrix(&report, args.how.format, &mut std::io::stdout().lock())
+    report::print_simple(&report, args.how.format, &mut std::io::stdout().lock())
         .context("cannot write the report to stdout")?;
     ui.line("output", &output.display().to_string());
     Ok(report.exit())

@@ -83,7 +83,7 @@ pub fn run(args: &VmMutantsArgs, ui: &Ui) -> Result<Exit> {
             .collect(),
     };
     cache::write_report(&output.join("mutants.json"), &report)?;
-    report::print_mutants(&report, args.how.format, &mut std::io::stdout().lock())
+    report::print_simple(&report, args.how.format, &mut std::io::stdout().lock())
         .context("cannot write the report to stdout")?;
     ui.line("output", &output.display().to_string());
     Ok(report.exit())

@@ -18,7 +18,6 @@ use mn_inject::model::Report;
 use mn_inject::model::exit::Exit;
 use mn_inject::observe::CGROUP_PREFIX;
 use mn_inject::os::cgroup;
-use mn_inject::report;
 
 use crate::exercise::Exercise;
 use crate::hostile::trial::Trials;
@@ -84,7 +83,7 @@ pub(crate) fn run(
         if !next.is_empty() {
             let (run, path) = trials.start(Some(module), &next)?;
             let report = trials.finish(&what, run, &path)?;
-            if report::exit(&report) != Exit::Pass {
+            if report.exit() != Exit::Pass {
                 exercise.findings.push(format!(
                     "{when}: the next run does not pass: {}",
                     without_verdict(&report).join("; ")

@@ -20,7 +20,6 @@ use mn_inject::model::Ownership;
 use mn_inject::model::exit::Exit;
 use mn_inject::model::{Report, Verdict};
 use mn_inject::os::wait::Waiter;
-use mn_inject::report;
 use mn_inject::scenario;
 
 use crate::exercise::Exercise;
@@ -72,7 +71,7 @@ fn carry_out(
 
     let loaded = LoadedModule::load(module, c"breach=1")?;
     let baseline = trials.undisturbed(None)?;
-    if report::exit(&baseline) == Exit::NoVerdict {
+    if baseline.exit() == Exit::NoVerdict {
         bail!(
             "undisturbed there is no verdict on this kernel already: {}",
             without_verdict(&baseline).join("; ")
@@ -157,7 +156,7 @@ fn compare(condition: &str, baseline: &Report, report: &Report) -> Compared {
             )),
         }
     }
-    let (before, after) = (report::exit(baseline), report::exit(report));
+    let (before, after) = (baseline.exit(), report.exit());
     if after != before && after != Exit::NoVerdict {
         compared.findings.push(format!(
             "{condition}: the exit code was {} and became {}",

@@ -15,7 +15,6 @@ use tempfile::TempDir;
 use mn_inject::model::Ownership;
 use mn_inject::model::Report;
 use mn_inject::os::wait::{WaitError, Waiter};
-use mn_inject::report;
 
 use crate::hostile::condition::Disturber;
 use crate::hostile::conditions::Condition;
@@ -140,7 +139,7 @@ impl<'a> Trials<'a> {
         })?;
         let report: Report = serde_json::from_slice(&text)
             .with_context(|| format!("{what}: cannot read the report of the run"))?;
-        let exit = report::exit(&report) as i32;
+        let exit = report.exit() as i32;
         if code != exit {
             bail!("{what}: the run ended with {code}, and its report means {exit}");
         }
