@@ -76,6 +76,20 @@ impl Watch {
         }
     }
 
+    /// The records since the last time, up to now. The caller judges them: the end has only the
+    /// complaints after them.
+    pub fn since_last(&mut self) -> Vec<Record> {
+        let read = match &mut self.kmsg {
+            Some(kmsg) => kmsg
+                .mark("watched until here")
+                .map(|marker| kmsg.read_until(&marker, Instant::now() + END)),
+            None => Ok((Vec::new(), Some("it cannot be read".to_owned()))),
+        };
+        let (records, lost) = read.unwrap_or_else(|error| (Vec::new(), Some(error.to_string())));
+        self.lost = self.lost.take().or(lost);
+        records
+    }
+
     /// The same where lockdep was made to report, and is off.
     pub fn end_without_lockdep(mut self, expected: impl Fn(&Record) -> bool) -> Watched {
         self.lockdep = None;
@@ -84,15 +98,9 @@ impl Watch {
 
     /// Reads to the end.
     pub fn end(mut self, expected: impl Fn(&Record) -> bool) -> Watched {
-        if let Some(mut kmsg) = self.kmsg.take() {
-            match kmsg.mark("watched until here") {
-                Ok(marker) => {
-                    let (records, lost) = kmsg.read_until(&marker, Instant::now() + END);
-                    self.lost = self.lost.or(lost);
-                    self.seen.add(&records, self.machine, expected);
-                }
-                Err(error) => self.lost = self.lost.or(Some(error.to_string())),
-            }
+        if self.kmsg.is_some() {
+            let records = self.since_last();
+            self.seen.add(&records, self.machine, expected);
         }
         let mut watched = Watched {
             complaints: self.seen.complaints,
@@ -121,6 +129,18 @@ impl Watch {
         }
         watched
     }
+}
+
+/// The complaints among the records that count on such a machine, each with its lines. Complaints
+/// that are `expected` are none.
+pub fn complaints(
+    records: &[Record],
+    machine: Ownership,
+    expected: impl Fn(&Record) -> bool,
+) -> Vec<Complaint> {
+    let mut seen = Seen::default();
+    seen.add(records, machine, expected);
+    seen.complaints
 }
 
 /// The complaints among the records.

@@ -14,8 +14,8 @@ use mn_inject::os::wait::Waiter;
 use crate::fuzz::files;
 use crate::fuzz::files::Open;
 use crate::fuzz::finding;
-use crate::fuzz::processes::Processes;
 use crate::fuzz::rng::Rng;
+use crate::processes::Processes;
 
 /// How many threads write.
 const THREADS: usize = 4;

@@ -10,19 +10,19 @@ use nix::errno::Errno;
 
 use mn_inject::os::wait::Waiter;
 
-use crate::fuzz::complaints::Complaints;
+use crate::complaints::Complaints;
 use crate::fuzz::files;
 use crate::fuzz::files::Open;
 use crate::fuzz::finding;
 use crate::fuzz::finding::ENOUGH;
 use crate::fuzz::grammar;
 use crate::fuzz::grammar::Words;
-use crate::fuzz::processes::Processes;
 use crate::fuzz::rng::Rng;
 use crate::fuzz::setting;
 use crate::fuzz::setting::{Kind, Order, Refusal, SETTINGS};
 use crate::fuzz::subject::{READ_ONLY, Subject};
 use crate::fuzz::table::{Change, Entry, Owner, Table};
+use crate::processes::Processes;
 use crate::task::FuzzOptions;
 
 /// After so many writes every file is read.
@@ -153,7 +153,7 @@ impl<'a> Fuzzer<'a> {
     pub fn run(
         &mut self,
         writes: u64,
-        complaints: &mut Complaints,
+        complaints: &mut Complaints<'_>,
         say: &mut dyn FnMut(&str),
     ) -> Result<()> {
         self.check_all()?;
@@ -171,7 +171,7 @@ impl<'a> Fuzzer<'a> {
             }
             if done.is_multiple_of(REPLACE_EVERY) {
                 self.replace_process()?;
-                for what in complaints.heard()? {
+                for what in complaints.since_last() {
                     self.note(&what);
                 }
             }

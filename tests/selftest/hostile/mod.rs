@@ -11,7 +11,6 @@ mod kills;
 mod trial;
 
 use std::path::Path;
-use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
 
@@ -36,21 +35,6 @@ pub fn names() -> Vec<&'static str> {
 
 /// Carries it out, with the module of that file.
 pub fn run(
-    options: &HostileOptions,
-    module: &Path,
-    machine: Ownership,
-    say: &mut dyn FnMut(&str),
-) -> Exercise {
-    let begin = Instant::now();
-    let mut exercise = Exercise::default();
-    if let Err(error) = carry_out(options, module, machine, say, &mut exercise) {
-        exercise.trouble.push(format!("{error:#}"));
-    }
-    exercise.millis = begin.elapsed().as_millis() as u64;
-    exercise
-}
-
-fn carry_out(
     options: &HostileOptions,
     module: &Path,
     machine: Ownership,
