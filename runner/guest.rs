@@ -2,7 +2,6 @@
 
 //! Inside the guest: the first and only program there.
 
-use std::ffi::CString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::panic::AssertUnwindSafe;
@@ -11,7 +10,6 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 use nix::errno::Errno;
-use nix::kmod::{ModuleInitFlags, finit_module};
 use nix::mount::{MsFlags, mount};
 use nix::sys::reboot::{RebootMode, reboot};
 use nix::sys::wait::waitpid;
@@ -20,12 +18,10 @@ use serde::Serialize;
 use serde_json::Value;
 use signal_hook::consts::{SIGTERM, SIGUSR1, SIGUSR2};
 
-use crate::model::{Progress, RunOptions};
-use crate::observe::watch::Ownership;
+use crate::injector::FOLDER;
+use crate::injector::load::load_file;
+use crate::model::{Ownership, RunOptions};
 use crate::vm::boot::protocol::{GuestOptions, MODULE, Mode, OPTIONS, PORT, PROBE_ANSWER};
-
-/// The module's folder, in which the shell starts.
-const DIRECTORY: &str = "/sys/kernel/debug/mmu_notifier_inject";
 
 /// The task of [`Mode::Program`], carried out by the program that booted the guest for it.
 pub type Program = fn(Value, &mut Port) -> Result<()>;
@@ -140,7 +136,7 @@ fn mount_one(entry: &Mount) -> Result<()> {
 
 fn load_module() -> Result<()> {
     let file = File::open(MODULE).with_context(|| format!("cannot open {MODULE}"))?;
-    finit_module(&file, &CString::default(), ModuleInitFlags::empty()).with_context(|| {
+    load_file(&file, c"").with_context(|| {
         format!("cannot load {MODULE}; the kernel's log, which is the console's, says why")
     })
 }
@@ -167,21 +163,14 @@ fn open_port() -> Result<File> {
 fn suite(options: &RunOptions, port: &mut File) -> Result<()> {
     let mut lost = None;
     let module = Some(Path::new(MODULE));
-    let report = crate::suite::run(options, module, Ownership::Ours, &mut |progress| {
-        if let Err(e) = send(port, progress) {
+    crate::suite::run(options, module, Ownership::Ours, &mut |progress| {
+        if let Err(e) = send(port, &progress) {
             lost.get_or_insert(e);
         }
     })?;
     if let Some(e) = lost {
         return Err(e).context("the results' channel to the host broke");
     }
-    send(
-        port,
-        &Progress::Report {
-            report: Box::new(report),
-        },
-    )?;
-    send(port, &Progress::End)?;
     wait_for_host(port)
 }
 
@@ -218,7 +207,7 @@ fn shell() -> Result<()> {
         .context("cannot write to the console")?;
     // Not by `Command::current_dir`: with it the standard library, where it is linked statically,
     // starts programs in a way that needs sockets, and this kernel has no network.
-    std::env::set_current_dir(DIRECTORY).with_context(|| format!("cannot enter {DIRECTORY}"))?;
+    std::env::set_current_dir(FOLDER).with_context(|| format!("cannot enter {FOLDER}"))?;
     // What the kernel says about a notifier is what one is here to see.
     fs::write("/proc/sys/kernel/printk", "7").context("cannot set the console's log level")?;
     // `cttyhack` gives the shell a terminal of its own, and with it Ctrl-C and job control.

@@ -3,9 +3,11 @@
 //! The command line.
 
 pub mod here;
+pub mod judge;
 pub mod list;
 pub mod program;
 pub mod rules;
+pub mod run;
 
 use std::path::PathBuf;
 
@@ -13,6 +15,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::model::Expect;
 use crate::report::format::{Format, SimpleFormat};
+use crate::suite::SuiteArgs;
 use crate::vm::args::VmCommand;
 
 /// Make mmu notifiers fail on purpose and prove whether the kernel notices.
@@ -31,6 +34,8 @@ pub enum Command {
     Run(RunArgs),
     /// Show the scenarios with what each expects
     List(ListArgs),
+    /// Judge a run again from its results.jsonl, which `run` and `vm run` keep
+    Judge(JudgeArgs),
     /// Build a kernel and the module, and run the scenarios in a virtual machine
     #[command(subcommand)]
     Vm(VmCommand),
@@ -44,27 +49,13 @@ pub enum Command {
 pub enum Process {
     /// The process whose address space a scenario works on (started by `run`)
     #[command(hide = true)]
-    Target,
+    Subject,
     /// The process that does for `run` what may wait for ever (started by `run`)
     #[command(hide = true)]
     Helper,
     /// The process that takes away what a killed run has left (started by `run`)
     #[command(hide = true)]
     Guard,
-}
-
-/// What to run and how to say it: the same on real hardware and in a VM.
-#[derive(Clone, Debug, Default, Args)]
-pub struct SuiteArgs {
-    /// The form of the check that the kernel must have
-    #[arg(long, value_enum, default_value_t, value_name = "FORM")]
-    pub expect: Expect,
-    /// Run only the scenarios whose name matches (shell pattern with * and ?; may be repeated)
-    #[arg(long, value_name = "GLOB")]
-    pub only: Vec<String>,
-    /// How results are printed
-    #[arg(long, value_enum, default_value_t)]
-    pub format: Format,
 }
 
 /// `mn-inject run`
@@ -89,6 +80,20 @@ pub struct RunArgs {
     /// Also run the scenarios that may harm other processes (global OOM); for disposable machines
     #[arg(long)]
     pub disposable: bool,
+}
+
+/// `mn-inject judge`
+#[derive(Clone, Debug, Args)]
+pub struct JudgeArgs {
+    /// The results.jsonl of a run, each by itself
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// The form of the check that the kernel must have, instead of the one that the run demanded
+    #[arg(long, value_enum, value_name = "FORM")]
+    pub expect: Option<Expect>,
+    /// How results are printed
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
 }
 
 /// `mn-inject list`

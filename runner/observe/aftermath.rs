@@ -5,8 +5,9 @@
 use crate::injector;
 use crate::injector::LoadedModule;
 use crate::kmsg::Record;
+use crate::model::Ownership;
 use crate::observe::kmemleak;
-use crate::observe::watch::{Ownership, Watch, Watched};
+use crate::observe::watch::{Watch, Watched};
 
 /// How many leaks are kept; the others are counted.
 const LEAKS: usize = 20;

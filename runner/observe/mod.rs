@@ -140,7 +140,7 @@ impl Session {
         let begin = self.kmsg.mark(&format!("begin {label}"))?;
         let (drained, _) = self
             .kmsg
-            .read_to(|record| begin.is(record), Instant::now() + STEP);
+            .read_to(|record| begin.is(record), &mut Limit::new(STEP));
         if !drained.last().is_some_and(|record| begin.is(record)) {
             bail!("the begin marker is not in /dev/kmsg");
         }
@@ -151,7 +151,7 @@ impl Session {
         let disarmed: Result<()> = subjects.iter().try_for_each(Setup::disarm);
 
         let end = self.kmsg.mark(&format!("end {label}"))?;
-        let (records, lost) = self.kmsg.read_until(&end, Instant::now() + STEP);
+        let (records, lost) = self.kmsg.read_until(&end, &mut Limit::new(STEP));
         let after = Witnesses::read()?;
         acted?;
         disarmed?;
@@ -234,7 +234,7 @@ impl Session {
                     left.retain(|&pid| !is_last_word(record, pid));
                     left.is_empty()
                 },
-                Instant::now() + SLICE,
+                &mut Limit::new(SLICE),
             );
             self.waiter.check()?;
         }

@@ -56,14 +56,11 @@ pub fn why_skip(
     // Whatever its form, a check may WARN, and a kernel that is wrong may do so anywhere.
     let fails =
         |notifier: &Notifier| !matches!(notifier.arming, Arming::Filtered(_) | Arming::Unarmed);
-    if !options.allow_panic_on_warn && (scenario.breaks() || scenario.notifiers().iter().any(fails))
+    if !options.allow_panic_on_warn
+        && (scenario.breaks() || scenario.notifiers().iter().any(fails))
+        && let Some(reason) = kernel::warn_brings_down()
     {
-        if number("/proc/sys/kernel/panic_on_warn").is_some_and(|on| on != 0) {
-            return Some("panic_on_warn is set");
-        }
-        if number("/proc/sys/kernel/warn_limit").is_some_and(|limit| limit != 0) {
-            return Some("warn_limit is set");
-        }
+        return Some(reason);
     }
     match scenario.trigger.kind {
         TriggerKind::Own(_)

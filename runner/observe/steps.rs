@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, bail};
 use nix::errno::Errno;
 use nix::time::{ClockId, clock_gettime};
 
-use crate::injector;
+use crate::injector::formats::{Entry, Op};
 use crate::injector::{Attach, LogReader, detach_line, target_file};
 use crate::model::{FollowUp, NotifierKind, Step};
 use crate::os::sys::PAGE;
@@ -443,17 +443,18 @@ fn told_of_exit(log: &str) -> Result<String> {
     let is_all = |end: u64| end >= 1 << 63;
     let mut told = Vec::new();
     for line in log.lines() {
-        match injector::parse_entry(line, 0)? {
-            injector::Entry::Start(call) if is_all(call.end) => {
-                told.push(format!("start ({}, {})", call.event, call.context));
-            }
-            injector::Entry::Later(later) => match later.op {
-                FollowUp::Release => told.push("release".to_owned()),
-                FollowUp::Finish if is_all(later.end) => told.push("finish".to_owned()),
-                FollowUp::End if is_all(later.end) => told.push("end".to_owned()),
-                FollowUp::Finish | FollowUp::End => {}
-            },
-            injector::Entry::Start(_) => {}
+        let Entry {
+            op,
+            event,
+            context,
+            end,
+            ..
+        } = Entry::parse(line)?;
+        match op {
+            Op::Later(FollowUp::Release) => told.push("release".to_owned()),
+            _ if !is_all(end) => {}
+            Op::Start => told.push(format!("start ({event}, {context})")),
+            Op::Later(follow_up) => told.push(Op::Later(follow_up).name().to_owned()),
         }
     }
     if told.is_empty() {

@@ -18,6 +18,7 @@ mod form;
 mod lines;
 mod message;
 pub mod mutants;
+pub mod run;
 mod seen;
 mod trust;
 mod witness;
@@ -159,12 +160,10 @@ fn judge_window(
         reasons.extend(effects::check(o, &mut findings));
         let findings = findings.into_vec();
         results.push(ScenarioResult {
-            name: o.scenario.clone(),
-            verdict: verdict(reasons, findings),
             observation: Some(Observation::clone(o)),
             matched,
             foreign: foreign.clone(),
-            bug_gone: None,
+            ..ScenarioResult::new(o.scenario.clone(), verdict(reasons, findings))
         });
     }
     results

@@ -109,18 +109,14 @@ mod tests {
             .iter()
             .map(|&kind| Finding::new(kind, "x".to_owned()))
             .collect();
-        ScenarioResult {
-            name: name.to_owned(),
-            verdict: if findings.is_empty() {
+        ScenarioResult::new(
+            name.to_owned(),
+            if findings.is_empty() {
                 Verdict::Pass
             } else {
                 Verdict::Fail { findings }
             },
-            observation: None,
-            matched: Vec::new(),
-            foreign: Vec::new(),
-            bug_gone: None,
-        }
+        )
     }
 
     fn marked(name: &str, kinds: &[FindingKind], release: &str) -> ScenarioResult {

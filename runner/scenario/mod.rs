@@ -279,20 +279,29 @@ pub struct Scenario {
 impl Scenario {
     /// Its name: `[a-z0-9-]` only, so that every reader of KTAP keeps it.
     pub fn name(&self) -> String {
-        let suffix = match self.setting {
-            Setting::Case(case) => return case.name.to_owned(),
-            Setting::One(Arming::Fail(errno)) => nix::errno::Errno::from_raw(-errno)
+        match (self.setting, self.setting_name()) {
+            (Setting::One(_), Some(setting)) => format!("{}-{setting}", self.trigger.name),
+            (Setting::Case(case), _) => case.name.to_owned(),
+            (Setting::One(_), None) => self.trigger.name.to_owned(),
+        }
+    }
+
+    /// How the injector is set, in a word; nothing for a case of the contract, which may set several.
+    pub fn setting_name(&self) -> Option<String> {
+        let arming = match self.setting {
+            Setting::Case(_) => return None,
+            Setting::One(arming) => arming,
+        };
+        Some(match arming {
+            Arming::Fail(errno) => nix::errno::Errno::from_raw(-errno)
                 .to_string()
                 .split(':')
                 .next()
                 .unwrap_or_default()
                 .to_ascii_lowercase(),
-            Setting::One(Arming::Filtered(_)) => "filtered".into(),
-            Setting::One(Arming::Unarmed | Arming::AtStart(_) | Arming::AtEnd(_)) => {
-                "unarmed".into()
-            }
-        };
-        format!("{}-{suffix}", self.trigger.name)
+            Arming::Filtered(_) => "filtered".into(),
+            Arming::Unarmed | Arming::AtStart(_) | Arming::AtEnd(_) => "unarmed".into(),
+        })
     }
 
     /// What happens, for people.

@@ -6,9 +6,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use crate::cli::SuiteArgs;
 use crate::report::format::SimpleFormat;
-use crate::vm::build::kernels::{self, Packaged};
+use crate::suite::SuiteArgs;
+use crate::vm::kernels::{self, Packaged};
 
 /// `mn-inject vm`
 #[derive(Debug, Subcommand)]

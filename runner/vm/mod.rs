@@ -11,6 +11,7 @@ pub mod boot;
 pub mod build;
 pub mod commands;
 pub mod host;
+pub mod kernels;
 
 use anyhow::Result;
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What was found in the kernel: the text, the patches and the table of known bugs say the same.
+//! What was found in the kernel: the text, the patches and the table of known bugs agree.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -67,6 +67,13 @@ fn every_known_bug_has_its_section_and_its_scenarios() {
         for series in bug.seen_on {
             assert!(section.contains(series), "{} on {series}", bug.name);
         }
+        // The pasted output, with a patch and without.
+        let about = bug.about;
+        let shown = format!("known bug of the kernel: {about}\n");
+        assert!(section.contains(&shown), "{}: {shown}", bug.name);
+        let gone = format!("the known bug is gone: {about}\n");
+        let has_patch = section.contains("--patch docs/found/");
+        assert_eq!(section.contains(&gone), has_patch, "{}: {gone}", bug.name);
     }
 }
 

@@ -4,6 +4,7 @@
 
 mod cli;
 mod contract;
+mod design;
 mod findings;
 mod found;
 mod history;
@@ -15,6 +16,7 @@ mod mutants;
 mod oracle;
 #[path = "../common/program.rs"]
 mod program;
+mod recording;
 mod report;
 mod sample;
 mod symptoms;

@@ -2,9 +2,10 @@
 
 //! Complaints of the kernel after each step, so that one knows which step it was.
 
+use mn_inject::kmsg;
 use mn_inject::kmsg::Record;
-use mn_inject::model::Complaint;
-use mn_inject::observe::watch::{self, Ownership, Watch};
+use mn_inject::model::{Complaint, Ownership};
+use mn_inject::observe::watch::Watch;
 use mn_inject::oracle::is_callback_warn;
 
 /// Said by a kernel with the seed patch: a complaint that is no BUG and no WARNING.
@@ -37,18 +38,24 @@ fn complaints(records: &[Record], machine: Ownership) -> Vec<String> {
         .iter()
         .filter(|record| record.is_kernel() && record.text.contains(SEED))
         .map(|record| format!("the kernel says: {}", record.text));
-    watch::complaints(records, machine, |_| false)
-        .iter()
-        .map(text)
-        .chain(seed)
-        .collect()
+    but(records, machine, |_| false).chain(seed).collect()
 }
 
 fn others(records: &[Record], machine: Ownership) -> Vec<String> {
-    watch::complaints(records, machine, is_callback_warn)
-        .iter()
-        .map(text)
-        .collect()
+    but(records, machine, is_callback_warn).collect()
+}
+
+/// The complaints that count on such a machine, but for those that are `expected`.
+fn but(
+    records: &[Record],
+    machine: Ownership,
+    expected: impl Fn(&Record) -> bool,
+) -> impl Iterator<Item = String> {
+    let mut seen = kmsg::Complaints::default();
+    seen.add(records, |record, kind| {
+        !expected(record) && machine.counts(record, kind)
+    });
+    seen.kept.into_iter().map(|complaint| text(&complaint))
 }
 
 /// A complaint as a finding.

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use mn_inject::guest::Port;
 use mn_inject::model::KernelInfo;
-use mn_inject::observe::watch::Ownership;
+use mn_inject::model::Ownership;
 use mn_inject::os::kernel;
 use mn_inject::vm::boot::protocol::MODULE;
 

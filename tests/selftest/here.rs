@@ -9,9 +9,9 @@ use anyhow::{Context as _, Result, bail};
 use indicatif::ProgressBar;
 use nix::unistd::geteuid;
 
-use mn_inject::cli::here::run_here;
+use mn_inject::cli::run;
+use mn_inject::model::Ownership;
 use mn_inject::model::exit::Exit;
-use mn_inject::observe::watch::Ownership;
 use mn_inject::os::kernel;
 use mn_inject::report::format::SimpleFormat;
 
@@ -42,7 +42,7 @@ pub fn carry_out(command: Command) -> Result<Exit> {
         Command::Hostile(args) => here(Task::Hostile(args.options), args.module, args.format),
         Command::Flood(args) => here(Task::Flood(args.options), args.module, args.format),
         Command::Vm(command) => vm::main(command),
-        Command::Run(args) => run_here(&args),
+        Command::Run(args) => run::run(&args),
         Command::Process(process) => process.main(),
         Command::Condition(args) => hostile::main(&args).map(|()| Exit::Pass),
         Command::Victim(args) => stress::victim::main(&args).map(|()| Exit::Pass),

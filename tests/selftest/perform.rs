@@ -9,8 +9,9 @@ use std::time::Instant;
 use anyhow::{Context as _, Result};
 
 use mn_inject::injector::LoadedModule;
+use mn_inject::model::Ownership;
 use mn_inject::observe::aftermath;
-use mn_inject::observe::watch::{Ownership, Watch};
+use mn_inject::observe::watch::Watch;
 use mn_inject::oracle::is_callback_warn;
 use mn_inject::os::wait::Waiter;
 

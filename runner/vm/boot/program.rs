@@ -94,7 +94,7 @@ pub fn run(
     let progress = ui.begin("guest", task.name);
     let begin = Instant::now();
     let results = output.join("results.jsonl");
-    let heard = listen(&machine, account, &results, &progress)?;
+    let heard = listen(&machine, account, Some(&results), &progress)?;
     let console_text = fs::read(&console).unwrap_or_default();
     let console_text = String::from_utf8_lossy(&console_text);
     account.end(heard.ending, &console_text);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The module's sources, which are part of this program.
+//! The sources of the module, which are embedded in this program.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,13 +14,10 @@ use crate::vm::build::patch::Patch;
 use crate::vm::host::cache;
 use crate::vm::host::cache::Key;
 
-/// The module as it is built.
+/// File name of the built module.
 pub const FILE: &str = "mmu_notifier_inject.ko";
 
-/// Where its sources are; a patch that changes files there is one of the module.
-pub const FOLDER: &str = "module";
-
-/// Every file that takes part in the module's build: path and content.
+/// Path and content of every file for the build of the module.
 const SOURCES: &[(&str, &str)] = &[
     ("Kbuild", include_str!("../../../Kbuild")),
     (
@@ -91,26 +88,26 @@ const SOURCES: &[(&str, &str)] = &[
     ("module/zap.rs", include_str!("../../../module/zap.rs")),
 ];
 
-/// What a module is built from.
+/// Sources for one build of the module.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sources(BTreeMap<PathBuf, Vec<u8>>);
 
 impl Sources {
-    /// This program's, with the patches on top. `scratch` is an empty directory.
+    /// Applies patches to the embedded sources. `scratch` is an empty directory.
     ///
     /// # Errors
     ///
     /// A patch that does not apply.
     pub fn new(patches: &[Patch], scratch: &Path) -> Result<Self> {
-        let own = |path: &Path| {
+        let embedded = |path: &Path| {
             let known = SOURCES.iter().find(|(known, _)| Path::new(known) == path);
             Ok(known.map(|(_, text)| text.as_bytes().to_vec()))
         };
-        let own_all = SOURCES
+        let mut files: BTreeMap<PathBuf, Vec<u8>> = SOURCES
             .iter()
-            .map(|(path, text)| (PathBuf::from(path), text.as_bytes().to_vec()));
-        let mut files: BTreeMap<PathBuf, Vec<u8>> = own_all.collect();
-        for (path, content) in patch::apply(patches, own, "the module", scratch)? {
+            .map(|(path, text)| (PathBuf::from(path), text.as_bytes().to_vec()))
+            .collect();
+        for (path, content) in patch::apply(patches, embedded, "the module", scratch)? {
             match content {
                 Some(content) => files.insert(path, content),
                 None => files.remove(&path),
@@ -119,7 +116,7 @@ impl Sources {
         Ok(Sources(files))
     }
 
-    /// Changes with each of them.
+    /// Name of the module's directory in the cache. It changes with every source file.
     pub fn key(&self) -> String {
         let key = self.0.iter().fold(Key::default(), |key, (path, text)| {
             key.part(&path.to_string_lossy(), text)
@@ -127,8 +124,8 @@ impl Sources {
         format!("module-{}", key.finish())
     }
 
-    /// Writes them to a directory in which `make M=` can build. Files that are the same stay as
-    /// they are.
+    /// Writes the sources to a directory for `make M=`. Files with the same content are not
+    /// written, so `make` does not rebuild them.
     pub fn stage(&self, dir: &Path) -> Result<()> {
         for (path, text) in &self.0 {
             let file = dir.join(path);
@@ -141,7 +138,7 @@ impl Sources {
     }
 }
 
-/// The unit tests in the sources.
+/// KUnit suites and test cases in the sources.
 pub fn unit_tests() -> Planned {
     let mut planned = Planned::new();
     for (_, text) in SOURCES {
@@ -172,7 +169,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_unit_test_is_planned() {
+    fn every_unit_test_is_found() {
         let planned = unit_tests();
         let planned: usize = planned.values().map(Vec::len).sum();
         let there: usize = SOURCES
@@ -184,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn a_patched_module_is_another_one() -> Result<()> {
+    fn a_patch_changes_the_key_and_the_sources() -> Result<()> {
         let patch = |text: &str| Patch {
             name: "test.patch".to_owned(),
             text: text.into(),
@@ -205,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn every_source_file_of_the_module_is_in_the_table() -> Result<()> {
+    fn every_source_file_is_embedded() -> Result<()> {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         let mut dirs = vec![root.join("module")];
         while let Some(dir) = dirs.pop() {
@@ -220,7 +217,7 @@ mod tests {
                     let name = path.strip_prefix(root)?;
                     assert!(
                         SOURCES.iter().any(|(known, _)| Path::new(known) == name),
-                        "{} is missing in runner/vm/module.rs",
+                        "{} is missing in runner/vm/build/module.rs",
                         name.display()
                     );
                 }

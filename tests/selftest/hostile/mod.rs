@@ -15,9 +15,9 @@ use std::path::Path;
 use anyhow::{Context as _, Result, bail};
 
 use mn_inject::injector::LoadedModule;
+use mn_inject::model::Ownership;
 use mn_inject::model::exit::Exit;
 use mn_inject::model::{Report, Verdict};
-use mn_inject::observe::watch::Ownership;
 use mn_inject::os::wait::Waiter;
 use mn_inject::report;
 use mn_inject::scenario;
@@ -185,14 +185,8 @@ mod tests {
 
     fn run(verdicts: &[Verdict], trouble: &[&str]) -> Report {
         let scenarios = verdicts.iter().enumerate();
-        let scenarios = scenarios.map(|(at, verdict)| ScenarioResult {
-            name: format!("scenario-{at}"),
-            verdict: verdict.clone(),
-            observation: None,
-            matched: Vec::new(),
-            foreign: Vec::new(),
-            bug_gone: None,
-        });
+        let scenarios = scenarios
+            .map(|(at, verdict)| ScenarioResult::new(format!("scenario-{at}"), verdict.clone()));
         Report {
             schema: SCHEMA,
             tool: String::new(),

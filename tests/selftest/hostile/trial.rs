@@ -12,8 +12,8 @@ use nix::sys::wait::WaitStatus;
 use nix::unistd::Pid;
 use tempfile::TempDir;
 
+use mn_inject::model::Ownership;
 use mn_inject::model::Report;
-use mn_inject::observe::watch::Ownership;
 use mn_inject::os::wait::{WaitError, Waiter};
 use mn_inject::report;
 

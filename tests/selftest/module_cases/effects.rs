@@ -10,6 +10,7 @@ use nix::errno::Errno;
 
 use mn_inject::kmsg::{KmsgReader, Record};
 use mn_inject::model::MODULE_NAME;
+use mn_inject::os::limit::Limit;
 use mn_inject::trigger::operation::Operation;
 
 use crate::module_cases::outcome::{Failure, Outcome, demand, same};
@@ -130,7 +131,7 @@ fn said(rig: &Rig<'_>, verbose: &str) -> Outcome<Vec<Record>> {
     let end = kmsg
         .mark("case verbose")
         .context("cannot write to /dev/kmsg")?;
-    let (records, _) = kmsg.read_until(&end, Instant::now() + STEP);
+    let (records, _) = kmsg.read_until(&end, &mut Limit::new(STEP));
     Ok(records.into_iter().filter(Record::is_kernel).collect())
 }
 

@@ -111,7 +111,7 @@ pub fn task(rig: &Rig<'_>) -> Outcome {
     // Who calls counts, and not whose memory it is.
     for (task, through) in [
         (format!("tid={}", gettid()), true),
-        ("comm=mn-target".into(), false),
+        ("comm=mn-subject".into(), false),
     ] {
         let (victim, attached) = rig.victim("")?;
         attached.set_all(&[("record", "all"), MISBEHAVE, ("task", &task)])?;

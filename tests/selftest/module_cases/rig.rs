@@ -13,8 +13,9 @@ use nix::errno::Errno;
 
 use mn_inject::injector::FOLDER;
 use mn_inject::os::kernel;
+use mn_inject::os::limit::Limit;
 use mn_inject::os::sys;
-use mn_inject::os::wait::{Limit, Waiter};
+use mn_inject::os::wait::Waiter;
 use mn_inject::trigger::operation::Operation;
 use mn_inject::trigger::subject::Subject;
 

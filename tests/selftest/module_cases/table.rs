@@ -9,7 +9,7 @@ use crate::module_cases::{
     attach, breach, effects, faults, filters, kinds, life, lines, log, session, unload,
 };
 
-/// All cases, in the order in which they are carried out and the documentation has them.
+/// All cases, in the order in which they are carried out and docs/module.md has them.
 pub const CASES: &[Case] = &[
     case(
         "target-exits",
@@ -423,7 +423,7 @@ pub fn select(only: &[String]) -> Vec<&'static Case> {
         .collect()
 }
 
-/// The cases as the documentation has them.
+/// The cases as docs/module.md has them.
 pub fn markdown() -> String {
     let mut table =
         String::from("| case | what is done | what comes of it |\n| --- | --- | --- |\n");
@@ -453,12 +453,10 @@ mod tests {
 
     /// Made by `mn-selftest cases --list`.
     #[test]
-    fn the_readme_has_the_table_as_it_is() {
+    fn the_reference_has_the_table_as_it_is() {
+        let reference = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/module.md"));
         let table = markdown();
-        assert!(
-            include_str!("../../../README.md").contains(&table),
-            "{table}"
-        );
+        assert!(reference.contains(&table), "docs/module.md:\n{table}");
     }
 
     #[test]

@@ -7,12 +7,13 @@ use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use nix::sys::signal::{Signal, kill};
 
 use mn_inject::kmsg::KmsgReader;
+use mn_inject::os::limit::Limit;
 use mn_inject::os::sys;
 use mn_inject::os::wait::Waiter;
 
@@ -137,7 +138,7 @@ fn overwrite(scene: &Scene) -> Result<u64> {
     // It reads one record for each lot, so that it falls behind.
     while !scene.is_over() {
         (0..AT_ONCE).try_for_each(|_| write(&line))?;
-        let (_, lost) = witness.read_to(|_| true, Instant::now());
+        let (_, lost) = witness.read_to(|_| true, &mut Limit::new(Duration::ZERO));
         if lost.is_some_and(|lost| lost.contains("overwritten")) {
             return Ok(1);
         }

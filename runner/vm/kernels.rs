@@ -1,31 +1,31 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The kernels that `--kernel` names: packaged sources, and what they were tested with.
+//! The table of kernels for `--kernel`: packaged sources, with the tested versions.
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
-/// A packaged kernel source that we build from.
+/// A packaged kernel source.
 #[derive(Debug)]
 pub struct Packaged {
-    /// What `--kernel` calls it.
+    /// Value of `--kernel`.
     pub name: &'static str,
-    /// Name of the package, and of the directory and the archive in it.
+    /// Name of the package, and of the directory and the tar archive in it.
     pub package: &'static str,
-    /// Debian's suites that have it, in the order in which they are asked.
+    /// Debian suites that have the package, in the order in which their lists are read.
     pub suites: &'static [&'static str],
-    /// Versions with which the suite passed on both bases, oldest first.
+    /// Versions on which the scenarios passed, both with and without the seed patch, oldest first.
     pub tested: &'static [&'static str],
-    /// The seed patch for it: its file's name, and its text.
+    /// File name and text of the seed patch.
     pub seed: (&'static str, &'static str),
 }
 
-/// The seed patch; the lines around it are the same in all of these kernels.
-const SEED: (&str, &str) = ("seed.patch", include_str!("patches/seed.patch"));
+/// Seed patch; its context lines are the same in all kernels of the table.
+const SEED: (&str, &str) = ("seed.patch", include_str!("build/patches/seed.patch"));
 
-/// What `--kernel` is where it is not given.
+/// Default of `--kernel`.
 pub const DEFAULT: &str = "7.3";
 
-/// The kernels, newest first.
+/// Table of kernels, newest first.
 pub const KERNELS: &[Packaged] = &[
     Packaged {
         name: DEFAULT,
@@ -43,18 +43,18 @@ pub const KERNELS: &[Packaged] = &[
     },
 ];
 
-/// The kernel of that name.
+/// Finds a kernel by name.
 pub fn find(name: &str) -> Option<&'static Packaged> {
     KERNELS.iter().find(|kernel| kernel.name == name)
 }
 
-/// Reads a kernel's name from the command line, and says which there are where it is unknown.
+/// Parser for the name of a kernel on the command line. The error has the known names.
 pub fn parser() -> impl TypedValueParser<Value = &'static Packaged> {
     PossibleValuesParser::new(KERNELS.iter().map(|kernel| kernel.name))
         .try_map(|name| find(&name).ok_or("there is no such kernel"))
 }
 
-/// Whether that version of that package is one that we tested with.
+/// Whether this program was tested with this version of the package.
 pub fn is_tested(package: &str, version: &str) -> bool {
     KERNELS
         .iter()
@@ -62,8 +62,10 @@ pub fn is_tested(package: &str, version: &str) -> bool {
 }
 
 impl Packaged {
-    /// The place of the offer to take, of pairs of a version and its suite, the newest first: the
-    /// newest version that we tested with, or else the newest of the first suite that has one.
+    /// Chooses an offer, and returns its index. Offers are pairs of version and suite, newest first.
+    ///
+    /// Prefers the newest tested version; without one, the newest version in the first of
+    /// [`suites`](Self::suites) that has any.
     pub fn choose(&self, offers: &[(&str, &str)]) -> Option<usize> {
         let tested = self
             .tested
@@ -85,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_kernel_can_be_named() {
+    fn names_and_packages_are_unique() {
         assert_eq!(
             find(DEFAULT).map(|kernel| kernel.package),
             Some("linux-source-7.3")
@@ -100,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tested_version_is_preferred_and_else_the_first_suite_is_taken() {
+    fn a_tested_version_is_preferred_to_the_first_suite() {
         let kernel = Packaged {
             name: "7.3",
             package: "linux-source-7.3",
@@ -121,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_was_tested_is_called_so() {
+    fn only_a_version_in_the_table_is_tested() {
         assert!(is_tested("linux-source-7.3", "7.3.4-1~bpo13+1"));
         assert!(!is_tested("linux-source-7.3", "7.3.4-1"));
         assert!(!is_tested("linux-source-0.0", "7.3.4-1~bpo13+1"));
