@@ -13,6 +13,7 @@ mod hostile;
 mod module_cases;
 mod perform;
 mod processes;
+mod random;
 mod report;
 mod stress;
 mod task;

@@ -21,8 +21,8 @@ use mn_inject::os::cgroup;
 use mn_inject::report;
 
 use crate::exercise::Exercise;
+use crate::hostile::compare::{compare, without_verdict};
 use crate::hostile::trial::Trials;
-use crate::hostile::{compare, without_verdict};
 use crate::task::HostileOptions;
 
 /// How long whatever is left of a run may take to be gone.
