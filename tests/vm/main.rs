@@ -196,6 +196,23 @@ fn a_short_fuzz_finds_nothing() {
     run(&["fuzz", "--writes", "20000"]).expect(0, &["PASS: fuzz", "vm fuzz --writes 20000"]);
 }
 
+/// Once, and by the case that was at work.
+#[test]
+fn a_complaint_of_the_kernel_is_a_finding_of_its_case() {
+    let ran = run(&[
+        "cases",
+        "--only=attach-p*",
+        "--only=zap",
+        "--only=breach-*",
+        "--patch",
+        &patch("module-warns.patch"),
+    ]);
+    ran.expect(1, &["FAIL        zap\n", "ok          breach-refused\n"]);
+    let complaints = ran.stdout.matches("the kernel complained (WARNING)");
+    // Two zaps of it are carried out.
+    assert_eq!(complaints.count(), 2, "{ran}");
+}
+
 #[test]
 fn no_verdict_changes_whoever_disturbs_and_a_kill_leaves_nothing() {
     run(&["hostile", "--kills", "6"]).expect(0, &["PASS: hostile", "runs killed"]);

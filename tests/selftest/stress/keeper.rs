@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
-use mn_inject::os::wait::Limit;
+use mn_inject::os::limit::Limit;
 
 use crate::stress::choice;
 use crate::stress::choice::Operation;

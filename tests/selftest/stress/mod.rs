@@ -97,17 +97,7 @@ fn names() -> impl Iterator<Item = &'static str> {
 
 /// Works on the module for a while. `module` is its file: it is loaded again from there, and at the
 /// end it is as loaded as it was before.
-pub fn run(options: &StressOptions, module: &Path, say: &mut dyn FnMut(&str)) -> Exercise {
-    let begin = Instant::now();
-    let mut exercise = Exercise::default();
-    if let Err(error) = try_run(options, module, say, &mut exercise) {
-        exercise.trouble.push(format!("{error:#}"));
-    }
-    exercise.millis = u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX);
-    exercise
-}
-
-fn try_run(
+pub fn run(
     options: &StressOptions,
     module: &Path,
     say: &mut dyn FnMut(&str),

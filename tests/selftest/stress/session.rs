@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 
-use mn_inject::os::wait::Limit;
+use mn_inject::os::limit::Limit;
 
 use crate::stress::attach;
 use crate::stress::errno::{Call, is_allowed};

@@ -20,7 +20,7 @@ use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::{Pid, ftruncate};
 
 use mn_inject::os::kernel;
-use mn_inject::os::wait::Limit;
+use mn_inject::os::limit::Limit;
 
 use crate::stress::counts::Counts;
 use crate::stress::victim;

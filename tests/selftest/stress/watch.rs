@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use nix::unistd::gettid;
 
-use mn_inject::os::wait::Limit;
+use mn_inject::os::limit::Limit;
 
 use crate::stress::victims::stack;
 use crate::stress::worker::{Beat, Worker};

@@ -16,7 +16,7 @@ use fastrand::Rng;
 use nix::errno::Errno;
 
 use mn_inject::injector::FOLDER;
-use mn_inject::os::wait::Limit;
+use mn_inject::os::limit::Limit;
 
 use crate::stress::choice;
 use crate::stress::choice::Choices;
