@@ -5,6 +5,7 @@
 mod cli;
 mod contract;
 mod design;
+mod early;
 mod findings;
 mod found;
 mod history;
