@@ -7,7 +7,6 @@ use serde::{Deserialize, Serialize};
 use crate::model::exit::Exit;
 use crate::model::{Report, Verdict};
 use crate::oracle::mutants::claim::{Claim, Mutant};
-use crate::report;
 
 /// A scenario that failed on a mutant.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,7 +49,7 @@ pub enum Fate {
 
 /// Why a run is no pass; empty where it is one.
 pub fn why_it_did_not_pass(report: &Report) -> Vec<String> {
-    if report::exit(report) == Exit::Pass {
+    if report.exit() == Exit::Pass {
         return Vec::new();
     }
     let mut reasons = report.trouble.clone();
@@ -71,7 +70,7 @@ pub fn why_it_did_not_pass(report: &Report) -> Vec<String> {
 /// mutant is the mutant's fault; empty where it is one. Scenarios that are skipped there, or show a
 /// known bug of the kernel, are no reason.
 pub fn why_no_control(first: &Report) -> Vec<String> {
-    match report::exit(first) {
+    match first.exit() {
         Exit::Pass | Exit::Skip => Vec::new(),
         _ => why_it_did_not_pass(first),
     }
@@ -132,7 +131,7 @@ fn fate(claim: &Claim, report: &Report, kills: &[Kill]) -> Fate {
         let reasons = report.trouble.clone();
         return Fate::NoVerdict { reasons };
     }
-    match report::exit(report) {
+    match report.exit() {
         Exit::Fail => {
             let but = contradictions(claim, kills);
             if but.is_empty() {
@@ -150,7 +149,7 @@ fn fate(claim: &Claim, report: &Report, kills: &[Kill]) -> Fate {
 
 /// What came of a mutant on which there must be no verdict.
 fn doubted(claim: &Claim, report: &Report, kills: &[Kill]) -> Fate {
-    match report::exit(report) {
+    match report.exit() {
         Exit::Pass => return Fate::Survived,
         Exit::NoVerdict => {}
         _ => {

@@ -16,7 +16,7 @@ use crate::vm::args::{Accel, Base, KernelArgs, VmManyArgs};
 use crate::vm::boot::suite;
 use crate::vm::boot::suite::Suite;
 use crate::vm::build::kernel::Built;
-use crate::vm::build::provide::{self, Needs};
+use crate::vm::build::provide::{Needs, provide};
 use crate::vm::build::{check, deps};
 use crate::vm::host::cache;
 use crate::vm::host::cache::Cache;
@@ -177,7 +177,7 @@ impl Batch<'_> {
     fn build(&self, job: &Job, ui: &Ui) -> Result<Built> {
         let _slot = self.slots.acquire(Work::Build);
         signals::check()?;
-        provide::provide(&job.kernel, Needs::default(), self.cache, ui)
+        provide(&job.kernel, Needs::default(), self.cache, ui)
     }
 
     fn judge(&self, at: usize, built: &Built, ui: &Ui) -> Result<Vec<Report>> {

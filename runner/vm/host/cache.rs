@@ -56,11 +56,12 @@ impl Cache {
     ///
     /// # Errors
     ///
-    /// The directory is neither empty nor a cache of this program, or cannot be used.
+    /// The directory is neither empty nor a cache of this program, no kernel can be built in its
+    /// path, or it cannot be used.
     pub fn open() -> Result<Self> {
         let root = root()?;
         let advice = format!("set {CACHE_VARIABLE} to a directory with another path");
-        // Before the directory is made, and after: it may be reached by a symbolic link.
+        // Before the directory is created, and after: symbolic links may lead to it.
         space::check_path(&root, &advice)?;
         make_dir(&root)?;
         space::check_path(&root, &advice)?;
@@ -94,9 +95,14 @@ impl Cache {
         self.root.join(relative)
     }
 
-    /// Errors where the disk has less free than the first build of a kernel needs.
+    /// Checks that so many bytes are free on the disk of the cache.
+    ///
+    /// # Errors
+    ///
+    /// There are fewer, or that cannot be found out.
     pub fn check_room(&self, needed: u64) -> Result<()> {
-        space::check_room(&self.root, needed)
+        let advice = format!("set {CACHE_VARIABLE} to a directory on another disk");
+        space::check_room(&self.root, needed, &advice)
     }
 
     /// Creates a directory in the cache, and returns its path as [`Cache::path`] does.

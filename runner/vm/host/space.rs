@@ -8,13 +8,11 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 use nix::sys::statvfs::statvfs;
 
-use crate::vm::host::cache::CACHE_VARIABLE;
-
-/// Bytes that a kernel source takes: unpacked 1.8 GB, and while it is unpacked its package.
+/// Size of a kernel source in bytes: 1.8 GB unpacked, and its package while it is unpacked.
 pub const SOURCE: u64 = 9 << 28;
 
-/// Bytes that the first build of a kernel with the configuration of that name takes. Later builds
-/// in the same directory add about 20 MB each.
+/// Size in bytes of the first build of a kernel with the configuration of that name. Later builds in
+/// the same directory add about 20 MB each.
 pub fn of_build(config: &str) -> u64 {
     match config {
         // 413 MB, and 200 MB while bindgen is built.
@@ -23,9 +21,13 @@ pub fn of_build(config: &str) -> u64 {
     }
 }
 
-/// Errors where the path, or the target of a symbolic link in it, has a colon or white space: the
-/// Makefile of Linux refuses such a source directory ("source directory cannot contain spaces or
-/// colons"), and its rules fail in such a build directory. `advice` is the remedy.
+/// Checks that a kernel can be built in a directory. `advice` is the remedy if not.
+///
+/// # Errors
+///
+/// The path, or that behind symbolic links, has a colon or white space in it. The Makefile of Linux
+/// ends with an error in such a source directory ("source directory cannot contain spaces or
+/// colons"), and its rules fail in such a build directory.
 pub fn check_path(path: &Path, advice: &str) -> Result<()> {
     let target = std::fs::canonicalize(path);
     for path in [Some(path), target.ok().as_deref()].into_iter().flatten() {
@@ -40,17 +42,20 @@ pub fn check_path(path: &Path, advice: &str) -> Result<()> {
     Ok(())
 }
 
-/// Errors where the disk that holds `root`, the directory of the cache, has less free than a build
-/// needs.
-pub fn check_room(root: &Path, needed: u64) -> Result<()> {
-    let disk = statvfs(root)
-        .with_context(|| format!("cannot find out how much is free in {}", root.display()))?;
+/// Checks that the disk of a directory has enough free for a build. `advice` is a remedy besides
+/// freeing some.
+///
+/// # Errors
+///
+/// It has not, or that cannot be found out.
+pub fn check_room(dir: &Path, needed: u64, advice: &str) -> Result<()> {
+    let disk = statvfs(dir)
+        .with_context(|| format!("cannot find out how much is free in {}", dir.display()))?;
     match too_little(disk.blocks_available() * disk.fragment_size(), needed) {
         None => Ok(()),
-        Some(text) => bail!(
-            "the disk that holds {} has {text}. Free some, or set {CACHE_VARIABLE} to a directory \
-             on another disk",
-            root.display()
+        Some(shortage) => bail!(
+            "the disk that holds {} has {shortage}. Free some, or {advice}",
+            dir.display()
         ),
     }
 }
@@ -116,12 +121,13 @@ mod tests {
     #[test]
     fn a_disk_that_is_too_small_is_an_error() -> Result<()> {
         let dir = tempfile::tempdir()?;
-        check_room(dir.path(), 0)?;
-        let error = check_room(dir.path(), u64::MAX).unwrap_err().to_string();
+        check_room(dir.path(), 0, "move it")?;
+        let error = check_room(dir.path(), u64::MAX, "move it").unwrap_err();
+        let error = error.to_string();
         let path = dir.path().display().to_string();
         assert!(error.contains(&path), "{error}");
-        assert!(error.contains(CACHE_VARIABLE), "{error}");
-        assert!(check_room(&dir.path().join("no-such"), 0).is_err());
+        assert!(error.ends_with("Free some, or move it"), "{error}");
+        assert!(check_room(&dir.path().join("no-such"), 0, "").is_err());
         Ok(())
     }
 }
