@@ -13,7 +13,7 @@ use mn_inject::vm::args::VmGuestArgs;
 
 use crate::hostile;
 use crate::hostile::condition::ConditionArgs;
-use crate::stress::victim::VictimArgs;
+use crate::stress::role::VictimArgs;
 use crate::task::{CasesOptions, FloodOptions, FuzzOptions, HostileOptions, StressOptions};
 
 /// Test the module of mn-inject, and mn-inject itself.

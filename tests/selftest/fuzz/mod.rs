@@ -8,7 +8,7 @@ mod checks;
 mod command;
 mod edges;
 mod files;
-mod finding;
+pub mod finding;
 mod fuzzer;
 pub mod grammar;
 pub mod kind;
