@@ -61,8 +61,8 @@ fn markdown(contract: &Contract, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "# The contract of invalidate_range_start\n")?;
     writeln!(
         out,
-        "This is what `mn-inject list --rules` prints; the tables are in `runner/contract.rs`,\n\
-         `runner/cases.rs` and `runner/known.rs`, and the oracle computes from them what is due."
+        "This is what `mn-inject list --rules` prints; the tables are in `runner/contract/`,\n\
+         `runner/scenario/cases.rs` and `runner/scenario/known_bugs.rs`, and the oracle computes from them what is due."
     )?;
     for rule in contract.rules {
         writeln!(out, "\n## Rule {}\n\n{}\n", rule.number, rule.text)?;
@@ -115,11 +115,11 @@ fn clauses(rule: &Rule, contract: &Contract, out: &mut dyn Write) -> io::Result<
             .iter()
             .map(|context| context.to_string())
             .collect();
-        let said = |promise| {
+        let messages = |form| {
             let words: Vec<_> = clause
-                .said(promise)
+                .messages(form)
                 .iter()
-                .map(|notice| notice.word())
+                .map(|message| message.word())
                 .collect();
             if words.is_empty() {
                 "nothing".to_owned()
@@ -134,8 +134,8 @@ fn clauses(rule: &Rule, contract: &Contract, out: &mut dyn Write) -> io::Result<
             all("any", kinds, NotifierKind::ALL.len()),
             all("any", contexts, 2),
             if clause.breaks { "yes" } else { "no" },
-            said(Form::Seed),
-            said(Form::Mainline),
+            messages(Form::Seed),
+            messages(Form::Mainline),
             clause.needs.map_or("", Needs::option),
         )?;
     }

@@ -8,13 +8,15 @@
 
 pub mod exit;
 pub mod matrix;
+mod message;
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::contract::KernelMessage;
 use crate::kmsg::Record;
+
+pub use message::KernelMessage;
 
 /// `enum mmu_notifier_event` (include/linux/mmu_notifier.h), in the kernel's order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -4,7 +4,8 @@
 
 use crate::model::{Count, Finding, FindingKind, Notifier, Observation};
 
-use crate::oracle::chain;
+use crate::contract::chain;
+use crate::oracle::callbacks;
 use crate::oracle::compare::Findings;
 use crate::oracle::witness::{is_by_initiator, is_watched};
 
@@ -18,7 +19,7 @@ pub(super) fn check(o: &Observation, findings: &mut Findings) -> Option<String> 
         .collect();
     let due = chain::of_invalidation(&notifiers, want.context);
     // Whoever is called first is called by each invalidation.
-    let first = due.first().map(|(notifier, _)| *notifier);
+    let first = due.first().map(|invocation| invocation.notifier);
     let mut count = 0;
     for call in o.calls.iter().filter(|call| is_watched(o, call)) {
         count += u64::from(first == Some(call.notifier));
@@ -50,7 +51,7 @@ pub(super) fn check(o: &Observation, findings: &mut Findings) -> Option<String> 
             format!("the notifier was called {count} times, not {}", want.calls),
         ));
     }
-    let seen = chain::seen(o);
+    let seen = callbacks::seen(o);
     let is_repeated = seen.len() as u64 == due.len() as u64 * count
         && (due.is_empty() || seen.chunks(due.len()).all(|chunk| chunk == due));
     if !is_repeated
@@ -59,8 +60,8 @@ pub(super) fn check(o: &Observation, findings: &mut Findings) -> Option<String> 
             .all(|call| !is_watched(o, call) || is_by_initiator(o, call))
     {
         findings.push(Finding {
-            due: Some(format!("each time: {}", chain::shown(&due, &notifiers))),
-            seen: Some(chain::shown(&seen, &notifiers)),
+            due: Some(format!("each time: {}", callbacks::shown(&due, &notifiers))),
+            seen: Some(callbacks::shown(&seen, &notifiers)),
             ..Finding::new(
                 FindingKind::Calls,
                 format!("the callbacks of {count} invalidations are not those that are due"),

@@ -3,8 +3,10 @@
 //! What the kernel owes: a pure function of its promise and of what the module logged.
 
 use crate::contract;
-use crate::contract::{Form, KernelMessage};
-use crate::model::{Call, Context, Later, NotifierKind, Observation, ReaperMessage, Window};
+use crate::contract::Form;
+use crate::model::{
+    Call, Context, KernelMessage, Later, NotifierKind, Observation, ReaperMessage, Window,
+};
 
 use crate::oracle::message::{
     Callback, Caller, LEVEL_CRIT, LEVEL_ERR, LEVEL_INFO, LEVEL_WARNING, Message, What,
@@ -72,13 +74,13 @@ fn due<'a>(
         .map(|notifier| notifier.notifier);
     // Before the first callback of the invalidation.
     let of_caller = if o.calls.first().is_some_and(|first| first.seq == call.seq) {
-        contract::said_of_caller(promise, &o.expectation)
+        contract::messages_of_caller(promise, &o.expectation)
     } else {
         &[]
     };
     let of_call = notifier
         .into_iter()
-        .flat_map(move |notifier| contract::said_of_call(promise, notifier, call));
+        .flat_map(move |notifier| contract::messages_of_call(promise, notifier, call));
     let complaints = of_caller.iter().copied().chain(of_call);
     let callback = Callback {
         is_paired: notifier.is_some_and(|notifier| notifier.kind == NotifierKind::PlainEnd),
@@ -232,7 +234,7 @@ fn of_ends<'a>(
             .get(later.notifier)
             .map(|notifier| notifier.notifier);
         let said = notifier.map_or(&[][..], |notifier| {
-            contract::said_of_end(promise, notifier, later)
+            contract::messages_of_end(promise, notifier, later)
         });
         said.iter().map(move |notice| Due {
             observation,

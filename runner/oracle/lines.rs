@@ -5,9 +5,10 @@
 //! The parsers take exactly what the kernel's format strings can print and nothing else: a line
 //! that is only nearly right must not pass for one that is right.
 
-use crate::contract::KernelMessage;
 use crate::kmsg::Record;
-use crate::model::{CALLBACK_SYMBOL, Context, MODULE_NAME, PAIRED_SYMBOL, ReaperMessage};
+use crate::model::{
+    CALLBACK_SYMBOL, Context, KernelMessage, MODULE_NAME, PAIRED_SYMBOL, ReaperMessage,
+};
 
 /// The names of the module's callbacks that the kernel prints.
 const CALLBACKS: [&str; 2] = [CALLBACK_SYMBOL, PAIRED_SYMBOL];

@@ -4,9 +4,10 @@
 
 use std::fmt;
 
-use crate::contract::KernelMessage;
 use crate::kmsg::Record;
-use crate::model::{CALLBACK_SYMBOL, Context, MODULE_NAME, PAIRED_SYMBOL, ReaperMessage};
+use crate::model::{
+    CALLBACK_SYMBOL, Context, KernelMessage, MODULE_NAME, PAIRED_SYMBOL, ReaperMessage,
+};
 
 /// `KERN_INFO`.
 pub(super) const LEVEL_INFO: u8 = 6;

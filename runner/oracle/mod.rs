@@ -9,7 +9,7 @@
 
 mod align;
 mod blame;
-mod chain;
+mod callbacks;
 mod compare;
 mod demand;
 mod effects;
@@ -23,14 +23,14 @@ mod trust;
 mod witness;
 
 use crate::contract;
-use crate::contract::KernelMessage;
 use crate::kmsg::Record;
-use crate::model::{Call, Expect, Observation, Recognised, ScenarioResult, Verdict, Window};
+use crate::model::{
+    Call, Expect, KernelMessage, Observation, Recognised, ScenarioResult, Verdict, Window,
+};
 
 use message::{Caller, What, shown};
 use seen::Scan;
 
-pub use chain::is_refused;
 pub use form::NOTHING_FAILED;
 
 /// The answer about all windows of a run.

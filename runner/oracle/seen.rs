@@ -5,9 +5,8 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::kmsg::Record;
-use crate::model::Window;
+use crate::model::{KernelMessage, Window};
 
-use crate::contract::KernelMessage;
 use crate::oracle::lines;
 use crate::oracle::lines::{Line, Symbol, WarnHeader};
 use crate::oracle::message::{Callback, Caller, Message, What};

@@ -6,8 +6,10 @@
 use nix::libc;
 use serde::Serialize;
 
-use crate::contract::{Behaviour, Form, KernelMessage, Needs, RuleRow, clause};
-use crate::model::{Arming, Context, Count, Injection, Notifier, NotifierEvent, NotifierKind};
+use crate::contract::{Behaviour, Form, Needs, RuleRow};
+use crate::model::{
+    Arming, Context, Count, Injection, KernelMessage, Notifier, NotifierEvent, NotifierKind,
+};
 use crate::scenario::procedure::{Procedure, Registration};
 use crate::scenario::{
     DONTNEED, FORK, MEMCG_OOM, MRELEASE, MUNMAP, Trigger, TriggerKind, blockable,
@@ -49,17 +51,19 @@ pub struct Case {
 }
 
 impl Case {
-    /// The clause on what it does besides what its notifiers do.
+    /// The row about its behaviour besides that of its notifiers.
     pub fn tried(&self) -> Option<&'static RuleRow> {
         match self.trigger.kind {
-            TriggerKind::Zap { is_atomic: true } => clause(
+            TriggerKind::Zap { is_atomic: true } => RuleRow::find(
                 Behaviour::CallsInAtomic,
                 NotifierKind::Plain,
                 self.trigger.context,
             ),
-            TriggerKind::Procedure(Procedure::Register(registration)) => registration
-                .behaviour
-                .and_then(|act| clause(act, registration.kind, self.trigger.context)),
+            TriggerKind::Procedure(Procedure::Register(registration)) => {
+                registration.behaviour.and_then(|behaviour| {
+                    RuleRow::find(behaviour, registration.kind, self.trigger.context)
+                })
+            }
             _ => None,
         }
     }
@@ -68,7 +72,7 @@ impl Case {
     pub fn said(&self) -> &'static [KernelMessage] {
         // Of these acts both forms say the same.
         match (self.trigger.kind, self.tried()) {
-            (TriggerKind::Procedure(_), Some(clause)) => clause.said(Form::Seed),
+            (TriggerKind::Procedure(_), Some(row)) => row.messages(Form::Seed),
             _ => &[],
         }
     }
@@ -330,7 +334,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::contract::{RULE_ROWS, RULES, act_of_errno, act_of_misdeed};
+    use crate::contract::{RULE_ROWS, RULES};
     use crate::scenario::{Scenario, Setting, select};
 
     #[test]
@@ -359,15 +363,17 @@ mod tests {
         }
     }
 
-    /// The clauses on what is done in a scenario.
-    fn clauses_of(scenario: &Scenario) -> Vec<&'static RuleRow> {
+    /// The rows about a scenario's behaviours.
+    fn rows_of(scenario: &Scenario) -> Vec<&'static RuleRow> {
         let of_roles = scenario.notifiers().into_iter().filter_map(|notifier| {
-            let act = match notifier.arming {
-                Arming::Fail(errno) => act_of_errno(errno),
-                Arming::AtStart(misdeed) | Arming::AtEnd(misdeed) => act_of_misdeed(misdeed),
+            let behaviour = match notifier.arming {
+                Arming::Fail(errno) => Behaviour::of_return(errno),
+                Arming::AtStart(injection) | Arming::AtEnd(injection) => {
+                    Behaviour::of_injection(injection)
+                }
                 Arming::Filtered(_) | Arming::Unarmed => Behaviour::Agrees,
             };
-            clause(act, notifier.kind, scenario.trigger.context)
+            RuleRow::find(behaviour, notifier.kind, scenario.trigger.context)
         });
         let of_case = match scenario.setting {
             Setting::Case(case) => case.tried(),
@@ -377,17 +383,14 @@ mod tests {
     }
 
     #[test]
-    fn every_clause_is_tried() {
+    fn every_row_is_tried() {
         let tried: BTreeSet<String> = select(&[])
             .iter()
-            .flat_map(clauses_of)
-            .map(|clause| format!("{clause:?}"))
+            .flat_map(rows_of)
+            .map(|row| format!("{row:?}"))
             .collect();
-        for clause in RULE_ROWS {
-            assert!(
-                tried.contains(&format!("{clause:?}")),
-                "nobody tries {clause:?}"
-            );
+        for row in RULE_ROWS {
+            assert!(tried.contains(&format!("{row:?}")), "nobody tries {row:?}");
         }
     }
 
@@ -396,12 +399,12 @@ mod tests {
     fn whoever_is_to_make_the_kernel_find_something_wrong_with_itself_is_about_that() {
         let (mut about, mut others) = (0, 0);
         for scenario in select(&[]) {
-            let clauses = clauses_of(&scenario);
-            let mut due = clauses
+            let rows = rows_of(&scenario);
+            let mut due = rows
                 .iter()
-                .flat_map(|clause| Form::ALL.map(|promise| clause.said(promise)))
+                .flat_map(|row| Form::ALL.map(|form| row.messages(form)))
                 .flatten();
-            if due.any(|notice| notice.is_symptom()) {
+            if due.any(|message| message.is_symptom()) {
                 assert!(
                     scenario.expectation().judges_symptoms,
                     "{}",

@@ -9,12 +9,11 @@ pub mod procedure;
 
 use nix::libc::EAGAIN as LIBC_EAGAIN;
 
-use crate::contract::Needs;
+use crate::contract::{Needs, chain};
 use crate::model::{
     Arming, Context, Count, End, Expectation, Notifier, NotifierEvent, NotifierKind, PagesFate,
     ReaperMessage,
 };
-use crate::oracle;
 use crate::scenario::cases::{Boot, CASES, Case};
 use crate::scenario::procedure::Procedure;
 use crate::trigger::operation::Operation;
@@ -361,7 +360,7 @@ impl Scenario {
             reaper: trigger.reaper,
             pages: trigger.pages,
         };
-        let effect = if oracle::is_refused(&self.notifiers(), trigger.context) {
+        let effect = if chain::is_refused(&self.notifiers(), trigger.context) {
             trigger.refused.unwrap_or(agreed)
         } else {
             agreed
