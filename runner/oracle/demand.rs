@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What a scenario demands besides the messages: the calls and the operation's outcome.
-
-use crate::model::{Count, Finding, FindingKind, Notifier, Observation};
+//! Checks of a scenario's demands besides the messages: the calls and the operation's outcome.
 
 use crate::contract::chain;
+use crate::model::{Count, Finding, FindingKind, Notifier, Observation};
 use crate::oracle::callbacks;
-use crate::oracle::compare::Findings;
+use crate::oracle::findings::Findings;
 use crate::oracle::witness::{is_by_initiator, is_watched};
 
-/// Adds what is not as demanded. Returns why that cannot be told, where it cannot.
+/// Adds findings about unmet demands. Returns the reason why one of them cannot be judged, if one
+/// cannot.
 pub(super) fn check(o: &Observation, findings: &mut Findings) -> Option<String> {
     let want = &o.expectation;
     let notifiers: Vec<Notifier> = o
@@ -18,7 +18,7 @@ pub(super) fn check(o: &Observation, findings: &mut Findings) -> Option<String> 
         .map(|notifier| notifier.notifier)
         .collect();
     let due = chain::of_invalidation(&notifiers, want.context);
-    // Whoever is called first is called by each invalidation.
+    // The notifier that is called first is called by each invalidation.
     let first = due.first().map(|invocation| invocation.notifier);
     let mut count = 0;
     for call in o.calls.iter().filter(|call| is_watched(o, call)) {
