@@ -2,7 +2,6 @@
 
 //! Inside the guest: the first and only program there.
 
-use std::ffi::CString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::panic::AssertUnwindSafe;
@@ -11,21 +10,37 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 use nix::errno::Errno;
-use nix::kmod::{ModuleInitFlags, finit_module};
 use nix::mount::{MsFlags, mount};
 use nix::sys::reboot::{RebootMode, reboot};
 use nix::sys::wait::waitpid;
 use nix::unistd::Pid;
 use serde::Serialize;
+use serde_json::Value;
 use signal_hook::consts::{SIGTERM, SIGUSR1, SIGUSR2};
 
-use crate::exercise::{Task, Word};
-use crate::model::{Progress, RunOptions};
-use crate::observe::watch::Ownership;
+use crate::injector::FOLDER;
+use crate::injector::load::load_file;
+use crate::model::{Ownership, RunOptions};
 use crate::vm::boot::protocol::{GuestOptions, MODULE, Mode, OPTIONS, PORT, PROBE_ANSWER};
 
-/// The module's folder, in which the shell starts.
-const DIRECTORY: &str = "/sys/kernel/debug/mmu_notifier_inject";
+/// The task of [`Mode::Program`], carried out by the program that booted the guest for it.
+pub type Program = fn(Value, &mut Port) -> Result<()>;
+
+/// The channel to the host.
+#[derive(Debug)]
+pub struct Port(File);
+
+impl Port {
+    /// Writes one line.
+    ///
+    /// # Errors
+    ///
+    /// The channel is broken.
+    pub fn send(&mut self, said: &impl Serialize) -> Result<()> {
+        send(&mut self.0, said)
+    }
+}
+
 struct Mount {
     kind: &'static str,
     target: &'static str,
@@ -60,11 +75,12 @@ pub fn is_init() -> bool {
     std::process::id() == 1 && Path::new(OPTIONS).exists() && !Path::new("/proc/version").exists()
 }
 
-/// Does what the options say, and powers the machine off.
-pub fn init() -> ! {
+/// Does what the options say, and powers the machine off. `program` carries out [`Mode::Program`],
+/// in programs that have such a task.
+pub fn init(program: Option<Program>) -> ! {
     // A panic, too, ends in an orderly power-off. It was not followed by `Progress::End`, so the
     // host does not take it for a result.
-    let result = std::panic::catch_unwind(AssertUnwindSafe(work));
+    let result = std::panic::catch_unwind(AssertUnwindSafe(|| work(program)));
     match result {
         Ok(Ok(())) => {}
         Ok(Err(e)) => complain(&format!("mn-inject: {e:#}")),
@@ -73,7 +89,7 @@ pub fn init() -> ! {
     power_off()
 }
 
-fn work() -> Result<()> {
+fn work(program: Option<Program>) -> Result<()> {
     let options = fs::read(OPTIONS).with_context(|| format!("cannot read {OPTIONS}"))?;
     let options: GuestOptions =
         serde_json::from_slice(&options).with_context(|| format!("cannot read {OPTIONS}"))?;
@@ -88,7 +104,12 @@ fn work() -> Result<()> {
             let mut port = open_port()?;
             suite(&options, &mut port)
         }
-        Mode::Exercise(task) => exercise(&task, &mut open_port()?),
+        Mode::Program(task) => {
+            let program = program.context("this program has no task of its own in a guest")?;
+            let mut port = Port(open_port()?);
+            program(task, &mut port)?;
+            wait_for_host(&mut port.0)
+        }
         Mode::Shell => {
             load_module()?;
             shell()
@@ -115,7 +136,7 @@ fn mount_one(entry: &Mount) -> Result<()> {
 
 fn load_module() -> Result<()> {
     let file = File::open(MODULE).with_context(|| format!("cannot open {MODULE}"))?;
-    finit_module(&file, &CString::default(), ModuleInitFlags::empty()).with_context(|| {
+    load_file(&file, c"").with_context(|| {
         format!("cannot load {MODULE}; the kernel's log, which is the console's, says why")
     })
 }
@@ -142,37 +163,14 @@ fn open_port() -> Result<File> {
 fn suite(options: &RunOptions, port: &mut File) -> Result<()> {
     let mut lost = None;
     let module = Some(Path::new(MODULE));
-    let report = crate::suite::run(options, module, Ownership::Ours, &mut |progress| {
-        if let Err(e) = send(port, progress) {
+    crate::suite::run(options, module, Ownership::Ours, &mut |progress| {
+        if let Err(e) = send(port, &progress) {
             lost.get_or_insert(e);
         }
     })?;
     if let Some(e) = lost {
         return Err(e).context("the results' channel to the host broke");
     }
-    send(
-        port,
-        &Progress::Report {
-            report: Box::new(report),
-        },
-    )?;
-    send(port, &Progress::End)?;
-    wait_for_host(port)
-}
-
-fn exercise(task: &Task, port: &mut File) -> Result<()> {
-    send(port, &Word::Begin(crate::os::kernel::info()))?;
-    let mut lost = None;
-    let module = Some(Path::new(MODULE));
-    let done = crate::exercise::perform::perform(task, module, Ownership::Ours, &mut |said| {
-        if let Err(e) = send(port, &Word::Say(said.to_owned())) {
-            lost.get_or_insert(e);
-        }
-    });
-    if let Some(e) = lost {
-        return Err(e).context("the results' channel to the host broke");
-    }
-    send(port, &Word::End(Box::new(done)))?;
     wait_for_host(port)
 }
 
@@ -209,7 +207,7 @@ fn shell() -> Result<()> {
         .context("cannot write to the console")?;
     // Not by `Command::current_dir`: with it the standard library, where it is linked statically,
     // starts programs in a way that needs sockets, and this kernel has no network.
-    std::env::set_current_dir(DIRECTORY).with_context(|| format!("cannot enter {DIRECTORY}"))?;
+    std::env::set_current_dir(FOLDER).with_context(|| format!("cannot enter {FOLDER}"))?;
     // What the kernel says about a notifier is what one is here to see.
     fs::write("/proc/sys/kernel/printk", "7").context("cannot set the console's log level")?;
     // `cttyhack` gives the shell a terminal of its own, and with it Ctrl-C and job control.
@@ -273,19 +271,13 @@ fn power_off() -> ! {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::exercise::{FuzzOptions, StressOptions};
     use crate::vm::boot::protocol::MOUNT_POINTS;
 
     #[test]
     fn options_survive_the_way_into_the_guest() -> Result<()> {
         for mode in [
             Mode::Suite(RunOptions::default()),
-            Mode::Exercise(Task::Stress(StressOptions {
-                seconds: 1,
-                seed: 2,
-                reloads: Some(3),
-            })),
-            Mode::Exercise(Task::Fuzz(FuzzOptions { writes: 1, seed: 2 })),
+            Mode::Program(serde_json::json!({ "task": { "writes": 1 } })),
             Mode::Shell,
             Mode::Probe,
             Mode::PowerOff,

@@ -6,7 +6,6 @@
 
 pub mod cli;
 pub mod contract;
-pub mod exercise;
 pub mod guest;
 pub mod injector;
 pub mod kmsg;

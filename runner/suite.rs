@@ -1,31 +1,43 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Carries out the scenarios on the running kernel. Inside the guest and on real hardware alike.
+//! Carries out the scenarios on the running kernel, and sends what is seen: inside the guest and on
+//! real hardware alike.
 
 use std::path::Path;
-use std::time::Instant;
 
 use anyhow::Result;
+use clap::Args;
 
-use crate::injector::LoadedModule;
+use crate::injector::{LoadedModule, demand_absent};
 use crate::kmsg::Record;
 use crate::model::{
-    Complaint, Part, Progress, Report, RunOptions, SCHEMA, ScenarioResult, TOOL, UnitTest, Verdict,
-    Window,
+    Aftermath, Expect, Ownership, Part, Planned, Progress, RunOptions, UnitTest, Window,
 };
-use crate::observe::aftermath;
+use crate::observe::complaints::{Watch, Watched};
 use crate::observe::kunit;
 use crate::observe::preflight;
-use crate::observe::watch::{Ownership, Watch, Watched};
+use crate::observe::teardown;
 use crate::observe::{Session, WindowError};
-use crate::oracle;
 use crate::os::kernel;
+use crate::report::format::Format;
 use crate::scenario;
 use crate::scenario::Scenario;
 use crate::scenario::cases::Boot;
-use crate::scenario::known_bugs;
 use crate::trigger::guard::Guard;
-use crate::vm::build::module;
+
+/// What to run and how to say it: the same on real hardware and in a VM.
+#[derive(Clone, Debug, Default, Args)]
+pub struct SuiteArgs {
+    /// The form of the check that the kernel must have
+    #[arg(long, value_enum, default_value_t, value_name = "FORM")]
+    pub expect: Expect,
+    /// Run only the scenarios whose name matches (shell pattern with * and ?; may be repeated)
+    #[arg(long, value_name = "GLOB")]
+    pub only: Vec<String>,
+    /// How results are printed
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
 
 /// Host milliseconds that one scenario may take before somebody outside may call it hung. The
 /// waits inside are shorter.
@@ -34,19 +46,18 @@ const SCENARIO_DEADLINE_MS: u64 = 15_000;
 /// As above, for all scenarios of the OOM reaper together.
 const OOM_DEADLINE_MS: u64 = 60_000;
 
-/// Runs the scenarios with the module of that file, or with one that is loaded already; tells `say`
-/// of the beginning and of every scenario's start, and returns the report.
+/// Runs the scenarios with the module of that file, or with one that is loaded already, and sends
+/// what is seen: from [`Progress::Begin`] to [`Progress::End`]. Nothing is judged here.
 ///
 /// # Errors
 ///
-/// The module cannot be loaded. Every other error is in the report.
+/// The module cannot be loaded; nothing was sent then. Every other error is sent.
 pub fn run(
     options: &RunOptions,
     module: Option<&Path>,
     machine: Ownership,
-    say: &mut dyn FnMut(&Progress),
-) -> Result<Report> {
-    let begin = Instant::now();
+    send: &mut dyn FnMut(Progress),
+) -> Result<()> {
     let mut watch = Watch::begin(machine);
     // Where the runner is the first process, nothing outlives it.
     let mut guard = match machine {
@@ -54,77 +65,105 @@ pub fn run(
         Ownership::Shared => Some(Guard::start()?),
     };
     let module = module
-        .map(|path| LoadedModule::load_guarded(path, c"breach=1", guard.as_mut()))
+        .map(|path| {
+            // In this order, or the guard could unload a module that another process has loaded.
+            demand_absent()?;
+            if let Some(guard) = &mut guard {
+                guard.guard_module()?;
+            }
+            LoadedModule::load(path, c"breach=1")
+        })
         .transpose()?;
-    let kernel = kernel::info();
-    let plan = planned(options, machine);
+    let scenarios = planned(options, machine);
     let why_not = preflight::why_not();
+    let why_skip = |scenario: &Scenario| {
+        why_not.or_else(|| preflight::why_skip(scenario, options, module.is_some()))
+    };
+    let plan: Vec<Planned> = scenarios
+        .iter()
+        .map(|s| described(s, why_skip(s)))
+        .collect();
     let unit_tests = match why_not {
         None if options.part == Part::Together => wanted_unit_tests(options),
         _ => Vec::new(),
     };
-    say(&Progress::Begin {
-        kernel: kernel.clone(),
-        plan: plan.iter().map(Scenario::name).collect(),
-        unit_tests: unit_tests.clone(),
+    let runnable: Vec<Scenario> = scenarios
+        .into_iter()
+        .zip(&plan)
+        .filter(|(_, planned)| planned.skip.is_none())
+        .map(|(scenario, _)| scenario)
+        .collect();
+    send(Progress::Begin {
+        kernel: kernel::info(),
+        machine,
+        plan,
+        unit_tests,
     });
 
-    let mut skipped = Vec::new();
-    let mut windows = Vec::new();
-    let mut trouble = Vec::new();
-    match why_not {
-        Some(reason) => skipped.extend(plan.iter().map(|scenario| (scenario.name(), reason))),
+    let mut left = Left::default();
+    let cut_short = match why_not {
+        None => observe(&runnable, &mut watch, &mut left, send).err(),
+        Some(_) => None,
+    };
+    send(Progress::Check {
+        cut_short: cut_short.map(|error| format!("{error:#}")),
+    });
+    let watched = match why_not {
         None => {
-            let mut runnable = Vec::new();
-            for scenario in &plan {
-                match preflight::why_skip(scenario, options, module.is_some()) {
-                    Some(reason) => skipped.push((scenario.name(), reason)),
-                    None => runnable.push(*scenario),
-                }
-            }
-            if let Err(error) = observe(&runnable, &mut windows, &mut watch, say) {
-                trouble.push(format!("the run was cut short: {error:#}"));
-            }
-        }
-    }
-    let aftermath = match why_not {
-        None => {
-            say(&Progress::Check);
-            let expected = |record: &Record| is_judged(record, windows.last());
-            let is_spoiled = options.part != Part::Together && !windows.is_empty();
-            if is_spoiled || windows.iter().any(is_stuck) {
-                aftermath::of_left(watch, module, is_spoiled, expected)
+            let in_window = |record: &Record| left.is_in_last_window(record);
+            let is_spoiled = options.part != Part::Together && left.windows > 0;
+            if is_spoiled || left.is_stuck {
+                teardown::leave(watch, module, is_spoiled, in_window)
             } else {
-                aftermath::of(watch, module, expected)
+                teardown::unload(watch, module, in_window)
             }
         }
         // Nothing was done, and perhaps nothing could be watched.
         Some(_) => Watched::default(),
     };
     drop(guard);
-    trouble.extend(aftermath.complaints.iter().map(Complaint::to_string));
-    trouble.extend(aftermath.doubts);
+    send(Progress::Aftermath(Aftermath {
+        complaints: watched.complaints,
+        doubts: watched.doubts,
+    }));
+    send(Progress::End);
+    Ok(())
+}
 
-    let mut judgement = oracle::judge(&windows, options.expect);
-    trouble.append(&mut judgement.doubts);
-    for result in &mut judgement.results {
-        known_bugs::mark(result, &kernel.release);
+/// A scenario as the recording has it.
+fn described(scenario: &Scenario, skip: Option<&'static str>) -> Planned {
+    Planned {
+        name: scenario.name(),
+        trigger: scenario.trigger.name.to_owned(),
+        setting: scenario.setting_name(),
+        rules: scenario.rules().to_vec(),
+        skip: skip.map(str::to_owned),
     }
-    Ok(Report {
-        schema: SCHEMA,
-        tool: TOOL.into(),
-        kernel: Some(kernel),
-        vm: None,
-        form: judgement.form,
-        expect: options.expect,
-        planned: plan.len() + unit_tests.len(),
-        form_verdict: judgement.form_verdict,
-        scenarios: in_plan_order(&plan, judgement.results, &skipped),
-        unit_tests,
-        complaints: aftermath.complaints,
-        trouble,
-        millis: begin.elapsed().as_millis() as u64,
-    })
+}
+
+/// What the windows so far have left behind.
+#[derive(Default)]
+struct Left {
+    windows: usize,
+    /// Whether a task waits in the module forever.
+    is_stuck: bool,
+    /// The first and the last record of the last window.
+    last: Option<(u64, u64)>,
+}
+
+impl Left {
+    fn add(&mut self, window: &Window) {
+        self.windows += 1;
+        self.is_stuck |= window.observations.iter().any(|o| o.remains.is_stuck());
+        let ends = window.records.first().zip(window.records.last());
+        self.last = ends.map(|(first, last)| (first.seq, last.seq));
+    }
+
+    /// Whether the window has the record: its complaints are looked for there.
+    fn is_in_last_window(&self, record: &Record) -> bool {
+        self.last
+            .is_some_and(|(first, last)| (first..=last).contains(&record.seq))
+    }
 }
 
 /// The scenarios of that part of a run. On a machine of others, where nobody boots once more for
@@ -145,32 +184,18 @@ fn planned(options: &RunOptions, machine: Ownership) -> Vec<Scenario> {
 }
 
 fn wanted_unit_tests(options: &RunOptions) -> Vec<UnitTest> {
-    let mut tests = kunit::results(&module::unit_tests());
+    let mut tests = kunit::results(&kunit::planned());
     tests.retain(|test| scenario::is_wanted(&options.only, &test.name));
     tests
-}
-
-/// Whether somebody waits in the module for ever, which the scenario is judged by.
-fn is_stuck(window: &Window) -> bool {
-    window.observations.iter().any(|o| o.remains.is_stuck())
-}
-
-/// Whether a record is one on which the oracle has a say: a WARN about a callback, in the window.
-fn is_judged(record: &Record, window: Option<&Window>) -> bool {
-    window.is_some_and(|window| {
-        let ends = window.records.first().zip(window.records.last());
-        ends.is_some_and(|(first, last)| (first.seq..=last.seq).contains(&record.seq))
-            && oracle::is_judged(record, window)
-    })
 }
 
 /// Carries out the scenarios in order, those of the OOM reaper together: it takes its victims in
 /// an order of its own, two seconds after all of them died.
 fn observe(
     scenarios: &[Scenario],
-    windows: &mut Vec<Window>,
     watch: &mut Watch,
-    say: &mut dyn FnMut(&Progress),
+    left: &mut Left,
+    send: &mut dyn FnMut(Progress),
 ) -> Result<()> {
     if scenarios.is_empty() {
         return Ok(());
@@ -180,7 +205,7 @@ fn observe(
     for group in scenarios.chunk_by(|a, b| by_reaper(a) && by_reaper(b)) {
         let oom = group.iter().any(by_reaper);
         for scenario in group {
-            say(&Progress::Start {
+            send(Progress::Start {
                 scenario: scenario.name(),
                 deadline_ms: if oom {
                     OOM_DEADLINE_MS
@@ -194,41 +219,11 @@ fn observe(
             Err(WindowError::Scenario(window)) => window,
             Err(WindowError::Session(error)) => return Err(error),
         };
-        watch.catch_up(|record| is_judged(record, Some(&window)));
-        say(&Progress::Window {
-            window: window.clone(),
-        });
-        windows.push(*window);
+        left.add(&window);
+        watch.catch_up(|record| left.is_in_last_window(record));
+        send(Progress::Window { window });
     }
     session.close()
-}
-
-/// One result for each scenario of the plan, as far as there are any.
-fn in_plan_order(
-    plan: &[Scenario],
-    mut results: Vec<ScenarioResult>,
-    skipped: &[(String, &'static str)],
-) -> Vec<ScenarioResult> {
-    let mut ordered = Vec::with_capacity(plan.len());
-    for name in plan.iter().map(Scenario::name) {
-        if let Some(at) = results.iter().position(|result| result.name == name) {
-            ordered.push(results.swap_remove(at));
-        } else if let Some((_, reason)) = skipped.iter().find(|(skipped, _)| *skipped == name) {
-            ordered.push(ScenarioResult {
-                name,
-                verdict: Verdict::Skip {
-                    reason: (*reason).into(),
-                },
-                observation: None,
-                matched: Vec::new(),
-                foreign: Vec::new(),
-                bug_gone: None,
-            });
-        }
-    }
-    // Whatever nobody planned is kept: it makes the count wrong, and that is seen.
-    ordered.append(&mut results);
-    ordered
 }
 
 #[cfg(test)]

@@ -3,18 +3,19 @@
 //! The command line.
 
 pub mod here;
+pub mod judge;
 pub mod list;
+pub mod program;
 pub mod rules;
+pub mod run;
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::exercise::hostile::condition::ConditionArgs;
-use crate::exercise::stress::victim::VictimArgs;
-use crate::exercise::{FloodOptions, FuzzOptions, HostileOptions, StressOptions};
 use crate::model::Expect;
 use crate::report::format::{Format, SimpleFormat};
+use crate::suite::SuiteArgs;
 use crate::vm::args::VmCommand;
 
 /// Make mmu notifiers fail on purpose and prove whether the kernel notices.
@@ -33,46 +34,28 @@ pub enum Command {
     Run(RunArgs),
     /// Show the scenarios with what each expects
     List(ListArgs),
-    /// Load, attach, make fail and unload from all sides at once on the running kernel (root)
-    Stress(StressArgs),
-    /// Write nonsense to the module's files on the running kernel (root)
-    Fuzz(FuzzArgs),
-    /// Run the scenarios while they are disturbed, and kill the run (root; for disposable machines)
-    Hostile(HostileArgs),
-    /// Make very many callbacks fail on the running kernel, and account for each (root)
-    Flood(FloodArgs),
+    /// Judge a run again from its results.jsonl, which `run` and `vm run` keep
+    Judge(JudgeArgs),
     /// Build a kernel and the module, and run the scenarios in a virtual machine
     #[command(subcommand)]
     Vm(VmCommand),
+    /// A process that another command has started
+    #[command(flatten)]
+    Process(Process),
+}
+
+/// The processes that a run starts, which are the program itself once more (`/proc/self/exe`).
+#[derive(Clone, Copy, Debug, Subcommand)]
+pub enum Process {
     /// The process whose address space a scenario works on (started by `run`)
     #[command(hide = true)]
-    Target,
+    Subject,
     /// The process that does for `run` what may wait for ever (started by `run`)
     #[command(hide = true)]
     Helper,
     /// The process that takes away what a killed run has left (started by `run`)
     #[command(hide = true)]
     Guard,
-    /// A process that disturbs a run (started by `hostile`)
-    #[command(hide = true)]
-    Condition(ConditionArgs),
-    /// The processes that the stress works on (started by `stress`)
-    #[command(hide = true)]
-    Victim(VictimArgs),
-}
-
-/// What to run and how to say it: the same on real hardware and in a VM.
-#[derive(Clone, Debug, Default, Args)]
-pub struct SuiteArgs {
-    /// The form of the check that the kernel must have
-    #[arg(long, value_enum, default_value_t, value_name = "FORM")]
-    pub expect: Expect,
-    /// Run only the scenarios whose name matches (shell pattern with * and ?; may be repeated)
-    #[arg(long, value_name = "GLOB")]
-    pub only: Vec<String>,
-    /// How results are printed
-    #[arg(long, value_enum, default_value_t)]
-    pub format: Format,
 }
 
 /// `mn-inject run`
@@ -99,6 +82,20 @@ pub struct RunArgs {
     pub disposable: bool,
 }
 
+/// `mn-inject judge`
+#[derive(Clone, Debug, Args)]
+pub struct JudgeArgs {
+    /// The results.jsonl of a run, each by itself
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// The form of the check that the kernel must have, instead of the one that the run demanded
+    #[arg(long, value_enum, value_name = "FORM")]
+    pub expect: Option<Expect>,
+    /// How results are printed
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
 /// `mn-inject list`
 #[derive(Clone, Debug, Args)]
 pub struct ListArgs {
@@ -109,62 +106,6 @@ pub struct ListArgs {
     #[arg(long)]
     pub rules: bool,
     /// How the list is printed
-    #[arg(long, value_enum, default_value_t)]
-    pub format: SimpleFormat,
-}
-
-/// `mn-inject stress`
-#[derive(Clone, Debug, Args)]
-pub struct StressArgs {
-    /// What to do
-    #[command(flatten)]
-    pub options: StressOptions,
-    /// The module; must not be loaded
-    #[arg(long, value_name = "PATH")]
-    pub module: PathBuf,
-    /// How the outcome is printed
-    #[arg(long, value_enum, default_value_t)]
-    pub format: SimpleFormat,
-}
-
-/// `mn-inject fuzz`
-#[derive(Clone, Debug, Args)]
-pub struct FuzzArgs {
-    /// What to do
-    #[command(flatten)]
-    pub options: FuzzOptions,
-    /// Load this module first and unload it at the end
-    #[arg(long, value_name = "PATH")]
-    pub module: Option<PathBuf>,
-    /// How the outcome is printed
-    #[arg(long, value_enum, default_value_t)]
-    pub format: SimpleFormat,
-}
-
-/// `mn-inject hostile`
-#[derive(Clone, Debug, Args)]
-pub struct HostileArgs {
-    /// What to do
-    #[command(flatten)]
-    pub options: HostileOptions,
-    /// The module; must not be loaded
-    #[arg(long, value_name = "PATH")]
-    pub module: PathBuf,
-    /// How the outcome is printed
-    #[arg(long, value_enum, default_value_t)]
-    pub format: SimpleFormat,
-}
-
-/// `mn-inject flood`
-#[derive(Clone, Debug, Args)]
-pub struct FloodArgs {
-    /// What to do
-    #[command(flatten)]
-    pub options: FloodOptions,
-    /// Load this module first and unload it at the end
-    #[arg(long, value_name = "PATH")]
-    pub module: Option<PathBuf>,
-    /// How the outcome is printed
     #[arg(long, value_enum, default_value_t)]
     pub format: SimpleFormat,
 }

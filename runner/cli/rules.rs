@@ -74,9 +74,7 @@ fn markdown(contract: &Contract, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "| what | seen on | scenarios |")?;
     writeln!(out, "| --- | --- | --- |")?;
     for bug in known_bugs::BUGS {
-        let scenarios: Vec<_> = bug
-            .scenarios
-            .iter()
+        let scenarios: Vec<_> = known_bugs::scenarios_of(bug)
             .map(|name| format!("`{name}`"))
             .collect();
         writeln!(

@@ -6,15 +6,19 @@
 //! [`RULES`] and [`RULE_ROWS`] are tables. `mn-inject list --rules` prints them, `docs/contract.md`
 //! is generated from that, the scenarios in [`crate::scenario::cases`] name the rules, and the
 //! oracle computes from the rows which messages are due. [`chain`] models which callbacks an
-//! invalidation makes.
+//! invalidation makes, and [`steps`] has the result that is due of each step of a scenario that
+//! takes several.
 
 mod behaviour;
 pub mod chain;
 mod form;
 mod messages;
 mod needs;
+pub mod outcome;
+pub mod registration;
 mod rows;
 mod rules;
+pub mod steps;
 
 pub use behaviour::Behaviour;
 pub use form::Form;

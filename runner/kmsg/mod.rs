@@ -3,11 +3,13 @@
 //! Records of `/dev/kmsg` (Documentation/ABI/testing/dev-kmsg).
 
 pub mod complaint;
+mod complaints;
 mod parse;
 mod reader;
 
 use serde::{Deserialize, Serialize};
 
+pub use complaints::{Complaint, Complaints};
 pub use parse::ParseError;
 pub use reader::{DevKmsg, KmsgReader, Marker, Source};
 

@@ -7,13 +7,14 @@ use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use nix::errno::Errno;
 use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::kmsg::Record;
+use crate::os::limit::Limit;
 
 const PATH: &str = "/dev/kmsg";
 
@@ -110,14 +111,15 @@ impl Marker {
 /// Reads the kernel's log record by record.
 ///
 /// ```no_run
-/// # use std::time::{Duration, Instant};
+/// # use std::time::Duration;
 /// # use mn_inject::kmsg::KmsgReader;
+/// # use mn_inject::os::limit::Limit;
 /// let mut kmsg = KmsgReader::open_at_end()?;
 /// let begin = kmsg.mark("begin")?;
-/// kmsg.read_until(&begin, Instant::now() + Duration::from_secs(1));
+/// kmsg.read_until(&begin, &mut Limit::new(Duration::from_secs(1)));
 /// // ... what is to be observed ...
 /// let end = kmsg.mark("end")?;
-/// let (records, lost) = kmsg.read_until(&end, Instant::now() + Duration::from_secs(1));
+/// let (records, lost) = kmsg.read_until(&end, &mut Limit::new(Duration::from_secs(1)));
 /// # Ok::<(), std::io::Error>(())
 /// ```
 #[derive(Debug)]
@@ -168,9 +170,9 @@ impl<S: Source> KmsgReader<S> {
     pub fn read_until(
         &mut self,
         marker: &Marker,
-        deadline: Instant,
+        limit: &mut Limit,
     ) -> (Vec<Record>, Option<String>) {
-        let (mut records, lost) = self.read_to(|record| marker.is(record), deadline);
+        let (mut records, lost) = self.read_to(|record| marker.is(record), limit);
         records.pop_if(|record| marker.is(record));
         (records, lost)
     }
@@ -180,9 +182,9 @@ impl<S: Source> KmsgReader<S> {
     pub fn read_to(
         &mut self,
         is_last: impl FnMut(&Record) -> bool,
-        deadline: Instant,
+        limit: &mut Limit,
     ) -> (Vec<Record>, Option<String>) {
-        self.read(is_last, Some(deadline))
+        self.read(is_last, Some(limit))
     }
 
     /// Returns all records that are there, and why some may be missing.
@@ -190,18 +192,18 @@ impl<S: Source> KmsgReader<S> {
         self.read(|_| false, None)
     }
 
-    /// Reads to the last record, which must come until the deadline, or else to where there is
-    /// nothing more.
+    /// Reads to the last record, which must come within the limit; without a limit, to where there
+    /// is nothing more.
     fn read(
         &mut self,
         mut is_last: impl FnMut(&Record) -> bool,
-        deadline: Option<Instant>,
+        mut limit: Option<&mut Limit>,
     ) -> (Vec<Record>, Option<String>) {
         let mut records = Vec::new();
         let mut lost = Lost::default();
         // What comes while we read is read the next time, or a log that never runs dry would hold
         // us for ever.
-        while deadline.is_some() || records.len() < AT_ONCE {
+        while limit.is_some() || records.len() < AT_ONCE {
             match self.source.read(&mut self.buffer) {
                 Ok(0) => {
                     lost.note("the log ended before the last record that was due");
@@ -218,13 +220,14 @@ impl<S: Source> KmsgReader<S> {
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    let Some(deadline) = deadline else { break };
-                    let left = deadline.saturating_duration_since(Instant::now());
-                    if left.is_zero() {
+                    let Some(limit) = limit.as_deref_mut() else {
+                        break;
+                    };
+                    if limit.is_over() {
                         lost.note("the last record that was due did not come in time");
                         break;
                     }
-                    if let Err(error) = self.source.wait(left) {
+                    if let Err(error) = self.source.wait(limit.slice()) {
                         lost.note(&format!("cannot wait for the log: {error}"));
                         break;
                     }
@@ -244,7 +247,7 @@ impl<S: Source> KmsgReader<S> {
                 }
             }
             // A log that never runs dry must not hold us for ever.
-            if deadline.is_some_and(|deadline| Instant::now() > deadline) {
+            if limit.as_deref_mut().is_some_and(Limit::is_over) {
                 lost.note("the last record that was due did not come in time");
                 break;
             }
@@ -294,11 +297,15 @@ impl Lost {
 #[cfg(test)]
 mod tests {
     use std::collections::VecDeque;
+    use std::time::Instant;
 
     use super::*;
+    use crate::os::limit::fake_clock;
 
-    /// Long enough for a machine that has much else to do.
-    const SOON: Duration = Duration::from_millis(500);
+    /// A limit by the clock that the sources below move.
+    fn soon() -> Limit {
+        Limit::with_clock(Duration::from_millis(500), fake_clock::now)
+    }
 
     /// What a read gives.
     #[derive(Debug)]
@@ -307,6 +314,8 @@ mod tests {
         Errno(i32),
         /// The last marker that was written, as a record with this priority.
         Marker(u32, u64),
+        /// Nothing, and meanwhile this process could not look, as in a guest that is paused.
+        Pause(Duration),
     }
 
     #[derive(Debug, Default)]
@@ -321,6 +330,10 @@ mod tests {
             let raw = match self.steps.pop_front() {
                 None => return Err(io::Error::from_raw_os_error(libc::EAGAIN)),
                 Some(Step::Errno(errno)) => return Err(io::Error::from_raw_os_error(errno)),
+                Some(Step::Pause(time)) => {
+                    fake_clock::advance(time);
+                    return Err(io::Error::from_raw_os_error(libc::EAGAIN));
+                }
                 Some(Step::Raw(raw)) => raw,
                 Some(Step::Marker(prio, seq)) => {
                     let line = self.written.last().expect("a marker was written");
@@ -334,7 +347,7 @@ mod tests {
 
         fn wait(&mut self, timeout: Duration) -> io::Result<()> {
             self.waits += 1;
-            std::thread::sleep(timeout.min(Duration::from_millis(1)));
+            fake_clock::advance(timeout);
             Ok(())
         }
 
@@ -359,7 +372,7 @@ mod tests {
             ..Fake::default()
         });
         let marker = reader.mark("end").unwrap();
-        let (records, lost) = reader.read_until(&marker, Instant::now() + SOON);
+        let (records, lost) = reader.read_until(&marker, &mut soon());
         (records.into_iter().map(|record| record.seq).collect(), lost)
     }
 
@@ -466,12 +479,13 @@ mod tests {
         assert_eq!((seqs, lost), (vec![1], None));
     }
 
-    /// A source that never runs dry.
+    /// A source that never runs dry and gives a record each millisecond.
     struct Flood(u64);
 
     impl Source for Flood {
         fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
             self.0 += 1;
+            fake_clock::advance(Duration::from_millis(1));
             let raw = format!("6,{},1,-;x", self.0);
             buffer[..raw.len()].copy_from_slice(raw.as_bytes());
             Ok(raw.len())
@@ -488,11 +502,25 @@ mod tests {
     }
 
     #[test]
-    fn a_flood_without_the_marker_ends_at_the_deadline() {
+    fn a_flood_without_the_marker_ends_at_the_limit() {
         let mut reader = KmsgReader::new(Flood(0));
         let marker = reader.mark("end").unwrap();
-        let (_, lost) = reader.read_until(&marker, Instant::now() + Duration::from_millis(5));
-        assert!(lost.is_some());
+        let (records, lost) = reader.read_until(&marker, &mut soon());
+        assert_eq!(records.len(), 500);
+        assert!(lost.unwrap().contains("did not come in time"));
+    }
+
+    #[test]
+    fn time_in_which_the_reader_cannot_look_does_not_count() {
+        let pause = || Step::Pause(Duration::from_secs(5));
+        assert_eq!(
+            read([raw(1), pause(), raw(2), Step::Marker(14, 3)]),
+            (vec![1, 2], None)
+        );
+        // What counts of each pause is no more than a busy machine may be late.
+        let (seqs, lost) = read([pause(), pause(), pause(), raw(1), Step::Marker(14, 2)]);
+        assert_eq!(seqs, [1; 0]);
+        assert!(lost.unwrap().contains("did not come in time"));
     }
 
     #[test]
@@ -514,7 +542,7 @@ mod tests {
         reader.next_seq = Some(1);
         reader.skip_to_end().unwrap();
         let marker = reader.mark("end").unwrap();
-        let (records, lost) = reader.read_until(&marker, Instant::now() + SOON);
+        let (records, lost) = reader.read_until(&marker, &mut soon());
         assert_eq!((records, lost), (vec![], None));
     }
 
@@ -528,13 +556,12 @@ mod tests {
             .source
             .steps
             .extend([raw(1), raw(5), Step::Marker(14, 6)]);
-        let deadline = Instant::now() + SOON;
-        assert!(reader.read_until(&first, deadline).1.is_some());
+        assert!(reader.read_until(&first, &mut soon()).1.is_some());
 
         let second = reader.mark("a\nb").unwrap();
         assert_ne!(first, second);
         reader.source.steps.extend([raw(7), Step::Marker(14, 8)]);
-        let (records, lost) = reader.read_until(&second, deadline);
+        let (records, lost) = reader.read_until(&second, &mut soon());
         assert_eq!((records.len(), lost), (1, None));
     }
 

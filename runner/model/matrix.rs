@@ -6,7 +6,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::Report;
 use crate::model::exit::Exit;
-use crate::report;
 
 /// One row: a kernel in a form and a configuration, and what came of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,7 +42,7 @@ pub const SCHEMA: u32 = 1;
 impl MatrixRun {
     /// The exit code that it would have by itself, and no verdict where it could not run.
     pub fn exit(&self) -> Exit {
-        self.report.as_ref().map_or(Exit::NoVerdict, report::exit)
+        self.report.as_ref().map_or(Exit::NoVerdict, Report::exit)
     }
 }
 

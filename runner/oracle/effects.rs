@@ -3,6 +3,7 @@
 //! Checks of the state after an invalidation, refused or not: the pages, the results of the scenario's
 //! steps, and that every notifier can be removed and nothing of it is left.
 
+use crate::contract::steps;
 use crate::model::{
     Call, End, Finding, FindingKind, NotifierEvent, Observation, Pages, PagesFate, Remains,
 };
@@ -28,13 +29,7 @@ pub(super) fn check(o: &Observation, findings: &mut Findings) -> Vec<String> {
         (Some(_), None) => unseen.push("nobody looked at the pages".to_owned()),
         (None, _) => {}
     }
-    for step in o.steps.iter().filter(|step| step.due != step.seen) {
-        findings.push(Finding {
-            due: Some(step.due.clone()),
-            seen: Some(step.seen.clone()),
-            ..Finding::new(FindingKind::Step, step.what.clone())
-        });
-    }
+    check_steps(o, findings, &mut unseen);
     check_remains(o, findings);
     check_sequence(o, findings);
 
@@ -104,6 +99,22 @@ fn check_ranges(o: &Observation, findings: &mut Findings) {
                 o.watched.1
             );
             findings.push(Finding::new(FindingKind::Calls, text));
+        }
+    }
+}
+
+fn check_steps(o: &Observation, findings: &mut Findings, unseen: &mut Vec<String>) {
+    for step in &o.steps {
+        match (steps::due(step.kind, o), steps::outcome(step, o)) {
+            (Some(due), Some(seen)) if due == seen => {}
+            (Some(due), Some(seen)) => findings.push(Finding {
+                due: Some(due.to_string()),
+                seen: Some(seen.to_string()),
+                ..Finding::new(FindingKind::Step, step.kind.to_string())
+            }),
+            _ => unseen.push(format!(
+                "a step was recorded that the scenario cannot have: {step:?}"
+            )),
         }
     }
 }

@@ -27,6 +27,7 @@ mod lockdep;
 mod message;
 pub mod mutants;
 mod order;
+pub mod run;
 mod seen;
 mod sentences;
 mod symbol;
@@ -174,12 +175,10 @@ fn judge_window(
         reasons.extend(effects::check(o, &mut findings));
         let findings = findings.into_vec();
         results.push(ScenarioResult {
-            name: o.scenario.clone(),
-            verdict: verdict(reasons, findings),
             observation: Some(Observation::clone(o)),
             matched,
             foreign: foreign.clone(),
-            bug_gone: None,
+            ..ScenarioResult::new(o.scenario.clone(), verdict(reasons, findings))
         });
     }
     results

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A memory cgroup (Documentation/admin-guide/cgroup-v2.rst) in which a process runs out.
+//! A memory cgroup (Documentation/admin-guide/cgroup-v2.rst) in which a process runs out of memory.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,10 +10,10 @@ use nix::unistd::Pid;
 
 use crate::os::kernel;
 
-/// Where cgroup v2 is mounted.
+/// Mount point of cgroup v2.
 const ROOT: &str = "/sys/fs/cgroup";
 
-/// A cgroup of ours. Removed when dropped; its processes must be gone by then.
+/// A cgroup of this run. Removed when dropped; its processes must have ended by then.
 #[derive(Debug)]
 pub struct Cgroup {
     path: PathBuf,
@@ -23,7 +23,7 @@ fn write(path: &Path, value: &str) -> Result<()> {
     fs::write(path, value).with_context(|| format!("{value:?} > {} failed", path.display()))
 }
 
-/// Why no memory cgroup can be made here; [`None`] where one can.
+/// Reason why no memory cgroup can be made on this machine; [`None`] where one can.
 pub fn missing() -> Option<&'static str> {
     let controllers = Path::new(ROOT).join("cgroup.controllers");
     match fs::read_to_string(controllers) {
@@ -36,7 +36,11 @@ pub fn missing() -> Option<&'static str> {
 }
 
 impl Cgroup {
-    /// Makes the cgroup `name`, whose processes may have `limit` bytes and no swap.
+    /// Makes the cgroup `name`, whose processes may use `limit` bytes and no swap.
+    ///
+    /// # Errors
+    ///
+    /// A file or folder of the cgroup cannot be made or written.
     pub fn new(name: &str, limit: u64) -> Result<Self> {
         let root = Path::new(ROOT);
         write(&root.join("cgroup.subtree_control"), "+memory")?;
@@ -51,12 +55,20 @@ impl Cgroup {
         Ok(cgroup)
     }
 
-    /// From now on the OOM killer takes all of its processes at once.
+    /// Makes the OOM killer kill all of its processes at once (`memory.oom.group`).
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be written.
     pub fn kill_as_a_group(&self) -> Result<()> {
         write(&self.path.join("memory.oom.group"), "1")
     }
 
-    /// How many of its processes the OOM killer has taken.
+    /// Number of its processes that the OOM killer has killed (`oom_kill` of `memory.events`).
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read.
     pub fn oom_kills(&self) -> Result<u64> {
         let path = self.path.join("memory.events");
         let text =
@@ -66,7 +78,11 @@ impl Cgroup {
             .with_context(|| format!("no oom_kill in {}", path.display()))
     }
 
-    /// Puts a process into it.
+    /// Moves a process into it.
+    ///
+    /// # Errors
+    ///
+    /// The file `cgroup.procs` cannot be written.
     pub fn add(&self, pid: Pid) -> Result<()> {
         write(&self.path.join("cgroup.procs"), &pid.to_string())
     }
@@ -80,7 +96,12 @@ impl Drop for Cgroup {
     }
 }
 
-/// The names of all cgroups of this program, whoever's; none where there is no cgroup v2.
+/// Names of all cgroups that begin with `prefix`, of this run and of others; none where there is no
+/// cgroup v2.
+///
+/// # Errors
+///
+/// The mount point cannot be read.
 pub fn all(prefix: &str) -> Result<Vec<String>> {
     if missing().is_some() {
         return Ok(Vec::new());
@@ -97,7 +118,11 @@ pub fn all(prefix: &str) -> Result<Vec<String>> {
     Ok(names)
 }
 
-/// Removes the cgroups that an earlier run of this program left because it was killed.
+/// Removes the cgroups of runs that were killed: the pid of the run follows `prefix`.
+///
+/// # Errors
+///
+/// One cannot be removed.
 pub fn remove_stale(prefix: &str) -> Result<()> {
     for name in all(prefix)? {
         let owner = name[prefix.len()..].split('-').next().unwrap_or_default();

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! The machine that the program runs on: system calls, facts about its kernel, signals and time
-//! limits, control groups.
+//! limits, control groups. The lowest room: nothing here imports from another one.
 
 pub mod cgroup;
 pub mod kernel;
+pub mod limit;
 pub mod sys;
 pub mod wait;

@@ -18,24 +18,25 @@ use nix::unistd::{ForkResult, Pid};
 /// Bytes in a page. The scenarios count in pages, and x86-64 has this size only.
 pub const PAGE: usize = 4096;
 
-/// Pages before and behind what a scenario maps: it merges with no neighbour, and a whole 2 MiB
-/// block with its page table never lies in it (splitting a VMA around one makes a call more).
+/// Pages before and after the mapping of a scenario, so that it merges with no neighbour and never
+/// contains a whole 2 MiB block with its page table: splitting a VMA around one makes a further
+/// notifier call.
 const GUARD: usize = 64;
 
-/// Where an area's reservation begins, but for [`GUARD`].
+/// Alignment of an area's reservation, before [`GUARD`] is added.
 const ALIGNMENT: usize = 2 << 20;
 
-/// Memory of this process that a scenario may unmap, move and protect as it likes: nothing of
-/// Rust's ever stands in it.
+/// Memory of this process that a scenario may unmap, move and protect: no Rust object ever lies in
+/// it.
 ///
-/// It lies in a reservation without access, and is given back with the process.
+/// It lies in a reservation without access, and is unmapped only when the process ends.
 #[derive(Debug)]
 pub struct Area {
     start: NonNull<c_void>,
     pages: usize,
 }
 
-/// Makes the length of `pages` pages.
+/// Length of `pages` pages in bytes.
 fn bytes(pages: usize) -> Result<NonZeroUsize, Errno> {
     pages
         .checked_mul(PAGE)
@@ -59,9 +60,10 @@ impl Area {
         Self::map_in(reservation, pages, file)
     }
 
-    /// The same far below all other memory, for a process with several threads: the kernel looks
-    /// for the place of a new mapping from the top, or on old machines from further above, so
-    /// nobody else's comes to stand where pages of this area were unmapped.
+    /// Maps as [`Area::map`] does, far below all other memory, for a process with several threads.
+    /// The kernel searches for the place of a new mapping from the top (`vm_unmapped_area()`), or
+    /// from a base further above, so no other thread's mapping is placed where pages of this area
+    /// were unmapped.
     pub fn map_apart(pages: usize, file: Option<&OwnedFd>) -> Result<Self, Errno> {
         static NEXT: AtomicUsize = AtomicUsize::new(0x1000_0000_0000);
         const STEP: usize = 1 << 30;
@@ -99,7 +101,7 @@ impl Area {
         let start = NonZeroUsize::new(aligned).ok_or(Errno::EINVAL)?;
         let rw = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
         let length = bytes(pages)?;
-        // SAFETY: The pages replace some of the reservation, which nobody else knows.
+        // SAFETY: The pages replace some of the reservation, whose address is known only here.
         let start = unsafe {
             match file {
                 None => mman::mmap_anonymous(
@@ -121,18 +123,19 @@ impl Area {
         Ok(Area { start, pages })
     }
 
-    /// First address, and first address behind.
+    /// First address, and first address after it.
     pub fn range(&self) -> (u64, u64) {
         let start = self.start.as_ptr() as u64;
         (start, start + (self.pages * PAGE) as u64)
     }
 
-    /// How many pages it has.
+    /// Its number of pages.
     pub fn pages(&self) -> usize {
         self.pages
     }
 
-    /// The address of page `first`, where `count` pages from there lie in the area.
+    /// The address of page `first`. Fails with `EINVAL` unless `count` pages from there lie in the
+    /// area.
     fn at(&self, first: usize, count: usize) -> Result<NonNull<c_void>, Errno> {
         let end = first.checked_add(count).ok_or(Errno::EINVAL)?;
         if end > self.pages {
@@ -142,19 +145,19 @@ impl Area {
         Ok(unsafe { self.start.byte_add(first * PAGE) })
     }
 
-    /// Writes one byte to each of `count` pages from page `first`. Takes `EFAULT` for a page that
-    /// cannot be written: the caller knows what it has mapped where.
+    /// Writes one byte to each of `count` pages from page `first`. Fails with `EFAULT` at a page
+    /// that cannot be written.
     pub fn touch(&self, first: usize, count: usize) -> Result<(), Errno> {
         for page in first..first.saturating_add(count) {
             let address = self.at(page, 1)?;
-            // A write(2) into the page rather than a store: a page that is gone is an error then,
-            // and no crash.
+            // A system call writes into the page, rather than a store: an unmapped page is then an
+            // error, and not a SIGSEGV.
             poke(address)?;
         }
         Ok(())
     }
 
-    /// Fills every page with a byte of its own, by which [`pattern`] knows it.
+    /// Fills every page with its byte, which is [`pattern`].
     pub fn fill(&self) -> Result<(), Errno> {
         let file = memfd_create(c"mn-inject", MFdFlags::MFD_CLOEXEC)?;
         for page in 0..self.pages {
@@ -163,8 +166,8 @@ impl Area {
                 return Err(Errno::EIO);
             }
             let address = self.at(page, 1)?;
-            // SAFETY: `pread(2)` checks the addresses, which lie in the area, of which nothing of
-            // Rust's is a part.
+            // SAFETY: `pread(2)` checks the addresses. They lie in the area, which contains no Rust
+            // object.
             let read = unsafe { libc::pread(file.as_raw_fd(), address.as_ptr(), PAGE, 0) };
             if Errno::result(read)? != PAGE as isize {
                 return Err(Errno::EIO);
@@ -175,26 +178,26 @@ impl Area {
 
     /// `munmap(2)` of `count` pages from page `first`.
     pub fn unmap(&self, first: usize, count: usize) -> Result<(), Errno> {
-        // SAFETY: The pages lie in the area, of which nothing of Rust's is a part.
+        // SAFETY: The pages lie in the area, which contains no Rust object.
         unsafe { mman::munmap(self.at(first, count)?, bytes(count)?.get()) }
     }
 
     /// `munmap(2)` of `count` pages from page `first`, and new pages in their place, for a process
-    /// with several threads. Fails with `EEXIST` where another thread's mapping has come to stand
-    /// there meanwhile: then nothing is left of the area, so that nothing of theirs is touched.
+    /// with several threads. Fails with `EEXIST` if another thread's mapping was placed there
+    /// meanwhile; the area is then empty, so that it never touches that mapping.
     pub fn renew(&mut self, first: usize, count: usize) -> Result<(), Errno> {
         self.unmap(first, count)?;
         self.refill(first, count)
     }
 
-    /// [`Area::move_over`], and new pages in the place of those that were moved. Fails as
-    /// [`Area::renew`] does.
+    /// [`Area::move_over`], and new pages in the place of those that were moved. Fails like
+    /// [`Area::renew`].
     pub fn move_and_renew(&mut self, other: &Area) -> Result<(), Errno> {
         self.move_over(other)?;
         self.refill(0, self.pages)
     }
 
-    /// Maps pages that are not mapped any more.
+    /// Maps pages that were unmapped or moved.
     fn refill(&mut self, first: usize, count: usize) -> Result<(), Errno> {
         let start = NonZeroUsize::new(self.at(first, count)?.as_ptr() as usize);
         // SAFETY: The kernel replaces no mapping, because of MAP_FIXED_NOREPLACE.
@@ -215,14 +218,14 @@ impl Area {
     /// `madvise(2)` on the whole area.
     pub fn advise(&self, advice: MmapAdvise) -> Result<(), Errno> {
         let start = self.at(0, self.pages)?;
-        // SAFETY: The pages lie in the area, of which nothing of Rust's is a part.
+        // SAFETY: The pages lie in the area, which contains no Rust object.
         unsafe { mman::madvise(start, bytes(self.pages)?.get(), advice) }
     }
 
-    /// `madvise(2)` on the whole area with `MADV_COLLAPSE`, which nix does not know.
+    /// `madvise(2)` on the whole area with `MADV_COLLAPSE`, which nix does not have.
     pub fn collapse(&self) -> Result<(), Errno> {
         let start = self.at(0, self.pages)?;
-        // SAFETY: The pages lie in the area, of which nothing of Rust's is a part.
+        // SAFETY: The pages lie in the area, which contains no Rust object.
         let result = unsafe {
             libc::madvise(
                 start.as_ptr(),
@@ -233,7 +236,7 @@ impl Area {
         Errno::result(result).map(drop)
     }
 
-    /// `mprotect(2)` of `count` pages from page `first`, to read-only or to what they had.
+    /// `mprotect(2)` of `count` pages from page `first`, to read-only or to read and write.
     pub fn protect(&self, first: usize, count: usize, read_only: bool) -> Result<(), Errno> {
         let start = self.at(first, count)?;
         let protection = if read_only {
@@ -241,7 +244,7 @@ impl Area {
         } else {
             ProtFlags::PROT_READ | ProtFlags::PROT_WRITE
         };
-        // SAFETY: The pages lie in the area, of which nothing of Rust's is a part.
+        // SAFETY: The pages lie in the area, which contains no Rust object.
         unsafe { mman::mprotect(start, bytes(count)?.get(), protection) }
     }
 
@@ -251,7 +254,7 @@ impl Area {
             return Err(Errno::EINVAL);
         }
         let length = bytes(self.pages)?.get();
-        // SAFETY: Both lie in areas, of which nothing of Rust's is a part.
+        // SAFETY: Both lie in areas, which contain no Rust object.
         unsafe {
             mman::mremap(
                 self.at(0, self.pages)?,
@@ -270,23 +273,24 @@ pub const fn pattern(page: usize) -> u8 {
     0x40 | (page & 0x3f) as u8
 }
 
-/// Writes one byte to `address`, as a fault that comes from the kernel: `EFAULT` where it cannot.
+/// Writes one byte to `address`. The kernel writes it, so the page fault happens in the kernel, and
+/// a page that cannot be written is `EFAULT`.
 fn poke(address: NonNull<c_void>) -> Result<(), Errno> {
-    // SAFETY: `getrandom(2)` checks the address and fails where it cannot be written. Only
-    // addresses inside an `Area` come here.
+    // SAFETY: `getrandom(2)` checks the address and fails if it cannot be written. Only addresses
+    // inside an `Area` are passed.
     let result = unsafe { libc::getrandom(address.as_ptr(), 1, 0) };
     Errno::result(result).map(drop)
 }
 
-/// Forks this process, which must have one thread. The child does nothing but wait until its
-/// parent dies or ends it.
+/// Forks this process, which must have one thread. The child only sleeps, until its parent dies or
+/// kills it.
 pub fn fork_sleeper() -> Result<Pid, Errno> {
     // SAFETY: The child calls async-signal-safe functions only, and never returns.
     match unsafe { nix::unistd::fork() }? {
         ForkResult::Parent { child } => Ok(child),
         ForkResult::Child => {
-            // SAFETY: These are plain system calls. If the parent is gone already, its end was
-            // before the request and nobody would end this process: hence the second check.
+            // SAFETY: These are plain system calls. If the parent has ended before the request, no
+            // signal comes, hence the second check.
             unsafe {
                 libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
                 if libc::getppid() != 1 {
@@ -300,21 +304,21 @@ pub fn fork_sleeper() -> Result<Pid, Errno> {
     }
 }
 
-/// What a short-lived child does before it ends.
+/// Work of a short-lived child before it exits.
 #[derive(Clone, Copy, Debug)]
 pub enum ChildWork<'a> {
-    /// Nothing.
+    /// No work.
     Exit,
     /// Writes to every page of an area that it shares with its parent.
     Write(&'a Area),
-    /// Becomes that program, with these arguments.
+    /// Executes that program, with these arguments.
     Exec(&'a CStr, [&'a CStr; 3]),
 }
 
-/// Forks a child that does `work` and ends. This process may have several threads.
+/// Forks a child that does `work` and exits. This process may have several threads.
 pub fn fork_child(work: ChildWork<'_>) -> Result<Pid, Errno> {
-    // Made before the fork: another thread may hold the allocator's lock, which the child would
-    // wait for in vain.
+    // Built before the fork: another thread may hold the allocator's lock, for which the child
+    // would wait forever.
     let (program, arguments): (_, [*const c_char; 4]) = match work {
         ChildWork::Exec(program, [first, second, third]) => (
             Some(program),
@@ -349,12 +353,12 @@ pub fn fork_child(work: ChildWork<'_>) -> Result<Pid, Errno> {
     }
 }
 
-/// Turns the result of a raw system call into a result.
+/// Turns the return value of a raw system call into a result.
 fn syscall_result(result: libc::c_long) -> Result<libc::c_long, Errno> {
     Errno::result(result)
 }
 
-/// Clears what `dmesg` shows, as `dmesg -C` does.
+/// Clears the kernel's log for later reads (`dmesg -C`).
 pub fn clear_log() -> Result<(), Errno> {
     // SYSLOG_ACTION_CLEAR of include/linux/syslog.h.
     const CLEAR: libc::c_int = 5;
@@ -369,11 +373,11 @@ pub fn pidfd_open(pid: Pid) -> Result<OwnedFd, Errno> {
     let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid.as_raw(), 0) };
     let fd = syscall_result(fd)?;
     let fd = i32::try_from(fd).map_err(|_| Errno::EBADF)?;
-    // SAFETY: The kernel has just made this descriptor for us.
+    // SAFETY: The kernel has just returned this descriptor, and nothing else owns it.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-/// `setpriority(2)`: gives a process the least share of the processor (nice 19).
+/// `setpriority(2)`: gives a process the smallest share of the processor (nice 19).
 pub fn be_nice(pid: Pid) -> Result<(), Errno> {
     let who = libc::id_t::try_from(pid.as_raw()).map_err(|_| Errno::ESRCH)?;
     // SAFETY: The call takes three numbers.
@@ -381,7 +385,7 @@ pub fn be_nice(pid: Pid) -> Result<(), Errno> {
     Errno::result(result).map(drop)
 }
 
-/// `process_mrelease(2)`: reaps the memory of a process that is dying, as the OOM reaper does.
+/// `process_mrelease(2)`: reaps the memory of a dying process, as the OOM reaper does.
 pub fn process_mrelease(pidfd: impl AsFd) -> Result<(), Errno> {
     // SAFETY: The call takes two numbers, and the descriptor is open.
     let result = unsafe { libc::syscall(libc::SYS_process_mrelease, pidfd.as_fd().as_raw_fd(), 0) };

@@ -9,7 +9,7 @@ use crate::model::{
     Expect, KernelInfo, Recognised, Report, ScenarioResult, UnitTest, Verdict, VmInfo,
 };
 
-use crate::report::tally::Tally;
+use crate::model::Tally;
 use crate::report::text::{evidence, one_line, seconds};
 
 /// Where the text of a scenario's lines starts.
@@ -47,12 +47,13 @@ pub(super) fn why_no_pass(report: &Report, out: &mut dyn Write) -> io::Result<()
     closing(report, out)
 }
 
-pub(super) fn fact(out: &mut dyn Write, name: &str, value: &str) -> io::Result<()> {
+/// One line of a report's head.
+pub fn fact(out: &mut dyn Write, name: &str, value: &str) -> io::Result<()> {
     writeln!(out, "{name:<9}{}", one_line(value))
 }
 
 /// What ran on what.
-pub(super) fn head(
+pub fn head(
     tool: &str,
     kernel: Option<&KernelInfo>,
     vm: Option<&VmInfo>,
@@ -92,29 +93,25 @@ fn machine(vm: &VmInfo, out: &mut dyn Write) -> io::Result<()> {
     fact(out, "vm", &format!("{}{why}", vm.accelerator))
 }
 
-/// One row for each trigger, one column for each setting of the injector: the last word of a
-/// scenario's name is the setting.
+/// One row for each trigger, one column for each setting of the injector; and below, the cases of the
+/// contract.
 fn table(report: &Report, out: &mut dyn Write) -> io::Result<()> {
-    let split = |name: &str| match name.rsplit_once('-') {
-        Some((trigger, setting)) => (trigger.to_owned(), setting.to_owned()),
-        None => (name.to_owned(), String::new()),
-    };
     let mut rows: Vec<(String, Vec<(String, &'static str)>)> = Vec::new();
     let mut columns: Vec<String> = Vec::new();
     let mut cases = Vec::new();
     for scenario in &report.scenarios {
-        if is_case(&scenario.name) {
+        let Some(setting) = &scenario.setting else {
             cases.push(scenario);
             continue;
-        }
-        let (trigger, setting) = split(&one_line(&scenario.name));
+        };
+        let (trigger, setting) = (one_line(&scenario.trigger), one_line(setting).into_owned());
         if !columns.contains(&setting) {
             columns.push(setting.clone());
         }
         let cell = (setting, word(&scenario.verdict));
         match rows.iter_mut().find(|(name, _)| *name == trigger) {
             Some((_, cells)) => cells.push(cell),
-            None => rows.push((trigger, vec![cell])),
+            None => rows.push((trigger.into_owned(), vec![cell])),
         }
     }
 
@@ -154,13 +151,6 @@ fn table(report: &Report, out: &mut dyn Write) -> io::Result<()> {
         writeln!(out)?;
     }
     Ok(())
-}
-
-/// Whether it is a case of the contract, whose name begins with its rule's number.
-fn is_case(name: &str) -> bool {
-    let number = name.strip_prefix('r').and_then(|rest| rest.split_once('-'));
-    number
-        .is_some_and(|(number, _)| number.len() == 2 && number.bytes().all(|b| b.is_ascii_digit()))
 }
 
 /// One row for each of these unit tests of the module.
@@ -279,7 +269,7 @@ fn closing(report: &Report, out: &mut dyn Write) -> io::Result<()> {
             writeln!(out, "{INDENT}{}", one_line(line))?;
         }
     }
-    let exit = crate::report::exit(report);
+    let exit = report.exit();
     if exit != Exit::Pass
         && let Some(vm) = &report.vm
     {

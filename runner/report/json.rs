@@ -6,7 +6,8 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
-pub(super) fn print(report: &impl Serialize, out: &mut dyn Write) -> io::Result<()> {
+/// Prints the report, with a newline at its end.
+pub fn print(report: &impl Serialize, out: &mut dyn Write) -> io::Result<()> {
     serde_json::to_writer_pretty(&mut *out, report)?;
     writeln!(out)
 }

@@ -10,7 +10,7 @@ use std::io::{self, Write};
 
 use crate::model::{Recognised, Report, Verdict};
 
-use crate::report::tally::Tally;
+use crate::model::Tally;
 use crate::report::text::{evidence, one_line};
 
 pub(super) fn print(report: &Report, out: &mut dyn Write) -> io::Result<()> {

@@ -8,14 +8,14 @@ use std::io::{self, Write};
 use crate::model::exit::Exit;
 use crate::model::matrix::{MatrixReport, MatrixRun};
 
+use crate::model::{Counts, Tally};
 use crate::report::human::{fact, source, why_no_pass};
-use crate::report::tally::{Count, Tally};
 use crate::report::text::{one_line, seconds, table};
 use crate::report::verdict_word;
 
 /// The columns that count scenarios.
 #[expect(clippy::type_complexity, reason = "a table of names and fields")]
-const COUNTS: &[(&str, fn(&Count) -> usize)] = &[
+const COUNTS: &[(&str, fn(&Counts) -> usize)] = &[
     ("passed", |count| count.passed),
     ("failed", |count| count.failed),
     ("no verdict", |count| count.no_verdict),

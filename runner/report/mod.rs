@@ -2,26 +2,22 @@
 
 //! Prints a report, and derives the exit code from it.
 
-mod exercise;
 pub mod format;
-mod human;
-mod json;
+pub mod human;
+pub mod json;
 mod ktap;
 mod matrix;
 mod mutants;
-mod tally;
-mod text;
+pub mod recorder;
+pub mod text;
 
 use std::io::{self, Write};
 
-use crate::exercise::ExerciseReport;
 use crate::model::Report;
 use crate::model::exit::Exit;
 use crate::model::matrix::MatrixReport;
 use crate::oracle::mutants::MutantsReport;
 use crate::report::format::{Format, SimpleFormat};
-
-use tally::Tally;
 
 /// Prints the report.
 pub fn print(report: &Report, format: Format, out: &mut dyn Write) -> io::Result<()> {
@@ -29,19 +25,6 @@ pub fn print(report: &Report, format: Format, out: &mut dyn Write) -> io::Result
         Format::Human => human::print(report, out)?,
         Format::Ktap => ktap::print(report, out)?,
         Format::Json => json::print(report, out)?,
-    }
-    out.flush()
-}
-
-/// Prints what came of `stress` or `fuzz`.
-pub fn print_exercise(
-    report: &ExerciseReport,
-    format: SimpleFormat,
-    out: &mut dyn Write,
-) -> io::Result<()> {
-    match format {
-        SimpleFormat::Human => exercise::print(report, out)?,
-        SimpleFormat::Json => json::print(report, out)?,
     }
     out.flush()
 }
@@ -73,7 +56,7 @@ pub fn print_mutants(
 }
 
 /// What an exit code means for the kernel.
-const fn verdict_word(exit: Exit) -> &'static str {
+pub const fn verdict_word(exit: Exit) -> &'static str {
     match exit {
         Exit::Pass => "PASS",
         Exit::Fail => "FAIL",
@@ -82,32 +65,7 @@ const fn verdict_word(exit: Exit) -> &'static str {
     }
 }
 
-/// The exit code.
-///
-/// | the run | the results | exit |
-/// | --- | --- | --- |
-/// | in trouble, or not one result for each planned scenario | any | 70 |
-/// | whole | the form, a scenario or a unit test failed | 1 |
-/// | whole | none failed, one has no verdict | 70 |
-/// | whole | all scenarios skipped, or none planned | 4 |
-/// | whole | the rest passed | 0 |
-///
-/// A unit test that passes says nothing about the kernel, so alone it makes no run a pass.
-///
-/// A failure outranks a missing verdict: its own evidence is sound, and the kernel is wrong
-/// whatever the other scenario would have said.
+/// The exit code of a report.
 pub fn exit(report: &Report) -> Exit {
-    let tally = Tally::of(report);
-    if !tally.problems.is_empty() {
-        Exit::NoVerdict
-    } else if tally.scenarios.failed + tally.unit_tests.failed > 0 || tally.form_failed {
-        Exit::Fail
-    } else if tally.scenarios.no_verdict + tally.unit_tests.no_verdict > 0 || tally.form_no_verdict
-    {
-        Exit::NoVerdict
-    } else if tally.scenarios.passed == 0 {
-        Exit::Skip
-    } else {
-        Exit::Pass
-    }
+    report.exit()
 }

@@ -7,12 +7,12 @@ use std::io::{self, Write};
 
 use crate::model::Finding;
 
-/// How many findings of one scenario are printed; the JSON report has more.
+/// Maximum number of findings printed for one scenario; the JSON report has more.
 const SHOWN: usize = 6;
 
-/// Kernel lines hold what others put there (a process names itself): no control character may
-/// reach a terminal, and no line break a parser.
-pub(super) fn one_line(text: &str) -> Cow<'_, str> {
+/// Escapes control characters. Kernel lines contain text of other origin, such as the name that a
+/// process gives itself: no control character may reach a terminal, and no line break a parser.
+pub fn one_line(text: &str) -> Cow<'_, str> {
     if text.contains(char::is_control) {
         let escape = |c: char| {
             if c.is_control() {
@@ -27,11 +27,12 @@ pub(super) fn one_line(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// As much of a sentence as there is room for in a table.
+/// Cuts a sentence at a word so that it fits into a table.
 pub(super) fn shortened(text: &str) -> String {
-    const ROOM: usize = 72;
+    /// In characters.
+    const LONGEST: usize = 72;
     let line = one_line(text);
-    match line.char_indices().nth(ROOM) {
+    match line.char_indices().nth(LONGEST) {
         None => line.into_owned(),
         Some((end, _)) => {
             let end = line[..end].rfind(' ').unwrap_or(end);
@@ -40,7 +41,7 @@ pub(super) fn shortened(text: &str) -> String {
     }
 }
 
-/// The evidence as lines, the first of each finding without indentation.
+/// Formats findings as lines; only the first line of each finding is not indented.
 pub(super) fn evidence(findings: &[Finding]) -> Vec<String> {
     let mut lines = Vec::new();
     for finding in findings.iter().take(SHOWN) {
@@ -73,18 +74,20 @@ pub(super) fn evidence(findings: &[Finding]) -> Vec<String> {
     lines
 }
 
-/// Milliseconds as seconds, with tenths.
-pub(super) fn seconds(millis: u64) -> String {
+/// Formats milliseconds as seconds with tenths.
+pub fn seconds(millis: u64) -> String {
     format!("{}.{}", millis / 1000, millis % 1000 / 100)
 }
 
-/// Rows in columns that are as wide as they must be.
+/// Writes rows in columns; each column is as wide as its longest cell.
 pub(super) fn table(rows: &[Vec<String>], out: &mut dyn Write) -> io::Result<()> {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let widths: Vec<_> = (0..columns)
         .map(|at| {
             let cells = rows.iter().filter_map(|row| row.get(at));
-            cells.map(|cell| one_line(cell).len()).max().unwrap_or(0)
+            // In characters, as the padding below is.
+            let lengths = cells.map(|cell| one_line(cell).chars().count());
+            lengths.max().unwrap_or(0)
         })
         .collect();
     for row in rows {
@@ -102,8 +105,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_control_character_is_left() {
+    fn control_characters_are_escaped() {
         assert_eq!(one_line("a\x1b[31m\nb\u{9b}ü"), "a\\u{1b}[31m\\nb\\u{9b}ü");
         assert!(matches!(one_line("plain ü"), Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn columns_are_aligned_after_a_letter_of_two_bytes() -> io::Result<()> {
+        let rows = [["ü.patch", "pass"], ["a.patch", "fail"]].map(|row| row.map(str::to_owned));
+        let mut out = Vec::new();
+        table(&rows.map(Vec::from), &mut out)?;
+        assert_eq!(
+            String::from_utf8_lossy(&out),
+            "ü.patch  pass\na.patch  fail\n"
+        );
+        Ok(())
     }
 }

@@ -1,45 +1,44 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A process that outlives the runner where that is killed (SIGKILL), and takes away what it could
-//! not: both of its ends.
+//! A process that outlives a runner that is killed (SIGKILL), and cleans up after it: both of its
+//! ends.
 //!
-//! What was attached by way of the module's device goes with the runner's open files, and its
-//! processes go with their parent. Left are what was attached by way of debugfs, the module where the
-//! runner has loaded it, and the cgroups that it has made. The guard is told by lines on
-//! its standard input that the module is the runner's (`module`), and that there is nothing to do
-//! (`done`); the end of the input without that is the runner's.
+//! The kernel detaches what was attached through the module's device when the runner's files are
+//! closed, and kills the runner's other processes (`PR_SET_PDEATHSIG`). The guard does the rest: it
+//! detaches what was attached through debugfs, unloads the module if the runner has loaded it, and
+//! removes the runner's cgroups. It reads lines on its standard input: `module` means that the
+//! module is the runner's, `done` that nothing is left to do. If the input ends without `done`, the
+//! runner was killed.
 
-use std::ffi::CString;
-use std::fs;
 use std::io::{self, Read};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow};
 use nix::errno::Errno;
-use nix::kmod::{DeleteModuleFlags, delete_module};
 use nix::sys::prctl;
 use nix::sys::signal::SigSet;
 use nix::sys::wait::waitpid;
 use nix::unistd::getppid;
 
 use crate::injector;
+use crate::injector::{line, load};
 use crate::model::MODULE_NAME;
 use crate::os::cgroup;
 use crate::os::kernel;
-use crate::os::wait::Limit;
+use crate::os::limit::Limit;
 use crate::trigger::peer::Peer;
 
-/// How long the processes of a killed run may take to be gone.
+/// Time limit for the processes of a killed run to end.
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// Between two attempts: nobody tells when a module or a cgroup is used no more.
+/// Pause between two attempts: there is no event for the last user of a module or of a cgroup.
 const AGAIN: Duration = Duration::from_millis(10);
 
-/// The process's own end.
+/// Body of the process.
 pub fn main(cgroup_prefix: &str) -> Result<()> {
     prctl::set_name(c"mn-guard").context("PR_SET_NAME failed")?;
     let runner = getppid();
-    // Ctrl-C and a closed terminal are for the runner, which ends in good order.
+    // Ctrl-C and a closed terminal end the runner, which then tells the guard to end.
     SigSet::all()
         .thread_block()
         .context("cannot block signals")?;
@@ -53,7 +52,7 @@ pub fn main(cgroup_prefix: &str) -> Result<()> {
     let is_ours = told.lines().any(|line| line == "module");
     let mut limit = Limit::new(LIMIT);
     loop {
-        // Its files are closed before it is dead, and until then what it has left is not stale.
+        // Its files are closed before it is dead, and until then nothing that it left is stale.
         let cleared = if kernel::is_dead(&runner.to_string()) {
             clear(is_ours, cgroup_prefix)
         } else {
@@ -73,14 +72,13 @@ fn clear(is_ours: bool, cgroup_prefix: &str) -> Result<()> {
     if injector::is_there() {
         for name in injector::stale()? {
             let (control, line) = (injector::control_file(), injector::detach_line(&name));
-            fs::write(&control, &line)
+            line::write_to(&control, &line)
                 .with_context(|| format!("\"{line}\" > {} failed", control.display()))?;
         }
     }
     if is_ours {
-        let name = CString::new(MODULE_NAME).unwrap_or_default();
-        match delete_module(&name, DeleteModuleFlags::O_NONBLOCK) {
-            // It was killed before it had loaded it.
+        match load::unload() {
+            // The runner was killed before it had loaded the module.
             Ok(()) | Err(Errno::ENOENT) => {}
             Err(errno) => {
                 return Err(errno).with_context(|| format!("cannot unload {MODULE_NAME}"));
@@ -95,12 +93,13 @@ fn clear(is_ours: bool, cgroup_prefix: &str) -> Result<()> {
 pub struct Guard(Peer);
 
 impl Guard {
-    /// Starts it.
+    /// Starts the process.
     pub fn start() -> Result<Self> {
         Ok(Guard(Peer::start("guard")?))
     }
 
-    /// From now on the module is the runner's.
+    /// Makes the guard unload the module when the runner is killed. The caller must have checked
+    /// that no module is loaded ([`injector::demand_absent`]).
     pub fn guard_module(&mut self) -> Result<()> {
         self.0.say("module")
     }
@@ -108,7 +107,7 @@ impl Guard {
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        // One that is gone guards nothing any more, and does no harm either.
+        // A guard that has ended already guards nothing any more, and does no harm either.
         let _ = self.0.say("done");
         self.0.close();
         if let Err(errno) = waitpid(self.0.pid(), None) {

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A process that makes calls for the runner that may wait for ever, kill the caller, or leave
-//! something behind in its task: both of its ends.
+//! A process that makes system calls for the runner which may never return, kill the caller, or
+//! leave something behind in its task: both of its ends.
 //!
-//! It is told what to do by lines on its standard input:
+//! It takes commands as lines on its standard input:
 //!
 //! - `write PATH LINE` is answered by `done ERRNO` (0 or negative),
 //! - `read PATH` is answered by `text LINE`, the first line of the file, or by `done ERRNO`,
 //! - `reap PID`, which is `process_mrelease(2)`, is answered by `done ERRNO`,
 //! - the end of the input ends the process.
 
-use std::fs::{self, OpenOptions};
+use std::fs;
 use std::io::{self, BufRead, Write};
 use std::path::Path;
 use std::time::Duration;
@@ -21,52 +21,40 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::waitpid;
 use nix::unistd::Pid;
 
+use crate::injector::line;
 use crate::os::sys;
-use crate::os::wait::{WaitError, Waiter};
+use crate::os::wait::{Patience, WaitError};
 use crate::trigger::peer;
 use crate::trigger::peer::Peer;
 
-/// The process's own end. Returns at the end of its input.
+/// Body of the process. Returns at the end of its input.
 pub fn main() -> Result<()> {
     peer::introduce(c"mn-helper")?;
     let mut input = io::stdin().lock();
     let mut output = io::stdout().lock();
-    let mut line = String::new();
+    let mut command = String::new();
     loop {
-        line.clear();
-        if input.read_line(&mut line).context("standard input")? == 0 {
+        command.clear();
+        if input.read_line(&mut command).context("standard input")? == 0 {
             return Ok(());
         }
-        let words: Vec<&str> = line.trim_end().splitn(3, ' ').collect();
+        let words: Vec<&str> = command.trim_end().splitn(3, ' ').collect();
         let answer = match words[..] {
-            ["write", path, text] => done(write(path, text)),
+            ["write", path, text] => done(&line::write_to(Path::new(path), text)),
             ["read", path] => match fs::read_to_string(path) {
                 Ok(text) => format!("text {}", text.lines().next().unwrap_or_default()),
-                Err(error) => done(Err(error)),
+                error => done(&error),
             },
-            ["reap", pid] => done(reap(pid)),
-            _ => bail!("{line:?} is no command for a helper"),
+            ["reap", pid] => done(&reap(pid)),
+            _ => bail!("{command:?} is no command for a helper"),
         };
         writeln!(output, "{answer}")?;
         output.flush()?;
     }
 }
 
-fn done(result: io::Result<()>) -> String {
-    let errno = match result {
-        Ok(()) => 0,
-        Err(error) => -error.raw_os_error().unwrap_or(Errno::EIO as i32),
-    };
-    format!("done {errno}")
-}
-
-fn write(path: &str, text: &str) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).open(path)?;
-    // One write(2) is one line.
-    match file.write(text.as_bytes())? {
-        count if count == text.len() => Ok(()),
-        _ => Err(io::ErrorKind::WriteZero.into()),
-    }
+fn done<T>(result: &io::Result<T>) -> String {
+    format!("done {}", line::code(result))
 }
 
 fn reap(pid: &str) -> io::Result<()> {
@@ -75,16 +63,16 @@ fn reap(pid: &str) -> io::Result<()> {
     Ok(sys::process_mrelease(&pidfd)?)
 }
 
-/// What came of it.
+/// Outcome of a command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
-    /// It returned: 0 or a negative errno.
+    /// The system call returned: 0 or a negative errno.
     Done(i32),
-    /// What was read.
+    /// The line that was read.
     Text(String),
-    /// It did not return within the limit, and perhaps never will.
+    /// The call did not return within the limit, and perhaps never will.
     Waits,
-    /// The process was killed by it.
+    /// The call killed the process.
     Killed,
 }
 
@@ -103,7 +91,8 @@ impl std::fmt::Display for Answer {
     }
 }
 
-/// The runner's end. A process that waits for ever is left behind, and another one started.
+/// The runner's end. If the process never returns from a call or is killed by it, it is left
+/// behind, and the next command starts another one.
 #[derive(Debug)]
 pub struct Helper {
     peer: Peer,
@@ -124,37 +113,60 @@ impl Helper {
         self.peer.pid()
     }
 
-    /// Lets it write a line to a file with one write(2).
+    /// Writes a line to a file with one `write(2)`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::answer`].
     pub fn write(
         &mut self,
         path: &Path,
         line: &str,
-        waiter: &Waiter,
+        patience: &dyn Patience,
         limit: Duration,
     ) -> Result<Answer> {
-        self.ask(&format!("write {} {line}", path.display()), waiter, limit)
+        self.ask(&format!("write {} {line}", path.display()), patience, limit)
     }
 
-    /// Lets it read the first line of a file.
-    pub fn read(&mut self, path: &Path, waiter: &Waiter, limit: Duration) -> Result<Answer> {
-        self.ask(&format!("read {}", path.display()), waiter, limit)
+    /// Reads the first line of a file.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::answer`].
+    pub fn read(
+        &mut self,
+        path: &Path,
+        patience: &dyn Patience,
+        limit: Duration,
+    ) -> Result<Answer> {
+        self.ask(&format!("read {}", path.display()), patience, limit)
     }
 
-    /// Lets it reap a dying process, and waits for nothing: [`Self::answer`] follows.
+    /// Starts `process_mrelease(2)` of a dying process without waiting for it. The caller must
+    /// call [`Self::answer`] next.
+    ///
+    /// # Errors
+    ///
+    /// The command cannot be given.
     pub fn reap(&mut self, pid: Pid) -> Result<()> {
         self.renew()?;
         self.peer.say(&format!("reap {pid}"))
     }
 
-    fn ask(&mut self, command: &str, waiter: &Waiter, limit: Duration) -> Result<Answer> {
+    fn ask(&mut self, command: &str, patience: &dyn Patience, limit: Duration) -> Result<Answer> {
         self.renew()?;
         self.peer.say(command)?;
-        self.answer(waiter, limit)
+        self.answer(patience, limit)
     }
 
-    /// What came of what it was told last.
-    pub fn answer(&mut self, waiter: &Waiter, limit: Duration) -> Result<Answer> {
-        let answer = match self.peer.line("done", waiter, limit) {
+    /// Waits for the outcome of the last command.
+    ///
+    /// # Errors
+    ///
+    /// The wait fails for another reason than its limit, or the answer is none of the documented
+    /// ones.
+    pub fn answer(&mut self, patience: &dyn Patience, limit: Duration) -> Result<Answer> {
+        let answer = match self.peer.line("done", patience, limit) {
             Ok(Some(line)) => match line.split_once(' ') {
                 Some(("done", errno)) => {
                     Answer::Done(errno.parse().with_context(|| format!("helper: {line:?}"))?)
@@ -170,7 +182,7 @@ impl Helper {
         Ok(answer)
     }
 
-    /// Another process, where this one is of no use any more.
+    /// Starts another process if this one is stuck or dead.
     fn renew(&mut self) -> Result<()> {
         if self.is_stuck {
             *self = Helper::start()?;
@@ -188,7 +200,7 @@ impl Drop for Helper {
         self.peer.close();
         let pid = self.pid();
         if self.is_stuck {
-            // It ends as soon as the kernel lets it; nobody can wait for that.
+            // It dies as soon as it returns from the kernel, which may be never: no wait for it.
             let _ = kill(pid, Signal::SIGKILL);
             return;
         }

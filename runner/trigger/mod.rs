@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What makes the kernel call a notifier: throw-away processes, and what is done in and to them.
+//! Throw-away processes in which, and to which, the operations happen that make the kernel call a
+//! notifier.
 
 pub mod guard;
 pub mod helper;

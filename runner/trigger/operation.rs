@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The memory operations that a target process carries out on an [`Area`] of its own.
+//! The memory operations that a subject carries out on an [`Area`] of its own.
 
 use std::fmt;
 use std::os::fd::OwnedFd;
@@ -16,13 +16,13 @@ use nix::unistd::{Pid, ftruncate};
 use crate::os::sys;
 use crate::os::sys::{Area, PAGE};
 
-/// How many pages an area has. Small enough to lie in one page table.
+/// Pages of an area: few enough to lie in one page table.
 const PAGES: usize = 16;
 
-/// How much memory `Hog` takes at the most; its cgroup must allow less.
+/// Pages that [`Operation::Hog`] touches at most; its cgroup must allow fewer.
 const HOG_PAGES: usize = (64 << 20) / PAGE;
 
-/// How often [`Operation::DontneedOften`] does it.
+/// Number of `madvise(2)` calls in [`Operation::DontneedOften`].
 pub const OFTEN: u64 = 128;
 
 /// One operation.
@@ -46,12 +46,12 @@ pub enum Operation {
     Cold,
     /// `madvise(MADV_PAGEOUT)` on a shared mapping of a memfd.
     Pageout,
-    /// `madvise(MADV_WILLNEED)` on a shared mapping of a memfd: without swap, anonymous memory
-    /// has none.
+    /// `madvise(MADV_WILLNEED)` on a shared mapping of a memfd: on anonymous memory, a kernel
+    /// without swap returns `EBADF` (`madvise_willneed()`).
     Willneed,
     /// `mprotect` to read-only.
     Mprotect,
-    /// `mprotect` to the protection that it has already.
+    /// `mprotect` to the protection that the pages have already.
     MprotectSame,
     /// `mremap` to another address.
     Mremap,
@@ -59,11 +59,11 @@ pub enum Operation {
     Fork,
     /// A write to a page that a forked child shares.
     CopyOnWrite,
-    /// Nothing: the process only holds its memory.
+    /// No system call: the process only holds its memory.
     Hold,
-    /// Nothing, and the memory was never touched: it has no page table.
+    /// No system call, and the memory was never touched, so it has no page table.
     HoldUntouched,
-    /// Touches memory until its cgroup has no more; only ever ends by the OOM killer.
+    /// Touches memory until its cgroup has none left; the OOM killer ends it.
     Hog,
 }
 
@@ -107,14 +107,14 @@ impl FromStr for Operation {
     }
 }
 
-/// A child that is ended and waited for when dropped.
+/// A child process. Killed and waited for when dropped.
 #[derive(Debug)]
 struct Sleeper(Pid);
 
 impl Drop for Sleeper {
     fn drop(&mut self) {
-        // It is our own child and not yet waited for, so neither call can meet a stranger; it may
-        // have been ended by somebody else, which is as good.
+        // It is our own child and has not been waited for, so the pid is still its own. The calls
+        // fail if it was ended from outside, which is as good.
         let _ = kill(self.0, Signal::SIGKILL);
         let _ = waitpid(self.0, None);
     }
@@ -131,7 +131,11 @@ pub struct Prepared {
 }
 
 impl Prepared {
-    /// Sets up and populates the memory, so that the operation does one thing only.
+    /// Maps and populates the memory, so that the operation itself does nothing else.
+    ///
+    /// # Errors
+    ///
+    /// The errno of the system call that failed.
     pub fn new(operation: Operation) -> Result<Self, Errno> {
         let file = match operation {
             Operation::Pageout | Operation::Willneed => {
@@ -173,7 +177,12 @@ impl Prepared {
         self.area.range()
     }
 
-    /// Carries it out, once.
+    /// Carries the operation out, once.
+    ///
+    /// # Errors
+    ///
+    /// The errno of the operation's system call; `EDQUOT` if the OOM killer does not end
+    /// [`Operation::Hog`].
     pub fn act(&mut self) -> Result<(), Errno> {
         let pages = self.area.pages();
         match self.operation {
@@ -205,7 +214,7 @@ impl Prepared {
             Operation::Hog => {
                 let hoard = Area::map(HOG_PAGES, None)?;
                 hoard.touch(0, HOG_PAGES)?;
-                // Whoever gets here was not stopped by the OOM killer.
+                // The OOM killer has not ended this process.
                 Err(Errno::EDQUOT)
             }
         }
@@ -217,7 +226,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_come_back() {
+    fn every_operation_is_found_by_its_name() {
         for operation in Operation::ALL {
             assert_eq!(operation.to_string().parse(), Ok(operation));
         }

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What has become of a process's pages, looked at from outside: `/proc/PID/mem` reads what the
-//! process itself would read, also of one that is held on its way out, and `/proc/PID/smaps` says
-//! what counts.
+//! State of a subject's pages, seen from outside: `/proc/PID/mem` reads what the process itself
+//! would read, also while it is held at its exit, and `/proc/PID/smaps` shows what is counted.
 
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
@@ -14,9 +13,13 @@ use nix::unistd::Pid;
 use crate::model::Pages;
 use crate::os::sys::{PAGE, pattern};
 
-/// Looks at the pages from the first address to before the second.
+/// Classifies the pages from the first address to before the second.
+///
+/// # Errors
+///
+/// The files in `/proc` cannot be read.
 pub fn look(pid: Pid, (start, end): (u64, u64)) -> Result<Pages> {
-    // First: looking at a page may map it.
+    // Counted first: reading a page may map it.
     let mut pages = Pages {
         rss: resident(pid, (start, end))?,
         ..Pages::default()
@@ -38,7 +41,11 @@ pub fn look(pid: Pid, (start, end): (u64, u64)) -> Result<Pages> {
     Ok(pages)
 }
 
-/// How many anonymous pages a process has. Takes none of its locks.
+/// Number of anonymous pages of a process (`RssAnon`). Takes no lock of the process.
+///
+/// # Errors
+///
+/// `/proc/PID/status` cannot be read, or has no `RssAnon`.
 pub fn anonymous(pid: Pid) -> Result<u64> {
     let path = format!("/proc/{pid}/status");
     let text = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
@@ -50,7 +57,11 @@ pub fn anonymous(pid: Pid) -> Result<u64> {
     Ok(kib * 1024 / PAGE as u64)
 }
 
-/// RSS of the mappings that lie in the range, in pages. Takes `mmap_lock` for reading.
+/// RSS of the mappings that lie in the range, in pages. Takes mmap_lock for reading.
+///
+/// # Errors
+///
+/// `/proc/PID/smaps` cannot be read.
 pub fn resident(pid: Pid, (start, end): (u64, u64)) -> Result<u64> {
     let path = format!("/proc/{pid}/smaps");
     let text = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
@@ -69,7 +80,7 @@ pub fn resident(pid: Pid, (start, end): (u64, u64)) -> Result<u64> {
     Ok(kib * 1024 / PAGE as u64)
 }
 
-/// The addresses of a mapping, where the line is the first about one.
+/// The addresses of a mapping, if the line is the first one about a mapping.
 fn range(line: &str) -> Option<(u64, u64)> {
     let (first, last) = line.split(' ').next()?.split_once('-')?;
     let hex = |text| u64::from_str_radix(text, 16).ok();
@@ -88,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_process_wrote_is_kept_until_it_is_given_up() {
+    fn pages_are_kept_until_they_are_given_up() {
         let area = Area::map(4, None).unwrap();
         area.fill().unwrap();
         let whole = Pages {

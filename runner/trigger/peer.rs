@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A process that is this program again and does what its standard input says: the pipes to it.
+//! A process that is this program again and takes commands on its standard input: the pipes to it.
 
 use std::io::{BufRead, BufReader, Write};
 use std::os::fd::AsFd;
@@ -12,19 +12,20 @@ use nix::sys::prctl;
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 
-use crate::os::wait::Waiter;
+use crate::os::wait::Patience;
 
-/// In the process itself: gives it the name that the kernel's log has for it, and lets it end with
-/// its parent, so that nothing of the runner stays whatever becomes of it.
+/// Called in the process itself: sets its `comm`, which the kernel's log shows, and has it killed
+/// when the thread that started it ends (`PR_SET_PDEATHSIG`), so that it never outlives the run.
 pub fn introduce(name: &std::ffi::CStr) -> Result<()> {
     prctl::set_name(name).context("PR_SET_NAME failed")?;
     prctl::set_pdeathsig(Signal::SIGKILL).context("PR_SET_PDEATHSIG failed")
 }
 
-/// The runner's end of the pipes.
+/// The runner's end of the pipes. Any thread may use it, and must live as long as the process: see
+/// [`introduce`].
 #[derive(Debug)]
 pub struct Peer {
-    /// What it is, for messages.
+    /// The process's name in messages.
     what: &'static str,
     child: Child,
     /// Closed to end the process.
@@ -33,12 +34,20 @@ pub struct Peer {
 }
 
 impl Peer {
-    /// Starts this program with a subcommand, which is what the process is called in messages.
+    /// Starts this program with a subcommand, which is also the process's name in messages.
+    ///
+    /// # Errors
+    ///
+    /// The process cannot be started.
     pub fn start(what: &'static str) -> Result<Self> {
         Self::start_with(what, &[])
     }
 
-    /// The same with arguments.
+    /// Starts this program with a subcommand and its arguments.
+    ///
+    /// # Errors
+    ///
+    /// The process cannot be started.
     pub fn start_with(what: &'static str, arguments: &[String]) -> Result<Self> {
         let mut child = Command::new("/proc/self/exe")
             .arg(what)
@@ -63,7 +72,11 @@ impl Peer {
         Pid::from_raw(self.child.id() as i32)
     }
 
-    /// Says a line.
+    /// Writes a line to its standard input.
+    ///
+    /// # Errors
+    ///
+    /// The process has ended, or [`Self::close`] was called.
     pub fn say(&mut self, line: &str) -> Result<()> {
         let (what, pid) = (self.what, self.child.id());
         let Some(input) = &mut self.input else {
@@ -75,10 +88,19 @@ impl Peer {
             .with_context(|| format!("cannot say {line:?} to {what} {pid}"))
     }
 
-    /// The rest of its next line, which must begin with `word`.
-    pub fn answer(&mut self, word: &str, waiter: &Waiter, limit: Duration) -> Result<String> {
+    /// Waits for its next line, which must begin with `word`, and returns the rest of it.
+    ///
+    /// # Errors
+    ///
+    /// It is another line, or as [`Self::line`].
+    pub fn answer(
+        &mut self,
+        word: &str,
+        patience: &dyn Patience,
+        limit: Duration,
+    ) -> Result<String> {
         let (what, pid) = (self.what, self.pid());
-        match self.line(word, waiter, limit)? {
+        match self.line(word, patience, limit)? {
             None => bail!("{what} {pid} ended where {word:?} was due"),
             Some(line) => match line.split_once(' ') {
                 Some((first, rest)) if first == word => Ok(rest.to_owned()),
@@ -87,10 +109,19 @@ impl Peer {
         }
     }
 
-    /// Its next line; nothing where it has ended. `word` is for messages.
-    pub fn line(&mut self, word: &str, waiter: &Waiter, limit: Duration) -> Result<Option<String>> {
+    /// Waits for its next line; [`None`] if the process has ended. `word` is for messages.
+    ///
+    /// # Errors
+    ///
+    /// Each [`WaitError`](crate::os::wait::WaitError), or the line cannot be read.
+    pub fn line(
+        &mut self,
+        word: &str,
+        patience: &dyn Patience,
+        limit: Duration,
+    ) -> Result<Option<String>> {
         let what = format!("{word:?} of {} {}", self.what, self.pid());
-        waiter.readable(self.output.get_ref().as_fd(), &what, limit)?;
+        patience.readable(self.output.get_ref().as_fd(), &what, limit)?;
         let mut line = String::new();
         self.output
             .read_line(&mut line)
@@ -98,7 +129,7 @@ impl Peer {
         Ok((!line.is_empty()).then(|| line.trim_end().to_owned()))
     }
 
-    /// Tells it to end.
+    /// Closes its standard input, which tells it to end.
     pub fn close(&mut self) {
         self.input = None;
     }

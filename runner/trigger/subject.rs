@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The throw-away process whose address space a scenario works on: both of its ends.
+//! The subject: the throw-away process whose address space a scenario works on. Both of its ends.
 //!
-//! It is this program again (`mn-inject target`), so it has an address space that nothing else
-//! uses and no libraries. It is told what to do by lines on its standard input:
+//! It is this program again (`mn-inject subject`), so it has no libraries, and an address space
+//! that nothing else uses. It takes commands as lines on its standard input:
 //!
 //! - `prepare OPERATION` is answered by `ready START END` (hexadecimal),
 //! - `act` is answered by `done ERRNO` (0 or negative),
-//! - `write PATH LINE` opens the file, writes the line, keeps the file open, and is answered alike,
-//! - `execute` is answered alike, and then the process is this program from its beginning again,
+//! - `write PATH LINE` opens the file, writes the line, keeps the file open, and is answered by
+//!   `done ERRNO`,
+//! - `execute` is answered by `done 0`, and then the process executes this program again,
 //! - the end of the input ends the process.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, BufRead, Write};
+use std::io::{BufRead, Write};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
@@ -26,29 +26,33 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::Pid;
 
-use crate::os::wait::Waiter;
+use crate::injector::line;
+use crate::os::wait::Patience;
 use crate::trigger::operation::{Operation, Prepared};
 use crate::trigger::peer;
 use crate::trigger::peer::Peer;
 
-/// The process's own end: carries out what its standard input says. Returns at the end of it.
+/// Subcommand of this program that is the process, and its name in messages.
+const COMMAND: &str = "subject";
+
+/// Body of the process. Returns at the end of its input.
 pub fn main() -> Result<()> {
-    peer::introduce(c"mn-target")?;
-    // On one processor: a page that was touched on another may still be in that one's batch for
-    // the LRU lists, where MADV_PAGEOUT does not find it.
+    peer::introduce(c"mn-subject")?;
+    // A page that was touched on another processor may still be in that one's batch for the LRU
+    // lists, where MADV_PAGEOUT does not find it.
     stay_on_this_cpu().context("sched_setaffinity failed")?;
 
     let mut prepared = None;
     let mut kept = Vec::new();
     let mut input = std::io::stdin().lock();
     let mut output = std::io::stdout().lock();
-    let mut line = String::new();
+    let mut command = String::new();
     loop {
-        line.clear();
-        if input.read_line(&mut line).context("standard input")? == 0 {
+        command.clear();
+        if input.read_line(&mut command).context("standard input")? == 0 {
             return Ok(());
         }
-        match line.trim_end().split_once(' ') {
+        match command.trim_end().split_once(' ') {
             Some(("prepare", name)) => {
                 let operation: Operation = name.parse().map_err(anyhow::Error::msg)?;
                 let ready = Prepared::new(operation)
@@ -57,7 +61,7 @@ pub fn main() -> Result<()> {
                 prepared = Some(ready);
                 writeln!(output, "ready {start:x} {end:x}")?;
             }
-            None if line.trim_end() == "act" => {
+            None if command.trim_end() == "act" => {
                 let prepared = prepared.as_mut().context("\"act\" before \"prepare\"")?;
                 let errno = match prepared.act() {
                     Ok(()) => 0,
@@ -67,34 +71,20 @@ pub fn main() -> Result<()> {
             }
             Some(("write", rest)) => {
                 let (path, text) = rest.split_once(' ').unwrap_or((rest, ""));
-                let errno = match write_line(path, text) {
-                    Ok(file) => {
-                        kept.push(file);
-                        0
-                    }
-                    Err(error) => -error.raw_os_error().unwrap_or(Errno::EIO as i32),
-                };
-                writeln!(output, "done {errno}")?;
+                let written = line::write_to(Path::new(path), text);
+                writeln!(output, "done {}", line::code(&written))?;
+                kept.extend(written);
             }
-            None if line.trim_end() == "execute" => {
-                // Before it happens: whatever comes next on the input is for the new program.
+            None if command.trim_end() == "execute" => {
+                // Answered first: the next line on the input is for the new program.
                 writeln!(output, "done 0")?;
                 output.flush()?;
-                return Err(Command::new("/proc/self/exe").arg("target").exec())
+                return Err(Command::new("/proc/self/exe").arg(COMMAND).exec())
                     .context("cannot execute this program again");
             }
-            _ => bail!("{line:?} is no command for a target"),
+            _ => bail!("{command:?} is no command for a subject"),
         }
         output.flush()?;
-    }
-}
-
-/// Opens the file and writes the line with one write(2).
-fn write_line(path: &str, line: &str) -> io::Result<File> {
-    let mut file = OpenOptions::new().write(true).open(path)?;
-    match file.write(line.as_bytes())? {
-        count if count == line.len() => Ok(file),
-        _ => Err(io::ErrorKind::WriteZero.into()),
     }
 }
 
@@ -113,29 +103,37 @@ pub struct Subject {
 }
 
 impl Subject {
-    /// Starts a process and lets it set up the memory for `operation`.
-    pub fn start(operation: Operation, waiter: &Waiter, limit: Duration) -> Result<Self> {
-        let mut target = Subject {
-            peer: Peer::start("target")?,
+    /// Starts a process that sets up the memory for `operation`.
+    ///
+    /// # Errors
+    ///
+    /// The process cannot be started, or does not answer within `limit`.
+    pub fn start(operation: Operation, patience: &dyn Patience, limit: Duration) -> Result<Self> {
+        let mut subject = Subject {
+            peer: Peer::start(COMMAND)?,
             watched: (0, 0),
             ended: false,
         };
-        target.prepare(operation, waiter, limit)?;
-        Ok(target)
+        subject.prepare(operation, patience, limit)?;
+        Ok(subject)
     }
 
-    /// Lets the process set up the memory for another operation; what it had is given up.
+    /// Sets up the memory for another operation in the process, in place of what it had.
+    ///
+    /// # Errors
+    ///
+    /// The process does not answer within `limit`.
     pub fn prepare(
         &mut self,
         operation: Operation,
-        waiter: &Waiter,
+        patience: &dyn Patience,
         limit: Duration,
     ) -> Result<()> {
         self.peer.say(&format!("prepare {operation}"))?;
-        let answer = self.peer.answer("ready", waiter, limit)?;
+        let answer = self.peer.answer("ready", patience, limit)?;
         let (start, end) = answer
             .split_once(' ')
-            .with_context(|| format!("target {}: \"ready {answer}\"", self.pid()))?;
+            .with_context(|| format!("subject {}: \"ready {answer}\"", self.pid()))?;
         self.watched = (
             u64::from_str_radix(start, 16).with_context(|| format!("address {start:?}"))?,
             u64::from_str_radix(end, 16).with_context(|| format!("address {end:?}"))?,
@@ -143,29 +141,38 @@ impl Subject {
         Ok(())
     }
 
-    /// Lets the process execute this program again, with the memory for `operation`.
+    /// Executes this program again in the process (`execve(2)`), which then sets up the memory for
+    /// `operation`.
+    ///
+    /// # Errors
+    ///
+    /// The process does not answer within `limit`.
     pub fn execute(
         &mut self,
         operation: Operation,
-        waiter: &Waiter,
+        patience: &dyn Patience,
         limit: Duration,
     ) -> Result<()> {
         self.peer.say("execute")?;
-        self.acted(waiter, limit)?;
-        self.prepare(operation, waiter, limit)
+        self.acted(patience, limit)?;
+        self.prepare(operation, patience, limit)
     }
 
-    /// Lets the process write a line to a file, which it then keeps open. Returns 0 or a negative
-    /// errno.
+    /// Writes a line to a file, in the process, which then keeps the file open. Returns 0 or a
+    /// negative errno.
+    ///
+    /// # Errors
+    ///
+    /// The process does not answer within `limit`.
     pub fn write_to(
         &mut self,
         path: &Path,
         line: &str,
-        waiter: &Waiter,
+        patience: &dyn Patience,
         limit: Duration,
     ) -> Result<i32> {
         self.peer.say(&format!("write {} {line}", path.display()))?;
-        self.acted(waiter, limit)
+        self.acted(patience, limit)
     }
 
     /// Its process id.
@@ -178,84 +185,121 @@ impl Subject {
         self.watched
     }
 
-    /// Its `comm`, as the kernel's log names it.
+    /// Its `comm`, as the kernel's log shows it.
+    ///
+    /// # Errors
+    ///
+    /// `/proc/PID/comm` cannot be read.
     pub fn comm(&self) -> Result<String> {
         let path = format!("/proc/{}/comm", self.pid());
         let comm = std::fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
         Ok(comm.trim_end_matches('\n').to_owned())
     }
 
-    /// Lets it carry out its operation. Returns what that returned: 0 or a negative errno.
-    pub fn act(&mut self, waiter: &Waiter, limit: Duration) -> Result<i32> {
+    /// Carries out the operation in the process. Returns 0 or a negative errno.
+    ///
+    /// # Errors
+    ///
+    /// The process does not answer within `limit`.
+    pub fn act(&mut self, patience: &dyn Patience, limit: Duration) -> Result<i32> {
         self.peer.say("act")?;
-        self.acted(waiter, limit)
+        self.acted(patience, limit)
     }
 
-    /// What the operation returned that the process was told to carry out: 0 or a negative errno.
-    pub fn acted(&mut self, waiter: &Waiter, limit: Duration) -> Result<i32> {
-        let answer = self.peer.answer("done", waiter, limit)?;
+    /// Waits for the operation that was started, and returns 0 or a negative errno.
+    ///
+    /// # Errors
+    ///
+    /// The process does not answer within `limit`.
+    pub fn acted(&mut self, patience: &dyn Patience, limit: Duration) -> Result<i32> {
+        let answer = self.peer.answer("done", patience, limit)?;
         answer
             .parse()
-            .with_context(|| format!("target {}: \"done {answer}\"", self.pid()))
+            .with_context(|| format!("subject {}: \"done {answer}\"", self.pid()))
     }
 
-    /// Lets it carry out its operation, and waits for nothing: either it is not expected back, or
-    /// [`Self::acted`] follows.
+    /// Starts the operation in the process without waiting for it: either the process dies in it,
+    /// or [`Self::acted`] follows.
+    ///
+    /// # Errors
+    ///
+    /// The process has ended.
     pub fn act_and_die(&mut self) -> Result<()> {
         self.peer.say("act")
     }
 
-    /// Lets the process end by itself, with its own children, and waits for it.
-    pub fn finish(mut self, waiter: &Waiter, limit: Duration) -> Result<()> {
-        self.end(waiter, limit)
+    /// Ends the process in good order, with its own children, and waits for it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::end`].
+    pub fn finish(mut self, patience: &dyn Patience, limit: Duration) -> Result<()> {
+        self.end(patience, limit)
     }
 
-    /// The same where the process's id is still of interest.
-    pub fn end(&mut self, waiter: &Waiter, limit: Duration) -> Result<()> {
+    /// [`Self::finish`] for a caller that still needs the process id.
+    ///
+    /// # Errors
+    ///
+    /// The process does not end within `limit`, or with another status than 0.
+    pub fn end(&mut self, patience: &dyn Patience, limit: Duration) -> Result<()> {
         self.peer.close();
-        let what = format!("the end of target {}", self.pid());
-        let status = waiter.child(self.pid(), &what, limit)?;
+        let what = format!("the end of subject {}", self.pid());
+        let status = patience.child(self.pid(), &what, limit)?;
         // It has been waited for: nothing is left to do for `drop`.
         self.ended = true;
         match status {
             WaitStatus::Exited(_, 0) => Ok(()),
             status => bail!(
-                "target {} was to end by itself, but: {status:?}",
+                "subject {} was to end by itself, but: {status:?}",
                 self.pid()
             ),
         }
     }
 
-    /// Leaves the process to itself: one that waits in the kernel for ever, or that must not end.
+    /// Leaves the process alone: it waits in the kernel forever, or must not end.
     pub fn abandon(mut self) {
         self.ended = true;
     }
 
-    /// From now on the process stops on its way out, with its address space still whole
-    /// (`PTRACE_EVENT_EXIT`), however it dies.
+    /// Makes the process stop when it exits, however it dies, with its address space still whole
+    /// (`PTRACE_EVENT_EXIT`). The calling thread becomes its tracer.
+    ///
+    /// # Errors
+    ///
+    /// The process cannot be traced.
     pub fn hold_at_exit(&self) -> Result<()> {
         let options = ptrace::Options::PTRACE_O_TRACEEXIT | ptrace::Options::PTRACE_O_EXITKILL;
         ptrace::seize(self.pid(), options)
-            .with_context(|| format!("cannot trace target {}", self.pid()))
+            .with_context(|| format!("cannot trace subject {}", self.pid()))
     }
 
-    /// Kills the process; with [`Self::hold_at_exit`] it then stops on its way out.
+    /// Kills the process; after [`Self::hold_at_exit`] it then stops while it exits.
+    ///
+    /// # Errors
+    ///
+    /// The process has been waited for.
     pub fn kill(&self) -> Result<()> {
         kill(self.pid(), Signal::SIGKILL)
-            .with_context(|| format!("cannot kill target {}", self.pid()))
+            .with_context(|| format!("cannot kill subject {}", self.pid()))
     }
 
-    /// Waits until the dying process stops on its way out.
-    pub fn wait_held(&self, waiter: &Waiter, limit: Duration) -> Result<()> {
-        let what = format!("the death of target {}", self.pid());
-        match waiter.child(self.pid(), &what, limit)? {
+    /// Waits until the dying process stops at its exit. The caller must have called
+    /// [`Self::hold_at_exit`].
+    ///
+    /// # Errors
+    ///
+    /// It does not stop within `limit`, or changes its state in another way.
+    pub fn wait_held(&self, patience: &dyn Patience, limit: Duration) -> Result<()> {
+        let what = format!("the death of subject {}", self.pid());
+        match patience.child(self.pid(), &what, limit)? {
             WaitStatus::PtraceEvent(_, _, event)
                 if event == ptrace::Event::PTRACE_EVENT_EXIT as i32 =>
             {
                 Ok(())
             }
             status => bail!(
-                "target {} was to stop on its way out, but: {status:?}",
+                "subject {} was to stop on its way out, but: {status:?}",
                 self.pid()
             ),
         }
@@ -267,18 +311,18 @@ impl Drop for Subject {
         if self.ended {
             return;
         }
-        // All of this is about our own child, which has not been waited for.
+        // The process is our own child and has not been waited for.
         let pid = self.pid();
         let mut result = kill(pid, Signal::SIGKILL).map(|()| true);
-        // If it is held already, that stop has been waited for and does not come again. It has
-        // no such process (to trace) where it is not.
+        // If it is held already, that stop was waited for and does not come again. ESRCH: it is not
+        // held, or not traced.
         match ptrace::cont(pid, None) {
             Ok(()) | Err(Errno::ESRCH) => {}
             Err(errno) => result = Err(errno),
         }
         while let Ok(true) = result {
             result = match waitpid(pid, None) {
-                // On its way out: let it go.
+                // It stops at its exit: let it go on.
                 Ok(WaitStatus::PtraceEvent(..) | WaitStatus::Stopped(..)) => {
                     ptrace::cont(pid, None).map(|()| true)
                 }
@@ -288,7 +332,7 @@ impl Drop for Subject {
             };
         }
         if let Err(errno) = result {
-            eprintln!("mn-inject: cannot end target {pid}: {errno}");
+            eprintln!("mn-inject: cannot end subject {pid}: {errno}");
         }
     }
 }

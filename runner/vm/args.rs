@@ -6,10 +6,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use crate::cli::SuiteArgs;
-use crate::exercise::{FloodOptions, FuzzOptions, HostileOptions, StressOptions};
 use crate::report::format::SimpleFormat;
-use crate::vm::build::kernels::{self, Packaged};
+use crate::suite::SuiteArgs;
+use crate::vm::kernels::{self, Packaged};
 
 /// `mn-inject vm`
 #[derive(Debug, Subcommand)]
@@ -22,14 +21,6 @@ pub enum VmCommand {
     Mutants(VmMutantsArgs),
     /// Build what is missing and print where it is
     Build(VmBuildArgs),
-    /// Do what `mn-inject stress` does in a virtual machine with a kernel that checks itself
-    Stress(VmStressArgs),
-    /// Do what `mn-inject fuzz` does in a virtual machine with a kernel that checks itself
-    Fuzz(VmFuzzArgs),
-    /// Do what `mn-inject hostile` does in a virtual machine
-    Hostile(VmHostileArgs),
-    /// Do what `mn-inject flood` does in a virtual machine
-    Flood(VmFloodArgs),
     /// Boot the guest to a shell, with the module loaded and debugfs mounted
     Shell(VmShellArgs),
     /// Time a boot of the guest that does nothing, which no run can be quicker than
@@ -246,9 +237,9 @@ pub struct VmFloorArgs {
     pub accel: Accel,
 }
 
-/// Where an exercise runs, and how it is printed.
+/// A guest for a program's own task.
 #[derive(Clone, Debug, Args)]
-pub struct VmExerciseArgs {
+pub struct VmGuestArgs {
     /// Which kernel
     #[command(flatten)]
     pub kernel: KernelArgs,
@@ -261,52 +252,4 @@ pub struct VmExerciseArgs {
     /// Add this to the guest's kernel command line
     #[arg(long, value_name = "ARGS")]
     pub append: Option<String>,
-    /// How the outcome is printed
-    #[arg(long, value_enum, default_value_t)]
-    pub format: SimpleFormat,
-}
-
-/// `mn-inject vm stress`
-#[derive(Clone, Debug, Args)]
-#[command(mut_arg("config", |config| config.default_value("debug")))]
-pub struct VmStressArgs {
-    /// What to do
-    #[command(flatten)]
-    pub options: StressOptions,
-    /// Where
-    #[command(flatten)]
-    pub machine: VmExerciseArgs,
-}
-
-/// `mn-inject vm fuzz`
-#[derive(Clone, Debug, Args)]
-pub struct VmFuzzArgs {
-    /// What to do
-    #[command(flatten)]
-    pub options: FuzzOptions,
-    /// Where
-    #[command(flatten)]
-    pub machine: VmExerciseArgs,
-}
-
-/// `mn-inject vm hostile`
-#[derive(Clone, Debug, Args)]
-pub struct VmHostileArgs {
-    /// What to do
-    #[command(flatten)]
-    pub options: HostileOptions,
-    /// Where
-    #[command(flatten)]
-    pub machine: VmExerciseArgs,
-}
-
-/// `mn-inject vm flood`
-#[derive(Clone, Debug, Args)]
-pub struct VmFloodArgs {
-    /// What to do
-    #[command(flatten)]
-    pub options: FloodOptions,
-    /// Where
-    #[command(flatten)]
-    pub machine: VmExerciseArgs,
 }

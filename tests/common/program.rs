@@ -7,9 +7,17 @@ use std::process::{Command, Stdio};
 /// Allows the tests to install packages.
 const INSTALL: &str = "MN_INJECT_INSTALL_DEPS";
 
-/// `mn-inject vm` with these arguments; it may install packages where the tests may.
+/// The verbs of `vm` that are the second program's.
+const SELFTEST: [&str; 5] = ["cases", "fuzz", "stress", "hostile", "flood"];
+
+/// `mn-inject vm` or `mn-selftest vm`, whichever has that verb, with these arguments; it may install
+/// packages where the tests may.
 pub fn vm(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_mn-inject"));
+    let program = match arguments.first() {
+        Some(verb) if SELFTEST.contains(verb) => env!("CARGO_BIN_EXE_mn-selftest"),
+        _ => env!("CARGO_BIN_EXE_mn-inject"),
+    };
+    let mut command = Command::new(program);
     command.arg("vm").args(arguments).stdin(Stdio::null());
     let installs = arguments.first().is_some_and(|verb| *verb != "clean");
     if installs && std::env::var_os(INSTALL).is_some_and(|value| value == "1") {

@@ -11,8 +11,18 @@ fn mn_inject(arguments: &[&str]) -> Command {
     command
 }
 
+fn mn_selftest(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mn-selftest"));
+    command.args(arguments);
+    command
+}
+
 fn help(arguments: &[&str]) -> String {
-    let assert = mn_inject(arguments).assert().code(0);
+    said(mn_inject(arguments))
+}
+
+fn said(mut command: Command) -> String {
+    let assert = command.assert().code(0);
     String::from_utf8_lossy(&assert.get_output().stdout).into_owned()
 }
 
@@ -34,6 +44,53 @@ fn help_of_vm_matrix() {
 #[test]
 fn help_of_run() {
     insta::assert_snapshot!(help(&["run", "--help"]));
+}
+
+#[test]
+fn help_of_the_selftest_names_every_command() {
+    insta::assert_snapshot!(said(mn_selftest(&["--help"])));
+    insta::assert_snapshot!(said(mn_selftest(&["vm", "--help"])));
+}
+
+#[test]
+fn help_of_the_selftest_tells_what_each_takes() {
+    // The module is loaded by these two themselves, so they must have its file.
+    for task in ["stress", "hostile"] {
+        mn_selftest(&[task])
+            .assert()
+            .code(64)
+            .stderr(predicate::str::contains("--module <PATH>"));
+    }
+    assert!(said(mn_selftest(&["vm", "stress", "--help"])).contains("[default: debug]"));
+    assert!(said(mn_selftest(&["vm", "fuzz", "--help"])).contains("[default: core]"));
+    for arguments in [&["hostile", "--module=x"][..], &["vm", "hostile"]] {
+        let mut command = mn_selftest(arguments);
+        command
+            .arg("--condition=rain")
+            .assert()
+            .code(64)
+            .stderr(predicate::str::contains("printk-flood"));
+    }
+}
+
+/// `hostile` runs the scenarios by its own program: a guest has no other.
+#[test]
+fn the_selftest_runs_the_scenarios_as_the_program_does() {
+    let arguments = ["run", "--only", "nothing-of-the-kind"];
+    for mut command in [mn_inject(&arguments), mn_selftest(&arguments)] {
+        command
+            .assert()
+            .code(64)
+            .stdout("")
+            .stderr(predicate::str::contains("nothing-of-the-kind"));
+    }
+    for process in ["target", "helper", "guard"] {
+        // They end with their input.
+        for mut command in [mn_inject(&[process]), mn_selftest(&[process])] {
+            command.write_stdin("done\n".repeat(usize::from(process == "guard")));
+            command.assert().code(0).stdout("");
+        }
+    }
 }
 
 #[test]

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What was found in the kernel: the text, the patches and the table of known bugs say the same.
+//! What was found in the kernel: the text, the patches and the table of known bugs agree.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use mn_inject::scenario;
-use mn_inject::scenario::known_bugs::BUGS;
+use mn_inject::scenario::known_bugs::{BUGS, scenarios_of};
 
 fn docs() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("docs")
@@ -62,11 +62,18 @@ fn every_known_bug_has_its_section_and_its_scenarios() {
         assert!(!patterns.is_empty(), "{} has no command", bug.name);
         for pattern in patterns {
             let is_shown = |name: &str| scenario::is_wanted(std::slice::from_ref(&pattern), name);
-            assert!(bug.scenarios.iter().any(|name| is_shown(name)), "{pattern}");
+            assert!(scenarios_of(bug).any(is_shown), "{pattern}");
         }
         for series in bug.seen_on {
             assert!(section.contains(series), "{} on {series}", bug.name);
         }
+        // The pasted output, with a patch and without.
+        let about = bug.about;
+        let shown = format!("known bug of the kernel: {about}\n");
+        assert!(section.contains(&shown), "{}: {shown}", bug.name);
+        let gone = format!("the known bug is gone: {about}\n");
+        let has_patch = section.contains("--patch docs/found/");
+        assert_eq!(section.contains(&gone), has_patch, "{}: {gone}", bug.name);
     }
 }
 

@@ -4,19 +4,22 @@
 
 mod cli;
 mod contract;
-mod exercise;
+mod design;
 mod findings;
 mod found;
 mod history;
 mod kmsg;
 mod ktap;
+mod layers;
 mod matrix;
 mod module;
 mod mutants;
 mod oracle;
 #[path = "../common/program.rs"]
 mod program;
+mod recording;
 mod report;
 mod sample;
+mod steps;
 mod symptoms;
 mod trust;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What the module's sources promise as text: where `unsafe` may stand, and that what a person is
-//! told of its files is all of them.
+//! The module's sources as text: where `unsafe` may be, and that the reference of its files is
+//! complete.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -89,12 +89,12 @@ fn file_names() -> Vec<String> {
 }
 
 #[test]
-fn the_readme_and_the_help_name_every_file() {
-    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+fn the_reference_and_the_help_name_every_file() {
+    let reference = fs::read_to_string(root().join("docs/module.md")).unwrap();
     let help = fs::read_to_string(root().join("module/help.txt")).unwrap();
     for name in file_names() {
         let row = format!("| `targets/NAME/{name}` |");
-        assert!(readme.contains(&row), "README.md has no row {row}");
+        assert!(reference.contains(&row), "docs/module.md has no row {row}");
         let word = |text: &str| text.split_ascii_whitespace().any(|word| word == name);
         assert!(word(&help), "module/help.txt does not name {name}");
     }

@@ -78,6 +78,9 @@ const SYMBOL: &str = "mmu_notifier_inject_invalidate_range_start+0x0/0x90 [mmu_n
 pub fn scenario(name: &str, verdict: Verdict) -> ScenarioResult {
     let is_skipped = matches!(verdict, Verdict::Skip { .. });
     ScenarioResult {
+        trigger: trigger(name),
+        setting: setting(name),
+        rules: vec![1],
         name: name.into(),
         verdict,
         observation: (!is_skipped).then(|| observation(name)),
@@ -204,4 +207,17 @@ pub fn mixed() -> Report {
     report.scenarios[0].foreign =
         vec!["<4>[T9] gpu_mn+0x0/0x10 [gpu] callback failure not allowed".into()];
     report
+}
+
+/// The trigger of a scenario of that name.
+fn trigger(name: &str) -> String {
+    let last = name.rfind('-').unwrap_or(name.len());
+    name[..last].to_owned()
+}
+
+/// The setting of the injector in a scenario of that name; a case of the contract has none.
+fn setting(name: &str) -> Option<String> {
+    let is_case = name.starts_with('r') && name[1..].starts_with(|c: char| c.is_ascii_digit());
+    let (_, setting) = name.rsplit_once('-')?;
+    (!is_case).then(|| setting.to_owned())
 }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Which accelerator runs the guest.
+//! Chooses the accelerator.
 //!
-//! A `/dev/kvm` that can be opened need not work: nested virtualisation that is broken lets the
-//! guest hang before its first line. So a guest has to answer before KVM is used.
+//! KVM may not work although `/dev/kvm` can be opened: with broken nested virtualisation the guest
+//! hangs before its first message. So KVM is used only after a guest ran with it.
 
 use std::fs::{self, OpenOptions};
 use std::time::{Duration, Instant};
@@ -22,22 +22,26 @@ use crate::vm::host::cache;
 use crate::vm::host::cache::{Cache, Key};
 use crate::vm::host::progress::Ui;
 
-/// How long the guest may take to answer; where KVM works it takes a tenth of that.
+/// Time limit for the answer of the guest. It takes a tenth of that where KVM works.
 const DEADLINE: Duration = Duration::from_secs(5);
 
 const KVM: &str = "/dev/kvm";
 
-/// What was found out about KVM on this machine.
+/// Result of the last test of KVM, kept in the cache.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Answer {
-    /// Of what would make it another answer.
+    /// Hash of the host's properties, for which the result holds.
     key: String,
-    /// Why it does not work, where it does not.
+    /// Reason why KVM does not work; `None` if it does.
     broken: Option<String>,
 }
 
-/// The accelerator to use, and why that one.
+/// Chooses the accelerator. Returns it with the reason, for the report.
+///
+/// # Errors
+///
+/// KVM was asked for and does not work; or it could not be tested.
 pub fn choose(
     wanted: Accel,
     built: &Built,
@@ -47,8 +51,7 @@ pub fn choose(
     if wanted == Accel::Tcg {
         return Ok((Accelerator::Tcg, "asked for".to_owned()));
     }
-    let answer = answer(built, cache, ui)?;
-    match (wanted, answer) {
+    match (wanted, why_no_kvm(built, cache, ui)?) {
         (Accel::Kvm, Some(why)) => bail!(
             "[accel] KVM was asked for and does not work: {why}. Use --accel tcg, or --accel auto, which chooses"
         ),
@@ -57,8 +60,8 @@ pub fn choose(
     }
 }
 
-/// `None` where KVM works, or else why it does not.
-fn answer(built: &Built, cache: &Cache, ui: &Ui) -> Result<Option<String>> {
+/// Reason why KVM does not work, from the cache if possible; `None` if it does.
+fn why_no_kvm(built: &Built, cache: &Cache, ui: &Ui) -> Result<Option<String>> {
     if let Err(e) = OpenOptions::new().read(true).write(true).open(KVM) {
         let hint = match e.kind() {
             std::io::ErrorKind::PermissionDenied => " (the group `kvm` usually may)",
@@ -68,19 +71,19 @@ fn answer(built: &Built, cache: &Cache, ui: &Ui) -> Result<Option<String>> {
     }
     let key = key()?;
     let file = cache.path("accel.json");
-    let known = || {
+    let cached = || {
         let text = fs::read(&file).ok()?;
         let answer = serde_json::from_slice::<Answer>(&text).ok()?;
         (answer.key == key).then_some(answer)
     };
-    let before = |known: Answer| known.broken.map(|why| format!("{why} (found out before)"));
-    if let Some(known) = known() {
-        return Ok(before(known));
+    let reason = |cached: Answer| cached.broken.map(|why| format!("{why} (found out before)"));
+    if let Some(cached) = cached() {
+        return Ok(reason(cached));
     }
-    // Several guests may be about to start, and one answer is enough.
+    // Of several guests that start at the same time, one makes the test.
     let _lock = cache.lock("accel", ui)?;
-    if let Some(known) = known() {
-        return Ok(before(known));
+    if let Some(cached) = cached() {
+        return Ok(reason(cached));
     }
     let task = ui.begin("accel", "trying KVM with a guest that only has to answer");
     let broken = probe(built, cache)?;
@@ -93,7 +96,7 @@ fn answer(built: &Built, cache: &Cache, ui: &Ui) -> Result<Option<String>> {
     Ok(answer.broken)
 }
 
-/// Changes with the host's boot, processor and kernel, and with QEMU.
+/// Hash of the versions of QEMU and of the host's kernel, the boot, and the processor.
 fn key() -> Result<String> {
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
     let cpu: String = read("/proc/cpuinfo")
@@ -109,7 +112,7 @@ fn key() -> Result<String> {
         .finish())
 }
 
-/// Boots a guest with KVM that only answers.
+/// Boots a guest with KVM that only answers. Returns the reason if it does not.
 fn probe(built: &Built, cache: &Cache) -> Result<Option<String>> {
     let temp = cache.temp_dir()?;
     let options = GuestOptions { mode: Mode::Probe };
@@ -125,7 +128,7 @@ fn probe(built: &Built, cache: &Cache) -> Result<Option<String>> {
     };
     let mut guest = machine.start()?;
     let deadline = Instant::now() + DEADLINE;
-    let mut said = Vec::new();
+    let mut output = Vec::new();
     let mut buffer = [0; 256];
     loop {
         match guest.read(&mut buffer, Some(deadline))? {
@@ -136,9 +139,9 @@ fn probe(built: &Built, cache: &Cache) -> Result<Option<String>> {
                 )));
             }
             Some(0) => break,
-            Some(n) => said.extend_from_slice(&buffer[..n]),
+            Some(n) => output.extend_from_slice(&buffer[..n]),
         }
-        if String::from_utf8_lossy(&said).contains(protocol::PROBE_ANSWER) {
+        if String::from_utf8_lossy(&output).contains(protocol::PROBE_ANSWER) {
             return Ok(None);
         }
     }

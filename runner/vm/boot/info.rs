@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Facts about the virtual machine, for a report.
+//! Describes the virtual machine in a report.
 
 use std::path::Path;
 
@@ -9,7 +9,8 @@ use crate::vm::boot::qemu::Accelerator;
 use crate::vm::build::kernel::Built;
 use crate::vm::host::progress::Ui;
 
-/// `logs` has what is in `output` besides the report.
+/// Describes the virtual machine in a report. `logs` has the other files in `output`, each as a pair
+/// of name and path.
 pub fn vm_info(
     built: &Built,
     accelerator: Accelerator,

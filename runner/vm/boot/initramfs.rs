@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The guest's file system: this very program as `/init`, the module, and what is to be done.
+//! The initramfs of the guest: this program as `/init`, the module, and the options.
 
 use std::path::{Path, PathBuf};
 
@@ -8,9 +8,10 @@ use anyhow::{Context, Result, bail};
 
 use crate::vm::boot::protocol;
 use crate::vm::boot::protocol::GuestOptions;
+use crate::vm::build::{elf, stage};
 use crate::vm::host::cache;
 
-/// The archive, in the order in which the kernel unpacks it.
+/// A cpio archive. The kernel unpacks its entries in order.
 #[derive(Debug, Default)]
 struct Archive {
     bytes: Vec<u8>,
@@ -23,7 +24,8 @@ const FILE: u32 = 0o100_644;
 const LINK: u32 = 0o120_777;
 
 impl Archive {
-    /// Adds a file of that type and mode. Its directory must be in the archive before it.
+    /// Adds an entry; `mode` has its type and permissions. The directory of the entry must have
+    /// been added before.
     fn add(&mut self, path: &str, mode: u32, content: &[u8]) -> Result<()> {
         let size = u32::try_from(content.len())
             .ok()
@@ -45,17 +47,21 @@ impl Archive {
     }
 }
 
-/// What the shell's guest has besides.
+/// Additional contents for a guest with a shell.
 #[derive(Clone, Debug)]
 pub struct Shell {
-    /// A statically linked busybox.
+    /// Path of a statically linked busybox.
     pub busybox: PathBuf,
 }
 
-/// Names of busybox that would replace what is there.
+/// Applets of busybox without a link, as it would replace another file or is of no use.
 const NOT_LINKED: &[&str] = &["init", "linuxrc", "busybox"];
 
-/// Makes the archive in `dir`, and returns its path.
+/// Writes the archive to `dir`, and returns its path.
+///
+/// # Errors
+///
+/// This program is linked dynamically, or a file cannot be read or written.
 pub fn write(
     dir: &Path,
     options: &GuestOptions,
@@ -67,14 +73,13 @@ pub fn write(
     Ok(path)
 }
 
-/// The archive.
 fn build(options: &GuestOptions, module: Option<&Path>, shell: Option<&Shell>) -> Result<Vec<u8>> {
     let mut archive = Archive::default();
     for dir in protocol::MOUNT_POINTS {
         archive.add(dir, DIRECTORY, &[])?;
     }
     let program = cache::read(Path::new("/proc/self/exe"))?;
-    match interpreter(&program) {
+    match elf::interpreter(&program) {
         Ok(None) => {}
         Ok(Some(interpreter)) => bail!(
             "this mn-inject is linked dynamically (it needs {interpreter}), but the guest has no C library. \
@@ -97,9 +102,7 @@ fn build(options: &GuestOptions, module: Option<&Path>, shell: Option<&Shell>) -
         }
         archive.add("/bin/busybox", PROGRAM, &cache::read(&shell.busybox)?)?;
         archive.add("/bin/mn-inject", LINK, b"/init")?;
-        let applets = crate::vm::build::stage::output(
-            std::process::Command::new(&shell.busybox).arg("--list"),
-        )?;
+        let applets = stage::output(std::process::Command::new(&shell.busybox).arg("--list"))?;
         for applet in applets
             .split_whitespace()
             .filter(|name| !NOT_LINKED.contains(name))
@@ -110,54 +113,19 @@ fn build(options: &GuestOptions, module: Option<&Path>, shell: Option<&Shell>) -
     archive.finish()
 }
 
-/// The dynamic linker that an ELF file asks for, where it asks for one.
-pub fn interpreter(elf: &[u8]) -> Result<Option<String>, &'static str> {
-    const PT_INTERP: u32 = 3;
-    const CUT: &str = "it is cut short";
-    let number = |at: usize, size: usize| -> Result<u64, &'static str> {
-        let bytes = elf.get(at..at + size).ok_or(CUT)?;
-        let mut number = [0; 8];
-        number[..size].copy_from_slice(bytes);
-        Ok(u64::from_le_bytes(number))
-    };
-    let place = |at: usize| -> Result<usize, &'static str> {
-        usize::try_from(number(at, 8)?).map_err(|_| CUT)
-    };
-    if elf.get(..6) != Some(b"\x7fELF\x02\x01") {
-        return Err("it is not a 64-bit little-endian ELF file");
-    }
-    let table = place(32)?;
-    let (size, count) = (number(54, 2)? as usize, number(56, 2)? as usize);
-    for index in 0..count {
-        let header = table.checked_add(index * size).ok_or(CUT)?;
-        if number(header, 4)? != u64::from(PT_INTERP) {
-            continue;
-        }
-        let (at, length) = (place(header + 8)?, place(header + 32)?);
-        let end = at.checked_add(length).ok_or(CUT)?;
-        let path = elf.get(at..end).ok_or(CUT)?;
-        return Ok(Some(
-            String::from_utf8_lossy(path)
-                .trim_end_matches('\0')
-                .to_owned(),
-        ));
-    }
-    Ok(None)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn the_archive_has_what_was_added() -> Result<()> {
+    fn the_archive_contains_the_added_files() -> Result<()> {
         let mut archive = Archive::default();
         archive.add("/dir", DIRECTORY, &[])?;
         archive.add("/dir/file", FILE, b"abc")?;
         archive.add("/link", LINK, b"/dir/file")?;
         let bytes = archive.finish()?;
         let mut rest: &[u8] = &bytes;
-        let mut seen = Vec::new();
+        let mut entries = Vec::new();
         loop {
             let mut reader = cpio::newc::Reader::new(rest)?;
             if reader.entry().is_trailer() {
@@ -165,7 +133,7 @@ mod tests {
             }
             let mut content = Vec::new();
             std::io::Read::read_to_end(&mut reader, &mut content)?;
-            seen.push((
+            entries.push((
                 reader.entry().name().to_owned(),
                 reader.entry().mode(),
                 content,
@@ -173,33 +141,13 @@ mod tests {
             rest = reader.finish()?;
         }
         assert_eq!(
-            seen,
+            entries,
             [
                 ("dir".to_owned(), DIRECTORY, vec![]),
                 ("dir/file".to_owned(), FILE, b"abc".to_vec()),
                 ("link".to_owned(), LINK, b"/dir/file".to_vec()),
             ]
         );
-        Ok(())
-    }
-
-    #[test]
-    fn the_interpreter_of_a_program_is_found() -> Result<()> {
-        let mut elf = vec![0; 64 + 56 + 8];
-        elf[..6].copy_from_slice(b"\x7fELF\x02\x01");
-        elf[32] = 64;
-        elf[54] = 56;
-        elf[56] = 1;
-        assert_eq!(interpreter(&elf), Ok(None));
-        elf[64] = 3;
-        elf[64 + 8] = 120;
-        elf[64 + 32] = 8;
-        elf[120..].copy_from_slice(b"/lib/ld\0");
-        assert_eq!(interpreter(&elf), Ok(Some("/lib/ld".to_owned())));
-        assert!(interpreter(&elf[..100]).is_err());
-        assert!(interpreter(b"#!/bin/sh\n").is_err());
-        // The tests are built as the program is.
-        assert_eq!(interpreter(&std::fs::read("/proc/self/exe")?), Ok(None));
         Ok(())
     }
 }

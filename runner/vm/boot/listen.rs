@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Runs a guest and listens to it, whatever it has to say.
+//! Runs a guest and reads the results channel.
 
 use std::fs::File;
 use std::io::Write;
@@ -10,69 +10,68 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 
 use crate::vm::boot::qemu::Machine;
+// Part of the trait below.
+pub use crate::vm::boot::qemu::Pace;
 use crate::vm::build::stage::Lines;
 use crate::vm::host::cache;
 use crate::vm::host::progress;
 
-/// How long QEMU may take to end after the guest said its last word.
+/// Time limit for QEMU to exit after the last line of the guest.
 const POWER_OFF: Duration = Duration::from_secs(10);
 
-/// What a guest says, as far as it has said it.
+/// State of the exchange with one guest, updated with each line that the guest sends.
 pub trait Conversation {
-    /// Takes one line.
+    /// Handles a line from the guest.
     fn line(&mut self, line: &str);
 
-    /// Whether nothing more is to be expected.
+    /// Whether no more lines are expected.
     fn over(&self) -> bool;
 
-    /// How long to wait for the next line.
+    /// Time limit for the next line.
     fn patience(&self, pace: Pace) -> Duration;
 
-    /// Where the guest is, for a person.
+    /// State of the guest, to be shown to the user.
     fn note(&self) -> Option<String>;
 }
 
-/// How many times slower than a real machine with the `core` configuration a guest is, at worst.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Pace {
-    /// By how its instructions are carried out.
-    pub accelerator: u32,
-    /// By how many more of them there are.
-    pub config: u32,
-}
-
-impl Pace {
-    /// Both together.
-    pub const fn all(self) -> u32 {
-        self.accelerator * self.config
-    }
-}
-
-/// Why the host stopped to listen.
+/// Reason why the results channel ended early.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
-    /// The channel was closed: QEMU has ended.
+    /// QEMU exited, which closes the channel.
     Closed,
-    /// A deadline passed.
+    /// The time limit for the next line expired.
     Deadline,
 }
 
-/// How it ended.
-pub struct Heard {
-    /// Why nothing more was listened to; `None` where all was said.
+/// State of the results channel at its end.
+pub struct ChannelEnd {
+    /// Reason for an early end; `None` if the conversation is over.
     pub ending: Option<Ending>,
-    /// What came after the last whole line.
+    /// Bytes after the last complete line.
     pub rest: Vec<u8>,
 }
 
-/// Runs the guest and listens to it, to its end or its deadline.
+/// Runs a guest until the conversation is over, QEMU exits, or the time limit for the next line
+/// expires. Everything that the guest sends is also written to
+/// `log`, where there is one.
+///
+/// # Errors
+///
+/// QEMU cannot be started, the log cannot be written, or
+/// [`Interrupted`](crate::vm::host::signals::Interrupted). QEMU is killed in each case.
 pub fn listen(
     machine: &Machine<'_>,
     conversation: &mut impl Conversation,
-    log: &Path,
+    log: Option<&Path>,
     task: &progress::Task<'_>,
-) -> Result<Heard> {
-    let mut log_file = File::create(log).map_err(|e| cache::explain(e, "cannot write", log))?;
+) -> Result<ChannelEnd> {
+    let mut log = match log {
+        None => None,
+        Some(path) => {
+            let file = File::create(path).map_err(|e| cache::explain(e, "cannot write", path))?;
+            Some((path, file))
+        }
+    };
     let pace = machine.pace();
     let mut lines = Lines::default();
     let mut guest = machine.start()?;
@@ -83,15 +82,17 @@ pub fn listen(
             None => break Some(Ending::Deadline),
             Some(0) => break Some(Ending::Closed),
             Some(n) => {
-                log_file
-                    .write_all(&buffer[..n])
-                    .map_err(|e| cache::explain(e, "cannot write", log))?;
+                if let Some((path, file)) = &mut log {
+                    file.write_all(&buffer[..n])
+                        .map_err(|e| cache::explain(e, "cannot write", path))?;
+                }
                 let mut new_line = false;
                 lines.feed(&buffer[..n], |line| {
                     new_line = true;
                     conversation.line(line);
                 });
-                // Only a whole line is a sign of life: half of one can be repeated for ever.
+                // Only a complete line extends the deadline: a guest that sends bytes without a
+                // line break must time out.
                 if new_line {
                     deadline = Instant::now() + conversation.patience(pace);
                     if let Some(note) = conversation.note() {
@@ -106,20 +107,21 @@ pub fn listen(
     };
     if ending.is_none() {
         guest.acknowledge();
-        // Nothing that comes now changes the verdict, but the console's log gets its end.
+        // No later output can change the verdict, but the console log is complete only when QEMU
+        // has exited.
         let deadline = Instant::now() + POWER_OFF;
         while guest
             .read(&mut buffer, Some(deadline))?
             .is_some_and(|n| n > 0)
         {}
     }
-    Ok(Heard {
+    Ok(ChannelEnd {
         ending,
         rest: lines.rest().to_vec(),
     })
 }
 
-/// The first line of the console that contains the words, from them on.
+/// Finds the first console line that contains `words`. Returns it from `words` on.
 pub fn line_with<'a>(console: &'a str, words: &str) -> Option<&'a str> {
     console
         .lines()

@@ -6,7 +6,7 @@ pub mod accel;
 pub mod info;
 pub mod initramfs;
 pub mod listen;
-pub mod merge;
+pub mod program;
 pub mod protocol;
 pub mod qemu;
 pub mod results;

@@ -4,8 +4,8 @@
 //! other end.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-use crate::exercise::Task;
 use crate::model::RunOptions;
 
 /// Where the guest finds what it is to do. Its presence tells that this is our guest.
@@ -29,8 +29,8 @@ pub struct GuestOptions {
 pub enum Mode {
     /// Run the scenarios and report.
     Suite(RunOptions),
-    /// Carry out an exercise and say what came of it.
-    Exercise(Task),
+    /// Do what the program has told itself, in words of its own.
+    Program(Value),
     /// A shell on the console.
     Shell,
     /// Say that the guest runs: it proves an accelerator.

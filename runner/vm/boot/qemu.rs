@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The virtual machine.
+//! The virtual machine: the arguments of QEMU, and its process.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -13,27 +13,26 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 
-use crate::vm::boot::listen::Pace;
 use crate::vm::boot::protocol;
 use crate::vm::build::kernel::Built;
 use crate::vm::build::stage;
 use crate::vm::host::cache;
 use crate::vm::host::signals;
 
-/// The program.
+/// Name of the program.
 pub const QEMU: &str = "qemu-system-x86_64";
 
-/// How the guest's instructions are carried out.
+/// Accelerator of QEMU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Accelerator {
-    /// Translated by QEMU.
+    /// QEMU translates the instructions of the guest.
     Tcg,
-    /// By the processor.
+    /// The processor executes them (hardware virtualisation).
     Kvm,
 }
 
 impl Accelerator {
-    /// QEMU's name for it.
+    /// Value of QEMU's `-accel`.
     pub const fn name(self) -> &'static str {
         match self {
             Accelerator::Tcg => "tcg",
@@ -41,7 +40,7 @@ impl Accelerator {
         }
     }
 
-    /// How much longer than a real machine the guest may take, at worst.
+    /// Upper bound of the factor by which the guest is slower than a real machine.
     pub const fn slowness(self) -> u32 {
         match self {
             Accelerator::Tcg => 5,
@@ -50,58 +49,75 @@ impl Accelerator {
     }
 }
 
-/// The kernel's command line, and why each word is there.
+/// Kernel command line of every guest.
 const CMDLINE: &[&str] = &[
-    // The console is for the kernel only; results have a channel of their own.
+    // For messages of the kernel only; results have a channel of their own.
     "console=ttyS0",
-    // A character costs the guest an exit: errors and panics only, a panic says everything.
+    // Errors only, as every character causes a VM exit. A panic raises the level by itself.
     "loglevel=4",
-    // A panic resets the machine at once, and with -no-reboot that is QEMU's end.
+    // A panic resets the machine at once. With -no-reboot QEMU then exits.
     "panic=-1",
-    // Markers written to /dev/kmsg are never dropped by its rate limit.
+    // No rate limit on /dev/kmsg, or it could drop markers.
     "printk.devkmsg=on",
-    // Between a watchdog that compares clocks and a host that is busy, the watchdog is wrong.
+    // On a busy host the clocksource watchdog would mistake the TSC for unstable.
     "tsc=reliable",
-    // Waiting for grace periods is most of what remains of a boot.
+    // Without it, most of the boot time is spent on waiting for RCU grace periods.
     "rcupdate.rcu_expedited=1",
-    // Every target process is the same program at the same place, which QEMU translates once.
+    // Without it, QEMU would translate the program again for every process of the guest.
     "norandmaps",
 ];
 
-/// How time passes in the guest under TCG. Under KVM it is always real.
+/// Clock of a guest under TCG. Under KVM it is always the host's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Time {
-    /// By the instructions that were carried out. While the guest has nothing to do but wait for a
-    /// timer, the clock jumps to it: so the two seconds that the kernel leaves between an OOM kill
-    /// and its reaper (OOM_REAPER_DELAY) cost nothing.
+    /// Time is the number of executed instructions. While the guest is idle, the clock jumps to
+    /// its next timer: so the two seconds between an OOM kill and the OOM reaper
+    /// (OOM_REAPER_DELAY in mm/oom_kill.c) take no real time.
     ///
-    /// On one processor: a second one would have its turn after the first, and before QEMU 8.1 has
-    /// none at all for as long as the first is busy. RCU then reports a stall.
+    /// The guest has one processor, as QEMU would execute two of them in turn. Before 8.1 it does
+    /// not run the second one at all while the first is busy, and RCU reports a stall.
     Virtual,
-    /// As on the host, and the processors run at the same time.
+    /// Time is that of the host. The guest has two processors, which run in parallel.
     Real,
 }
 
-/// A virtual machine to start.
+/// Upper bound of the factor by which a guest is slower than a real machine with the configuration
+/// `core`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pace {
+    /// Factor of the accelerator.
+    pub accelerator: u32,
+    /// Factor of the kernel configuration.
+    pub config: u32,
+}
+
+impl Pace {
+    /// Product of both.
+    pub const fn all(self) -> u32 {
+        self.accelerator * self.config
+    }
+}
+
+/// Description of a virtual machine.
 #[derive(Clone, Debug)]
 pub struct Machine<'a> {
-    /// The kernel, and what its guest needs.
+    /// Kernel, with the requirements of its guest.
     pub built: &'a Built,
-    /// The initramfs.
+    /// Path of the initramfs.
     pub initramfs: &'a Path,
-    /// What the user adds to the kernel's command line.
+    /// Additional parameters on the kernel command line.
     pub append: Option<&'a str>,
-    /// The accelerator.
+    /// Accelerator.
     pub accelerator: Accelerator,
-    /// How time passes.
+    /// Clock under TCG.
     pub time: Time,
-    /// Where the guest's console goes; `None` for this terminal.
+    /// Log of the guest's console; `None` connects the console to this terminal.
     pub console: Option<PathBuf>,
-    /// Where QEMU's own messages go.
+    /// Log of QEMU's own messages.
     pub log: PathBuf,
 }
 
-/// QEMU's `,` in an option's value.
+/// Appends a path to an option of QEMU, where a comma in the path must be doubled.
 fn escaped(prefix: &str, path: &Path) -> OsString {
     use std::os::unix::ffi::{OsStrExt, OsStringExt};
     let mut bytes = prefix.as_bytes().to_vec();
@@ -115,7 +131,7 @@ fn escaped(prefix: &str, path: &Path) -> OsString {
 }
 
 impl Machine<'_> {
-    /// How slow it is.
+    /// Factor for time limits.
     pub const fn pace(&self) -> Pace {
         Pace {
             accelerator: self.accelerator.slowness(),
@@ -123,7 +139,7 @@ impl Machine<'_> {
         }
     }
 
-    /// QEMU with all its arguments.
+    /// QEMU with all arguments.
     fn command(&self) -> Command {
         let config = self.built.guest;
         let is_virtual = self.accelerator == Accelerator::Tcg && self.time == Time::Virtual;
@@ -132,9 +148,9 @@ impl Machine<'_> {
             .chain(self.append)
             .filter(|words| !words.is_empty())
             .collect();
-        // SIGKILL: a guest has nothing to lose, and QEMU has nothing to put away.
+        // SIGKILL, as neither the guest nor QEMU has a state to save.
         let mut command = stage::tied(QEMU, "KILL");
-        // Nothing that we did not ask for, from no configuration file.
+        // No default devices, and no configuration file of the user.
         command.args(["-no-user-config", "-nodefaults", "-display", "none"]);
         command.args(["-machine", "q35", "-accel", self.accelerator.name()]);
         if is_virtual {
@@ -175,15 +191,15 @@ impl Machine<'_> {
         File::create(&self.log).map_err(|e| cache::explain(e, "cannot write", &self.log))
     }
 
-    /// Starts the machine; its results can be read from what is returned.
+    /// Starts the machine with its results channel connected to this process.
     pub fn start(&self) -> Result<Guest> {
         let (results, writer) = io::pipe().context("cannot make a pipe")?;
         let mut command = self.command();
         command
-            // The terminal's Ctrl-C reaches only us.
+            // Ctrl-C on the terminal must not end QEMU; only this program handles it.
             .process_group(0)
-            // The way back on the results' channel. For QEMU its end is the end of the channel in
-            // both directions, so it stays open.
+            // The direction from host to guest of the results channel. QEMU closes both directions
+            // when stdin ends, so it stays open.
             .stdin(Stdio::piped())
             .stdout(writer)
             .stderr(self.open_log()?);
@@ -196,9 +212,9 @@ impl Machine<'_> {
         })
     }
 
-    /// Runs the machine with its console on this terminal, to its end.
+    /// Runs the machine with its console on this terminal until QEMU exits.
     pub fn interact(&self) -> Result<ExitStatus> {
-        // QEMU sets the terminal up for itself, and puts it back unless it is killed.
+        // QEMU changes the terminal settings, and restores them unless it is killed.
         let _terminal = Terminal::keep();
         let (messages, writer) = io::pipe().context("cannot make a pipe")?;
         let mut command = self.command();
@@ -223,7 +239,7 @@ impl Machine<'_> {
     }
 }
 
-/// A machine that runs; dropping it ends it.
+/// A running machine. It is killed on drop.
 #[derive(Debug)]
 pub struct Guest {
     child: Option<Child>,
@@ -231,12 +247,13 @@ pub struct Guest {
 }
 
 impl Guest {
-    /// Reads from the results' channel: the number of bytes, 0 when QEMU has ended, `None` when
-    /// the deadline has passed.
+    /// Reads from the results channel.
+    ///
+    /// Returns the number of bytes, 0 when QEMU has exited, or `None` when the deadline has passed.
     ///
     /// # Errors
     ///
-    /// [`signals::Interrupted`] among them.
+    /// The channel cannot be read, or [`signals::Interrupted`].
     pub fn read(&mut self, buffer: &mut [u8], deadline: Option<Instant>) -> Result<Option<usize>> {
         if !signals::wait_readable(self.results.as_fd(), deadline)? {
             return Ok(None);
@@ -250,15 +267,15 @@ impl Guest {
         }
     }
 
-    /// Tells the guest that everything has arrived, for which it waits before it powers off.
+    /// Acknowledges the results. The guest does not power off before that.
     pub fn acknowledge(&mut self) {
         if let Some(stdin) = self.child.as_mut().and_then(|child| child.stdin.as_mut()) {
-            // Where QEMU has ended already, nobody waits.
+            // An error means that QEMU has exited.
             drop(io::Write::write_all(stdin, b"\n"));
         }
     }
 
-    /// How QEMU ended, which it has.
+    /// Waits for QEMU to exit.
     pub fn wait(mut self) -> Result<ExitStatus> {
         let mut child = self.child.take().context("QEMU was waited for already")?;
         child.wait().context("cannot wait for QEMU")
@@ -268,19 +285,19 @@ impl Guest {
 impl Drop for Guest {
     fn drop(&mut self) {
         if let Some(mut child) = self.child.take() {
-            // Errors only where it has ended already.
+            // Errors mean that it has exited already.
             drop(child.kill());
             drop(child.wait());
         }
     }
 }
 
-/// The terminal's settings, put back when this is dropped.
+/// Terminal settings, restored on drop.
 struct Terminal(Option<nix::sys::termios::Termios>);
 
 impl Terminal {
     fn keep() -> Self {
-        // None where stdin is no terminal, and then there is nothing to put back.
+        // `None` if stdin is not a terminal.
         Terminal(nix::sys::termios::tcgetattr(io::stdin()).ok())
     }
 }
@@ -293,7 +310,7 @@ impl Drop for Terminal {
         {
             eprintln!("cannot put the terminal's settings back ({e}); `stty sane` does");
         }
-        // QEMU makes it non-blocking, and it is the shell's too.
+        // QEMU makes the terminal non-blocking, which would affect the user's shell.
         if let Err(e) = nonblocking_off() {
             eprintln!("cannot make the terminal blocking again: {e}");
         }
@@ -309,7 +326,7 @@ fn nonblocking_off() -> nix::Result<()> {
     Ok(())
 }
 
-/// QEMU's version.
+/// First line of `qemu-system-x86_64 --version`.
 pub fn version() -> Result<String> {
     let text = stage::output(Command::new(QEMU).arg("--version"))?;
     Ok(text.lines().next().unwrap_or_default().to_owned())
@@ -320,7 +337,7 @@ mod tests {
     use super::*;
 
     fn machine(config: &str, time: Time, console: Option<PathBuf>) -> String {
-        let built = Built::of_nothing(config);
+        let built = Built::placeholder(config);
         let machine = Machine {
             built: &built,
             initramfs: Path::new("/i"),
@@ -334,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn results_never_share_a_line_with_the_console() {
+    fn results_have_a_channel_of_their_own() {
         let command = machine("core", Time::Virtual, Some("/a,b".into()));
         assert!(command.contains("file,id=console,path=/a,,b"), "{command}");
         assert!(command.contains("stdio,id=results"), "{command}");
@@ -345,14 +362,14 @@ mod tests {
     }
 
     #[test]
-    fn the_shell_is_on_this_terminal() {
+    fn the_console_of_a_shell_is_this_terminal() {
         let command = machine("core", Time::Real, None);
         assert!(command.contains("mon:stdio"), "{command}");
         assert!(!command.contains("results"), "{command}");
     }
 
     #[test]
-    fn a_guest_has_what_its_configuration_needs() {
+    fn a_guest_meets_the_requirements_of_its_configuration() {
         let core = machine("core", Time::Virtual, Some("/a".into()));
         assert!(core.contains("-m 512 "), "{core}");
         assert!(core.contains("-icount shift=5,sleep=off"), "{core}");

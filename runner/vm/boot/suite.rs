@@ -7,30 +7,32 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Result, anyhow};
 
-use crate::model::{Expect, Part, Report, RunOptions};
+use crate::model::{
+    Boot, Event, Expect, Part, Recording, Report, RunEvent, RunOptions, SCHEMA, TOOL,
+};
 use crate::observe::kunit;
+use crate::oracle;
+use crate::report::recorder::Recorder;
 use crate::scenario;
 use crate::scenario::Scenario;
-use crate::scenario::cases::Boot;
+use crate::scenario::cases::Boot as Wanted;
 use crate::vm::args::Accel;
 use crate::vm::boot::accel;
 use crate::vm::boot::info::vm_info;
 use crate::vm::boot::initramfs;
 use crate::vm::boot::listen::listen;
-use crate::vm::boot::merge::merge;
 use crate::vm::boot::protocol::{GuestOptions, Mode};
 use crate::vm::boot::qemu::{Accelerator, Machine, Time};
-use crate::vm::boot::results::Conversation;
+use crate::vm::boot::results::Results;
 use crate::vm::build::kernel::Built;
-use crate::vm::build::module;
 use crate::vm::build::stage;
 use crate::vm::host::cache;
 use crate::vm::host::cache::Cache;
 use crate::vm::host::progress::Ui;
 use crate::vm::host::signals;
-use crate::vm::host::slots::{Room, Work};
+use crate::vm::host::slots::{Slots, Work};
 
 /// What is to be run, and how.
 #[derive(Clone, Debug)]
@@ -50,7 +52,6 @@ pub struct Suite<'a> {
 /// Where a guest's words go.
 struct Logs {
     console: PathBuf,
-    results: PathBuf,
     qemu: PathBuf,
 }
 
@@ -62,7 +63,6 @@ impl Logs {
         };
         Logs {
             console: path("console", "log"),
-            results: path("results", "jsonl"),
             qemu: path("qemu", "log"),
         }
     }
@@ -73,13 +73,9 @@ impl Logs {
             Part::Together => String::new(),
             part => format!(" {}", part.name()),
         };
-        [
-            ("console", &self.console),
-            ("results", &self.results),
-            ("qemu", &self.qemu),
-        ]
-        .map(|(what, path)| (format!("{what}{suffix}"), path.display().to_string()))
-        .to_vec()
+        [("console", &self.console), ("qemu", &self.qemu)]
+            .map(|(what, path)| (format!("{what}{suffix}"), path.display().to_string()))
+            .to_vec()
     }
 }
 
@@ -91,7 +87,7 @@ impl Logs {
 pub fn judge(
     built: &Built,
     suite: &Suite<'_>,
-    room: &Room,
+    slots: &Slots,
     cache: &Cache,
     ui: &Ui,
 ) -> Result<Report> {
@@ -99,7 +95,7 @@ pub fn judge(
     ui.line("guest", &format!("{} ({why})", accelerator.name()));
 
     let selected = scenario::select(suite.only);
-    let unit_tests = kunit::names(&module::unit_tests())
+    let unit_tests = kunit::names(&kunit::planned())
         .iter()
         .any(|name| scenario::is_wanted(suite.only, name));
     let boots: Vec<_> = selected
@@ -111,22 +107,32 @@ pub fn judge(
             let boot = if is_tried {
                 scenario.boot()
             } else {
-                Boot::Shared
+                Wanted::Shared
             };
             (scenario.name(), boot)
         })
         .collect();
     let parts = parts(&boots, unit_tests);
-    let said = std::thread::scope(|scope| {
+    let results = suite.output.join("results.jsonl");
+    let recorder = Recorder::create(&results)?;
+    let run = RunEvent {
+        schema: SCHEMA,
+        tool: TOOL.to_owned(),
+        expect: suite.expect,
+        scenarios: selected.iter().map(Scenario::name).collect(),
+        parts: parts.clone(),
+    };
+    recorder.add(&Event::Run(run.clone()))?;
+    let ended = std::thread::scope(|scope| {
         let guests: Vec<_> = parts
             .iter()
             .map(|part| {
                 scope.spawn(|| {
-                    let _place = room.enter(Work::Guest(built.guest.memory));
+                    let _slot = slots.acquire(Work::Guest(built.guest.memory));
                     signals::check()?;
                     let begin = Instant::now();
-                    let report = boot(part, built, suite, accelerator, cache, ui)?;
-                    Ok((begin, report))
+                    let boot = boot(part, built, suite, accelerator, &recorder, cache, ui)?;
+                    Ok((begin, boot))
                 })
             })
             .collect();
@@ -138,30 +144,38 @@ pub fn judge(
             .collect::<Result<Vec<_>>>()
     })?;
 
-    // Not what was waited for room; and the guest's own clock is not the host's.
-    let begin = said.iter().map(|(begin, _)| *begin).min();
+    // Without the wait for room; and the guest's own clock is not the host's.
+    let begin = ended.iter().map(|(begin, _)| *begin).min();
     let took = begin.map_or(Duration::ZERO, |begin| begin.elapsed());
-    let said = said.into_iter().map(|(_, report)| report);
     let logs = parts
         .iter()
         .flat_map(|part| Logs::of(part, suite.output).named(part));
-    let logs = logs.collect();
-    let order: Vec<_> = selected.iter().map(Scenario::name).collect();
-    let mut report =
-        merge(parts.into_iter().zip(said).collect(), &order).context("no scenario was selected")?;
-    report.millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-    report.vm = Some(vm_info(built, accelerator, why, ui, logs, suite.output));
+    let mut logs: Vec<_> = logs.collect();
+    logs.push(("results".to_owned(), results.display().to_string()));
+    let vm = Some(vm_info(built, accelerator, why, ui, logs, suite.output));
+    let millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+    recorder.add(&Event::Host {
+        vm: vm.clone(),
+        millis,
+    })?;
+    let recording = Recording {
+        run,
+        boots: ended.into_iter().map(|(_, boot)| boot).collect(),
+        vm,
+        millis: Some(millis),
+    };
+    let report = oracle::run::report(&recording, suite.expect);
     cache::write_report(&suite.output.join("report.json"), &report)?;
     Ok(report)
 }
 
 /// The boots that a run takes, of the names of its scenarios and which boot each wants. The unit
 /// tests run on the shared one.
-fn parts(scenarios: &[(String, Boot)], unit_tests: bool) -> Vec<Part> {
-    let has = |wanted: Boot| scenarios.iter().any(|(_, boot)| *boot == wanted);
-    let together = (unit_tests || has(Boot::Shared)).then_some(Part::Together);
-    let spoiled = has(Boot::Spoiled).then_some(Part::Spoiled);
-    let own = scenarios.iter().filter(|(_, boot)| *boot == Boot::Own);
+fn parts(scenarios: &[(String, Wanted)], unit_tests: bool) -> Vec<Part> {
+    let has = |wanted: Wanted| scenarios.iter().any(|(_, boot)| *boot == wanted);
+    let together = (unit_tests || has(Wanted::Shared)).then_some(Part::Together);
+    let spoiled = has(Wanted::Spoiled).then_some(Part::Spoiled);
+    let own = scenarios.iter().filter(|(_, boot)| *boot == Wanted::Own);
     together
         .into_iter()
         .chain(spoiled)
@@ -169,19 +183,19 @@ fn parts(scenarios: &[(String, Boot)], unit_tests: bool) -> Vec<Part> {
         .collect()
 }
 
-/// Boots one guest, and hears it to its end.
+/// Boots one guest, and records what it sends until its end.
 fn boot(
     part: &Part,
     built: &Built,
     suite: &Suite<'_>,
     accelerator: Accelerator,
+    recorder: &Recorder,
     cache: &Cache,
     ui: &Ui,
-) -> Result<Report> {
+) -> Result<Boot> {
     let temp = cache.temp_dir()?;
     let options = GuestOptions {
         mode: Mode::Suite(RunOptions {
-            expect: suite.expect,
             only: suite.only.to_vec(),
             part: part.clone(),
             disposable: true,
@@ -204,31 +218,23 @@ fn boot(
         part => (part.name().to_owned(), format!(" {}", part.name())),
     };
     let task = ui.begin("guest", &format!("running {what}"));
-    let mut conversation = Conversation::default();
-    let heard = listen(&machine, &mut conversation, &logs.results, &task)?;
+    let mut results = Results::new(part.clone(), recorder);
+    let heard = listen(&machine, &mut results, None, &task)?;
     let console = fs::read(&logs.console).unwrap_or_default();
     let console = String::from_utf8_lossy(&console);
-    let mut report = conversation.finish(heard.ending, &heard.rest, &console, suite.expect);
-    if report.trouble.is_empty() {
+    let qemu = fs::read_to_string(&machine.log).unwrap_or_default();
+    let boot = results.finish(heard.ending, &heard.rest, &console, &qemu)?;
+    if boot.lost.is_empty() {
         task.done(&format!("finished{suffix}"));
-        return Ok(report);
+        return Ok(boot);
     }
-    let said = fs::read_to_string(&machine.log).unwrap_or_default();
-    if !said.trim().is_empty() {
-        report
-            .trouble
-            .push(format!("QEMU said: {}", said.trim().replace('\n', "; ")));
-    }
-    task.done(&format!(
-        "no verdict{suffix}: {}",
-        report.trouble.join("; ")
-    ));
+    task.done(&format!("no verdict{suffix}: {}", boot.lost.join("; ")));
     ui.text(&format!(
         "[guest] the console's last lines, of {}:\n{}",
         logs.console.display(),
         stage::tail(&console)
     ));
-    Ok(report)
+    Ok(boot)
 }
 
 #[cfg(test)]
@@ -237,7 +243,7 @@ mod tests {
 
     #[test]
     fn a_boot_is_made_for_whoever_wants_it() {
-        let wants = |boots: &[Boot], unit_tests| {
+        let wants = |boots: &[Wanted], unit_tests| {
             let scenarios: Vec<_> = boots
                 .iter()
                 .zip('a'..)
@@ -247,11 +253,11 @@ mod tests {
         };
         let alone = |name: &str| Part::Alone(name.to_owned());
         let all = [
-            Boot::Own,
-            Boot::Spoiled,
-            Boot::Shared,
-            Boot::Own,
-            Boot::Spoiled,
+            Wanted::Own,
+            Wanted::Spoiled,
+            Wanted::Shared,
+            Wanted::Own,
+            Wanted::Spoiled,
         ];
         let (together, spoiled) = (Part::Together, Part::Spoiled);
         assert_eq!(
@@ -277,10 +283,6 @@ mod tests {
         assert!(has(&together, "console", "/o/console.log"), "{together:?}");
         assert!(
             has(&alone, "console a-b", "/o/console-a-b.log"),
-            "{alone:?}"
-        );
-        assert!(
-            has(&alone, "results a-b", "/o/results-a-b.jsonl"),
             "{alone:?}"
         );
         assert!(together.iter().all(|log| !alone.contains(log)));

@@ -1,49 +1,47 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What the machine must have, and how it gets it.
+//! The programs and headers that the host must have, and the packages that contain them.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use crate::vm::build::stage;
-use crate::vm::build::toolchain;
+use crate::vm::build::{elf, stage, toolchain};
 use crate::vm::host::progress::Ui;
 
-/// Something that a VM needs on the host.
+/// A requirement of the host.
 struct Need {
-    /// In words, for a machine whose package manager we do not know.
+    /// Description, for systems whose packages are not known.
     what: &'static str,
-    /// Whether it is there.
+    /// Whether the host meets it.
     there: fn() -> bool,
-    /// Its packages in Debian 12 and in Debian 13. None where no package has it and it is
-    /// built here.
+    /// Packages in Debian 12 and in Debian 13.
     debian: [&'static [&'static str]; 2],
-    /// For what it is needed.
+    /// Purpose.
     used_by: UsedBy,
 }
 
-/// For what something is needed.
+/// Purpose of a requirement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum UsedBy {
     Everything,
-    /// Packaged sources.
+    /// Packaged kernel sources.
     Packaged,
-    /// Patches on them.
+    /// Patches of the kernel or the module.
     Patches,
     /// `vm shell`.
     Shell,
 }
 
-/// What is going to be done.
+/// Purposes of a run.
 #[derive(Clone, Copy, Debug)]
 pub struct Uses {
-    /// A packaged kernel source is fetched, not the user's own tree taken.
+    /// Builds a packaged kernel source instead of a tree of the user.
     pub packaged: bool,
-    /// Patches are applied.
+    /// Applies patches.
     pub patches: bool,
-    /// The guest gets a shell.
+    /// Boots a guest with a shell.
     pub shell: bool,
 }
 
@@ -121,7 +119,8 @@ fn libclang() -> bool {
     };
     let Ok(dir) = stage::output(Command::new(format!("llvm-config{suffix}")).arg("--libdir"))
     else {
-        // Without llvm-config only bindgen itself can tell, and it does, in its own words.
+        // Without llvm-config the path of libclang is not known here; bindgen searches for it, and
+        // fails with an error message if there is none.
         return true;
     };
     std::fs::read_dir(dir.trim()).is_ok_and(|files| {
@@ -143,7 +142,7 @@ fn header(name: &str) -> bool {
     .any(|dir| Path::new(dir).join(name).exists())
 }
 
-/// A busybox that needs nothing else in the guest.
+/// Finds a statically linked busybox: the guest has no libraries.
 pub fn busybox() -> Option<PathBuf> {
     ["busybox-static", "busybox"]
         .iter()
@@ -151,8 +150,7 @@ pub fn busybox() -> Option<PathBuf> {
         .chain(["/bin/busybox".into(), "/usr/bin/busybox".into()])
         .find(|path| {
             std::fs::read(path).is_ok_and(|elf| {
-                crate::vm::boot::initramfs::interpreter(&elf)
-                    .is_ok_and(|interpreter| interpreter.is_none())
+                elf::interpreter(&elf).is_ok_and(|interpreter| interpreter.is_none())
             })
         })
 }
@@ -187,11 +185,11 @@ fn needed(uses: Uses) -> impl Iterator<Item = &'static Need> {
     })
 }
 
-/// Makes sure that everything is there; installs it where `install` allows that.
+/// Checks all requirements. With `install`, installs missing packages.
 ///
 /// # Errors
 ///
-/// One error that names all that is missing and the command that installs it.
+/// Requirements that are not met: one error with all of them and the command that installs them.
 pub fn provide(uses: Uses, install: bool, ui: &Ui) -> Result<()> {
     let missing: Vec<_> = needed(uses).filter(|need| !(need.there)()).collect();
     if missing.is_empty() {
@@ -217,7 +215,7 @@ pub fn provide(uses: Uses, install: bool, ui: &Ui) -> Result<()> {
     );
     for words in &commands {
         task.line(&words.join(" "));
-        // In the foreground: sudo may want to ask for a password.
+        // In the foreground, as sudo may ask for a password.
         let status = Command::new(&words[0])
             .args(&words[1..])
             .env("DEBIAN_FRONTEND", "noninteractive")
@@ -301,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn one_command_installs_all_that_is_missing() {
+    fn one_command_installs_all_missing_packages() {
         let all: Vec<_> = NEEDS.iter().collect();
         for (release, rust) in [
             (Debian::Bookworm, "rust-web-src"),
@@ -320,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn a_system_that_is_unknown_gets_a_list_and_the_other_way() {
+    fn an_unknown_system_gets_a_list_and_an_alternative() {
         let all: Vec<_> = NEEDS.iter().collect();
         let text = unknown_system(&all);
         assert!(text.contains("--linux DIR"));
@@ -328,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_used_is_needed() {
+    fn only_requirements_of_the_run_are_checked() {
         let uses = Uses {
             packaged: false,
             patches: false,

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! From a source package to a kernel and a module.
+//! Builds a kernel and the module, from a source package or a tree of the user.
 
+mod apt;
+mod archive;
 pub mod deps;
+pub mod elf;
 pub mod kernel;
-pub mod kernels;
 pub mod module;
 pub mod patch;
 pub mod provide;

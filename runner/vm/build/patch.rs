@@ -1,34 +1,41 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Patches on a packaged source, and on the module's.
+//! Patches of a packaged kernel source and of the module.
 //!
-//! There is one tree per source, and it is brought from one set of patches to another by writing
-//! only the files that differ, so that `make` rebuilds only what they reach. The original of
-//! every file that was ever changed is kept beside the tree.
+//! There is one tree per source. To change from one set of patches to another, only the files that
+//! differ are written, so `make` rebuilds only what depends on them. The original of every file
+//! that was ever changed is kept beside the tree.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Component, Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use crate::vm::build::module;
 use crate::vm::build::stage;
 use crate::vm::host::cache;
 
-/// A patch, read once: what is in the key is what is applied.
+/// Folder with the sources of the module. A patch of files in it is a patch of the module.
+const MODULE_FOLDER: &str = "module";
+
+/// A patch. It is read only once, so the patch that is applied is the one that was hashed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Patch {
-    /// Its file's name.
+    /// Name of the file.
     pub name: String,
-    /// Its text.
+    /// Content of the file.
     pub text: Vec<u8>,
 }
 
 impl Patch {
-    /// Reads a patch of the user's.
+    /// Reads a patch of the user.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read, is not a patch, or changes both the kernel and the module.
     pub fn read(path: &Path) -> Result<Self> {
         let text = fs::read(path).with_context(|| {
             format!(
@@ -36,52 +43,53 @@ impl Patch {
                 path.display()
             )
         })?;
-        if touched(&text).is_empty() {
+        let paths = touched(&text);
+        if paths.is_empty() {
             bail!(
                 "{}: not a patch: it names no file (`--- a/FILE`, `+++ b/FILE`); \
                  make one with `git diff` or `git format-patch`",
                 path.display()
             );
         }
-        let name = path.file_name().unwrap_or(path.as_os_str());
-        let patch = Patch {
-            name: name.to_string_lossy().into_owned(),
-            text,
-        };
-        let of_module = |path: &PathBuf| path.starts_with(module::FOLDER);
-        if patch.is_of_module() && !touched(&patch.text).iter().all(of_module) {
+        let is_of_module = |path: &PathBuf| path.starts_with(MODULE_FOLDER);
+        if paths.iter().any(is_of_module) && !paths.iter().all(is_of_module) {
             bail!(
-                "{}: it changes both the kernel and the module ({}/); make two patches of it",
-                path.display(),
-                module::FOLDER
+                "{}: it changes both the kernel and the module ({MODULE_FOLDER}/); make two patches of it",
+                path.display()
             );
         }
-        Ok(patch)
+        let name = path.file_name().unwrap_or(path.as_os_str());
+        Ok(Patch {
+            name: name.to_string_lossy().into_owned(),
+            text,
+        })
     }
 
-    /// Whether it is one of the module, and not of the kernel.
+    /// Whether it changes the module and not the kernel.
     pub fn is_of_module(&self) -> bool {
         let touched = touched(&self.text);
-        touched.iter().any(|path| path.starts_with(module::FOLDER))
+        touched.iter().any(|path| path.starts_with(MODULE_FOLDER))
     }
 }
 
-/// A source tree with the originals of what was changed in it.
+/// A source tree, with the originals of the files that were ever changed in it.
 #[derive(Debug)]
 pub struct Tree {
     tree: PathBuf,
     originals: PathBuf,
 }
 
-/// Content by path; `None` where there is no such file.
+/// Contents of files by path; `None` for a file that does not exist.
 pub type Files = BTreeMap<PathBuf, Option<Vec<u8>>>;
 
-/// What becomes of the files that the patches touch, one patch after the other. `original` gives
-/// them as they are; `onto` is what they belong to, for messages.
+/// Applies patches in order, and returns the resulting contents of the files that they change.
+///
+/// `original` returns the content of a file without patches. `onto` names the patched sources in
+/// error messages. `scratch` is an empty directory.
 ///
 /// # Errors
 ///
-/// The patch that does not apply, with git's own words. `scratch` is an empty directory.
+/// A patch that does not apply, with the message of git.
 pub fn apply(
     patches: &[Patch],
     original: impl Fn(&Path) -> Result<Option<Vec<u8>>>,
@@ -103,7 +111,7 @@ pub fn apply(
         let file = scratch.join("patch");
         write(&file, &patch.text)?;
         let mut git = Command::new("git");
-        // In a repository git would take the paths for the repository's.
+        // In a repository, git would take the paths as relative to its top directory.
         git.args(["apply", "--whitespace=nowarn"])
             .arg(&file)
             .current_dir(&work)
@@ -126,7 +134,7 @@ pub fn apply(
 }
 
 impl Tree {
-    /// The tree in `dir/linux`, with its originals in `dir/originals`.
+    /// Tree in `dir/linux`, with the originals in `dir/originals`.
     pub fn new(dir: &Path) -> Self {
         Tree {
             tree: dir.join("linux"),
@@ -134,19 +142,20 @@ impl Tree {
         }
     }
 
-    /// Where the tree is.
+    /// Path of the tree.
     pub fn path(&self) -> &Path {
         &self.tree
     }
 
-    /// What the patched files will be; the tree stays as it is. Errors as [`apply`] does.
+    /// Applies patches to the originals, and returns the contents of the patched files. Does not
+    /// change the tree. Errors are those of [`apply`].
     pub fn plan(&self, patches: &[Patch], scratch: &Path) -> Result<Files> {
         apply(patches, |path| self.original(path), "this kernel", scratch)
     }
 
-    /// Brings the tree to the planned state: every other file is the original.
+    /// Writes the planned files to the tree, and restores the original of every other file.
     ///
-    /// Returns the paths that were written.
+    /// Returns the paths of the files that were changed.
     pub fn bring_to(&self, plan: &Files) -> Result<Vec<PathBuf>> {
         let mut wanted = Files::new();
         for path in self.ever_touched()? {
@@ -165,17 +174,17 @@ impl Tree {
             }
             match content {
                 Some(content) => {
-                    // Its permissions: some files of the kernel are run.
-                    let mode = fs::metadata(self.originals.join("files").join(&path))
-                        .map(|meta| meta.permissions());
                     cache::write_atomically(&file, &content)?;
-                    use std::os::unix::fs::PermissionsExt;
+                    // A script of the kernel's build must stay executable.
+                    let original = self.originals.join("files").join(&path);
+                    let mode = fs::metadata(original).map(|meta| meta.permissions());
                     let mode = mode.unwrap_or(fs::Permissions::from_mode(0o644));
                     fs::set_permissions(&file, mode)
                         .map_err(|e| cache::explain(e, "cannot set the permissions of", &file))?;
                 }
                 None => {
-                    fs::remove_file(&file).map_err(|e| cache::explain(e, "cannot remove", &file))?
+                    fs::remove_file(&file)
+                        .map_err(|e| cache::explain(e, "cannot remove", &file))?;
                 }
             }
             written.push(path);
@@ -183,7 +192,7 @@ impl Tree {
         Ok(written)
     }
 
-    /// A file as it came with the source.
+    /// Content of a file in the package.
     fn original(&self, path: &Path) -> Result<Option<Vec<u8>>> {
         let kept = self.originals.join("files").join(path);
         if let Some(content) = read_if_there(&kept)? {
@@ -195,8 +204,8 @@ impl Tree {
         read_if_there(&self.tree.join(path))
     }
 
-    /// Keeps a file as it came with the source, or that there was none. To be called before the
-    /// first change.
+    /// Keeps a copy of a file of the package, or the fact that it does not exist. The caller must
+    /// not have changed the file before.
     fn keep_original(&self, path: &Path) -> Result<()> {
         let (kept, absent) = (
             self.originals.join("files").join(path),
@@ -219,6 +228,7 @@ impl Tree {
         }
     }
 
+    /// Paths of all files that were ever changed.
     fn ever_touched(&self) -> Result<Vec<PathBuf>> {
         let mut paths = Vec::new();
         for kind in ["files", "absent"] {
@@ -263,33 +273,34 @@ fn write(path: &Path, content: &[u8]) -> Result<()> {
     fs::write(path, content).map_err(|e| cache::explain(e, "cannot write", path))
 }
 
-/// The files that a patch may read or write. A line of text that only looks like a header adds a
-/// file that does not exist, which does no harm; git decides what is a patch.
+/// Paths of all files that a patch may read or write.
+///
+/// A line of text that only looks like a header adds a file that does not exist, which has no
+/// effect. The list cannot come from `git apply --numstat`: it does not have the old name of a
+/// renamed file, and a file that is not a patch must be refused even where git is missing.
 fn touched(patch: &[u8]) -> BTreeSet<PathBuf> {
-    let mut paths = BTreeSet::new();
-    for line in String::from_utf8_lossy(patch).lines() {
-        let stripped = ["--- ", "+++ "]
-            .iter()
-            .find_map(|prefix| line.strip_prefix(prefix))
-            .and_then(|rest| rest.split('\t').next())
-            .and_then(|path| path.trim_end().split_once('/'))
-            .map(|(_, path)| path);
-        let whole = ["rename from ", "rename to ", "copy from ", "copy to "]
-            .iter()
-            .find_map(|prefix| line.strip_prefix(prefix));
-        let Some(path) = stripped.or(whole) else {
-            continue;
-        };
-        let path = Path::new(path);
-        // `/dev/null` is no file, and nothing outside the tree is ours.
-        let inside = path
-            .components()
-            .all(|part| matches!(part, Component::Normal(_)));
-        if inside && line != "--- /dev/null" && line != "+++ /dev/null" && path.iter().count() > 0 {
-            paths.insert(path.to_owned());
-        }
-    }
-    paths
+    let text = String::from_utf8_lossy(patch);
+    text.lines().filter_map(path_in_header).collect()
+}
+
+/// Path in a header line of a patch, relative to the tree. `None` for other lines, for
+/// `/dev/null`, and for a path that leads out of the tree.
+fn path_in_header(line: &str) -> Option<PathBuf> {
+    const RENAMES: [&str; 4] = ["rename from ", "rename to ", "copy from ", "copy to "];
+    let after = |prefix: &&str| line.strip_prefix(*prefix);
+    let path = match ["--- ", "+++ "].iter().find_map(after) {
+        // `a/PATH` or `b/PATH`, and perhaps a tab with the time of the last change.
+        Some(rest) => match rest.split('\t').next()?.trim_end() {
+            "/dev/null" => return None,
+            path => path.split_once('/')?.1,
+        },
+        None => RENAMES.iter().find_map(after)?,
+    };
+    let mut parts = Path::new(path).components().peekable();
+    parts.peek()?;
+    parts
+        .all(|part| matches!(part, Component::Normal(_)))
+        .then(|| PathBuf::from(path))
 }
 
 #[cfg(test)]
@@ -315,22 +326,22 @@ mod tests {
         Ok((dir, tree))
     }
 
-    fn go(tree: &Tree, patches: &[Patch]) -> Result<Vec<PathBuf>> {
+    fn patched(tree: &Tree, patches: &[Patch]) -> Result<Vec<PathBuf>> {
         let scratch = tempfile::tempdir()?;
         tree.bring_to(&tree.plan(patches, scratch.path())?)
     }
 
     #[test]
-    fn only_what_differs_is_written_and_all_of_it_comes_back() -> Result<()> {
+    fn only_files_that_differ_are_written_and_originals_are_restored() -> Result<()> {
         let (_dir, tree) = tree()?;
         let all = [patch(CHANGE), patch(ADD), patch(REMOVE)];
-        assert_eq!(go(&tree, &all)?.len(), 3);
+        assert_eq!(patched(&tree, &all)?.len(), 3);
         assert_eq!(fs::read(tree.path().join("mm/x.c"))?, b"one\nzwei\nthree\n");
         assert_eq!(fs::read(tree.path().join("mm/new.c"))?, b"new\n");
         assert!(!tree.path().join("mm/y.c").exists());
-        assert!(go(&tree, &all)?.is_empty());
-        assert_eq!(go(&tree, &all[..1])?.len(), 2);
-        assert_eq!(go(&tree, &[])?, [PathBuf::from("mm/x.c")]);
+        assert!(patched(&tree, &all)?.is_empty());
+        assert_eq!(patched(&tree, &all[..1])?.len(), 2);
+        assert_eq!(patched(&tree, &[])?, [PathBuf::from("mm/x.c")]);
         assert_eq!(fs::read(tree.path().join("mm/x.c"))?, b"one\ntwo\nthree\n");
         assert_eq!(fs::read(tree.path().join("mm/y.c"))?, b"gone\n");
         assert!(!tree.path().join("mm/new.c").exists());
@@ -338,10 +349,10 @@ mod tests {
     }
 
     #[test]
-    fn patches_build_on_each_other() -> Result<()> {
+    fn patches_are_applied_in_order() -> Result<()> {
         let (_dir, tree) = tree()?;
         let second = CHANGE.replace("zwei", "deux").replace("two", "zwei");
-        go(&tree, &[patch(CHANGE), patch(&second)])?;
+        patched(&tree, &[patch(CHANGE), patch(&second)])?;
         assert_eq!(fs::read(tree.path().join("mm/x.c"))?, b"one\ndeux\nthree\n");
         Ok(())
     }
@@ -350,7 +361,7 @@ mod tests {
     fn a_patch_that_does_not_apply_is_named_and_changes_nothing() -> Result<()> {
         let (_dir, tree) = tree()?;
         let wrong = CHANGE.replace("two", "drei");
-        let error = go(&tree, &[patch(ADD), patch(&wrong)]).unwrap_err();
+        let error = patched(&tree, &[patch(ADD), patch(&wrong)]).unwrap_err();
         let text = format!("{error:#}");
         assert!(text.contains("test.patch"), "{text}");
         assert!(text.contains("mm/x.c"), "{text}");
@@ -359,16 +370,52 @@ mod tests {
     }
 
     #[test]
-    fn a_patch_cannot_reach_out_of_the_tree() -> Result<()> {
+    fn a_patch_cannot_change_files_outside_of_the_tree() -> Result<()> {
         let (dir, tree) = tree()?;
         let out = ADD.replace("mm/new.c", "../out.c");
-        assert!(go(&tree, &[patch(&out)]).is_err());
+        assert!(patched(&tree, &[patch(&out)]).is_err());
         assert!(!dir.path().join("out.c").exists());
         Ok(())
     }
 
     #[test]
-    fn a_patch_is_of_the_kernel_or_of_the_module() -> Result<()> {
+    fn a_renamed_file_is_moved_and_moved_back() -> Result<()> {
+        let (_dir, tree) = tree()?;
+        let rename = "diff --git a/mm/y.c b/mm/z.c\nsimilarity index 100%\n\
+            rename from mm/y.c\nrename to mm/z.c\n";
+        assert_eq!(patched(&tree, &[patch(rename)])?.len(), 2);
+        assert_eq!(fs::read(tree.path().join("mm/z.c"))?, b"gone\n");
+        assert!(!tree.path().join("mm/y.c").exists());
+        assert_eq!(patched(&tree, &[])?.len(), 2);
+        assert!(!tree.path().join("mm/z.c").exists());
+        assert!(tree.path().join("mm/y.c").exists());
+        Ok(())
+    }
+
+    #[test]
+    fn paths_are_read_from_the_headers_of_a_patch() {
+        for (line, path) in [
+            ("--- a/mm/x.c", Some("mm/x.c")),
+            ("+++ b/mm/x.c\t2026-01-01 00:00:00", Some("mm/x.c")),
+            ("copy to mm/x.c", Some("mm/x.c")),
+            ("--- /dev/null", None),
+            ("--- /dev/null\t1970-01-01", None),
+            ("+++ b/../x.c", None),
+            ("rename to /etc/x", None),
+            ("--- a/", None),
+            ("--- ", None),
+            ("-mm/x.c", None),
+        ] {
+            assert_eq!(
+                path_in_header(line).as_deref(),
+                path.map(Path::new),
+                "{line}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_patch_changes_the_kernel_or_the_module() -> Result<()> {
         let dir = tempfile::tempdir()?;
         let path = dir.path().join("x.patch");
         let of_module = CHANGE.replace("mm/x.c", "module/log.rs");
@@ -383,7 +430,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_no_patch_is_refused() -> Result<()> {
+    fn a_file_that_is_not_a_patch_is_an_error() -> Result<()> {
         let dir = tempfile::tempdir()?;
         let path = dir.path().join("x.patch");
         fs::write(&path, "hello\n")?;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A kernel and a module, from whatever is there already.
+//! Provides the kernel and the module for the arguments of a command.
 
 use std::fs;
 
@@ -13,22 +13,28 @@ use crate::vm::build::toolchain::{self, Toolchain};
 use crate::vm::build::{deps, source};
 use crate::vm::host::cache::Cache;
 use crate::vm::host::progress::Ui;
+use crate::vm::kernels::Packaged;
 
-/// What one command needs and another does not.
+/// Requirements of a command besides the kernel and the module.
 #[derive(Clone, Copy, Default)]
 pub struct Needs {
-    /// A shell for the guest.
+    /// A shell in the guest.
     pub shell: bool,
-    /// That the module builds without a warning.
+    /// A build of the module without warnings.
     pub werror: bool,
 }
 
-/// The kernel and the module that were asked for, and everything that takes.
+/// Provides the kernel and the module. Checks or installs packages, fetches the source, and builds
+/// bindgen if necessary.
+///
+/// # Errors
+///
+/// Wrong arguments, missing packages, or a failed step.
 pub fn provide(args: &KernelArgs, needs: Needs, cache: &Cache, ui: &Ui) -> Result<Built> {
-    // What the user got wrong is said first.
+    // Errors in the arguments are reported before anything else is done.
     kernel::config(&args.config)?;
     let mut patches = match args.base {
-        Base::Seed => vec![kernel::seed(args.kernel)],
+        Base::Seed => vec![seed(args.kernel)],
         Base::Mainline => Vec::new(),
     };
     let mut module_patches = Vec::new();
@@ -56,8 +62,7 @@ pub fn provide(args: &KernelArgs, needs: Needs, cache: &Cache, ui: &Ui) -> Resul
     };
     deps::provide(uses, args.install_deps, ui)?;
 
-    // Both are waited for together: one is busy with the network and the disk, the other with
-    // the processor.
+    // Both at the same time: the source takes network and disk, bindgen takes the processor.
     let (bindgen, origin) = std::thread::scope(|scope| {
         let bindgen = scope.spawn(|| toolchain::bindgen(cache, ui));
         let origin = match tree {
@@ -80,4 +85,13 @@ pub fn provide(args: &KernelArgs, needs: Needs, cache: &Cache, ui: &Ui) -> Resul
         module_patches,
     };
     kernel::provide(&spec, &toolchain, needs.werror, cache, ui)
+}
+
+/// Seed patch of a packaged kernel.
+fn seed(kernel: &Packaged) -> Patch {
+    let (name, text) = kernel.seed;
+    Patch {
+        name: name.to_owned(),
+        text: text.as_bytes().to_vec(),
+    }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Runs other programs: their output goes to a log, and a failure shows its end.
+//! Runs other programs. Their output goes to a log, and the error of a failed program has the end
+//! of it.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -16,23 +17,23 @@ use crate::vm::host::cache;
 use crate::vm::host::progress::Task;
 use crate::vm::host::signals;
 
-/// How many lines of a log are shown when something failed.
+/// Number of lines of a log in an error message.
 const TAIL: usize = 20;
 
-/// A program failed.
+/// Error of a failed program.
 #[derive(Debug, thiserror::Error)]
 #[error("[{stage}] `{program}` failed ({how}){full}\n{tail}\n[{stage}] the whole log: {}", log.display())]
 pub struct StageError {
     stage: &'static str,
     program: String,
     how: String,
-    /// Empty, or what to say about a full disk.
+    /// Message about a full disk, or empty.
     full: String,
     tail: String,
     log: PathBuf,
 }
 
-/// Where a stage's programs write to.
+/// Log of the programs of a stage.
 #[derive(Debug)]
 pub struct Log {
     path: PathBuf,
@@ -40,7 +41,7 @@ pub struct Log {
 }
 
 impl Log {
-    /// Starts a log anew.
+    /// Creates a log, or truncates an old one.
     pub fn create(path: PathBuf) -> Result<Self> {
         if let Some(dir) = path.parent() {
             cache::make_dir(dir)?;
@@ -54,7 +55,7 @@ impl Log {
         Ok(Log { path, file })
     }
 
-    /// Where it is.
+    /// Path of the log.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -66,8 +67,8 @@ impl Log {
     }
 }
 
-/// An environment in which nothing of the user's changes what is built, except where programs
-/// are found and how the network is reached.
+/// Removes environment variables that could change the result of a build. Those for finding
+/// programs and for access to the network stay.
 pub fn clean_environment(command: &mut Command) {
     const KEPT: &[&str] = &[
         "PATH",
@@ -100,10 +101,11 @@ pub fn clean_environment(command: &mut Command) {
     }
 }
 
-/// A command that the kernel ends when the thread that started it ends, however that happens.
+/// Creates a command to which the kernel sends `signal` when the thread that started it exits
+/// (PR_SET_PDEATHSIG).
 ///
-/// `setpriv` (util-linux) asks for that and then becomes the program, so the process is the
-/// program's own; doing it here would take `unsafe` between fork and exec.
+/// `setpriv` (util-linux) makes the system call and then executes the program in the same process;
+/// doing it here would need `unsafe` code between fork and exec.
 pub fn tied(program: impl AsRef<std::ffi::OsStr>, signal: &str) -> Command {
     let mut command = Command::new("setpriv");
     command
@@ -114,12 +116,12 @@ pub fn tied(program: impl AsRef<std::ffi::OsStr>, signal: &str) -> Command {
     command
 }
 
-/// Runs a program to its end. Its output goes to the log, line by line to `each`.
+/// Runs a program until it exits. Its output goes to the log, and each line of it to `each`.
 ///
 /// # Errors
 ///
-/// [`StageError`] where it fails; [`signals::Interrupted`] after a signal, and then the program
-/// and what it started have ended.
+/// [`StageError`] if the program fails. [`signals::Interrupted`] after a signal; the process group
+/// of the program is terminated before.
 pub fn run(
     task: &Task<'_>,
     log: &mut Log,
@@ -130,7 +132,8 @@ pub fn run(
     log.write(format!("$ {program}\n").as_bytes())?;
     let (mut reader, writer) = io::pipe().context("cannot make a pipe")?;
     let second = writer.try_clone().context("cannot duplicate a pipe")?;
-    // A group of its own: the terminal's Ctrl-C reaches only us, and we end all of the group.
+    // A process group of its own: Ctrl-C on the terminal reaches only this program, which then
+    // terminates the whole group.
     command
         .process_group(0)
         .stdin(Stdio::null())
@@ -143,7 +146,7 @@ pub fn run(
             command.get_program().display()
         )
     })?;
-    // The command keeps copies of the pipe's writing end, and its end would never be seen.
+    // Close the copies of the writer in the command, or the reader would never see end of file.
     command.stdout(Stdio::null()).stderr(Stdio::null());
     let mut group = Group(Some(child));
 
@@ -182,7 +185,11 @@ pub fn run(
     .into())
 }
 
-/// Runs a short program and returns what it wrote to its standard output.
+/// Runs a short program, and returns its standard output.
+///
+/// # Errors
+///
+/// The program cannot be started, or fails; the message has its standard error.
 pub fn output(command: &mut Command) -> Result<String> {
     let program = describe(command);
     let output = command
@@ -199,7 +206,7 @@ pub fn output(command: &mut Command) -> Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// The last lines of a text, indented.
+/// Last lines of a text, indented.
 pub fn tail(text: &str) -> String {
     let lines: Vec<_> = text.trim_end().lines().collect();
     if lines.is_empty() {
@@ -213,7 +220,7 @@ pub fn tail(text: &str) -> String {
     shown.join("\n")
 }
 
-/// A command as one would type it.
+/// Formats a command for a shell.
 pub fn describe(command: &Command) -> String {
     std::iter::once(command.get_program())
         .chain(command.get_args())
@@ -222,16 +229,7 @@ pub fn describe(command: &Command) -> String {
         .join(" ")
 }
 
-/// The command that this program was called by.
-pub fn command_line() -> String {
-    let words: Vec<_> = std::env::args_os()
-        .skip(1)
-        .map(|word| quote(&word.to_string_lossy()))
-        .collect();
-    format!("mn-inject {}", words.join(" "))
-}
-
-/// The part of a command that a person recognises it by.
+/// Shortens a command for an error message.
 fn command_name(described: &str) -> String {
     const LONGEST: usize = 160;
     let described = described
@@ -243,7 +241,7 @@ fn command_name(described: &str) -> String {
     }
 }
 
-/// A word in the form in which a shell takes it.
+/// Quotes a word for a shell, if necessary.
 pub fn quote(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+@%~".contains(c);
     if !word.is_empty() && word.chars().all(plain) {
@@ -253,7 +251,7 @@ pub fn quote(word: &str) -> String {
     }
 }
 
-/// A child and its process group, both gone when this is dropped.
+/// A child with its process group, which is terminated on drop.
 struct Group(Option<Child>);
 
 impl Group {
@@ -271,8 +269,8 @@ impl Group {
 impl Drop for Group {
     fn drop(&mut self) {
         if let Some(mut child) = self.0.take() {
-            // The child was not waited for, so its number is still its own.
-            // An error tells that the whole group has ended already.
+            // The child was not waited for, so its pid was not reused.
+            // An error means that the whole group has exited already.
             if let Ok(pid) = i32::try_from(child.id()) {
                 _ = killpg(Pid::from_raw(pid), Signal::SIGTERM);
             }
@@ -281,12 +279,12 @@ impl Drop for Group {
     }
 }
 
-/// Cuts a stream of bytes into lines.
+/// Splits a stream of bytes into lines.
 #[derive(Debug, Default)]
 pub struct Lines(Vec<u8>);
 
 impl Lines {
-    /// Takes the next bytes and hands on every line that is complete, without its end.
+    /// Adds bytes, and calls `each` with every line that is complete, without the line break.
     pub fn feed(&mut self, bytes: &[u8], mut each: impl FnMut(&str)) {
         for part in bytes.split_inclusive(|byte| *byte == b'\n') {
             self.0.extend_from_slice(part);
@@ -298,7 +296,7 @@ impl Lines {
         }
     }
 
-    /// What came after the last end of a line.
+    /// Bytes after the last line break.
     pub fn rest(&self) -> &[u8] {
         &self.0
     }
@@ -310,7 +308,7 @@ mod tests {
     use crate::vm::host::progress::Ui;
 
     #[test]
-    fn lines_arrive_whole() {
+    fn lines_are_passed_on_when_they_are_complete() {
         let mut lines = Lines::default();
         let mut seen = Vec::new();
         for bytes in ["a", "b\nc", "\n\nd"] {
@@ -321,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_shows_the_end_of_the_log_and_where_it_is() -> Result<()> {
+    fn a_failure_shows_the_end_and_the_path_of_the_log() -> Result<()> {
         let dir = tempfile::tempdir()?;
         let path = dir.path().join("a.log");
         let ui = Ui::new();
@@ -344,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_disk_in_a_log_is_said() -> Result<()> {
+    fn a_full_disk_is_recognised_in_the_log() -> Result<()> {
         let dir = tempfile::tempdir()?;
         let ui = Ui::new();
         let task = ui.begin("test", "fails");
@@ -357,7 +355,7 @@ mod tests {
     }
 
     #[test]
-    fn words_are_quoted_where_a_shell_needs_it() {
+    fn words_are_quoted_if_necessary() {
         assert_eq!(quote("a=b"), "a=b");
         assert_eq!(quote("a b"), "'a b'");
         assert_eq!(quote("it's"), r"'it'\''s'");

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Which compilers build the kernel and the module: the same ones for both, as Rust demands.
+//! The compilers for the kernel and the module. Both must be built with the same rustc.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -16,16 +16,16 @@ use crate::vm::host::cache;
 use crate::vm::host::cache::{Cache, Key};
 use crate::vm::host::progress::Ui;
 
-/// What 7.3 asks for (Documentation/process/changes.rst).
+/// Minimum versions for Linux 7.3 (Documentation/process/changes.rst).
 const RUSTC_LEAST: Version = Version(1, 85, 0);
 const BINDGEN_LEAST: Version = Version(0, 71, 1);
-/// The bindgen that is built where the machine has none that is new enough.
+/// Version of bindgen to build if the host has none or an old one.
 const BINDGEN_BUILT: &str = "0.72.1";
-/// LLVM's versions in the order in which they are tried; the first is the one we test with. The
-/// empty one is the unversioned `clang`.
+/// Suffixes of LLVM programs in order of preference; this program is tested with the first. The
+/// empty one stands for the unversioned `clang`.
 const LLVM_SUFFIXES: &[&str] = &["-19", "-20", "-21", "-18", ""];
 
-/// The tools of LLVM that `make LLVM=` calls.
+/// LLVM programs that `make LLVM=` calls.
 const LLVM_TOOLS: &[&str] = &[
     "clang",
     "ld.lld",
@@ -36,12 +36,12 @@ const LLVM_TOOLS: &[&str] = &[
     "llvm-readelf",
 ];
 
-/// A version of a program: major, minor, patch.
+/// Version of a program: major, minor, patch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Version(pub u32, pub u32, pub u32);
 
 impl Version {
-    /// The first thing in a text that looks like a version.
+    /// Finds the first version in a text.
     pub fn find(text: &str) -> Option<Self> {
         text.split(|c: char| !c.is_ascii_digit() && c != '.')
             .find_map(|word| {
@@ -60,24 +60,24 @@ impl std::fmt::Display for Version {
     }
 }
 
-/// The programs that build the kernel.
+/// Programs for the build of a kernel.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Toolchain {
-    /// The Rust compiler, which has its sources with it.
+    /// Rust compiler with the sources of the core library.
     pub rustc: PathBuf,
-    /// What `make LLVM=` gets: `-19`, or `1` for unversioned names.
+    /// Value of `make LLVM=`: a suffix such as `-19`, or `1` for unversioned names.
     pub llvm: String,
-    /// bindgen.
+    /// Path of bindgen.
     pub bindgen: PathBuf,
-    /// Where bindgen finds libclang, where it would not by itself.
+    /// Directory with libclang, if llvm-config knows it; or else bindgen searches for it.
     pub libclang: Option<PathBuf>,
-    /// What each program says of its version.
+    /// Output of `--version` of each program.
     pub versions: BTreeMap<String, String>,
 }
 
 impl Toolchain {
-    /// Changes with whatever would change what is built.
+    /// Hash of the versions, as part of the keys of builds.
     pub fn key(&self) -> String {
         let versions = format!("{:?}", self.versions);
         Key::default()
@@ -85,7 +85,8 @@ impl Toolchain {
             .finish()
     }
 
-    /// Finds the programs. [`crate::vm::build::deps::provide`] was there before, so a missing one is odd.
+    /// Finds the programs. [`deps::provide`](crate::vm::build::deps::provide) has checked before
+    /// that they exist.
     pub fn find(bindgen: &Path) -> Result<Self> {
         let (rustc, rustc_version) = rustc()
             .context("no Rust compiler with its sources: see what `mn-inject vm build` asks for")?;
@@ -114,7 +115,7 @@ impl Toolchain {
         })
     }
 
-    /// `make` with this toolchain, in an environment of its own.
+    /// `make` with this toolchain, in a clean environment.
     pub fn make(&self) -> Command {
         let mut make = stage::tied("make", "TERM");
         stage::clean_environment(&mut make);
@@ -124,7 +125,7 @@ impl Toolchain {
         make.arg(format!("LLVM={}", self.llvm))
             .arg(define("RUSTC", &self.rustc))
             .arg(define("BINDGEN", &self.bindgen))
-            // Two builds of the same thing are the same.
+            // For reproducible builds.
             .arg("KBUILD_BUILD_TIMESTAMP=@0")
             .arg("KBUILD_BUILD_USER=mn-inject")
             .arg("KBUILD_BUILD_HOST=mn-inject");
@@ -132,7 +133,7 @@ impl Toolchain {
     }
 }
 
-/// `NAME=PATH`, whatever bytes the path has.
+/// `NAME=PATH`. The path may not be valid UTF-8.
 pub fn define(name: &str, path: &Path) -> OsString {
     let mut word = OsString::from(name);
     word.push("=");
@@ -140,10 +141,10 @@ pub fn define(name: &str, path: &Path) -> OsString {
     word
 }
 
-/// The first Rust compiler that is new enough and has the sources of the core library: the
-/// distribution's, or else the one that is used here anyway. With its version.
+/// Finds a Rust compiler that is new enough and has the sources of the core library, and returns its
+/// path and version. Prefers the one of the distribution to the one in `PATH`.
 pub fn rustc() -> Option<(PathBuf, String)> {
-    // rustup's `rustc` asks the environment which compiler to be; the sysroot has the real one.
+    // The `rustc` of rustup is a proxy that depends on the environment; the sysroot has the compiler.
     let active = stage::output(Command::new("rustc").args(["--print", "sysroot"]))
         .ok()
         .map(|sysroot| PathBuf::from(sysroot.trim()).join("bin/rustc"));
@@ -163,7 +164,7 @@ pub fn rustc() -> Option<(PathBuf, String)> {
         })
 }
 
-/// The suffix of the first LLVM that is complete.
+/// Suffix of the first LLVM of which all programs exist.
 pub fn llvm() -> Option<&'static str> {
     LLVM_SUFFIXES.iter().copied().find(|suffix| {
         LLVM_TOOLS
@@ -172,19 +173,19 @@ pub fn llvm() -> Option<&'static str> {
     })
 }
 
-/// The machine's own bindgen, where it is new enough.
+/// Path of bindgen in `PATH`, if it is new enough.
 pub fn system_bindgen() -> Option<PathBuf> {
     let bindgen = in_path("bindgen")?;
     let version = stage::output(Command::new(&bindgen).arg("--version")).ok()?;
     (Version::find(&version)? >= BINDGEN_LEAST).then_some(bindgen)
 }
 
-/// Whether cargo is there to build a bindgen.
+/// Whether cargo exists, to build bindgen.
 pub fn can_build_bindgen() -> bool {
     cargo().is_some()
 }
 
-/// The bindgen to use: the machine's own, or one that is built here, once.
+/// Provides bindgen: the one in `PATH`, or one in the cache, which is built if necessary.
 pub fn bindgen(cache: &Cache, ui: &Ui) -> Result<PathBuf> {
     if let Some(bindgen) = system_bindgen() {
         return Ok(bindgen);
@@ -204,8 +205,8 @@ pub fn bindgen(cache: &Cache, ui: &Ui) -> Result<PathBuf> {
     let cargo = cargo().context("cargo is not in PATH")?;
     let mut install = stage::tied(cargo, "TERM");
     stage::clean_environment(&mut install);
-    // It runs a few seconds per kernel, and is compiled at this level in little more than half of
-    // the time that the release profile takes.
+    // bindgen runs a few seconds per kernel. At this level it takes little more than half of the
+    // time to build that the release profile takes.
     install
         .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1")
         .env("CARGO_TARGET_DIR", temp.path().join("target"))
@@ -237,7 +238,7 @@ fn cargo() -> Option<PathBuf> {
     in_path("cargo")
 }
 
-/// Where PATH has a program.
+/// Finds a program in `PATH`.
 pub fn in_path(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     std::env::split_paths(&path)
@@ -250,7 +251,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn versions_are_found_in_what_programs_say() {
+    fn versions_are_found_in_the_output_of_programs() {
         for (text, version) in [
             ("rustc 1.96.0 (ac68faa20 2026-05-25)", Version(1, 96, 0)),
             ("bindgen 0.72.1", Version(0, 72, 1)),

@@ -23,7 +23,7 @@ use crate::vm::host::cache::Cache;
 use crate::vm::host::progress::Ui;
 use crate::vm::host::signals;
 use crate::vm::host::signals::Interrupted;
-use crate::vm::host::slots::{Room, Work};
+use crate::vm::host::slots::{Slots, Work};
 
 /// One kernel, and what is to run on it.
 #[derive(Clone, Debug)]
@@ -65,7 +65,7 @@ fn lanes(jobs: &[Job]) -> Vec<Vec<usize>> {
 struct Batch<'a> {
     jobs: &'a [Job],
     accel: Accel,
-    room: Room,
+    slots: Slots,
     cache: &'a Cache,
     ui: &'a Ui,
     /// What came of each job so far.
@@ -100,7 +100,7 @@ pub fn run(
     let batch = Batch {
         jobs,
         accel,
-        room: Room::of_this_machine(),
+        slots: Slots::of_this_machine(),
         cache,
         ui,
         results: Mutex::new(jobs.iter().map(|_| None).collect()),
@@ -159,7 +159,7 @@ impl Batch<'_> {
     }
 
     fn build(&self, job: &Job, ui: &Ui) -> Result<Built> {
-        let _place = self.room.enter(Work::Build);
+        let _slot = self.slots.acquire(Work::Build);
         signals::check()?;
         provide(&job.kernel, Needs::default(), self.cache, ui)
     }
@@ -172,7 +172,7 @@ impl Batch<'_> {
             append: None,
             output: &job.output,
         };
-        suite::judge(built, &suite, &self.room, self.cache, ui)
+        suite::judge(built, &suite, &self.slots, self.cache, ui)
     }
 
     /// Keeps what came of a job.
@@ -195,7 +195,7 @@ impl Batch<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::vm::build::kernels::KERNELS;
+    use crate::vm::kernels::KERNELS;
 
     fn job(kernel: usize, base: Base) -> Job {
         Job {

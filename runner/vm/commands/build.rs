@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `vm build`: builds what is missing, and prints where it is.
+//! `vm build`: builds a kernel and the module, and prints their paths.
 
 use std::io::Write;
 

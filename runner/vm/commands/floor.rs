@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `vm floor`: the time of a boot that does nothing.
+//! `vm floor`: measures the time of a boot without any work in the guest.
 
 use std::fs;
 use std::io::Write;
@@ -18,7 +18,7 @@ use crate::vm::build::stage;
 use crate::vm::host::cache::Cache;
 use crate::vm::host::progress::Ui;
 
-/// How long a guest that does nothing may take.
+/// Time limit for the boot with the configuration `core`.
 const FLOOR_LIMIT: Duration = Duration::from_secs(60);
 
 /// `vm floor`

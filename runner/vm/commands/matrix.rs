@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `mn-inject vm matrix`: the suite on every kernel, in every form.
+//! `vm matrix`: runs the scenarios on several kernels, each with and without the seed patch.
 
 use std::path::{Path, PathBuf};
 
@@ -13,15 +13,15 @@ use crate::report;
 use crate::scenario;
 use crate::vm::args::{Base, KernelArgs, VmMatrixArgs};
 use crate::vm::build::kernel;
-use crate::vm::build::kernels::{KERNELS, Packaged};
 use crate::vm::commands::batch;
 use crate::vm::commands::batch::Job;
 use crate::vm::host::cache;
 use crate::vm::host::cache::Cache;
 use crate::vm::host::output::output;
 use crate::vm::host::progress::Ui;
+use crate::vm::kernels::{KERNELS, Packaged};
 
-/// One row.
+/// A row of the matrix: one kernel.
 #[derive(Clone, Copy, Debug)]
 struct Row<'a> {
     kernel: &'static Packaged,
@@ -30,7 +30,7 @@ struct Row<'a> {
 }
 
 impl Row<'_> {
-    /// What a person calls it; `several` configurations have to be told apart.
+    /// Name for the user. It has the configuration only if there are `several`.
     fn label(&self, several: bool) -> String {
         let config = if several { self.config } else { "" };
         format!("{} {} {config}", self.kernel.name, self.base.name())
@@ -38,7 +38,7 @@ impl Row<'_> {
             .to_owned()
     }
 
-    /// Where its logs and its report go.
+    /// Output directory, below that of the command.
     fn output(&self, all: &Path) -> PathBuf {
         all.join(format!(
             "{}-{}-{}",
@@ -49,7 +49,7 @@ impl Row<'_> {
     }
 }
 
-/// The rows, in the order in which they are reported: no two are the same.
+/// Rows in the order of the report, without duplicates.
 fn plan(args: &VmMatrixArgs) -> Vec<Row<'_>> {
     let mut kernels = args.kernels.clone();
     if kernels.is_empty() {
@@ -103,7 +103,7 @@ pub fn run(args: &VmMatrixArgs, ui: &Ui) -> Result<Exit> {
         runs: rows
             .iter()
             .zip(results)
-            .map(|(row, result)| row.came_to(result))
+            .map(|(row, result)| row.result(result))
             .collect(),
     };
     cache::write_report(&output.join("matrix.json"), &report)?;
@@ -114,6 +114,7 @@ pub fn run(args: &VmMatrixArgs, ui: &Ui) -> Result<Exit> {
 }
 
 impl Row<'_> {
+    /// Job that builds and runs this kernel.
     fn job(&self, args: &VmMatrixArgs, output: &Path, several: bool) -> Job {
         Job {
             label: self.label(several),
@@ -123,8 +124,8 @@ impl Row<'_> {
         }
     }
 
-    /// The row in the report.
-    fn came_to(&self, result: Result<Report>) -> MatrixRun {
+    /// Row of the report.
+    fn result(&self, result: Result<Report>) -> MatrixRun {
         let (error, report) = match result {
             Ok(report) => (None, Some(report)),
             Err(error) => (Some(format!("{error:#}")), None),
@@ -160,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn the_plan_is_all_kernels_in_both_forms() {
+    fn by_default_all_kernels_run_with_both_bases() {
         assert_eq!(
             labels(&args(&[])),
             [
@@ -181,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn each_row_has_a_place_of_its_own() {
+    fn each_row_has_an_output_directory_of_its_own() {
         let args = args(&[]);
         let rows = plan(&args);
         let all = Path::new("/o");
@@ -192,10 +193,10 @@ mod tests {
     }
 
     #[test]
-    fn a_row_that_could_not_run_says_why() {
+    fn a_row_that_could_not_run_has_the_reason() {
         let args = args(&[]);
         let error = anyhow::anyhow!("no such file").context("[kernel] x");
-        let run = plan(&args)[0].came_to(Err(error));
+        let run = plan(&args)[0].result(Err(error));
         assert_eq!(run.error.as_deref(), Some("[kernel] x: no such file"));
         assert_eq!(run.exit(), Exit::NoVerdict);
     }

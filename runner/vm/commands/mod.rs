@@ -4,7 +4,6 @@
 
 pub mod batch;
 pub mod build;
-pub mod exercise;
 pub mod floor;
 pub mod matrix;
 pub mod mutants;

@@ -16,12 +16,12 @@ use crate::vm::build::kernel::Built;
 use crate::vm::host::cache;
 use crate::vm::host::cache::Cache;
 use crate::vm::host::progress::Ui;
-use crate::vm::host::slots::Room;
+use crate::vm::host::slots::Slots;
 
 /// Runs the suite so many times, each with a folder of its own below the output. The exit code is
 /// that of the run with the worst one.
 pub fn run(times: u32, built: &Built, suite: &Suite<'_>, cache: &Cache, ui: &Ui) -> Result<Exit> {
-    let room = Room::of_this_machine();
+    let slots = Slots::of_this_machine();
     let mut exits = Vec::new();
     let mut scenarios = 0;
     for number in 1..=times {
@@ -32,7 +32,7 @@ pub fn run(times: u32, built: &Built, suite: &Suite<'_>, cache: &Cache, ui: &Ui)
             ..suite.clone()
         };
         let ui = ui.of_run(format!("{number} of {times}"));
-        let report = suite::judge(built, &suite, &room, cache, &ui)?;
+        let report = suite::judge(built, &suite, &slots, cache, &ui)?;
         let exit = report::exit(&report);
         if exit != Exit::Pass {
             tell(number, exit, &why_it_did_not_pass(&report), &output)?;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `vm run`: one kernel, and the verdict on it.
+//! `vm run`: runs the scenarios on one kernel.
 
 use std::io::Write;
 
@@ -17,7 +17,7 @@ use crate::vm::commands::repeat;
 use crate::vm::host::cache::Cache;
 use crate::vm::host::output::output;
 use crate::vm::host::progress::Ui;
-use crate::vm::host::slots::Room;
+use crate::vm::host::slots::Slots;
 
 /// `vm run`
 pub fn run(args: &VmRunArgs, ui: &Ui) -> Result<Exit> {
@@ -26,7 +26,7 @@ pub fn run(args: &VmRunArgs, ui: &Ui) -> Result<Exit> {
         return Ok(Exit::Usage);
     }
     let cache = Cache::open()?;
-    // Before anything that takes long: a directory that cannot be written is known at once.
+    // First, as the build takes long: an output directory that cannot be written is an early error.
     let output = output(args.output.as_deref(), &cache)?;
     let built = provide(&args.kernel, Needs::default(), &cache, ui)?;
     let suite = Suite {
@@ -41,7 +41,7 @@ pub fn run(args: &VmRunArgs, ui: &Ui) -> Result<Exit> {
         ui.line("output", &output.display().to_string());
         return Ok(exit);
     }
-    let report = suite::judge(&built, &suite, &Room::of_this_machine(), &cache, ui)?;
+    let report = suite::judge(&built, &suite, &Slots::of_this_machine(), &cache, ui)?;
     show(&report, args.suite.format)?;
     ui.line("output", &output.display().to_string());
     Ok(crate::report::exit(&report))

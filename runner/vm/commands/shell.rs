@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `vm shell`: a guest with a shell on the console.
+//! `vm shell`: boots a guest with a shell on the console.
 
 use std::fs;
 
@@ -44,7 +44,7 @@ pub fn run(args: &VmShellArgs, ui: &Ui) -> Result<Exit> {
         initramfs: &initramfs,
         append: None,
         accelerator,
-        // `sleep` is to mean what it says.
+        // For the user, a second in the guest must be a second.
         time: Time::Real,
         console: None,
         log: temp.path().join("qemu.log"),

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The directory where everything lives that was downloaded or built.
+//! The cache: the directory for everything that was downloaded or built.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
@@ -17,15 +17,15 @@ use sha2::{Digest, Sha256};
 use crate::vm::host::progress::Ui;
 use crate::vm::host::signals;
 
-/// Overrides where the cache is.
+/// Environment variable with the path of the cache.
 pub const CACHE_VARIABLE: &str = "MN_INJECT_CACHE";
 
-/// Marks the cache for backup programs, and as ours for `vm clean`.
+/// Marks the directory as a cache for backup programs, and as one of this program for `vm clean`.
 const TAG: &str = "CACHEDIR.TAG";
 const TAG_TEXT: &str = "Signature: 8a477f597d28d172789f06886806bc55\n\
      # Created by mn-inject; `mn-inject vm clean` removes it.\n";
 
-/// Everything that we ever create in the cache. `vm clean` removes nothing else.
+/// Names of all entries that this program creates in the cache. `vm clean` removes nothing else.
 const ENTRIES: &[&str] = &[
     "apt",
     "bindgen",
@@ -40,19 +40,23 @@ const ENTRIES: &[&str] = &[
     "accel.json",
 ];
 
-/// The cache, in use: it cannot be cleaned while this lives.
+/// The opened cache. `vm clean` returns an error while this value exists.
 #[derive(Debug)]
 pub struct Cache {
     root: PathBuf,
     _in_use: File,
 }
 
-/// A lock that was obtained; dropping it lets it go.
+/// A lock, released on drop.
 #[derive(Debug)]
 pub struct Lock(#[expect(dead_code, reason = "held, not read")] File);
 
 impl Cache {
-    /// Opens the cache and makes it where it is missing.
+    /// Opens the cache. Creates it if it does not exist.
+    ///
+    /// # Errors
+    ///
+    /// The directory is neither empty nor a cache of this program, or cannot be used.
     pub fn open() -> Result<Self> {
         let root = root()?;
         make_dir(&root)?;
@@ -73,7 +77,7 @@ impl Cache {
         })
     }
 
-    /// A path in the cache. Its first component must be one of [`ENTRIES`].
+    /// Path in the cache. The first component must be one of [`ENTRIES`].
     pub fn path(&self, relative: impl AsRef<Path>) -> PathBuf {
         let relative = relative.as_ref();
         debug_assert!(
@@ -86,14 +90,14 @@ impl Cache {
         self.root.join(relative)
     }
 
-    /// As [`Cache::path`], and the directory exists afterwards.
+    /// Creates a directory in the cache, and returns its path as [`Cache::path`] does.
     pub fn dir(&self, relative: impl AsRef<Path>) -> Result<PathBuf> {
         let path = self.path(relative);
         make_dir(&path)?;
         Ok(path)
     }
 
-    /// A new empty directory that is gone when the result is dropped.
+    /// Creates an empty directory, which is removed on drop.
     pub fn temp_dir(&self) -> Result<tempfile::TempDir> {
         let parent = self.dir("tmp")?;
         tempfile::Builder::new()
@@ -102,7 +106,11 @@ impl Cache {
             .map_err(|e| explain(e, "cannot make a directory in", &parent))
     }
 
-    /// Waits for the lock of that name, which another run may hold; says so while it waits.
+    /// Acquires a lock. If another process holds it, prints a message and waits.
+    ///
+    /// # Errors
+    ///
+    /// The lock cannot be acquired, or [`signals::Interrupted`] while it waits.
     pub fn lock(&self, name: &str, ui: &Ui) -> Result<Lock> {
         let path = self.dir("locks")?.join(name);
         let file = lock_file(&path)?;
@@ -118,30 +126,30 @@ impl Cache {
     }
 }
 
-/// A directory that somebody works with: while this lives, [`keep_newest`] leaves it alone.
+/// A directory in use: [`keep_newest`] does not remove it while this value exists.
 #[derive(Clone, Debug)]
 pub struct Hold(#[expect(dead_code, reason = "held, not read")] Arc<File>);
 
-/// Holds a directory; nothing where it is not there, or not any more.
+/// Marks a directory as in use. Returns `None` if it does not exist or was removed meanwhile.
 pub fn hold(dir: &Path) -> Result<Option<Hold>> {
     let file = match File::open(dir) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
         opened => opened.map_err(|e| explain(e, "cannot open", dir))?,
     };
-    // This waits for nobody but who removes it.
+    // Only keep_newest() takes the exclusive lock, and only while it removes the directory.
     file.lock_shared()
         .map_err(|e| explain(e, "cannot lock", dir))?;
     Ok(is_at(&file, dir).then(|| Hold(Arc::new(file))))
 }
 
-/// Whether what is there now is what was opened.
+/// Whether `path` still is the file that was opened.
 fn is_at(file: &File, path: &Path) -> bool {
     let ours = file.metadata().map(|meta| meta.ino()).ok();
     ours.is_some() && ours == fs::metadata(path).map(|meta| meta.ino()).ok()
 }
 
-/// Leaves only the newest directories in `dir`, and those that somebody works with. One that cannot
-/// be removed is tried again the next time.
+/// Removes all but the `count` newest directories in `dir`, except for those in use. Errors are
+/// ignored: the next call tries again.
 pub fn keep_newest(dir: &Path, count: usize) {
     let Ok(entries) = fs::read_dir(dir) else {
         return;
@@ -153,17 +161,17 @@ pub fn keep_newest(dir: &Path, count: usize) {
     found.sort();
     let old = found.len().saturating_sub(count);
     for (_, path) in &found[..old] {
-        // Until it is gone, for nobody to begin to work with it.
-        let Ok(alone) = File::open(path) else {
+        // The exclusive lock is held until the directory is removed, so no process can start to use it.
+        let Ok(file) = File::open(path) else {
             continue;
         };
-        if alone.try_lock().is_ok() {
+        if file.try_lock().is_ok() {
             drop(fs::remove_dir_all(path));
         }
     }
 }
 
-/// Makes a directory one of the newest.
+/// Makes a directory the newest one for [`keep_newest`].
 pub fn touch(dir: &Path) -> Result<()> {
     File::open(dir)
         .and_then(|file| file.set_modified(SystemTime::now()))
@@ -176,7 +184,7 @@ fn use_it(root: &Path) -> Result<File> {
     loop {
         make_dir(&root.join("locks"))?;
         let file = lock_file(&path)?;
-        // Whoever is alone removes what a killed run left behind.
+        // No other process uses the cache, so temporary files are those of a killed run.
         if file.try_lock().is_ok() {
             match fs::remove_dir_all(root.join("tmp")) {
                 Err(e) if e.kind() != io::ErrorKind::NotFound => {
@@ -186,7 +194,7 @@ fn use_it(root: &Path) -> Result<File> {
             }
         }
         let file = wait_for(file, &path, File::lock_shared)?;
-        // A `vm clean` that was waited for has removed the lock, and a new one is needed.
+        // If this waited for `vm clean`, the lock file was removed, and a new one is needed.
         if is_at(&file, &path) {
             return Ok(file);
         }
@@ -196,8 +204,8 @@ fn use_it(root: &Path) -> Result<File> {
 /// Waits for a lock and for signals at the same time.
 fn wait_for(file: File, path: &Path, lock: fn(&File) -> io::Result<()>) -> Result<File> {
     let (reader, writer) = io::pipe().context("cannot make a pipe")?;
-    // flock cannot be waited for together with a signal, so a thread waits. On a signal the
-    // process ends, and the thread with it.
+    // flock() cannot wait for a file descriptor at the same time, so a thread waits. After a signal
+    // the process exits, and the thread with it.
     let waiter = std::thread::spawn(move || {
         let result = lock(&file);
         drop(writer);
@@ -211,13 +219,13 @@ fn wait_for(file: File, path: &Path, lock: fn(&File) -> io::Result<()>) -> Resul
     }
 }
 
-/// Whether a directory has anything in it but our locks, which are there before the tag.
+/// Whether a directory has entries besides the locks, which are created before the tag.
 fn has_others_files(root: &Path) -> Result<bool> {
     let entries = fs::read_dir(root).map_err(|e| explain(e, "cannot read", root))?;
     Ok(entries.flatten().any(|entry| entry.file_name() != "locks"))
 }
 
-/// Where the cache is or would be.
+/// Path of the cache, which may not exist.
 fn root() -> Result<PathBuf> {
     if let Some(path) = std::env::var_os(CACHE_VARIABLE).filter(|path| !path.is_empty()) {
         return std::path::absolute(&path)
@@ -228,7 +236,7 @@ fn root() -> Result<PathBuf> {
     Ok(xdg.cache_dir().join("mn-inject"))
 }
 
-/// `mn-inject vm clean`: removes what we put there, and says what.
+/// `mn-inject vm clean`: removes all entries of this program from the cache.
 pub fn clean(ui: &Ui) -> Result<()> {
     let root = root()?;
     if !root.join(TAG).exists() {
@@ -254,7 +262,7 @@ pub fn clean(ui: &Ui) -> Result<()> {
             return Err(e).with_context(|| format!("cannot lock {}/locks/in-use", root.display()));
         }
     }
-    // The locks and the tag go last: until then an interrupted clean can be repeated.
+    // The locks and the tag are removed last: until then, an interrupted clean can be repeated.
     let last = ["locks", TAG];
     let first = ENTRIES
         .iter()
@@ -284,6 +292,7 @@ pub fn clean(ui: &Ui) -> Result<()> {
     Ok(())
 }
 
+/// Opens a lock file. Creates it if it does not exist.
 fn lock_file(path: &Path) -> Result<File> {
     OpenOptions::new()
         .read(true)
@@ -294,18 +303,18 @@ fn lock_file(path: &Path) -> Result<File> {
         .map_err(|e| explain(e, "cannot open the lock", path))
 }
 
-/// Makes a directory and its parents.
+/// Creates a directory and its parents.
 pub fn make_dir(path: &Path) -> Result<()> {
     fs::create_dir_all(path).map_err(|e| explain(e, "cannot make the directory", path))
 }
 
-/// Writes a report as JSON, as a whole.
+/// Writes a report as JSON, as [`write_atomically`] does.
 pub fn write_report(path: &Path, report: &impl Serialize) -> Result<()> {
     let text = serde_json::to_vec_pretty(report).context("cannot write the report as JSON")?;
     write_atomically(path, &text)
 }
 
-/// Writes a file so that nobody ever sees a part of it.
+/// Writes a file and its parent directories. A reader sees either the old or the new content.
 pub fn write_atomically(path: &Path, content: &[u8]) -> Result<()> {
     let dir = path.parent().unwrap_or(Path::new("."));
     make_dir(dir)?;
@@ -319,12 +328,12 @@ pub fn write_atomically(path: &Path, content: &[u8]) -> Result<()> {
     write().map_err(|e| explain(e, "cannot write", path))
 }
 
-/// Reads a file whole.
+/// Reads a file.
 pub fn read(path: &Path) -> Result<Vec<u8>> {
     fs::read(path).map_err(|e| explain(e, "cannot read", path))
 }
 
-/// Turns an I/O error into one that names the file, and the remedy where the disk is full.
+/// Adds the path to an I/O error, and advice if the disk is full.
 pub fn explain(error: io::Error, what: &str, path: &Path) -> anyhow::Error {
     let full = error.kind() == io::ErrorKind::StorageFull;
     let error = anyhow::Error::new(error).context(format!("{what} {}", path.display()));
@@ -335,7 +344,7 @@ pub fn explain(error: io::Error, what: &str, path: &Path) -> anyhow::Error {
     }
 }
 
-/// What to say about a full disk.
+/// Error message for a full disk.
 pub fn disk_full(path: &Path) -> String {
     format!(
         "the disk that holds {} is full; a kernel needs about 5 GB. Free some, or set {CACHE_VARIABLE} to a directory on another disk",
@@ -343,7 +352,8 @@ pub fn disk_full(path: &Path) -> String {
     )
 }
 
-/// A key over named parts: any change of any part, or of their borders, changes it.
+/// A hash over named parts. It changes if any part changes, or if bytes move from one part to
+/// another.
 #[derive(Debug, Default)]
 pub struct Key(Sha256);
 
@@ -357,13 +367,13 @@ impl Key {
         self
     }
 
-    /// The key as 16 hexadecimal digits: enough for a cache that one person fills.
+    /// The hash as 16 hexadecimal digits, which are enough for the cache of one user.
     pub fn finish(self) -> String {
         hex(&self.0.finalize()[..8])
     }
 }
 
-/// SHA-256 of the content, in hexadecimal.
+/// SHA-256 in hexadecimal.
 pub fn sha256(content: &[u8]) -> String {
     hex(&Sha256::digest(content))
 }
@@ -377,7 +387,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_touched_last_is_kept() -> Result<()> {
+    fn a_touched_directory_is_kept() -> Result<()> {
         let dir = tempfile::tempdir()?;
         let epoch = SystemTime::UNIX_EPOCH;
         for (age, name) in ["old", "older", "oldest"].iter().enumerate() {
@@ -396,7 +406,7 @@ mod tests {
     }
 
     #[test]
-    fn what_somebody_works_with_is_kept() -> Result<()> {
+    fn a_directory_in_use_is_kept() -> Result<()> {
         let dir = tempfile::tempdir()?;
         let path = dir.path().join("kernel");
         assert!(hold(&path)?.is_none());
@@ -414,7 +424,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_sees_the_borders_of_its_parts() {
+    fn a_key_depends_on_the_borders_of_its_parts() {
         let ab = Key::default().part("x", b"ab").part("y", b"c").finish();
         let a = Key::default().part("x", b"a").part("y", b"bc").finish();
         assert_ne!(ab, a);
@@ -422,7 +432,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_disk_is_named_as_such() {
+    fn the_error_for_a_full_disk_gives_advice() {
         let error = explain(
             io::Error::from(io::ErrorKind::StorageFull),
             "cannot write",

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The host: the cache, what a terminal is told, room for guests and builds, signals.
+//! The host: the cache, progress on the terminal, slots for builds and guests, and signals.
 
 pub mod cache;
 pub mod output;

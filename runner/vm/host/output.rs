@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The directory that a command keeps its logs in.
+//! The output directory of a command, for its logs and its report.
 
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -9,13 +9,13 @@ use anyhow::{Context, Result};
 
 use crate::vm::host::cache::{self, Cache};
 
-/// How many runs the cache keeps.
+/// Maximum number of output directories in the cache.
 const RUNS_KEPT: usize = 20;
 
-/// Where the logs go.
+/// An output directory that exists.
 pub struct Output {
     path: PathBuf,
-    /// Keeps it in the cache until the command ends, if it is there.
+    /// Keeps the directory in the cache until the command ends; `None` outside the cache.
     _hold: Option<cache::Hold>,
 }
 
@@ -27,7 +27,7 @@ impl std::ops::Deref for Output {
     }
 }
 
-/// Makes the directory that the user names, or a new one in the cache.
+/// Creates the directory that the user asked for, or else a new one in the cache.
 pub fn output(output: Option<&Path>, cache: &Cache) -> Result<Output> {
     if let Some(output) = output {
         cache::make_dir(output)?;

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What a person sees while it works: spinners on a terminal, plain lines elsewhere. All of it
-//! goes to stderr; stdout carries the result only.
+//! Progress on stderr: spinners on a terminal, plain lines elsewhere. stdout has the result only.
 
 use std::io::{IsTerminal, Write};
 use std::sync::Mutex;
@@ -9,16 +8,17 @@ use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
-/// Says what is going on, and keeps how long each stage took.
+/// Prints progress, and records the duration of each stage.
 #[derive(Debug)]
 pub struct Ui {
     terminal: Option<MultiProgress>,
-    /// Which of several runs it speaks for.
+    /// Name of the run, if there are several at the same time.
     run: Option<String>,
+    /// Names and durations (in milliseconds) of the finished stages.
     stages: Mutex<Vec<(String, u64)>>,
 }
 
-/// Something that takes a while.
+/// A stage in progress.
 #[derive(Debug)]
 pub struct Task<'a> {
     ui: &'a Ui,
@@ -29,7 +29,7 @@ pub struct Task<'a> {
 }
 
 impl Ui {
-    /// For the terminal where stderr is one.
+    /// Uses spinners if stderr is a terminal.
     pub fn new() -> Self {
         Ui {
             terminal: std::io::stderr().is_terminal().then(MultiProgress::new),
@@ -38,8 +38,8 @@ impl Ui {
         }
     }
 
-    /// For one of several runs at a time: on the same terminal, with its name in every line, and
-    /// with stages of its own.
+    /// Progress of one of several runs at the same time: on the same terminal, with the name of the
+    /// run in every line, and with stages of its own.
     pub fn of_run(&self, name: String) -> Self {
         Ui {
             terminal: self.terminal.clone(),
@@ -48,7 +48,7 @@ impl Ui {
         }
     }
 
-    /// What stands before whatever is said about a stage.
+    /// Prefix of every line about a stage.
     fn head(&self, stage: &str) -> String {
         match &self.run {
             Some(run) => format!("[{run}] {stage}:"),
@@ -56,28 +56,28 @@ impl Ui {
         }
     }
 
-    /// Says one line about a stage.
+    /// Prints a line about a stage.
     pub fn line(&self, stage: &str, text: &str) {
         let line = format!("{} {text}", self.head(stage));
         match &self.terminal {
-            Some(bars) => bars.suspend(|| say(&line)),
-            None => say(&line),
+            Some(bars) => bars.suspend(|| print(&line)),
+            None => print(&line),
         }
     }
 
-    /// Says text that is no line about a stage, as it is.
+    /// Prints text that does not belong to a stage.
     pub fn text(&self, text: &str) {
         let text = match &self.run {
             Some(run) => &format!("[{run}] {text}"),
             None => text,
         };
         match &self.terminal {
-            Some(bars) => bars.suspend(|| say(text)),
-            None => say(text),
+            Some(bars) => bars.suspend(|| print(text)),
+            None => print(text),
         }
     }
 
-    /// Starts something that takes a while.
+    /// Begins a stage.
     pub fn begin(&self, name: &'static str, what: &str) -> Task<'_> {
         let bar = self.terminal.as_ref().map(|bars| {
             let bar = bars.add(ProgressBar::new_spinner());
@@ -102,7 +102,7 @@ impl Ui {
         }
     }
 
-    /// The stages that ended, in that order, with their milliseconds.
+    /// Names and durations (in milliseconds) of the finished stages, in the order of their end.
     pub fn stages(&self) -> Vec<(String, u64)> {
         self.stages
             .lock()
@@ -118,24 +118,24 @@ impl Default for Ui {
 }
 
 impl Task<'_> {
-    /// The stage's name.
+    /// Name of the stage.
     pub fn name(&self) -> &'static str {
         self.name
     }
 
-    /// Says how far it is; shown on a terminal only.
+    /// Shows the current step, on a terminal only.
     pub fn note(&self, detail: &str) {
         if let Some(bar) = &self.bar {
             bar.set_message(format!("{}: {detail}", self.what));
         }
     }
 
-    /// Says a line while it goes on.
+    /// Prints a line about the stage.
     pub fn line(&self, text: &str) {
         self.ui.line(self.name, text);
     }
 
-    /// Ends it and says how.
+    /// Ends the stage, and prints the result with its duration.
     pub fn done(self, result: &str) {
         let took = self.started.elapsed();
         if let Ok(mut stages) = self.ui.stages.lock() {
@@ -162,8 +162,8 @@ impl Drop for Task<'_> {
     }
 }
 
-/// Nothing can be done, and nothing is lost, where stderr is closed.
-fn say(text: &str) {
+/// Prints a line. Errors are ignored: if stderr is closed, there is nowhere to report them.
+fn print(text: &str) {
     drop(writeln!(std::io::stderr(), "{text}"));
 }
 
@@ -172,7 +172,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_tells_which_of_several_runs_it_is_about() {
+    fn every_line_has_the_name_of_its_run() {
         let ui = Ui::new();
         assert_eq!(ui.head("kernel"), "[kernel]");
         let run = ui.of_run("7.2 seed".to_owned());

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Ctrl-C and SIGTERM as something that can be waited for.
+//! Waits for a file descriptor, SIGINT, SIGTERM and SIGHUP at the same time.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -13,15 +13,15 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
-/// The user wants the program to end.
+/// A signal asked the program to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("interrupted")]
 pub struct Interrupted;
 
-/// Becomes readable with the first signal and stays so: nobody reads it, so every waiter sees it.
+/// Becomes readable with the first signal. It is never read, so it stays readable for every waiter.
 static SIGNALLED: OnceLock<UnixStream> = OnceLock::new();
 
-/// Starts to take note of Ctrl-C, SIGTERM and SIGHUP. May be called more than once.
+/// Installs the signal handlers. May be called more than once.
 pub fn install() -> Result<()> {
     if SIGNALLED.get().is_some() {
         return Ok(());
@@ -32,22 +32,22 @@ pub fn install() -> Result<()> {
         signal_hook::low_level::pipe::register(signal, writer)
             .with_context(|| format!("cannot take note of signal {signal}"))?;
     }
-    // Lost only where another thread was first, and then that one is used.
+    // If another thread was faster, its socket is used.
     SIGNALLED.get_or_init(|| reader);
     Ok(())
 }
 
-/// Waits until `fd` can be read (true) or the deadline has passed (false).
+/// Waits until `fd` is readable, and returns true; or until the deadline, and returns false.
 ///
 /// # Errors
 ///
-/// [`Interrupted`] as soon as there was a signal.
+/// [`Interrupted`] after a signal, even if `fd` is readable.
 pub fn wait_readable(fd: impl AsFd, deadline: Option<Instant>) -> Result<bool> {
     let signalled = SIGNALLED.get().map(AsFd::as_fd);
     wait(fd.as_fd(), signalled, deadline)
 }
 
-/// Errors with [`Interrupted`] where there was a signal.
+/// Returns [`Interrupted`] after a signal.
 pub fn check() -> Result<()> {
     if let Some(signalled) = SIGNALLED.get()
         && wait(signalled.as_fd(), None, Some(Instant::now()))?
@@ -69,7 +69,8 @@ fn wait(
             None => PollTimeout::NONE,
             Some(deadline) => {
                 let left = deadline.saturating_duration_since(Instant::now());
-                // Rounded up, so that a deadline is never missed by spinning up to it.
+                // Rounded up to milliseconds, or the last one before the deadline would be spent
+                // on a busy loop.
                 let left = left + Duration::from_micros(999);
                 PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX)
             }
@@ -97,19 +98,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_deadline_passes() -> Result<()> {
+    fn the_wait_ends_at_the_deadline() -> Result<()> {
         let (reader, mut writer) = io::pipe()?;
         let soon = Instant::now() + Duration::from_millis(20);
         assert!(!wait(reader.as_fd(), None, Some(soon))?);
         assert!(Instant::now() >= soon);
-        // Not by closing the other end: a program that another test is starting may have it, too.
+        // Not by closing the writer: a child that another test is starting may have inherited it.
         io::Write::write_all(&mut writer, b"x")?;
         assert!(wait(reader.as_fd(), None, Some(soon))?);
         Ok(())
     }
 
     #[test]
-    fn a_signal_comes_first() -> Result<()> {
+    fn a_signal_takes_precedence() -> Result<()> {
         let (reader, _writer) = io::pipe()?;
         let (signalled, signal) = io::pipe()?;
         drop(signal);

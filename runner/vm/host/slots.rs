@@ -1,25 +1,26 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! How much may go on at the same time, by what the machine has.
+//! Limits how many builds and guests run at the same time.
 
 use std::fs;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-/// What QEMU takes besides the guest's memory, in MiB: its own, and the code that it translates.
+/// Memory of a QEMU process besides that of its guest, in MiB: its own, and the translated code.
 const QEMU: u64 = 256;
-/// What a build takes, in MiB: a few compilers, and the linker at the end.
+/// Memory of a build, in MiB: a few compilers, and the linker at the end.
 const BUILD: u64 = 2048;
 
-/// Something that takes a place.
+/// Kind of work that takes a slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Work {
-    /// The build of a kernel.
+    /// Build of a kernel.
     Build,
-    /// A guest with so much memory, in MiB.
+    /// Guest with this amount of memory, in MiB.
     Guest(u32),
 }
 
 impl Work {
+    /// Memory that it takes, in MiB.
     fn memory(self) -> u64 {
         match self {
             Work::Build => BUILD,
@@ -28,35 +29,36 @@ impl Work {
     }
 }
 
-/// The machine's processors and its memory, shared by all that one command does.
+/// Processors and memory of the machine, shared by all builds and guests of one command.
 ///
-/// A guest keeps one processor busy, and a build all of them for as long as it can. There are as
-/// many of each as there are processors at most, and builds do not keep guests waiting.
+/// A guest takes one processor, a build all of them, most of the time. The limit is one guest and
+/// one build per processor, counted separately: builds do not delay guests.
 #[derive(Debug)]
-pub struct Room {
+pub struct Slots {
     cores: usize,
     /// In MiB.
     memory: u64,
     used: Mutex<Used>,
-    left: Condvar,
+    released: Condvar,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Used {
     builds: usize,
     guests: usize,
+    /// In MiB.
     memory: u64,
 }
 
-/// A place that was taken; dropping it lets it go.
+/// An acquired slot, released on drop.
 #[derive(Debug)]
-pub struct Place<'a> {
-    room: &'a Room,
+pub struct Slot<'a> {
+    slots: &'a Slots,
     work: Work,
 }
 
-impl Room {
-    /// What this machine has to spare now.
+impl Slots {
+    /// Slots for the processors and the available memory of this machine.
     pub fn of_this_machine() -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let meminfo = fs::read_to_string("/proc/meminfo").unwrap_or_default();
@@ -64,27 +66,29 @@ impl Room {
     }
 
     fn new(cores: usize, memory: u64) -> Self {
-        Room {
+        Slots {
             cores,
             memory,
             used: Mutex::default(),
-            left: Condvar::new(),
+            released: Condvar::new(),
         }
     }
 
-    /// Waits until there is room for it. Where nothing else goes on there always is: what is too
-    /// big for the machine fails by itself, and says how.
+    /// Waits for a slot.
     ///
-    /// A signal does not end the wait, but it ends what is waited for.
-    pub fn enter(&self, work: Work) -> Place<'_> {
+    /// While nothing else runs, work is always admitted: if it needs more than the machine has, it
+    /// fails with an error message of its own.
+    ///
+    /// A signal does not interrupt the wait, but it ends the work that holds the slots.
+    pub fn acquire(&self, work: Work) -> Slot<'_> {
         let used = self.used();
         let mut used = self
-            .left
+            .released
             .wait_while(used, |used| !self.fits(*used, work))
             .unwrap_or_else(PoisonError::into_inner);
         *count(&mut used, work) += 1;
         used.memory += work.memory();
-        Place { room: self, work }
+        Slot { slots: self, work }
     }
 
     fn fits(&self, mut used: Used, work: Work) -> bool {
@@ -98,6 +102,7 @@ impl Room {
     }
 }
 
+/// Number of slots in use for this kind of work.
 fn count(used: &mut Used, work: Work) -> &mut usize {
     match work {
         Work::Build => &mut used.builds,
@@ -105,16 +110,16 @@ fn count(used: &mut Used, work: Work) -> &mut usize {
     }
 }
 
-impl Drop for Place<'_> {
+impl Drop for Slot<'_> {
     fn drop(&mut self) {
-        let mut used = self.room.used();
+        let mut used = self.slots.used();
         *count(&mut used, self.work) -= 1;
         used.memory -= self.work.memory();
-        self.room.left.notify_all();
+        self.slots.released.notify_all();
     }
 }
 
-/// What can be had without swapping, in MiB, from `/proc/meminfo`.
+/// `MemAvailable` of `/proc/meminfo`, in MiB.
 fn available(meminfo: &str) -> Option<u64> {
     let line = meminfo
         .lines()
@@ -129,52 +134,52 @@ mod tests {
 
     const GUEST: Work = Work::Guest(512);
 
-    /// How many more of them there is room for.
-    fn room_for(room: &Room, work: Work) -> usize {
-        let mut places = Vec::new();
-        while room.fits(*room.used(), work) {
-            places.push(room.enter(work));
+    /// Number of slots that are left.
+    fn left(slots: &Slots, work: Work) -> usize {
+        let mut acquired = Vec::new();
+        while slots.fits(*slots.used(), work) {
+            acquired.push(slots.acquire(work));
         }
-        places.len()
+        acquired.len()
     }
 
     #[test]
-    fn there_are_as_many_guests_as_processors() {
-        let room = Room::new(3, u64::MAX);
-        assert_eq!(room_for(&room, GUEST), 3);
-        let build = room.enter(Work::Build);
-        assert_eq!(room_for(&room, GUEST), 3);
-        assert_eq!(room_for(&room, Work::Build), 2);
+    fn there_is_one_guest_per_processor() {
+        let slots = Slots::new(3, u64::MAX);
+        assert_eq!(left(&slots, GUEST), 3);
+        let build = slots.acquire(Work::Build);
+        assert_eq!(left(&slots, GUEST), 3);
+        assert_eq!(left(&slots, Work::Build), 2);
         drop(build);
-        assert_eq!(*room.used(), Used::default());
+        assert_eq!(*slots.used(), Used::default());
     }
 
     #[test]
-    fn memory_is_never_promised_twice() {
-        let room = Room::new(8, 2 * (512 + QEMU));
-        assert_eq!(room_for(&room, GUEST), 2);
-        let guest = room.enter(GUEST);
-        assert_eq!(room_for(&room, Work::Guest(1536)), 0);
-        assert_eq!(room_for(&room, GUEST), 1);
+    fn memory_is_not_assigned_twice() {
+        let slots = Slots::new(8, 2 * (512 + QEMU));
+        assert_eq!(left(&slots, GUEST), 2);
+        let guest = slots.acquire(GUEST);
+        assert_eq!(left(&slots, Work::Guest(1536)), 0);
+        assert_eq!(left(&slots, GUEST), 1);
         drop(guest);
-        // Too big for the machine, and alone on it.
-        assert_eq!(room_for(&room, Work::Guest(1536)), 1);
+        // It needs more memory than the machine has, and nothing else runs.
+        assert_eq!(left(&slots, Work::Guest(1536)), 1);
     }
 
     #[test]
-    fn who_waits_gets_the_place_that_becomes_free() {
-        let room = Room::new(1, u64::MAX);
-        let first = room.enter(GUEST);
+    fn a_released_slot_is_acquired_by_a_waiter() {
+        let slots = Slots::new(1, u64::MAX);
+        let first = slots.acquire(GUEST);
         std::thread::scope(|scope| {
-            let second = scope.spawn(|| drop(room.enter(GUEST)));
+            let second = scope.spawn(|| drop(slots.acquire(GUEST)));
             drop(first);
             assert!(second.join().is_ok());
         });
-        assert_eq!(*room.used(), Used::default());
+        assert_eq!(*slots.used(), Used::default());
     }
 
     #[test]
-    fn the_memory_is_read_from_meminfo() {
+    fn available_memory_is_read_from_meminfo() {
         let text = "MemTotal:  24000000 kB\nMemFree: 1 kB\nMemAvailable:   20480000 kB\n";
         assert_eq!(available(text), Some(20_000));
         assert_eq!(available("MemTotal: 1 kB\n"), None);

@@ -1,0 +1,384 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! `log` of a target.
+
+use anyhow::{Context as _, Result, ensure};
+
+use crate::injector::formats::words::{
+    context, event, hex, lines, number, one_of, signed, unescape, values,
+};
+use crate::model::{Call, Context, FollowUp, Later, NotifierEvent};
+
+/// The keys of a line, in their order.
+const KEYS: [&str; 13] = [
+    "seq", "time_ns", "op", "event", "start", "end", "context", "tid", "comm", "injected",
+    "returned", "cur_seq", "callers",
+];
+
+/// The callback that an entry is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Op {
+    /// `invalidate_range_start`, or `invalidate` or `invalidate_start` of an interval notifier.
+    Start,
+    /// A callback that follows a start, or the release.
+    Later(FollowUp),
+}
+
+impl Op {
+    /// Its name in the log.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Op::Start => "start",
+            Op::Later(FollowUp::End) => "end",
+            Op::Later(FollowUp::Finish) => "finish",
+            Op::Later(FollowUp::Release) => "release",
+        }
+    }
+}
+
+/// One line of a target's `log`: one call of a callback.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Position among all entries of all targets since the module was loaded, from 0.
+    pub seq: u64,
+    /// Nanoseconds of `CLOCK_MONOTONIC`.
+    pub time_ns: u64,
+    /// The callback.
+    pub op: Op,
+    /// Why the kernel invalidates (`enum mmu_notifier_event`).
+    pub event: NotifierEvent,
+    /// First byte of the range; 0 for a release.
+    pub start: u64,
+    /// First byte after the range; 0 for a release.
+    pub end: u64,
+    /// Whether the callback may sleep (`mmu_notifier_range_blockable()`).
+    pub context: Context,
+    /// Thread that made the call (`current->pid`).
+    pub tid: i32,
+    /// Its `comm`, unescaped.
+    pub comm: String,
+    /// Whether the call was made to fail or to misbehave.
+    pub injected: bool,
+    /// Return value of the callback: 0 or a negative errno.
+    pub returned: i32,
+    /// Sequence number of the invalidation, for interval notifiers; 0 for others.
+    pub cur_seq: u64,
+    /// Functions of the kernel that made the call, the innermost first; empty where the kernel has
+    /// no stack traces or no names.
+    pub callers: Vec<String>,
+}
+
+impl Entry {
+    /// Parses a line of `log`, without its newline.
+    ///
+    /// # Errors
+    ///
+    /// The line is not as the module writes it.
+    pub fn parse(line: &str) -> Result<Self> {
+        let words = values(line, KEYS)?;
+        Self::from_words(words).with_context(|| format!("in {line:?}"))
+    }
+
+    fn from_words(words: [&str; KEYS.len()]) -> Result<Self> {
+        let [
+            seq,
+            time_ns,
+            op,
+            event_name,
+            start,
+            end,
+            context_name,
+            tid,
+            comm,
+            injected,
+            returned,
+            cur_seq,
+            callers,
+        ] = words;
+        ensure!(
+            callers.bytes().all(|byte| byte.is_ascii_graphic()),
+            "{callers:?} are no callers"
+        );
+        Ok(Entry {
+            seq: number(seq).context("seq")?,
+            time_ns: number(time_ns).context("time_ns")?,
+            op: one_of(
+                op,
+                [
+                    Op::Start,
+                    Op::Later(FollowUp::End),
+                    Op::Later(FollowUp::Finish),
+                    Op::Later(FollowUp::Release),
+                ]
+                .map(|op| (op.name(), op)),
+            )?,
+            event: event(event_name)?,
+            start: hex(start)?,
+            end: hex(end)?,
+            context: context(context_name)?,
+            tid: number(tid).context("tid")?,
+            comm: unescape(comm)?,
+            injected: one_of(injected, [("0", false), ("1", true)])?,
+            returned: signed(returned).context("returned")?,
+            cur_seq: number(cur_seq).context("cur_seq")?,
+            callers: callers
+                .split(',')
+                .filter(|name| !name.is_empty())
+                .map(str::to_owned)
+                .collect(),
+        })
+    }
+
+    /// Checks the values that come from the kernel. Only for callers that have no oracle.
+    ///
+    /// # Errors
+    ///
+    /// The range ends before it starts, the sequence number is even and not 0 (an invalidation has
+    /// an odd one, `mn_itree_inv_start_range()` of mm/mmu_notifier.c), or the thread has no name.
+    pub fn check(&self) -> Result<()> {
+        let Entry {
+            start,
+            end,
+            cur_seq,
+            ..
+        } = self;
+        ensure!(start <= end, "start behind end in {self:?}");
+        ensure!(
+            *cur_seq == 0 || cur_seq % 2 == 1,
+            "{cur_seq} is even, so no invalidation has it, in {self:?}"
+        );
+        ensure!(!self.comm.is_empty(), "an empty comm in {self:?}");
+        Ok(())
+    }
+
+    /// Whether it is a start whose range has a byte in common with this one.
+    pub fn is_start_in(&self, (start, end): (u64, u64)) -> bool {
+        self.op == Op::Start && self.start < end && start < self.end
+    }
+
+    /// The start as the model has it, of the scenario's notifier of that index.
+    pub fn into_call(self, notifier: usize) -> Call {
+        Call {
+            notifier,
+            seq: self.seq,
+            time_ns: self.time_ns,
+            event: self.event,
+            start: self.start,
+            end: self.end,
+            context: self.context,
+            tid: self.tid,
+            comm: self.comm,
+            injected: self.injected,
+            returned: self.returned,
+            cur_seq: self.cur_seq,
+            callers: self.callers,
+        }
+    }
+
+    /// The callback after a start as the model has it, of the scenario's notifier of that index.
+    pub fn into_later(self, op: FollowUp, notifier: usize) -> Later {
+        Later {
+            notifier,
+            seq: self.seq,
+            time_ns: self.time_ns,
+            op,
+            start: self.start,
+            end: self.end,
+            context: self.context,
+            tid: self.tid,
+            injected: self.injected,
+        }
+    }
+}
+
+/// The part of a log that consists of whole lines. A read may end in the middle of one.
+pub fn complete_lines(text: &str) -> &str {
+    &text[..text.rfind('\n').map_or(0, |last| last + 1)]
+}
+
+/// Parses a log, or the beginning of one. A cut last line is left out.
+///
+/// # Errors
+///
+/// A line is not as the module writes it.
+pub fn log(text: &str) -> Result<Vec<Entry>> {
+    lines(complete_lines(text)).map(Entry::parse).collect()
+}
+
+/// Checks that the numbers of the entries of one target rise.
+///
+/// # Errors
+///
+/// One does not.
+pub fn check_order(entries: &[Entry]) -> Result<()> {
+    for pair in entries.windows(2) {
+        let (before, after) = (pair[0].seq, pair[1].seq);
+        ensure!(before < after, "seq={after} follows seq={before}");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LINE: &str = "seq=7 time_ns=1203 op=start event=CLEAR start=0x7000 \
+                        end=0xffffffffffffffff context=nonblockable tid=34 \
+                        comm=oom\\x20reap\\x5c injected=1 returned=-11 cur_seq=5 \
+                        callers=zap+0x1,b";
+
+    fn entry() -> Entry {
+        Entry {
+            seq: 7,
+            time_ns: 1203,
+            op: Op::Start,
+            event: NotifierEvent::Clear,
+            start: 0x7000,
+            end: u64::MAX,
+            context: Context::NonBlockable,
+            tid: 34,
+            comm: "oom reap\\".to_owned(),
+            injected: true,
+            returned: -11,
+            cur_seq: 5,
+            callers: vec!["zap+0x1".to_owned(), "b".to_owned()],
+        }
+    }
+
+    #[test]
+    fn a_line_is_read() {
+        assert_eq!(Entry::parse(LINE).unwrap(), entry());
+        entry().check().unwrap();
+    }
+
+    #[test]
+    fn every_callback_is_known() {
+        for (word, op) in [
+            ("start", Op::Start),
+            ("end", Op::Later(FollowUp::End)),
+            ("finish", Op::Later(FollowUp::Finish)),
+            ("release", Op::Later(FollowUp::Release)),
+        ] {
+            let line = LINE.replace("op=start", &format!("op={word}"));
+            assert_eq!(Entry::parse(&line).unwrap(), Entry { op, ..entry() });
+            assert_eq!(op.name(), word);
+        }
+    }
+
+    #[test]
+    fn a_kernel_without_names_has_no_callers() {
+        let line = LINE.replace("callers=zap+0x1,b", "callers=");
+        assert_eq!(Entry::parse(&line).unwrap().callers, [""; 0]);
+    }
+
+    #[test]
+    fn other_lines_are_refused() {
+        for (from, to) in [
+            ("seq=7", "seq=-7"),
+            ("seq=7", "seq=+7"),
+            ("time_ns=1203", "time_ns=x"),
+            ("op=start", "op=begin"),
+            ("event=CLEAR", "event=CLEARED"),
+            ("event=CLEAR", "event=UNKNOWN"),
+            ("start=0x7000", "start=7000"),
+            ("start=0x7000", "start=0x+7000"),
+            ("context=nonblockable", "context=maybe"),
+            (" tid=34", ""),
+            ("tid=34", "tid=-1"),
+            ("tid=34", "tid=2147483648"),
+            ("\\x20", "\\xZZ"),
+            ("\\x5c", "\\x5"),
+            ("\\x5c", "\\"),
+            ("\\x20", "\t"),
+            ("injected=1", "injected=2"),
+            ("returned=-11", "returned="),
+            ("returned=-11", "returned=+11"),
+            ("cur_seq=5", "cur_seq=-5"),
+            ("cur_seq=5", "cur_seq=odd"),
+            (" cur_seq=5", ""),
+            ("callers=zap", "callers=z\u{e4}p"),
+            ("callers=zap+0x1,b", "callers=a,b more=1"),
+        ] {
+            let line = LINE.replace(from, to);
+            assert_ne!(line, LINE, "{from}");
+            assert!(Entry::parse(&line).is_err(), "{line}");
+        }
+    }
+
+    #[test]
+    fn values_of_a_wrong_kernel_are_read_and_fail_the_check() {
+        for (from, to) in [
+            ("end=0xffffffffffffffff", "end=0x6fff"),
+            ("cur_seq=5", "cur_seq=8"),
+            ("comm=oom\\x20reap\\x5c", "comm="),
+        ] {
+            let line = LINE.replace(from, to);
+            assert_ne!(line, LINE, "{from}");
+            assert!(Entry::parse(&line).unwrap().check().is_err(), "{line}");
+        }
+        let plain = LINE.replace("cur_seq=5", "cur_seq=0");
+        Entry::parse(&plain).unwrap().check().unwrap();
+    }
+
+    #[test]
+    fn the_cut_end_of_a_log_is_left_out() {
+        let second = LINE.replace("seq=7", "seq=9");
+        let cut = &second[..20];
+        let entries = log(&format!("{LINE}\n{second}\n{cut}")).unwrap();
+        assert_eq!(entries.len(), 2);
+        check_order(&entries).unwrap();
+        assert!(log("").unwrap().is_empty());
+        assert!(log(LINE).unwrap().is_empty());
+        assert!(log("nonsense\n").is_err());
+    }
+
+    #[test]
+    fn numbers_that_do_not_rise_fail_the_check() {
+        let second = LINE.replace("seq=7", "seq=9");
+        for text in [format!("{second}\n{LINE}\n"), format!("{LINE}\n{LINE}\n")] {
+            assert!(check_order(&log(&text).unwrap()).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_start_is_found_by_its_range() {
+        let start = Entry {
+            start: 0x1000,
+            end: 0x3000,
+            ..entry()
+        };
+        assert!(start.is_start_in((0x2fff, 0x4000)));
+        assert!(!start.is_start_in((0x3000, 0x4000)));
+        assert!(!start.is_start_in((0, 0x1000)));
+        let op = Op::Later(FollowUp::End);
+        assert!(!Entry { op, ..start }.is_start_in((0x2fff, 0x4000)));
+    }
+
+    #[test]
+    fn the_model_gets_all_of_an_entry() {
+        let call = entry().into_call(2);
+        assert_eq!((call.notifier, call.seq, call.time_ns), (2, 7, 1203));
+        assert_eq!(
+            (call.event, call.start, call.end),
+            (entry().event, 0x7000, u64::MAX)
+        );
+        assert_eq!((call.context, call.tid), (Context::NonBlockable, 34));
+        assert_eq!((call.comm, call.injected), (entry().comm, true));
+        assert_eq!((call.returned, call.cur_seq), (-11, 5));
+        assert_eq!(call.callers, entry().callers);
+
+        let later = entry().into_later(FollowUp::Finish, 1);
+        let expected = Later {
+            notifier: 1,
+            seq: 7,
+            time_ns: 1203,
+            op: FollowUp::Finish,
+            start: 0x7000,
+            end: u64::MAX,
+            context: Context::NonBlockable,
+            tid: 34,
+            injected: true,
+        };
+        assert_eq!(later, expected);
+    }
+}

@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Files with a number or two: `mm`, `read_begin`, `total`.
+
+use std::fmt;
+
+use anyhow::{Context as _, Result, ensure};
+
+use crate::injector::formats::words::{number, numbers, one_line, signed, values};
+
+/// `mm` of a target: the counts of its address space.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mm {
+    /// `mm_users`. A kernel that drops a reference too many makes it negative.
+    pub users: i64,
+    /// `mm_count`.
+    pub count: i64,
+}
+
+impl Mm {
+    /// Parses `mm`.
+    ///
+    /// # Errors
+    ///
+    /// The text is not as the module writes it.
+    pub fn parse(text: &str) -> Result<Self> {
+        let line = one_line(text);
+        let [users, count] = values(line, ["users", "count"])?;
+        let number = |text| signed(text).with_context(|| format!("in {line:?}"));
+        Ok(Mm {
+            users: number(users)?,
+            count: number(count)?,
+        })
+    }
+
+    /// Checks the values, which come from the kernel. Only for callers that have no oracle.
+    ///
+    /// # Errors
+    ///
+    /// The number of users is negative, or nothing holds the address space although the target
+    /// does (`mmgrab()`).
+    pub fn check(self) -> Result<()> {
+        ensure!(self.users >= 0, "fewer than no users in {self:?}");
+        ensure!(self.count >= 1, "nobody holds it in {self:?}");
+        Ok(())
+    }
+}
+
+/// `read_begin` of a target: the number that `mmu_interval_read_begin()` returned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seq(pub u64);
+
+impl Seq {
+    /// Parses `read_begin`.
+    ///
+    /// # Errors
+    ///
+    /// The text is not as the module writes it.
+    pub fn parse(text: &str) -> Result<Self> {
+        let [seq] = numbers(one_line(text), ["seq"])?;
+        Ok(Seq(seq))
+    }
+
+    /// Whether the number is odd. `interval_sub->invalidate_seq` always is (mm/mmu_notifier.c).
+    pub fn is_odd(self) -> bool {
+        self.0 % 2 == 1
+    }
+
+    /// Checks the number, which comes from the kernel. Only for callers that have no oracle.
+    ///
+    /// # Errors
+    ///
+    /// It is even.
+    pub fn check(self) -> Result<()> {
+        ensure!(self.is_odd(), "{self} is even, so no invalidation has it");
+        Ok(())
+    }
+}
+
+/// The number, as `read_retry` takes it.
+impl fmt::Display for Seq {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Parses `total`: log entries of all targets since the module was loaded.
+///
+/// # Errors
+///
+/// The text is not as the module writes it.
+pub fn total(text: &str) -> Result<u64> {
+    number(one_line(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_are_read() {
+        let mm = Mm { users: 1, count: 3 };
+        for text in ["users=1 count=3\n", "users=1 count=3"] {
+            assert_eq!(Mm::parse(text).unwrap(), mm);
+        }
+        mm.check().unwrap();
+        for bad in [
+            "",
+            "users=1",
+            "count=1\n",
+            "count=3 users=1",
+            "seq=1",
+            "users=+1 count=3",
+            "users=1 count=x",
+            "users=1 count=3\n\n",
+            "users=1 count=3 more=1",
+        ] {
+            assert!(Mm::parse(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn counts_of_a_wrong_kernel_are_read_and_fail_the_check() {
+        Mm::parse("users=0 count=1\n").unwrap().check().unwrap();
+        for text in [
+            "users=1 count=0\n",
+            "users=-1 count=1\n",
+            "users=0 count=-1\n",
+        ] {
+            assert!(Mm::parse(text).unwrap().check().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn sequence_numbers_are_read() {
+        for text in ["seq=7\n", "seq=7"] {
+            let seq = Seq::parse(text).unwrap();
+            assert_eq!((seq, seq.is_odd()), (Seq(7), true));
+            seq.check().unwrap();
+            assert_eq!(seq.to_string(), "7");
+        }
+        let even = Seq::parse("seq=8\n").unwrap();
+        assert!(!even.is_odd());
+        assert!(even.check().is_err());
+        for bad in ["", "7\n", "seq=x\n", "seq=+7", "seq=-7", "seq=7 more=1"] {
+            assert!(Seq::parse(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn the_total_is_read() {
+        assert_eq!(total("0\n").unwrap(), 0);
+        assert_eq!(total("18446744073709551615\n").unwrap(), u64::MAX);
+        for bad in ["", "\n", "-1\n", "+1\n", " 1\n", "1\n2\n"] {
+            assert!(total(bad).is_err(), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Boots a guest in which this very program does a task of its own ([`Mode::Program`]).
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use serde_json::Value;
+
+use crate::model::VmInfo;
+use crate::vm::args::VmGuestArgs;
+use crate::vm::boot::accel;
+use crate::vm::boot::info::vm_info;
+use crate::vm::boot::initramfs;
+use crate::vm::boot::listen::{Conversation, Ending, listen};
+use crate::vm::boot::protocol::{GuestOptions, Mode};
+use crate::vm::boot::qemu::{Machine, Time};
+use crate::vm::build::provide::{Needs, provide};
+use crate::vm::build::stage;
+use crate::vm::host::cache::Cache;
+use crate::vm::host::output::{Output, output};
+use crate::vm::host::progress::Ui;
+
+/// A program's own task.
+#[derive(Clone, Debug)]
+pub struct Task<'a> {
+    /// Its name, for a person.
+    pub name: &'a str,
+    /// The task, as the guest's end of the program reads it.
+    pub options: Value,
+    /// Added to the guest's kernel command line, before what the user adds.
+    pub append: &'a str,
+}
+
+/// What a guest says of its task, to its end.
+pub trait Account: Conversation {
+    /// Takes note of how the guest ended; `console` is all that its kernel wrote there.
+    fn end(&mut self, ending: Option<Ending>, console: &str);
+
+    /// Whether nothing is wrong, once it has ended.
+    fn is_well(&self) -> bool;
+}
+
+/// A guest that has ended.
+pub struct Ran {
+    /// The virtual machine, for a report.
+    pub vm: VmInfo,
+    /// All that QEMU itself said, in one line; mostly empty.
+    pub qemu: String,
+    /// From QEMU's start to its end.
+    pub took: Duration,
+    /// The directory with the logs.
+    pub output: Output,
+}
+
+/// Boots a guest for the task, and listens to it to its end.
+///
+/// Its processors run at the same time and its clock is the host's.
+///
+/// # Errors
+///
+/// There is no guest; whatever goes wrong with one is for the account.
+pub fn run(
+    task: &Task<'_>,
+    args: &VmGuestArgs,
+    account: &mut impl Account,
+    ui: &Ui,
+) -> Result<Ran> {
+    let cache = Cache::open()?;
+    // Before anything that takes long: a directory that cannot be written is known at once.
+    let output = output(args.output.as_deref(), &cache)?;
+    let built = provide(&args.kernel, Needs::default(), &cache, ui)?;
+    let (accelerator, why) = accel::choose(args.accel, &built, &cache, ui)?;
+    ui.line("guest", &format!("{} ({why})", accelerator.name()));
+
+    let temp = cache.temp_dir()?;
+    let options = GuestOptions {
+        mode: Mode::Program(task.options.clone()),
+    };
+    let initramfs = initramfs::write(temp.path(), &options, Some(&built.module), None)?;
+    let console = output.join("console.log");
+    let asked = args.append.as_deref().unwrap_or_default();
+    let append = format!("{} {asked}", task.append);
+    let machine = Machine {
+        built: &built,
+        initramfs: &initramfs,
+        append: Some(&append),
+        accelerator,
+        time: Time::Real,
+        console: Some(console.clone()),
+        log: output.join("qemu.log"),
+    };
+    let progress = ui.begin("guest", task.name);
+    let begin = Instant::now();
+    let results = output.join("results.jsonl");
+    let heard = listen(&machine, account, Some(&results), &progress)?;
+    let console_text = fs::read(&console).unwrap_or_default();
+    let console_text = String::from_utf8_lossy(&console_text);
+    account.end(heard.ending, &console_text);
+    if account.is_well() {
+        progress.done("finished");
+    } else {
+        progress.done("finished, and not all is well");
+        ui.text(&format!(
+            "[guest] the console's last lines, of {}:\n{}",
+            console.display(),
+            stage::tail(&console_text)
+        ));
+    }
+    let qemu = fs::read_to_string(&machine.log).unwrap_or_default();
+    let logs = [
+        ("console", &console),
+        ("results", &results),
+        ("qemu", &machine.log),
+    ]
+    .map(|(what, path)| (what.to_owned(), path.display().to_string()))
+    .to_vec();
+    Ok(Ran {
+        vm: vm_info(&built, accelerator, why, ui, logs, &output),
+        qemu: qemu.trim().replace('\n', "; "),
+        took: begin.elapsed(),
+        output,
+    })
+}

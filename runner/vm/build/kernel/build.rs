@@ -1,0 +1,417 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Builds a kernel and the module, unless both are in the cache.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use crate::vm::build::kernel::config::{Config, config, dropped};
+use crate::vm::build::kernel::spec::{BuildInfo, Origin, Spec};
+use crate::vm::build::module;
+use crate::vm::build::module::Sources;
+use crate::vm::build::patch::Tree;
+use crate::vm::build::stage;
+use crate::vm::build::stage::Log;
+use crate::vm::build::toolchain;
+use crate::vm::build::toolchain::Toolchain;
+use crate::vm::host::cache;
+use crate::vm::host::cache::{Cache, Hold};
+use crate::vm::host::progress::{Task, Ui};
+
+/// A kernel and its module, ready to boot.
+#[derive(Clone, Debug)]
+pub struct Built {
+    /// ELF file of the kernel. It has a PVH entry, so QEMU starts it without decompressing it.
+    pub kernel: PathBuf,
+    /// `.config` of the kernel.
+    pub config: PathBuf,
+    /// The module.
+    pub module: PathBuf,
+    /// Source tree of the kernel. A packaged one is in the state of the last kernel that was built
+    /// from it, which may be another one.
+    pub tree: PathBuf,
+    /// Inputs of the build.
+    pub info: BuildInfo,
+    /// Whether this program was tested with the source.
+    pub tested: bool,
+    /// Requirements of the guest.
+    pub guest: &'static Config,
+    /// Keeps the files in the cache while this value exists.
+    _hold: Hold,
+}
+
+/// Maximum number of kernels in the cache; each takes about 20 MB.
+const IMAGES_KEPT: usize = 40;
+
+const KERNEL: &str = "vmlinux";
+const CONFIG: &str = "config";
+const INFO: &str = "build.json";
+
+/// Provides the kernel and the module, from the cache if possible.
+///
+/// With `werror` the module is always built, and a warning is an error.
+///
+/// # Errors
+///
+/// A source tree that cannot be built, a patch that does not apply, an option that the kernel
+/// dropped, a failed program, or [`Interrupted`](crate::vm::host::signals::Interrupted).
+pub fn provide(
+    spec: &Spec,
+    toolchain: &Toolchain,
+    werror: bool,
+    cache: &Cache,
+    ui: &Ui,
+) -> Result<Built> {
+    if let Origin::Tree(dir) = &spec.origin {
+        check_tree(dir)?;
+    }
+    let build = Build::new(spec, toolchain, werror, cache, ui)?;
+    if let Some(built) = build.cached()? {
+        return Ok(built);
+    }
+    let _lock = cache.lock(&spec.tree_id(), ui)?;
+    // Another run may have built it while this one waited for the lock.
+    match build.cached()? {
+        Some(built) => Ok(built),
+        None => build.run(),
+    }
+}
+
+/// The build of one kernel and its module.
+struct Build<'a> {
+    spec: &'a Spec,
+    toolchain: &'a Toolchain,
+    /// Whether to build the module in any case, with warnings as errors.
+    werror: bool,
+    cache: &'a Cache,
+    ui: &'a Ui,
+    guest: &'static Config,
+    key: String,
+    /// Build directory of the kernel, the `O=` of `make`.
+    dir: PathBuf,
+    /// Directory in the cache for the kernel and its modules.
+    image: PathBuf,
+    sources: Sources,
+    /// Path of the module in the cache.
+    module: PathBuf,
+}
+
+impl<'a> Build<'a> {
+    fn new(
+        spec: &'a Spec,
+        toolchain: &'a Toolchain,
+        werror: bool,
+        cache: &'a Cache,
+        ui: &'a Ui,
+    ) -> Result<Self> {
+        let guest = config(&spec.config)?;
+        let key = spec.key(toolchain, &spec.tree(cache))?;
+        let dir = cache.path("build").join(format!(
+            "{}-{}-{}",
+            spec.tree_id(),
+            spec.config,
+            toolchain.key()
+        ));
+        let image = cache.path("images").join(&key);
+        let sources = Sources::new(&spec.module_patches, cache.temp_dir()?.path())?;
+        let module = image.join(sources.key()).join(module::FILE);
+        Ok(Build {
+            spec,
+            toolchain,
+            werror,
+            cache,
+            ui,
+            guest,
+            key,
+            dir,
+            image,
+            sources,
+            module,
+        })
+    }
+
+    /// The kernel and the module from the cache.
+    fn cached(&self) -> Result<Option<Built>> {
+        let Some(hold) = cache::hold(&self.image)? else {
+            return Ok(None);
+        };
+        if self.werror || !self.module.exists() {
+            return Ok(None);
+        }
+        self.ui
+            .line("kernel", &format!("cached: {}", self.image.display()));
+        cache::touch(&self.image)?;
+        Ok(Some(self.built(hold)))
+    }
+
+    /// Builds the kernel and the module. The caller must hold the lock of the source tree.
+    fn run(&self) -> Result<Built> {
+        self.kernel()?;
+        let hold = cache::hold(&self.image)?.with_context(|| {
+            let image = self.image.display();
+            format!("{image}: somebody has removed it meanwhile; the same command builds it again")
+        })?;
+        self.module()?;
+        Ok(self.built(hold))
+    }
+
+    fn built(&self, hold: Hold) -> Built {
+        Built {
+            kernel: self.image.join(KERNEL),
+            config: self.image.join(CONFIG),
+            module: self.module.clone(),
+            tree: self.spec.tree(self.cache),
+            // Not the `build.json` of the cache: the names of the patches may differ from those
+            // that the kernel was built with, as only their contents count.
+            info: self.spec.info(self.toolchain),
+            tested: self.spec.is_tested(),
+            guest: self.guest,
+            _hold: hold,
+        }
+    }
+
+    /// Brings source tree and build directory to the state of this kernel, and keeps the kernel.
+    fn kernel(&self) -> Result<()> {
+        let what = self.spec.describe();
+        let task = self.ui.begin("kernel", &format!("building {what}"));
+        let mut log = self.log("kernel")?;
+        cache::make_dir(&self.dir)?;
+        let (tree, changed) = self.tree()?;
+
+        let state = self.dir.join("mn-inject.state");
+        let built = fs::read_to_string(&state).is_ok_and(|built| built == self.key);
+        if built && self.image.exists() {
+            task.done("the build directory is in the state of this kernel");
+            return Ok(());
+        }
+        match fs::remove_file(&state) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => {
+                return Err(cache::explain(e, "cannot remove", &state));
+            }
+            _ => {}
+        }
+        if changed.is_empty() {
+            task.line("no source file changes");
+        } else {
+            let names: Vec<_> = changed
+                .iter()
+                .map(|path| path.display().to_string())
+                .collect();
+            task.line(&format!(
+                "changed since the last build: {}",
+                names.join(", ")
+            ));
+        }
+        task.note("configuring");
+        self.configure(&tree, &mut log, &task)?;
+        self.make_kernel(&tree, &mut log, &task)?;
+        self.keep()?;
+        cache::write_atomically(&state, self.key.as_bytes())?;
+        task.done(&format!("built {what}"));
+        Ok(())
+    }
+
+    /// Brings the source tree to the state of this kernel. Returns its path and the files that
+    /// were written.
+    fn tree(&self) -> Result<(PathBuf, Vec<PathBuf>)> {
+        match &self.spec.origin {
+            Origin::Packaged {
+                source, patches, ..
+            } => {
+                let tree = Tree::new(&source.dir(self.cache));
+                let scratch = self.cache.temp_dir()?;
+                let plan = tree.plan(patches, scratch.path())?;
+                let written = tree.bring_to(&plan)?;
+                Ok((tree.path().to_owned(), written))
+            }
+            Origin::Tree(dir) => Ok((dir.clone(), Vec::new())),
+        }
+    }
+
+    /// Writes `.config`.
+    ///
+    /// # Errors
+    ///
+    /// An option that the configuration asks for and the kernel dropped.
+    fn configure(&self, tree: &Path, log: &mut Log, task: &Task<'_>) -> Result<()> {
+        let fragment = self.dir.join("mn-inject.config");
+        let asked = self.guest.text(tree);
+        cache::write_atomically(&fragment, asked.as_bytes())?;
+        let mut make = self.make_in(tree);
+        make.env("KCONFIG_ALLCONFIG", &fragment).arg("allnoconfig");
+        stage::run(task, log, &mut make, |_| {})?;
+        let file = self.dir.join(".config");
+        let got = String::from_utf8_lossy(&cache::read(&file)?).into_owned();
+        let dropped = dropped(&asked, &got);
+        if !dropped.is_empty() {
+            let rust = if dropped.iter().any(|line| line == "CONFIG_RUST=y") {
+                self.why_no_rust(tree)
+            } else {
+                String::new()
+            };
+            bail!(
+                "[kernel] this kernel's configuration dropped what the configuration {:?} asks for: {}. \
+                 The result is {}{rust}",
+                self.spec.config,
+                dropped.join(", "),
+                file.display()
+            );
+        }
+        Ok(())
+    }
+
+    /// Message of `make rustavailable` on why the toolchain cannot build Rust code.
+    fn why_no_rust(&self, tree: &Path) -> String {
+        let mut make = self.make_in(tree);
+        make.arg("-s").arg("rustavailable");
+        match stage::output(&mut make) {
+            Ok(_) => String::new(),
+            Err(e) => format!("\n{}", stage::tail(&format!("{e:#}"))),
+        }
+    }
+
+    fn make_kernel(&self, tree: &Path, log: &mut Log, task: &Task<'_>) -> Result<()> {
+        let jobs = std::thread::available_parallelism().map_or(1, usize::from);
+        let mut make = self.make_in(tree);
+        make.arg(format!("-j{jobs}")).args(["vmlinux", "modules"]);
+        let mut steps = 0u32;
+        stage::run(task, log, &mut make, |line| {
+            if line.starts_with("  ") {
+                steps += 1;
+                task.note(&format!("{steps} steps, {}", line.trim()));
+            }
+        })
+    }
+
+    /// `make` for the source tree, with the build directory as `O=`.
+    fn make_in(&self, tree: &Path) -> Command {
+        let mut make = self.toolchain.make();
+        make.arg("-C")
+            .arg(tree)
+            .arg(toolchain::define("O", &self.dir));
+        make
+    }
+
+    /// Copies the kernel and its configuration to the cache.
+    fn keep(&self) -> Result<()> {
+        if self.image.exists() {
+            return Ok(());
+        }
+        let temp = self.cache.temp_dir()?;
+        let whole = temp.path().join("image");
+        cache::make_dir(&whole)?;
+        for (from, to) in [("vmlinux", KERNEL), (".config", CONFIG)] {
+            let from = self.dir.join(from);
+            fs::copy(&from, whole.join(to))
+                .map_err(|e| cache::explain(e, "cannot keep a copy of", &from))?;
+        }
+        let info = serde_json::to_vec_pretty(&self.spec.info(self.toolchain))?;
+        cache::write_atomically(&whole.join(INFO), &info)?;
+        let images = self.cache.dir("images")?;
+        // Every use of an image makes it the newest, so the least recently used one is removed.
+        cache::keep_newest(&images, IMAGES_KEPT - 1);
+        fs::rename(&whole, &self.image)
+            .map_err(|e| cache::explain(e, "cannot keep the kernel in", &self.image))
+    }
+
+    /// Builds the module against the build directory of the kernel, and keeps it.
+    fn module(&self) -> Result<()> {
+        let task = self.ui.begin("module", "building the module");
+        let mut log = self.log("module")?;
+        let staged = self.cache.path("module").join(&self.key);
+        self.sources.stage(&staged)?;
+        let mut make = self.toolchain.make();
+        make.arg("-C")
+            .arg(&self.dir)
+            .arg(toolchain::define("M", &staged))
+            .arg("modules");
+        if self.werror {
+            make.arg("W=e");
+        }
+        stage::run(&task, &mut log, &mut make, |_| {})?;
+        cache::write_atomically(&self.module, &cache::read(&staged.join(module::FILE))?)?;
+        task.done("built the module");
+        Ok(())
+    }
+
+    /// Creates the log of a stage. Builds in different source trees have different logs.
+    fn log(&self, stage: &str) -> Result<Log> {
+        let name = format!("{stage}-{}.log", self.spec.tree_id());
+        Log::create(self.cache.path("logs").join(name))
+    }
+}
+
+/// Checks that a source tree of the user can be built in a separate directory.
+fn check_tree(dir: &Path) -> Result<()> {
+    for needed in ["Kconfig", "Makefile", "mm/mmu_notifier.c"] {
+        if !dir.join(needed).exists() {
+            bail!(
+                "{}: not a Linux source tree ({needed} is missing); give --linux the top of one",
+                dir.display()
+            );
+        }
+    }
+    for built in [".config", "include/config", "arch/x86/include/generated"] {
+        if dir.join(built).exists() {
+            bail!(
+                "{}: it was built in place ({built} is there), and the kernel refuses to build from \
+                 such a tree in another directory. Run `make mrproper` in it (this removes its .config; \
+                 keep a copy), or give --linux a clean `git worktree`",
+                dir.display()
+            );
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+impl Built {
+    /// Placeholder without files, for tests.
+    pub fn placeholder(name: &str) -> Self {
+        Built {
+            kernel: "/kernel".into(),
+            config: "/config".into(),
+            module: "/module".into(),
+            tree: "/tree".into(),
+            info: BuildInfo {
+                source: "test".to_owned(),
+                base: "seed".to_owned(),
+                config: name.to_owned(),
+                patches: Vec::new(),
+                toolchain: Toolchain {
+                    rustc: "/rustc".into(),
+                    llvm: "1".to_owned(),
+                    bindgen: "/bindgen".into(),
+                    libclang: None,
+                    versions: std::collections::BTreeMap::new(),
+                },
+            },
+            tested: true,
+            guest: config(name).unwrap(),
+            _hold: cache::hold(Path::new("/")).unwrap().unwrap(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tree_that_cannot_be_built_is_explained() -> Result<()> {
+        let dir = tempfile::tempdir()?;
+        let text = format!("{:#}", check_tree(dir.path()).unwrap_err());
+        assert!(text.contains("Kconfig"), "{text}");
+        fs::create_dir(dir.path().join("mm"))?;
+        for file in ["Kconfig", "Makefile", "mm/mmu_notifier.c", ".config"] {
+            fs::write(dir.path().join(file), "")?;
+        }
+        let text = format!("{:#}", check_tree(dir.path()).unwrap_err());
+        assert!(text.contains("make mrproper"), "{text}");
+        Ok(())
+    }
+}

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The kernel configurations.
+
+use std::collections::HashSet;
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+
+use crate::contract::Needs;
+
+/// A kernel configuration and the requirements of its guest.
+#[derive(Debug)]
+pub struct Config {
+    /// Name on the command line.
+    pub name: &'static str,
+    /// Fragments that `make allnoconfig` starts from: an option in none of them is off, unless
+    /// another one selects it.
+    fragments: &'static [&'static str],
+    /// Memory of the guest, in MiB.
+    pub memory: u32,
+    /// Additional parameters on the kernel command line of the guest.
+    pub cmdline: &'static str,
+    /// Factor by which the guest is slower than one with the configuration `core`.
+    pub slowness: u32,
+    /// Nanoseconds per instruction while time is virtual, a power of two.
+    ///
+    /// The longer an instruction takes, the less time a busy guest spends on waiting. But the
+    /// timer interrupt comes a thousand times a second, and if its handler takes longer than that
+    /// interval, the guest makes no progress.
+    pub instruction_ns: u32,
+}
+
+const CORE: &str = include_str!("../configs/core.config");
+
+const CONFIGS: &[Config] = &[
+    Config {
+        name: "core",
+        fragments: &[CORE],
+        memory: 512,
+        cmdline: "",
+        slowness: 1,
+        instruction_ns: 32,
+    },
+    Config {
+        name: "debug",
+        fragments: &[CORE, include_str!("../configs/debug.config")],
+        memory: 1536,
+        // log_buf_len: The reports of the debug options are long, and none may be lost.
+        // kmemleak=on: A kernel may have it built in but off by default.
+        // slab_debug=F: The slab allocator's arrays of free objects still hold the addresses of
+        // objects that were handed out, and kmemleak takes these for references. Caches with
+        // consistency checks have no such arrays.
+        cmdline: "log_buf_len=16M kmemleak=on slab_debug=F",
+        slowness: 8,
+        instruction_ns: 4,
+    },
+];
+
+/// Options that exist only in some kernels and must be set there: the Kconfig file that declares
+/// the option, and its name.
+const OPTIONAL: &[(&str, &str)] = &[
+    // Up to 7.2 it selects SYSCTL, which has no prompt of its own; 7.3 merged the two options.
+    ("fs/proc/Kconfig", "PROC_SYSCTL"),
+];
+
+/// Finds a configuration by name.
+///
+/// # Errors
+///
+/// Names the known configurations.
+pub fn config(name: &str) -> Result<&'static Config> {
+    CONFIGS
+        .iter()
+        .find(|config| config.name == name)
+        .with_context(|| {
+            let known: Vec<_> = CONFIGS.iter().map(|config| config.name).collect();
+            format!(
+                "there is no configuration {name:?}; there is: {}",
+                known.join(", ")
+            )
+        })
+}
+
+impl Config {
+    /// Whether this configuration has the option that a scenario needs.
+    pub fn checks(&self, needs: Needs) -> bool {
+        let option = format!("CONFIG_{}=y", needs.option());
+        let mut lines = self.fragments.iter().flat_map(|text| text.lines());
+        lines.any(|line| line == option)
+    }
+
+    /// Input of `make allnoconfig` for a source tree.
+    pub(super) fn text(&self, tree: &Path) -> String {
+        let mut text = self.fragments.concat();
+        for (file, name) in OPTIONAL {
+            let kconfig = fs::read_to_string(tree.join(file)).unwrap_or_default();
+            let entry = format!("config {name}");
+            if kconfig.lines().any(|line| line == entry) {
+                text.push_str(&format!("CONFIG_{name}=y\n"));
+            }
+        }
+        text
+    }
+}
+
+/// Lines of the fragment `asked` that the resulting `.config` does not honour.
+pub(super) fn dropped(asked: &str, got: &str) -> Vec<String> {
+    let got: HashSet<_> = got.lines().collect();
+    asked
+        .lines()
+        .filter(|line| match line.strip_prefix("# CONFIG_") {
+            Some(rest) => rest.strip_suffix(" is not set").is_some_and(|name| {
+                let set = format!("CONFIG_{name}=");
+                got.iter().any(|line| line.starts_with(&set))
+            }),
+            None => line.starts_with("CONFIG_") && !got.contains(line),
+        })
+        .map(str::to_owned)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vm::host::cache;
+
+    #[test]
+    fn a_dropped_option_is_named() {
+        let asked =
+            "# a comment\nCONFIG_A=y\nCONFIG_B=2\n# CONFIG_C is not set\n# CONFIG_D is not set\n";
+        assert!(dropped(asked, "CONFIG_A=y\nCONFIG_B=2\n# CONFIG_C is not set\n").is_empty());
+        assert_eq!(
+            dropped(asked, "CONFIG_A=y\nCONFIG_B=21\nCONFIG_C=m\n"),
+            ["CONFIG_B=2", "# CONFIG_C is not set"]
+        );
+    }
+
+    #[test]
+    fn a_configuration_is_found_by_name() {
+        assert!(config("core").is_ok());
+        let text = format!("{:#}", config("cor").unwrap_err());
+        assert!(text.contains("core"), "{text}");
+    }
+
+    #[test]
+    fn an_option_is_set_only_in_a_tree_that_has_it() -> Result<()> {
+        let dir = tempfile::tempdir()?;
+        let kconfig = dir.path().join("fs/proc/Kconfig");
+        cache::write_atomically(&kconfig, b"config SYSCTL\n\tbool \"x\"\n")?;
+        let core = config("core")?;
+        assert_eq!(core.text(dir.path()), CORE);
+        cache::write_atomically(&kconfig, b"config PROC_SYSCTL\n\tbool \"x\"\n")?;
+        assert_eq!(
+            core.text(dir.path()),
+            format!("{CORE}CONFIG_PROC_SYSCTL=y\n")
+        );
+        Ok(())
+    }
+}

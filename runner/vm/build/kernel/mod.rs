@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Kernels: their configurations, what identifies one in the cache, and their build.
+
+mod build;
+mod config;
+mod spec;
+
+pub use build::{Built, provide};
+pub use config::{Config, config};
+pub use spec::{BuildInfo, Origin, Spec};

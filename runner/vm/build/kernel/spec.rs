@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The inputs of a kernel build, and the keys that identify them in the cache.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use serde::{Deserialize, Serialize};
+
+use crate::vm::build::kernel::config::config;
+use crate::vm::build::patch::{Patch, Tree};
+use crate::vm::build::source::Source;
+use crate::vm::build::toolchain::Toolchain;
+use crate::vm::host::cache;
+use crate::vm::host::cache::{Cache, Key};
+use crate::vm::kernels;
+
+/// Origin of the kernel source.
+#[derive(Clone, Debug)]
+pub enum Origin {
+    /// A packaged source with patches.
+    Packaged {
+        /// The source in the cache.
+        source: Source,
+        /// `seed` or `mainline`.
+        base: &'static str,
+        /// Patches in the order in which they are applied, including the seed patch.
+        patches: Vec<Patch>,
+    },
+    /// A source tree of the user, which is never written to.
+    Tree(PathBuf),
+}
+
+/// The inputs of a kernel build, except for the toolchain.
+#[derive(Clone, Debug)]
+pub struct Spec {
+    /// Kernel source.
+    pub origin: Origin,
+    /// Name of the kernel configuration.
+    pub config: String,
+    /// Patches for the module.
+    pub module_patches: Vec<Patch>,
+}
+
+/// Description of a build, for reports and for `build.json` in the cache.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BuildInfo {
+    /// Package and version of the source, or the path of the user's tree.
+    pub source: String,
+    /// `seed`, `mainline` or `user tree`.
+    pub base: String,
+    /// Name of the configuration.
+    pub config: String,
+    /// `NAME (sha256:...)` of each patch, in the order in which they were applied.
+    pub patches: Vec<String>,
+    /// Toolchain of the build.
+    pub toolchain: Toolchain,
+}
+
+impl Spec {
+    /// Description of the build of this kernel.
+    pub(super) fn info(&self, toolchain: &Toolchain) -> BuildInfo {
+        let (source, base, patches) = match &self.origin {
+            Origin::Packaged {
+                source,
+                base,
+                patches,
+            } => (source.name(), *base, patches.as_slice()),
+            Origin::Tree(dir) => (dir.display().to_string(), "user tree", &[][..]),
+        };
+        let describe =
+            |patch: &Patch| format!("{} (sha256:{})", patch.name, cache::sha256(&patch.text));
+        let all = patches.iter().chain(&self.module_patches);
+        BuildInfo {
+            source,
+            base: base.to_owned(),
+            config: self.config.clone(),
+            patches: all.map(describe).collect(),
+            toolchain: toolchain.clone(),
+        }
+    }
+
+    /// Key of the kernel in the cache. It changes with every input of the kernel build; of a patch
+    /// only the content counts, not the name.
+    pub(super) fn key(&self, toolchain: &Toolchain, tree: &Path) -> Result<String> {
+        let asked = config(&self.config)?.text(tree);
+        let key = Key::default()
+            .part("config", asked.as_bytes())
+            .part("toolchain", toolchain.key().as_bytes());
+        let key = match &self.origin {
+            Origin::Packaged {
+                source, patches, ..
+            } => patches.iter().fold(
+                key.part("source", source.name().as_bytes()),
+                |key, patch| key.part("patch", &patch.text),
+            ),
+            Origin::Tree(dir) => key
+                .part("tree", dir.as_os_str().as_encoded_bytes())
+                .part("files", fingerprint(dir)?.as_bytes()),
+        };
+        Ok(key.finish())
+    }
+
+    /// Whether this program was tested with the source.
+    pub(super) fn is_tested(&self) -> bool {
+        match &self.origin {
+            Origin::Packaged { source, .. } => kernels::is_tested(&source.package, &source.version),
+            Origin::Tree(_) => false,
+        }
+    }
+
+    /// Path of the source tree.
+    pub(super) fn tree(&self, cache: &Cache) -> PathBuf {
+        match &self.origin {
+            Origin::Packaged { source, .. } => Tree::new(&source.dir(cache)).path().to_owned(),
+            Origin::Tree(dir) => dir.clone(),
+        }
+    }
+
+    /// Identifier of the source tree, for the names of its lock, logs and build directories.
+    pub(super) fn tree_id(&self) -> String {
+        match &self.origin {
+            Origin::Packaged { source, .. } => source.id(),
+            Origin::Tree(dir) => format!(
+                "tree-{}",
+                Key::default()
+                    .part("dir", dir.as_os_str().as_encoded_bytes())
+                    .finish()
+            ),
+        }
+    }
+
+    /// Description of the kernel in progress messages.
+    pub(super) fn describe(&self) -> String {
+        match &self.origin {
+            Origin::Packaged {
+                source, patches, ..
+            } => {
+                let names: Vec<_> = patches.iter().map(|patch| patch.name.as_str()).collect();
+                let with = if names.is_empty() {
+                    "no patch".to_owned()
+                } else {
+                    names.join(", ")
+                };
+                format!("{} with {with}, config {}", source.name(), self.config)
+            }
+            Origin::Tree(dir) => format!("{}, config {}", dir.display(), self.config),
+        }
+    }
+}
+
+/// Hash over the name, size and modification time of every file in a tree, except for `.git`.
+fn fingerprint(dir: &Path) -> Result<String> {
+    let mut lines = Vec::new();
+    let mut dirs = vec![dir.to_owned()];
+    while let Some(current) = dirs.pop() {
+        let entries =
+            fs::read_dir(&current).map_err(|e| cache::explain(e, "cannot read", &current))?;
+        for entry in entries {
+            let entry = entry.map_err(|e| cache::explain(e, "cannot read", &current))?;
+            let path = entry.path();
+            let meta =
+                fs::symlink_metadata(&path).map_err(|e| cache::explain(e, "cannot read", &path))?;
+            if meta.is_dir() {
+                if entry.file_name() != ".git" {
+                    dirs.push(path);
+                }
+            } else {
+                lines.push(format!(
+                    "{} {} {}.{:09}",
+                    path.display(),
+                    meta.size(),
+                    meta.mtime(),
+                    meta.mtime_nsec()
+                ));
+            }
+        }
+    }
+    lines.sort_unstable();
+    Ok(cache::sha256(lines.join("\n").as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_key_depends_on_contents_and_not_on_names() -> Result<()> {
+        let toolchain = Toolchain {
+            rustc: "/r".into(),
+            llvm: "1".to_owned(),
+            bindgen: "/b".into(),
+            libclang: None,
+            versions: Default::default(),
+        };
+        let spec = |name: &str, text: &str| Spec {
+            origin: Origin::Packaged {
+                source: Source {
+                    package: "p".to_owned(),
+                    version: "1".to_owned(),
+                    suite: "s".to_owned(),
+                },
+                base: "mainline",
+                patches: vec![Patch {
+                    name: name.to_owned(),
+                    text: text.into(),
+                }],
+            },
+            config: "core".to_owned(),
+            module_patches: Vec::new(),
+        };
+        let tree = Path::new("/no/such/tree");
+        let key = spec("a", "x").key(&toolchain, tree)?;
+        assert_eq!(key, spec("b", "x").key(&toolchain, tree)?);
+        assert_ne!(key, spec("a", "y").key(&toolchain, tree)?);
+        let mut other = toolchain.clone();
+        other.versions.insert("rustc".to_owned(), "2".to_owned());
+        assert_ne!(key, spec("a", "x").key(&other, tree)?);
+        Ok(())
+    }
+
+    #[test]
+    fn the_fingerprint_changes_with_a_file_but_not_with_git() -> Result<()> {
+        let dir = tempfile::tempdir()?;
+        fs::create_dir(dir.path().join(".git"))?;
+        fs::write(dir.path().join("a"), "1")?;
+        let before = fingerprint(dir.path())?;
+        fs::write(dir.path().join(".git/x"), "1")?;
+        assert_eq!(before, fingerprint(dir.path())?);
+        fs::write(dir.path().join("a"), "12")?;
+        assert_ne!(before, fingerprint(dir.path())?);
+        Ok(())
+    }
+}

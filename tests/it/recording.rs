@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The report of a recorded run, whatever its boots went through.
+
+use crate::history::*;
+use mn_inject::model::exit::Exit;
+use mn_inject::model::{
+    Aftermath, Arming, Boot, Complaint, Expect, KernelInfo, Ownership, Part, Planned, Recognised,
+    Recording, Report, RunEvent, SCHEMA, ScenarioResult, UnitTest, Verdict, Window,
+};
+use mn_inject::oracle::run::report;
+
+fn planned(name: &str) -> Planned {
+    Planned {
+        name: name.to_owned(),
+        trigger: format!("trigger of {name}"),
+        setting: Some("eagain".to_owned()),
+        rules: vec![1],
+        skip: None,
+    }
+}
+
+/// A munmap that fails, on a kernel of that form.
+fn window(name: &str, kernel: Kernel) -> Window {
+    let plans = [one(Deed::Unmap(Arming::Fail(EAGAIN)), 1)];
+    let mut window = history(Style::of(kernel), &plans, &[]).windows.remove(0);
+    window.observations[0].scenario = name.to_owned();
+    window
+}
+
+fn boot(part: Part, names: &[&str], kernel: Kernel) -> Boot {
+    Boot {
+        kernel: Some(KernelInfo::default()),
+        machine: Ownership::Ours,
+        plan: names.iter().copied().map(planned).collect(),
+        started: names.len(),
+        windows: names.iter().map(|name| window(name, kernel)).collect(),
+        is_checking: true,
+        aftermath: Some(Aftermath::default()),
+        is_whole: true,
+        ..Boot::new(part)
+    }
+}
+
+fn alone(name: &str, kernel: Kernel) -> Boot {
+    boot(Part::Alone(name.to_owned()), &[name], kernel)
+}
+
+fn recording(boots: Vec<Boot>) -> Recording {
+    Recording {
+        run: RunEvent {
+            schema: SCHEMA,
+            tool: "test".to_owned(),
+            expect: Expect::Auto,
+            scenarios: ["a", "b", "c", "d"].map(str::to_owned).to_vec(),
+            parts: boots.iter().map(|boot| boot.part.clone()).collect(),
+        },
+        boots,
+        vm: None,
+        millis: Some(5),
+    }
+}
+
+fn boots() -> Vec<Boot> {
+    let mut together = boot(Part::Together, &["a", "c"], Kernel::Seed);
+    together.unit_tests.push(UnitTest {
+        name: "kunit-x-y".to_owned(),
+        verdict: Verdict::Pass,
+    });
+    vec![together, alone("d", Kernel::Seed), alone("b", Kernel::Seed)]
+}
+
+fn judged(boots: Vec<Boot>) -> Report {
+    report(&recording(boots), Expect::Auto)
+}
+
+#[test]
+fn the_results_of_all_boots_are_there_in_the_order_of_the_table() {
+    let report = judged(boots());
+    let names: Vec<_> = report.scenarios.iter().map(|result| &result.name).collect();
+    assert_eq!(names, ["a", "b", "c", "d"]);
+    assert_eq!((report.planned, report.unit_tests.len()), (5, 1));
+    assert_eq!(
+        (report.form, &report.form_verdict),
+        (Recognised::Seed, &Verdict::Pass)
+    );
+    assert_eq!(report.trouble, [""; 0]);
+    assert_eq!(report.scenarios[1].trigger, "trigger of b");
+    assert_eq!(report.exit(), Exit::Pass);
+}
+
+#[test]
+fn a_boot_that_is_lost_is_missed() {
+    for at in 0..boots().len() {
+        let mut fewer = boots();
+        fewer.remove(at);
+        assert_eq!(judged(fewer).exit(), Exit::NoVerdict, "{at}");
+
+        let mut silent = boots();
+        silent[at] = Boot::new(silent[at].part.clone());
+        assert_eq!(judged(silent).exit(), Exit::NoVerdict, "{at}");
+
+        let mut cut = boots();
+        cut[at].is_whole = false;
+        assert_eq!(judged(cut).exit(), Exit::NoVerdict, "{at}");
+
+        let mut failed = boots();
+        failed[at].windows[0].records.remove(0);
+        assert_eq!(judged(failed).exit(), Exit::Fail, "{at}");
+    }
+    let mut unfinished = recording(boots());
+    unfinished.millis = None;
+    assert_eq!(report(&unfinished, Expect::Auto).exit(), Exit::NoVerdict);
+}
+
+#[test]
+fn what_is_wrong_with_a_boot_has_its_name() {
+    let mut boots = boots();
+    boots[0].lost.push("the guest hung".to_owned());
+    boots[0].is_whole = false;
+    boots[1].aftermath = Some(Aftermath {
+        complaints: vec![Complaint {
+            what: "KASAN".to_owned(),
+            kmsg_seq: Some(3),
+            lines: vec!["BUG: KASAN: x".to_owned()],
+        }],
+        doubts: vec!["the module could not be unloaded".to_owned()],
+    });
+    let report = judged(boots);
+    assert_eq!(
+        report.trouble,
+        [
+            "together: the guest hung",
+            "d: the kernel complained (KASAN): BUG: KASAN: x",
+            "d: the module could not be unloaded",
+        ]
+    );
+    assert_eq!(report.complaints[0].what, "d: KASAN");
+    assert_eq!(
+        report.form_verdict,
+        Verdict::NoVerdict {
+            reasons: vec!["the run did not come to its end".to_owned()]
+        }
+    );
+    assert_eq!(report.exit(), Exit::NoVerdict);
+}
+
+#[test]
+fn a_single_boot_needs_no_name() {
+    let mut one = recording(vec![boot(
+        Part::Together,
+        &["a", "b", "c", "d"],
+        Kernel::Mainline,
+    )]);
+    one.boots[0].cut_short = Some("ended by SIGTERM".to_owned());
+    let report = report(&one, Expect::Auto);
+    assert_eq!(report.trouble, ["the run was cut short: ended by SIGTERM"]);
+    assert_eq!(report.form, Recognised::Mainline);
+}
+
+#[test]
+fn boots_of_different_kernels_are_no_run() {
+    let mut boots = boots();
+    boots[1].kernel = Some(KernelInfo {
+        release: "7.2.0".to_owned(),
+        ..KernelInfo::default()
+    });
+    let report = judged(boots);
+    assert!(report.trouble[0].contains("7.2.0"), "{:?}", report.trouble);
+    assert_eq!(report.exit(), Exit::NoVerdict);
+}
+
+/// The form is recognised over all boots: one that has another form makes it a mixture.
+#[test]
+fn boots_of_different_forms_are_a_mixture() {
+    let mut boots = boots();
+    boots[2] = alone("b", Kernel::Mainline);
+    let report = judged(boots);
+    assert_eq!(report.form, Recognised::Mixed);
+    assert!(matches!(report.form_verdict, Verdict::Fail { .. }));
+}
+
+/// What one boot alone cannot tell, since nothing fails in it, another tells for it.
+#[test]
+fn a_form_that_was_recognised_in_one_boot_holds_in_all() {
+    let mut boots = boots();
+    for boot in &mut boots[..2] {
+        for window in &mut boot.windows {
+            let name = window.observations[0].scenario.clone();
+            let plans = [one(Deed::Unmap(Arming::Unarmed), 1)];
+            *window = history(Style::of(Kernel::Seed), &plans, &[])
+                .windows
+                .remove(0);
+            window.observations[0].scenario = name;
+        }
+    }
+    let report = judged(boots);
+    assert_eq!(report.form, Recognised::Seed);
+    assert_eq!(report.exit(), Exit::Pass, "{:?}", report.problems());
+}
+
+#[test]
+fn a_complaint_in_a_window_is_trouble_unless_it_is_judged() {
+    // The WARNs of mainline's check are complaints, and judged.
+    let boots = |records: &[&str]| {
+        let mut boots = vec![boot(
+            Part::Together,
+            &["a", "b", "c", "d"],
+            Kernel::Mainline,
+        )];
+        for text in records {
+            let window = &mut boots[0].windows[1];
+            insert(window, 0, 4, 1000, text);
+        }
+        boots
+    };
+    assert_eq!(judged(boots(&[])).exit(), Exit::Pass);
+    let report = judged(boots(&["BUG: KASAN: slab-use-after-free in x"]));
+    assert_eq!(
+        report.trouble,
+        ["the kernel complained (KASAN): BUG: KASAN: slab-use-after-free in x"]
+    );
+    assert_eq!(report.exit(), Exit::NoVerdict);
+
+    let mut shared = boots(&["UBSAN: shift-out-of-bounds in drivers/x.c:1:2"]);
+    assert_eq!(judged(shared.clone()).trouble.len(), 1);
+    shared[0].machine = Ownership::Shared;
+    assert_eq!(judged(shared).trouble, [""; 0]);
+}
+
+#[test]
+fn a_skipped_scenario_is_a_result() {
+    let mut boots = boots();
+    boots[1].plan[0].skip = Some("needs a disposable machine".to_owned());
+    boots[1].windows.clear();
+    let report = judged(boots);
+    let last = report.scenarios.last().unwrap();
+    assert_eq!(
+        (last.name.as_str(), &last.verdict),
+        (
+            "d",
+            &Verdict::Skip {
+                reason: "needs a disposable machine".to_owned()
+            }
+        )
+    );
+    assert_eq!(report.exit(), Exit::Pass);
+}
+
+#[test]
+fn a_result_that_nobody_selected_makes_the_count_wrong() {
+    let mut boots = boots();
+    let more = alone("e", Kernel::Seed);
+    boots[0].windows.extend(more.windows);
+    let report = judged(boots);
+    let last: Option<&ScenarioResult> = report.scenarios.last();
+    assert_eq!(last.map(|result| result.name.as_str()), Some("e"));
+    assert_eq!(report.exit(), Exit::NoVerdict);
+}

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The module's files, kept open: opening one costs more than what is then done to it.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Seek};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail};
+
+use mn_inject::injector::{DEVICE, FOLDER};
+
+use crate::fuzz::rng::Rng;
+
+/// A file that is open, and the name it has in findings.
+#[derive(Debug)]
+pub struct Open {
+    /// Its path below the module's folder.
+    pub name: String,
+    file: File,
+}
+
+/// The folder of a target.
+pub fn folder(name: &str) -> PathBuf {
+    Path::new(FOLDER).join("targets").join(name)
+}
+
+impl Open {
+    /// Opens a file below the module's folder, to read and to write.
+    pub fn new(name: &str) -> Result<Self> {
+        let path = Path::new(FOLDER).join(name);
+        Self::at(&path, name)
+    }
+
+    /// Opens a new session.
+    pub fn session() -> Result<Self> {
+        Self::at(Path::new(DEVICE), DEVICE)
+    }
+
+    fn at(path: &Path, name: &str) -> Result<Self> {
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open(path)
+            .with_context(|| format!("cannot open {}", path.display()))?;
+        Ok(Open {
+            name: name.into(),
+            file,
+        })
+    }
+
+    /// One pwrite(2).
+    pub fn write(&self, bytes: &[u8], offset: u64) -> io::Result<usize> {
+        self.file.write_at(bytes, offset)
+    }
+
+    /// The whole list of a session, in which nobody can seek.
+    pub fn read_session(&self) -> Result<String> {
+        let mut content = vec![0; 64 << 10];
+        let count = self
+            .file
+            .read_at(&mut content, 0)
+            .with_context(|| format!("cannot read {}", self.name))?;
+        content.truncate(count);
+        String::from_utf8(content).with_context(|| format!("{} is not UTF-8", self.name))
+    }
+
+    /// The whole file, read on until its end comes, as `cat` does it.
+    pub fn read(&self) -> Result<String> {
+        let mut content = String::new();
+        let mut file = &self.file;
+        file.rewind()
+            .and_then(|()| file.read_to_string(&mut content))
+            .with_context(|| format!("cannot read {}", self.name))?;
+        Ok(content)
+    }
+
+    /// Reads a file of one short line, with a single pread(2) as far as the kernel lets us.
+    pub fn line(&self) -> Result<String> {
+        let mut buffer = [0; 1024];
+        let count = self
+            .file
+            .read_at(&mut buffer, 0)
+            .with_context(|| format!("cannot read {}", self.name))?;
+        match buffer.get(..count) {
+            Some(text) if count < buffer.len() => String::from_utf8(text.to_vec())
+                .with_context(|| format!("{} is not UTF-8", self.name)),
+            _ => bail!("{} is longer than expected", self.name),
+        }
+    }
+
+    /// As [`Self::line`], where the file may well refuse to be read.
+    pub fn try_line(&self) -> io::Result<String> {
+        let mut buffer = [0; 1024];
+        let count = self.file.read_at(&mut buffer, 0)?;
+        Ok(String::from_utf8_lossy(&buffer[..count]).into_owned())
+    }
+
+    /// Reads a piece from anywhere, and says what is wrong with it where it is no piece of `whole`.
+    pub fn check_piece(&self, rng: &mut Rng, whole: &str) -> Result<Option<String>> {
+        let offset = rng.below(whole.len() + 3);
+        let mut buffer = vec![0; rng.below(whole.len() + 8)];
+        let count = self
+            .file
+            .read_at(&mut buffer, offset as u64)
+            .with_context(|| format!("cannot read {} from {offset}", self.name))?;
+        let rest = whole.as_bytes().get(offset..).unwrap_or_default();
+        let due = &rest[..rest.len().min(buffer.len())];
+        let seen = &buffer[..count];
+        // Less than was asked for is allowed, nothing where there is something is not.
+        if due.starts_with(seen) && (count > 0 || due.is_empty()) {
+            return Ok(None);
+        }
+        Ok(Some(format!(
+            "{} bytes from {offset} of {:?}: expected {:?}, got \"{}\"",
+            buffer.len(),
+            self.name,
+            String::from_utf8_lossy(due),
+            seen.escape_ascii()
+        )))
+    }
+}

@@ -1,0 +1,294 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Several threads write to the same files at once: whoever reads gets one of the values that
+//! were written, and never a mixture of two.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use anyhow::{Context as _, Result, bail};
+use nix::errno::Errno;
+
+use mn_inject::os::wait::Waiter;
+
+use crate::fuzz::files;
+use crate::fuzz::files::Open;
+use crate::fuzz::finding;
+use crate::fuzz::processes::Processes;
+use crate::fuzz::rng::Rng;
+
+/// How many threads write.
+const THREADS: usize = 4;
+
+/// Files, and the values that are written to them: such that a mixture of two is none of them.
+const VALUES: &[(&str, &[&str])] = &[
+    (
+        "events",
+        &[
+            "all",
+            "UNMAP,SOFT_DIRTY,EXCLUSIVE",
+            "CLEAR,PROTECTION_PAGE",
+            "RELEASE",
+        ],
+    ),
+    (
+        "range",
+        &[
+            "all",
+            "0x1111111111111111-0x2222222222222222",
+            "0x3333333333333333-0x4444444444444444",
+            "0x5000-0x6000",
+        ],
+    ),
+    ("context", &["any", "blockable", "nonblockable"]),
+    (
+        "task",
+        &[
+            "all",
+            "tid=1",
+            "tid=4194304",
+            "comm=aaaaaaaaaaaaaaa",
+            "comm=b",
+        ],
+    ),
+    ("probability", &["0", "55", "100"]),
+    ("interval", &["1", "2147483647"]),
+    ("times", &["-1", "0", "2147483647"]),
+    ("space", &["0", "1000000"]),
+    ("sleep_us", &["0", "10000000"]),
+    ("record", &["injected", "all"]),
+    ("actions/UNMAP/error", &["0", "-11", "-4095"]),
+    ("actions/EXCLUSIVE/error", &["0", "-12"]),
+];
+
+/// How many findings are enough here, where one has the next at its heels.
+const ENOUGH_OF_ONE: usize = 10;
+
+/// The target that all threads write to.
+const SUBJECT: &str = "race";
+/// A name that all threads attach and detach.
+const SHARED: &str = "race-shared";
+
+/// What all threads find.
+#[derive(Default)]
+struct Found {
+    findings: Mutex<Vec<String>>,
+    /// How often the shared name was attached, less how often it was detached.
+    shared: AtomicI64,
+}
+
+impl Found {
+    fn add(&self, what: String) {
+        // Another thread's panic comes out where it is joined.
+        let mut findings = self.findings.lock().unwrap_or_else(|e| e.into_inner());
+        if findings.len() < ENOUGH_OF_ONE {
+            findings.push(what);
+        }
+    }
+}
+
+/// What is wrong with a settings line, all of whose values must be among those written.
+fn check_settings(line: &str) -> Option<String> {
+    for (path, values) in VALUES {
+        let Some(key) = path.split('/').next().filter(|key| *key != "actions") else {
+            continue;
+        };
+        let value = line
+            .split_whitespace()
+            .find_map(|word| word.strip_prefix(key)?.strip_prefix('='));
+        if !value.is_some_and(|value| values.contains(&value)) {
+            return Some(format!("settings has {key}={value:?} in {line:?}"));
+        }
+    }
+    None
+}
+
+/// What one thread does.
+fn write_values(writes: u64, seed: u64, thread: usize, found: &Found) -> Result<()> {
+    let mut rng = Rng::new(seed ^ (thread as u64 + 1) << 32);
+    let files = VALUES
+        .iter()
+        .map(|(path, _)| Open::new(&format!("targets/{SUBJECT}/{path}")))
+        .collect::<Result<Vec<_>>>()?;
+    let settings = Open::new(&format!("targets/{SUBJECT}/settings"))?;
+    for _ in 0..writes {
+        // Few files, so that the threads meet.
+        let index = rng.below(VALUES.len());
+        let ((path, values), file) = (VALUES[index], &files[index]);
+        let value = *rng.pick(values);
+        let result = file.write(value.as_bytes(), 0);
+        if !matches!(result, Ok(count) if count == value.len()) {
+            found.add(format!(
+                "\"{value}\" to {path}: expected {}, got {}",
+                value.len(),
+                finding::returned(&result)
+            ));
+        }
+        // Mostly with one read(2), and now and then to the end of the file, as `cat` does it.
+        let seen = if rng.one_in(4) {
+            file.read()?
+        } else {
+            file.line()?
+        };
+        if !values.contains(&seen.trim_end_matches('\n')) {
+            found.add(format!("{path} reads {seen:?}, which nobody wrote"));
+        }
+        if rng.one_in(4)
+            && let Some(wrong) = check_settings(&settings.line()?)
+        {
+            found.add(wrong);
+        }
+    }
+    Ok(())
+}
+
+/// What one thread does to the list of targets.
+fn write_control(writes: u64, seed: u64, thread: usize, pids: &[i32], found: &Found) -> Result<()> {
+    let mut rng = Rng::new(seed ^ (thread as u64 + 1) << 40);
+    let control = Open::new("control")?;
+    let own = format!("race-{thread}");
+    let mut attached = false;
+    let say = |line: String, allowed: &[Errno]| {
+        let result = control.write(line.as_bytes(), 0);
+        let right = match &result {
+            Ok(count) => *count == line.len(),
+            Err(error) => allowed.contains(&finding::errno_of(error)),
+        };
+        if !right {
+            let got = finding::returned(&result);
+            found.add(format!("\"{line}\" to control got {got}"));
+        }
+        result.is_ok()
+    };
+    for _ in 0..writes / 2 {
+        let pid = rng.pick(pids);
+        attached = if attached {
+            !say(format!("detach {own}"), &[])
+        } else {
+            say(format!("attach {pid} name={own}"), &[])
+        };
+        // The name may be in use, or on its way in or out.
+        if rng.one_in(2) {
+            let line = format!("attach {pid} name={SHARED}");
+            if say(line, &[Errno::EEXIST]) {
+                found.shared.fetch_add(1, Ordering::SeqCst);
+            }
+        } else if say(format!("detach {SHARED}"), &[Errno::ENOENT, Errno::EBUSY]) {
+            found.shared.fetch_sub(1, Ordering::SeqCst);
+        }
+        for line in control.read()?.lines() {
+            let known = [
+                "race ",
+                "race-shared ",
+                "race-0 ",
+                "race-1 ",
+                "race-2 ",
+                "race-3 ",
+            ];
+            let name = line.strip_prefix("name=").unwrap_or_default();
+            if !known.iter().any(|known| name.starts_with(known))
+                || !line.ends_with(" kind=plain range=all owner=control state=live")
+            {
+                found.add(format!("control has {line:?}"));
+            }
+        }
+    }
+    if attached {
+        say(format!("detach {own}"), &[]);
+    }
+    Ok(())
+}
+
+/// Makes that many writes, but for a rest that does not go round; `first` were made before.
+/// Returns what was wrong.
+pub fn run(writes: u64, seed: u64, first: u64, waiter: &Waiter) -> Result<Vec<String>> {
+    // Every part of the run has choices of its own.
+    let choices = seed.wrapping_add(first);
+    let processes = Processes::start(2, waiter)?;
+    let pids = processes.pids();
+    let control = Open::new("control")?;
+    let say = |line: String| -> Result<()> {
+        control
+            .write(line.as_bytes(), 0)
+            .map(drop)
+            .with_context(|| format!("\"{line}\" failed"))
+    };
+    let [subject, others @ ..] = pids.as_slice() else {
+        bail!("no processes");
+    };
+    say(format!("attach {subject} name={SUBJECT}"))?;
+    let found = Found::default();
+    let share = writes / THREADS as u64;
+    // An attach takes much longer than the write of a value.
+    let (values, commands) = (share - share / 16, share / 16);
+    let done: Result<()> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..THREADS)
+            .map(|thread| {
+                let found = &found;
+                scope.spawn(move || -> Result<()> {
+                    write_values(values, choices, thread, found)?;
+                    write_control(commands, choices, thread, others, found)
+                })
+            })
+            .collect();
+        threads
+            .into_iter()
+            .try_for_each(|thread| match thread.join() {
+                Ok(result) => result,
+                Err(_) => bail!("a thread panicked"),
+            })
+    });
+    say(format!("detach {SUBJECT}"))?;
+    // Its folder tells whether the shared name is there: so it must be as often as it was counted.
+    let there = files::folder(SHARED).exists();
+    let balance = found.shared.load(Ordering::SeqCst);
+    if there {
+        say(format!("detach {SHARED}"))?;
+    }
+    done?;
+    if balance != i64::from(there) {
+        found.add(format!(
+            "\"{SHARED}\" was attached {balance} times more than detached, and its folder is{} there",
+            if there { "" } else { " not" }
+        ));
+    }
+    let left = control.read()?;
+    if !left.is_empty() {
+        found.add(format!("control has {left:?} when all is detached"));
+    }
+    let findings = found
+        .findings
+        .into_inner()
+        .unwrap_or_else(|e| e.into_inner());
+    Ok(findings
+        .into_iter()
+        .map(|what| format!("seed {seed}, several threads at once, after {first} writes: {what}"))
+        .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fuzz::setting::{Kind, SETTINGS};
+
+    #[test]
+    fn the_values_are_right_and_read_as_they_are_written() {
+        for (path, values) in VALUES {
+            let one = SETTINGS.iter().find(|one| one.path == *path).unwrap();
+            for value in *values {
+                assert_eq!(
+                    one.rule.judge(value.as_bytes(), Kind::Plain),
+                    Ok((*value).to_owned())
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_mixture_is_seen() {
+        let good = crate::fuzz::setting::settings_line(&crate::fuzz::setting::defaults());
+        assert_eq!(check_settings(&good), None);
+        let mixed = good.replace("range=all", "range=0x1111111111111111-0x4444444444444444");
+        assert!(check_settings(&mixed).is_some());
+    }
+}

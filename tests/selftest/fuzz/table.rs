@@ -1,0 +1,497 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What `control` and a session take, and which targets there then are: the second half of the
+//! description that the module is held against.
+
+use nix::errno::Errno;
+
+use crate::fuzz::setting;
+use crate::fuzz::setting::{Kind, Refusal};
+
+/// The highest thread id (PID_MAX_LIMIT).
+const TID_MAX: i32 = 4_194_304;
+
+/// The most bytes of a target's name.
+const LONGEST_NAME: usize = 64;
+
+/// Who attached a target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owner {
+    /// Somebody who wrote to `control`: it stays until it is detached.
+    Control,
+    /// The session of that number.
+    Session(usize),
+}
+
+/// A process with a notifier.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Its name.
+    pub name: String,
+    /// The process id that was written.
+    pub pid: i32,
+    /// How the notifier is made.
+    pub kind: Kind,
+    /// Where an interval notifier sits.
+    pub range: Option<(u64, u64)>,
+    /// Who attached it.
+    pub owner: Owner,
+    /// Whether its process is there.
+    pub live: bool,
+}
+
+impl Entry {
+    /// Its addresses, as a target's own `range` would show them.
+    fn range(&self) -> String {
+        match self.range {
+            None | Some((0, u64::MAX)) => "all".into(),
+            Some((start, end)) => format!("{start:#x}-{end:#x}"),
+        }
+    }
+
+    /// Its line in what `control` reads.
+    fn line(&self) -> String {
+        let range = self.range();
+        let owner = match self.owner {
+            Owner::Control => "control",
+            Owner::Session(_) => "session",
+        };
+        let state = if self.live { "live" } else { "gone" };
+        format!(
+            "name={} pid={} kind={} range={range} owner={owner} state={state}\n",
+            self.name,
+            self.pid,
+            self.kind.name()
+        )
+    }
+
+    /// What its file `kind` reads.
+    pub fn kind_line(&self) -> String {
+        match self.range {
+            None => format!("{}\n", self.kind.name()),
+            Some(_) => format!("{} {}\n", self.kind.name(), self.range()),
+        }
+    }
+}
+
+/// What a line that is not refused does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// This target is there from now on.
+    Attach(Entry),
+    /// The target of that name is gone from now on.
+    Detach(String),
+}
+
+/// All targets.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Table {
+    /// In the order in which they were attached.
+    pub entries: Vec<Entry>,
+    /// The processes that can be attached.
+    pub pids: Vec<i32>,
+    /// Process ids that are known to be nobody's, or those of processes that cannot be attached.
+    pub dead: Vec<i32>,
+    /// Whether the kernel calls interval notifiers in two passes.
+    pub two_pass: bool,
+}
+
+/// Collects what is wrong with a line.
+#[derive(Default)]
+struct Faults(Refusal);
+
+impl Faults {
+    fn add(&mut self, errno: Errno) {
+        if !self.0.contains(&errno) {
+            self.0.push(errno);
+        }
+    }
+
+    /// The value, or [`None`] with its errors noted.
+    fn of<T>(&mut self, result: Result<T, Refusal>) -> Option<T> {
+        match result {
+            Ok(value) => Some(value),
+            Err(refusal) => {
+                refusal.into_iter().for_each(|errno| self.add(errno));
+                None
+            }
+        }
+    }
+}
+
+fn process_id(word: &str) -> Result<i32, Refusal> {
+    setting::number(word, i32::MIN.into(), i32::MAX.into()).map(|pid| pid as i32)
+}
+
+fn check_name(name: &str, faults: &mut Faults) {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
+    if name.is_empty() || name.starts_with('.') || !name.bytes().all(allowed) {
+        faults.add(Errno::EINVAL);
+    }
+    if name.len() > LONGEST_NAME {
+        faults.add(Errno::ENAMETOOLONG);
+    }
+}
+
+/// The `key=value` words of an `attach`.
+#[derive(Default)]
+struct Keys<'a> {
+    name: Option<&'a str>,
+    kind: Option<&'a str>,
+    range: Option<&'a str>,
+    how: Option<&'a str>,
+}
+
+/// How a notifier is registered: what is legal, and what needs `breach=1`.
+const LEGAL: [&str; 2] = ["register", "locked"];
+const ILLEGAL: [&str; 4] = ["unlocked", "recursive", "atomic", "twice"];
+
+impl<'a> Keys<'a> {
+    fn parse(words: impl Iterator<Item = &'a str>, faults: &mut Faults) -> Self {
+        let mut keys = Keys::default();
+        for word in words {
+            let (slot, value) = match word.split_once('=') {
+                Some(("name", value)) => (&mut keys.name, value),
+                Some(("kind", value)) => (&mut keys.kind, value),
+                Some(("range", value)) => (&mut keys.range, value),
+                Some(("how", value)) => (&mut keys.how, value),
+                _ => {
+                    faults.add(Errno::EINVAL);
+                    continue;
+                }
+            };
+            if slot.replace(value).is_some() {
+                faults.add(Errno::EINVAL);
+            }
+        }
+        keys
+    }
+}
+
+impl Table {
+    fn attach<'a>(
+        &self,
+        words: impl Iterator<Item = &'a str>,
+        owner: Owner,
+    ) -> Result<Change, Refusal> {
+        let mut words = words;
+        let mut faults = Faults::default();
+        let object = words.next().unwrap_or_default();
+        let keys = Keys::parse(words, &mut faults);
+        let process = match object.strip_prefix('@') {
+            Some(name) => self.process_of(name, &keys, &mut faults),
+            None => faults.of(process_id(object)).map(|pid| {
+                let live = self.pids.contains(&pid);
+                if !live {
+                    faults.add(Errno::ESRCH);
+                }
+                (pid, live)
+            }),
+        };
+        if let Some(name) = keys.name {
+            check_name(name, &mut faults);
+        }
+        let word = keys.kind.unwrap_or(Kind::Plain.name());
+        let kind = Kind::ALL.into_iter().find(|kind| kind.name() == word);
+        if kind.is_none() {
+            faults.add(Errno::EINVAL);
+        }
+        let range = keys.range.and_then(|range| match range {
+            "all" => Some((0, u64::MAX)),
+            range => faults.of(setting::addresses(range)),
+        });
+        if let Some(kind) = kind {
+            if kind.is_interval() != keys.range.is_some() {
+                faults.add(Errno::EINVAL);
+            }
+            if kind == Kind::TwoPass && !self.two_pass {
+                faults.add(Errno::EOPNOTSUPP);
+            }
+            if keys.how.is_some() && kind == Kind::None
+                || keys.how == Some("twice") && kind.is_interval()
+            {
+                faults.add(Errno::EINVAL);
+            }
+            if process.is_some_and(|(_, live)| !live) && kind != Kind::None {
+                faults.add(Errno::ESRCH);
+            }
+        }
+        match keys.how {
+            None => {}
+            Some(how) if LEGAL.contains(&how) => {}
+            Some(how) if ILLEGAL.contains(&how) => faults.add(Errno::EPERM),
+            Some(_) => faults.add(Errno::EINVAL),
+        }
+        if let Some((pid, live)) = process {
+            let name = keys.name.map_or_else(|| pid.to_string(), str::to_owned);
+            if self.entries.iter().any(|entry| entry.name == name) {
+                faults.add(Errno::EEXIST);
+            }
+            if let (Some(kind), true) = (kind, faults.0.is_empty()) {
+                return Ok(Change::Attach(Entry {
+                    name,
+                    pid,
+                    kind,
+                    range,
+                    owner,
+                    live,
+                }));
+            }
+        } else if let Some(name) = keys.name
+            && self.entries.iter().any(|entry| entry.name == name)
+        {
+            faults.add(Errno::EEXIST);
+        }
+        Err(faults.0)
+    }
+
+    /// The process of the target of that name, and whether it is there.
+    fn process_of(&self, name: &str, keys: &Keys<'_>, faults: &mut Faults) -> Option<(i32, bool)> {
+        check_name(name, faults);
+        // It cannot have the name that is given where none is.
+        if keys.name.is_none() {
+            faults.add(Errno::EINVAL);
+        }
+        let entry = self.entries.iter().find(|entry| entry.name == name);
+        if entry.is_none() {
+            faults.add(Errno::ENOENT);
+        }
+        entry.map(|entry| (entry.pid, entry.live))
+    }
+
+    /// Whether a write(2) would attach a process of which nobody here knows whether it is there. It
+    /// may be somebody else's.
+    pub fn means_a_stranger(&self, bytes: &[u8]) -> bool {
+        let Ok(text) = setting::line(bytes) else {
+            return false;
+        };
+        let mut words = text.split_ascii_whitespace();
+        if words.next() != Some("attach") {
+            return false;
+        }
+        match words.next().map(process_id) {
+            Some(Ok(pid)) => {
+                (1..=TID_MAX).contains(&pid)
+                    && !self.pids.contains(&pid)
+                    && !self.dead.contains(&pid)
+            }
+            _ => false,
+        }
+    }
+
+    /// What a write(2) to `control` or to that session does; or why it is refused.
+    pub fn judge(&self, bytes: &[u8], owner: Owner) -> Result<Change, Refusal> {
+        let text = setting::line(bytes)?;
+        let bad = || vec![Errno::EINVAL];
+        let mut words = text.split_ascii_whitespace();
+        match words.next() {
+            Some("attach") => self.attach(words, owner),
+            Some("detach") => {
+                let (Some(name), None) = (words.next(), words.next()) else {
+                    return Err(bad());
+                };
+                if self.entries.iter().any(|entry| entry.name == name) {
+                    Ok(Change::Detach(name.into()))
+                } else {
+                    // A word that can be no name names nobody, and is no name either.
+                    let mut faults = Faults(vec![Errno::ENOENT]);
+                    check_name(name, &mut faults);
+                    Err(faults.0)
+                }
+            }
+            _ => Err(bad()),
+        }
+    }
+
+    /// Makes the change.
+    pub fn apply(&mut self, change: Change) {
+        match change {
+            Change::Attach(entry) => self.entries.push(entry),
+            Change::Detach(name) => self.entries.retain(|entry| entry.name != name),
+        }
+    }
+
+    /// A process has ended.
+    pub fn died(&mut self, pid: i32) {
+        self.pids.retain(|&live| live != pid);
+        self.dead.push(pid);
+        for entry in self.entries.iter_mut().filter(|entry| entry.pid == pid) {
+            entry.live = false;
+        }
+    }
+
+    /// What `control` reads.
+    pub fn text(&self) -> String {
+        self.entries.iter().map(Entry::line).collect()
+    }
+
+    /// What that session reads.
+    pub fn session_text(&self, session: usize) -> String {
+        self.entries
+            .iter()
+            .filter(|entry| entry.owner == Owner::Session(session))
+            .map(Entry::line)
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table() -> Table {
+        Table {
+            entries: Vec::new(),
+            pids: vec![100, 200],
+            dead: vec![300],
+            two_pass: true,
+        }
+    }
+
+    fn write(table: &mut Table, line: &str) -> Result<(), Refusal> {
+        let change = table.judge(line.as_bytes(), Owner::Control)?;
+        table.apply(change);
+        Ok(())
+    }
+
+    #[test]
+    fn targets_are_listed_in_the_order_of_their_attachment() {
+        let mut table = table();
+        assert_eq!(write(&mut table, "attach 200\n"), Ok(()));
+        assert_eq!(
+            write(
+                &mut table,
+                "attach 100 range=1000-0x2000  kind=interval name=a.b"
+            ),
+            Ok(())
+        );
+        table.died(100);
+        assert_eq!(
+            table.text(),
+            "name=200 pid=200 kind=plain range=all owner=control state=live\n\
+             name=a.b pid=100 kind=interval range=0x1000-0x2000 owner=control state=gone\n"
+        );
+        assert_eq!(
+            table.entries[1].kind_line(),
+            "interval 0x1000-0x2000\n".to_owned()
+        );
+        assert_eq!(write(&mut table, "detach 200"), Ok(()));
+        assert_eq!(table.entries.len(), 1);
+        assert_eq!(write(&mut table, "attach 100"), Err(vec![Errno::ESRCH]));
+    }
+
+    #[test]
+    fn a_session_lists_its_own() {
+        let mut table = table();
+        let change = table.judge(b"attach 100", Owner::Session(1)).unwrap();
+        table.apply(change);
+        assert_eq!(table.session_text(0), "");
+        assert!(table.session_text(1).contains("owner=session"));
+        assert_eq!(table.text(), table.session_text(1));
+    }
+
+    #[test]
+    fn every_fault_has_its_errno() {
+        let mut table = table();
+        assert_eq!(write(&mut table, "attach 100 name=x"), Ok(()));
+        let long = format!("attach 100 name={}", "n".repeat(65));
+        for (line, errno) in [
+            ("attach", Errno::EINVAL),
+            ("Attach 100", Errno::EINVAL),
+            ("attach 100 foo", Errno::EINVAL),
+            ("attach 100 key=1", Errno::EINVAL),
+            ("attach 100 name=", Errno::EINVAL),
+            ("attach 100 name=.x", Errno::EINVAL),
+            ("attach 100 name=a/b", Errno::EINVAL),
+            ("attach 100 name=a name=b", Errno::EINVAL),
+            ("attach 100 kind=Plain", Errno::EINVAL),
+            ("attach 100 kind=interval", Errno::EINVAL),
+            ("attach 100 range=1-2", Errno::EINVAL),
+            ("attach 100 kind=interval range=2-1", Errno::EINVAL),
+            (
+                "attach 100 kind=interval range=1-10000000000000000",
+                Errno::ERANGE,
+            ),
+            (&long, Errno::ENAMETOOLONG),
+            ("attach 4294967296", Errno::ERANGE),
+            ("attach 0", Errno::ESRCH),
+            ("attach -1", Errno::ESRCH),
+            ("attach 100 how=locked name=x", Errno::EEXIST),
+            ("attach 200 how=unlocked", Errno::EPERM),
+            ("attach 200 how=often", Errno::EINVAL),
+            ("attach 200 kind=none how=register", Errno::EINVAL),
+            ("attach 200 kind=none range=1-2", Errno::EINVAL),
+            ("attach @y name=z", Errno::ENOENT),
+            ("attach @x", Errno::EINVAL),
+            ("attach @x name=x", Errno::EEXIST),
+            ("attach 101", Errno::ESRCH),
+            ("attach 200 name=x", Errno::EEXIST),
+            ("detach", Errno::EINVAL),
+            ("detach x y", Errno::EINVAL),
+            ("detach y", Errno::ENOENT),
+        ] {
+            assert_eq!(write(&mut table, line), Err(vec![errno]), "{line}");
+        }
+        table.two_pass = false;
+        assert_eq!(
+            write(&mut table, "attach 200 kind=interval-two-pass range=1-2"),
+            Err(vec![Errno::EOPNOTSUPP])
+        );
+    }
+
+    #[test]
+    fn what_is_gone_can_only_be_held() {
+        let mut table = table();
+        assert_eq!(write(&mut table, "attach 100 name=a kind=none"), Ok(()));
+        assert_eq!(write(&mut table, "attach @a name=b how=locked"), Ok(()));
+        table.died(100);
+        assert_eq!(
+            write(&mut table, "attach @a name=c"),
+            Err(vec![Errno::ESRCH])
+        );
+        assert_eq!(write(&mut table, "attach @b name=c kind=none"), Ok(()));
+        assert!(
+            table
+                .text()
+                .ends_with("name=c pid=100 kind=none range=all owner=control state=gone\n")
+        );
+    }
+
+    #[test]
+    fn all_addresses_have_a_word() {
+        let mut table = table();
+        for (name, range) in [("a", "all"), ("b", "0-ffffffffffffffff")] {
+            let line = format!("attach 100 kind=interval name={name} range={range}");
+            assert_eq!(write(&mut table, &line), Ok(()));
+        }
+        assert_eq!(table.entries[0].kind_line(), "interval all\n");
+        assert_eq!(table.entries[1].kind_line(), "interval all\n");
+        let line = "attach 100 range=all";
+        assert_eq!(write(&mut table, line), Err(vec![Errno::EINVAL]));
+    }
+
+    #[test]
+    fn strangers_are_known_for_what_they_are() {
+        let table = table();
+        for (line, due) in [
+            ("attach 100", false),
+            ("attach 300", false),
+            ("attach 0", false),
+            ("attach 4194305", false),
+            ("detach 1", false),
+            ("attach 1", true),
+            (" attach  4194304 name=x\n", true),
+        ] {
+            assert_eq!(table.means_a_stranger(line.as_bytes()), due, "{line}");
+        }
+    }
+
+    #[test]
+    fn of_several_faults_any_may_be_said() {
+        let table = table();
+        assert_eq!(
+            table.judge(b"attach 0 foo", Owner::Control),
+            Err(vec![Errno::EINVAL, Errno::ESRCH])
+        );
+    }
+}

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Does what the command line says, on this machine.
+
+use std::io;
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result, bail};
+use indicatif::ProgressBar;
+use nix::unistd::geteuid;
+
+use mn_inject::cli::run;
+use mn_inject::model::Ownership;
+use mn_inject::model::exit::Exit;
+use mn_inject::os::kernel;
+use mn_inject::report::format::SimpleFormat;
+
+use crate::cli::Command;
+use crate::perform::perform;
+use crate::report::ExerciseReport;
+use crate::task::Task;
+use crate::{TOOL, hostile, report, stress, vm};
+
+/// Does a command.
+///
+/// # Errors
+///
+/// It could not be done; nothing was said about the module.
+pub fn carry_out(command: Command) -> Result<Exit> {
+    match command {
+        Command::Fuzz(args) => here(Task::Fuzz(args.options), args.module, args.format),
+        Command::Stress(args) => here(Task::Stress(args.options), args.module, args.format),
+        Command::Hostile(args) => here(Task::Hostile(args.options), args.module, args.format),
+        Command::Flood(args) => here(Task::Flood(args.options), args.module, args.format),
+        Command::Vm(command) => vm::main(command),
+        Command::Run(args) => run::run(&args),
+        Command::Process(process) => process.main(),
+        Command::Condition(args) => hostile::main(&args).map(|()| Exit::Pass),
+        Command::Victim(args) => stress::victim::main(&args).map(|()| Exit::Pass),
+    }
+}
+
+fn here(task: Task, module: Option<PathBuf>, format: SimpleFormat) -> Result<Exit> {
+    if !geteuid().is_root() {
+        bail!("{} needs root", task.name());
+    }
+    // Draws nothing where standard error is no terminal.
+    let bar = ProgressBar::new_spinner();
+    let module = module.as_deref();
+    let exercise = perform(&task, module, Ownership::Shared, &mut |said| {
+        bar.set_message(said.to_owned())
+    });
+    bar.finish_and_clear();
+    let report = ExerciseReport {
+        schema: report::SCHEMA,
+        tool: TOOL.to_owned(),
+        task,
+        again: report::command_line(),
+        kernel: Some(kernel::info()),
+        vm: None,
+        exercise,
+    };
+    report
+        .print(format, &mut io::stdout().lock())
+        .context("cannot print the report")?;
+    Ok(report.exit())
+}

@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What others do to the kernel's log.
+
+use std::fs::{self, OpenOptions};
+use std::io::Write;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use nix::sys::signal::{Signal, kill};
+
+use mn_inject::kmsg::KmsgReader;
+use mn_inject::os::limit::Limit;
+use mn_inject::os::sys;
+use mn_inject::os::wait::Waiter;
+
+use crate::hostile::condition::{Act, Scene};
+use crate::hostile::conditions::threads::{Threads, processors};
+
+const KMSG: &str = "/dev/kmsg";
+const SYSRQ: &str = "/proc/sysrq-trigger";
+const LEVELS: &str = "/proc/sys/kernel/printk";
+
+/// What user space says in the words of the kernel: never to be taken for the kernel's.
+const LINES: [&str; 4] = [
+    "<6>mmu_notifier_inject_invalidate_range_start+0x0/0x60 [mmu_notifier_inject] callback failed \
+     with -11 in blockable context.\n",
+    "<4>mmu_notifier_inject_invalidate_range_start+0x0/0x60 [mmu_notifier_inject] callback failure \
+     not allowed\n",
+    "<4>WARNING: mm/mmu_notifier.c:533 at mn_hlist_invalidate_range_start+0x1/0x2, CPU#0: init/1\n",
+    "<6>usb 1-1: new high-speed USB device number 2 using xhci_hcd\n",
+];
+
+/// So many lines are written in one go.
+const BURST: usize = 40;
+
+/// Between two moments at which something happens, at most.
+const PAUSE: Duration = Duration::from_millis(150);
+
+/// One record of user space. Each has a descriptor of its own: they are rate-limited.
+fn write(line: &str) -> Result<()> {
+    let mut kmsg = OpenOptions::new()
+        .write(true)
+        .open(KMSG)
+        .with_context(|| format!("cannot open {KMSG}"))?;
+    kmsg.write_all(line.as_bytes())
+        .with_context(|| format!("cannot write to {KMSG}"))
+}
+
+/// Threads that write, one more than there are processors, and one that lets the kernel itself
+/// write.
+struct Flood {
+    lines: Arc<AtomicU64>,
+    threads: Threads,
+}
+
+pub(crate) fn flood(_: &Waiter, _: u64) -> Result<Box<dyn Act>> {
+    write(LINES[0])?;
+    let mut flood = Flood {
+        lines: Arc::default(),
+        threads: Threads::default(),
+    };
+    for number in 0..processors() + 1 {
+        let lines = flood.lines.clone();
+        flood.threads.start(move |is_over| {
+            while !is_over.load(Relaxed) {
+                let (said, count, pause) = if number == 0 {
+                    // The help of sysrq: a line of the kernel's, which also goes to the console.
+                    (fs::write(SYSRQ, "h").context(SYSRQ), 1, PAUSE / 2)
+                } else {
+                    let burst = LINES.iter().cycle().take(BURST);
+                    let said = burst.into_iter().try_for_each(|line| write(line));
+                    (said, BURST as u64, PAUSE / 100)
+                };
+                if said.is_err() {
+                    return;
+                }
+                lines.fetch_add(count, Relaxed);
+                // A run that never gets to read would only be a matter of time.
+                std::thread::sleep(pause);
+            }
+        });
+    }
+    Ok(Box::new(flood))
+}
+
+impl Act for Flood {
+    /// The threads do the work; it is counted here.
+    fn act(&mut self, _: &Scene) -> Result<u64> {
+        if self.threads.has_one_ended() {
+            bail!("nothing can be written to the log any more");
+        }
+        std::thread::sleep(PAUSE / 10);
+        Ok(self.lines.swap(0, Relaxed))
+    }
+}
+
+/// Stops the run now and then, until all that it has not read is overwritten.
+struct Overrun {
+    rng: fastrand::Rng,
+    /// How often that is still to be done.
+    left: u32,
+}
+
+pub(crate) fn overrun(_: &Waiter, seed: u64) -> Result<Box<dyn Act>> {
+    Ok(Box::new(Overrun {
+        rng: fastrand::Rng::with_seed(seed),
+        left: 20,
+    }))
+}
+
+impl Act for Overrun {
+    fn act(&mut self, scene: &Scene) -> Result<u64> {
+        std::thread::sleep(4 * PAUSE.mul_f64(self.rng.f64()));
+        let Some(run) = scene.run().filter(|_| self.left > 0) else {
+            return Ok(0);
+        };
+        self.left -= 1;
+        // It may be gone.
+        if kill(run, Signal::SIGSTOP).is_err() {
+            return Ok(0);
+        }
+        let overwritten = overwrite(scene);
+        let _ = kill(run, Signal::SIGCONT);
+        overwritten
+    }
+}
+
+/// Writes until what was the end of the log is overwritten.
+fn overwrite(scene: &Scene) -> Result<u64> {
+    const AT_ONCE: usize = 100;
+    // Long lines: it is their text that fills the log.
+    let line = format!("<6>{}\n", "x".repeat(900));
+    let mut witness = KmsgReader::open_at_end().context("cannot open /dev/kmsg")?;
+    // It reads one record for each lot, so that it falls behind.
+    while !scene.is_over() {
+        (0..AT_ONCE).try_for_each(|_| write(&line))?;
+        let (_, lost) = witness.read_to(|_| true, &mut Limit::new(Duration::ZERO));
+        if lost.is_some_and(|lost| lost.contains("overwritten")) {
+            return Ok(1);
+        }
+    }
+    Ok(0)
+}
+
+/// `dmesg -C`.
+struct Clear;
+
+pub(crate) fn clear(_: &Waiter, _: u64) -> Result<Box<dyn Act>> {
+    Ok(Box::new(Clear))
+}
+
+impl Act for Clear {
+    fn act(&mut self, _: &Scene) -> Result<u64> {
+        sys::clear_log().context("cannot clear the kernel's log")?;
+        std::thread::sleep(PAUSE / 50);
+        Ok(1)
+    }
+}
+
+/// The levels as they were.
+struct ConsoleLevel {
+    before: String,
+    rng: fastrand::Rng,
+}
+
+pub(crate) fn console_level(_: &Waiter, seed: u64) -> Result<Box<dyn Act>> {
+    let before = fs::read_to_string(LEVELS).with_context(|| format!("cannot read {LEVELS}"))?;
+    Ok(Box::new(ConsoleLevel {
+        before,
+        rng: fastrand::Rng::with_seed(seed),
+    }))
+}
+
+impl Act for ConsoleLevel {
+    fn act(&mut self, _: &Scene) -> Result<u64> {
+        let level = self.rng.u8(1..=8);
+        fs::write(LEVELS, level.to_string()).with_context(|| format!("cannot write {LEVELS}"))?;
+        std::thread::sleep(PAUSE / 50);
+        Ok(1)
+    }
+}
+
+impl Drop for ConsoleLevel {
+    fn drop(&mut self) {
+        if let Err(error) = fs::write(LEVELS, &self.before) {
+            eprintln!("mn-selftest: cannot write {LEVELS} back: {error}");
+        }
+    }
+}

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What other users of the module and of the run do.
+
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use nix::libc::EAGAIN;
+use nix::sys::signal::{Signal, kill};
+
+use mn_inject::injector;
+use mn_inject::injector::{Attach, Attachment, Connection};
+use mn_inject::model::exit::Exit;
+use mn_inject::os::wait::Waiter;
+use mn_inject::trigger::operation::Operation;
+use mn_inject::trigger::subject::Subject;
+
+use crate::hostile::condition::{Act, Scene};
+
+/// How long another process may take for anything.
+const STEP: Duration = Duration::from_secs(60);
+
+/// Between two moments at which something happens, at most.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Another process with a notifier that fails.
+struct Notifier {
+    rng: fastrand::Rng,
+    waiter: Waiter,
+    target: Subject,
+    _attachment: Attachment,
+}
+
+pub(crate) fn notifier(waiter: &Waiter, seed: u64) -> Result<Box<dyn Act>> {
+    let target = Subject::start(Operation::Dontneed, waiter, STEP)?;
+    let attachment = Connection::open()?.attach(&Attach {
+        pid: target.pid().as_raw(),
+        index: 0,
+        kind: "plain",
+        range: None,
+    })?;
+    attachment.set_errors(-EAGAIN)?;
+    Ok(Box::new(Notifier {
+        rng: fastrand::Rng::with_seed(seed),
+        waiter: Waiter::new().context("cannot block signals")?,
+        target,
+        _attachment: attachment,
+    }))
+}
+
+impl Act for Notifier {
+    fn act(&mut self, _: &Scene) -> Result<u64> {
+        let times = self.rng.u64(1..20);
+        for _ in 0..times {
+            self.target.act(&self.waiter, STEP)?;
+        }
+        // So that some scenarios have the module for themselves.
+        std::thread::sleep(4 * PAUSE.mul_f64(self.rng.f64()));
+        Ok(times)
+    }
+}
+
+/// `mn-inject run` once more.
+struct SecondRun;
+
+pub(crate) fn second_run(_: &Waiter, _: u64) -> Result<Box<dyn Act>> {
+    Ok(Box::new(SecondRun))
+}
+
+impl Act for SecondRun {
+    fn act(&mut self, scene: &Scene) -> Result<u64> {
+        // Whoever comes first has it.
+        if !scene.run().is_some_and(injector::is_claimed_by) {
+            std::thread::sleep(PAUSE / 10);
+            return Ok(0);
+        }
+        let output = Command::new("/proc/self/exe")
+            .args(["run", "--only", "munmap-whole-*"])
+            .stdin(Stdio::null())
+            .output()
+            .context("cannot start another run")?;
+        let said = String::from_utf8_lossy(&output.stdout);
+        match output.status.code() {
+            Some(code) if code == Exit::NoVerdict as i32 && said.contains("another") => Ok(1),
+            // The one that is disturbed was just over.
+            Some(0) => Ok(0),
+            code => bail!("another run ended with {code:?}, and said: {said}"),
+        }
+    }
+}
+
+/// Stops the run, and lets it go on.
+struct Stop(fastrand::Rng);
+
+pub(crate) fn stop(_: &Waiter, seed: u64) -> Result<Box<dyn Act>> {
+    Ok(Box::new(Stop(fastrand::Rng::with_seed(seed))))
+}
+
+impl Act for Stop {
+    fn act(&mut self, scene: &Scene) -> Result<u64> {
+        std::thread::sleep(PAUSE.mul_f64(self.0.f64()));
+        let Some(run) = scene.run() else {
+            return Ok(0);
+        };
+        // It may be gone.
+        let stopped = kill(run, Signal::SIGSTOP).is_ok();
+        std::thread::sleep(PAUSE.mul_f64(self.0.f64()));
+        let _ = kill(run, Signal::SIGCONT);
+        Ok(u64::from(stopped))
+    }
+}

@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Kills a run at random moments, and looks whether anything of it is left.
+
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+use nix::errno::Errno;
+use nix::sys::prctl;
+use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
+
+use mn_inject::injector;
+use mn_inject::injector::LoadedModule;
+use mn_inject::model::Report;
+use mn_inject::model::exit::Exit;
+use mn_inject::observe::CGROUP_PREFIX;
+use mn_inject::os::cgroup;
+use mn_inject::report;
+
+use crate::exercise::Exercise;
+use crate::hostile::trial::Trials;
+use crate::hostile::{compare, without_verdict};
+use crate::task::HostileOptions;
+
+/// How long whatever is left of a run may take to be gone.
+const GONE: Duration = Duration::from_secs(60);
+
+/// What the run after a kill runs: each way to reach a notifier with a failure.
+const NEXT: &[&str] = &["munmap-whole-eagain", "mrelease-eagain", "r04-all-agree"];
+
+/// One time the module was there before the run, the other time the run loads it: what is left is
+/// to be without it then.
+pub(crate) fn run(
+    options: &HostileOptions,
+    module: &Path,
+    baseline: &Report,
+    trials: &mut Trials<'_>,
+    exercise: &mut Exercise,
+) -> Result<()> {
+    if options.kills == 0 {
+        return Ok(());
+    }
+    // What outlives a run that is killed becomes our child, and is waited for.
+    prctl::set_child_subreaper(true).context("PR_SET_CHILD_SUBREAPER failed")?;
+    let mut rng = fastrand::Rng::with_seed(options.seed);
+    let mut killed: u64 = 0;
+    let mut ended: u64 = 0;
+    // The next run is not asked for what this kernel does wrong.
+    let next: Vec<&str> = NEXT
+        .iter()
+        .copied()
+        .filter(|name| passes(baseline, name))
+        .collect();
+    while killed < options.kills {
+        let what = format!("kill {} of {}", killed + 1, options.kills);
+        let loads = killed.is_multiple_of(2);
+        let loaded = if loads {
+            None
+        } else {
+            Some(LoadedModule::load(module, c"breach=1")?)
+        };
+        let (run, _) = trials.start(loads.then_some(module), &[])?;
+        let moment = Duration::from_millis(baseline.millis).mul_f64(rng.f64());
+        if trials.ended_within(&what, run, moment)?.is_some() {
+            ended += 1;
+        } else {
+            kill(run, Signal::SIGKILL).context("cannot kill the run")?;
+            waitpid(run, None).context("cannot wait for the run")?;
+            killed += 1;
+        }
+        let when = format!("{what}, {} ms after it began", moment.as_millis());
+        orphans_gone(trials, &when)?;
+        let left = left_over(loaded.is_some());
+        drop(loaded);
+        if !left.is_empty() {
+            exercise
+                .findings
+                .push(format!("{when}: left over: {}", left.join(", ")));
+            break;
+        }
+        if !next.is_empty() {
+            let (run, path) = trials.start(Some(module), &next)?;
+            let report = trials.finish(&what, run, &path)?;
+            if report::exit(&report) != Exit::Pass {
+                exercise.findings.push(format!(
+                    "{when}: the next run does not pass: {}",
+                    without_verdict(&report).join("; ")
+                ));
+                break;
+            }
+        }
+    }
+    exercise.operations.push(("runs killed".to_owned(), killed));
+    exercise
+        .operations
+        .push(("runs that were over before".to_owned(), ended));
+
+    let loaded = LoadedModule::load(module, c"breach=1")?;
+    let after = trials.undisturbed(None)?;
+    drop(loaded);
+    let compared = compare("after the kills", baseline, &after);
+    exercise.operations.push((
+        "scenarios with the same verdict after the kills".to_owned(),
+        compared.same,
+    ));
+    exercise.findings.extend(compared.findings);
+    if compared.open > 0 {
+        exercise.findings.push(format!(
+            "after the kills there is no verdict on {} scenarios: {}",
+            compared.open,
+            without_verdict(&after).join("; ")
+        ));
+    }
+    Ok(())
+}
+
+fn passes(report: &Report, name: &str) -> bool {
+    let mut results = report.scenarios.iter();
+    results.any(|result| result.name == name && result.verdict == mn_inject::model::Verdict::Pass)
+}
+
+/// Waits until every process of a run that was killed is gone: they have become our children.
+fn orphans_gone(trials: &mut Trials<'_>, when: &str) -> Result<()> {
+    let until = Instant::now() + GONE;
+    let mut next = Instant::now() + Duration::from_secs(1);
+    loop {
+        match waitid(Id::All, WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG) {
+            Err(Errno::ECHILD) => return Ok(()),
+            Ok(WaitStatus::StillAlive) => {
+                if Instant::now() >= until {
+                    bail!("{when}: a process of the run is still there after {GONE:?}");
+                }
+                if Instant::now() >= next {
+                    trials.say(when);
+                    next += Duration::from_secs(1);
+                }
+                trials.waiter.child_changes(Duration::from_millis(500))?;
+            }
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(errno) => return Err(errno).context("cannot wait for children"),
+        }
+    }
+}
+
+/// What a run has left, in words.
+fn left_over(was_loaded: bool) -> Vec<String> {
+    let mut left = Vec::new();
+    if injector::is_there() != was_loaded {
+        left.push(if was_loaded {
+            "the module is gone".to_owned()
+        } else {
+            "the module is loaded".to_owned()
+        });
+    }
+    if was_loaded {
+        match fs::read_to_string(injector::control_file()) {
+            Ok(targets) if targets.is_empty() => {}
+            Ok(targets) => left.push(format!("targets: {}", targets.trim().replace('\n', "; "))),
+            Err(error) => left.push(format!("the targets cannot be read: {error}")),
+        }
+    }
+    match cgroup::all(CGROUP_PREFIX) {
+        Ok(cgroups) => left.extend(cgroups.into_iter().map(|name| format!("cgroup {name}"))),
+        Err(error) => left.push(format!("{error:#}")),
+    }
+    left
+}

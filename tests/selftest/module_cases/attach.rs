@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Which processes can be attached, and by whose count their ids are.
+
+use std::fs::File;
+use std::path::Path;
+use std::sync::mpsc;
+
+use anyhow::Context as _;
+use nix::errno::Errno;
+use nix::sched::{CloneFlags, setns, unshare};
+use nix::unistd::gettid;
+
+use mn_inject::os::sys::Area;
+use mn_inject::trigger::operation::Operation;
+
+use crate::fuzz::processes;
+use crate::module_cases::outcome::{Failure, Outcome, demand, same};
+use crate::module_cases::rig::{Attached, MISBEHAVE, Rig, STEP, file, mrelease, refused};
+
+/// The kernel's own first thread, which starts the others (kernel/kthread.c).
+const KTHREADD: i32 = 2;
+
+pub fn dying(rig: &Rig<'_>) -> Outcome {
+    let target = rig.target(Operation::Hold)?;
+    target.hold_at_exit()?;
+    target.kill()?;
+    target.wait_held(rig.waiter, STEP)?;
+    // Its memory is still there, so it is as good as any other.
+    let attached = rig.attach(target.pid().as_raw(), "")?;
+    attached.set_range(target.watched())?;
+    attached.set_all(&[("record", "all"), ("actions/CLEAR/error", "-11")])?;
+    same("process_mrelease", mrelease(&target)?, Err(Errno::EAGAIN))?;
+    attached.demand_state("live")?;
+    drop(target);
+    attached.demand_state("gone")
+}
+
+pub fn zombie(rig: &Rig<'_>) -> Outcome {
+    let zombie = processes::zombie(rig.waiter)?;
+    refused(format!("attach {}", zombie.pid()).as_bytes(), Errno::ESRCH)
+}
+
+pub fn dead(rig: &Rig<'_>) -> Outcome {
+    let dead = processes::dead(rig.waiter)?;
+    refused(format!("attach {dead}").as_bytes(), Errno::ESRCH)
+}
+
+pub fn kernel_thread(_: &Rig<'_>) -> Outcome {
+    refused(format!("attach {KTHREADD}").as_bytes(), Errno::ESRCH)
+}
+
+pub fn no_pid(_: &Rig<'_>) -> Outcome {
+    for (pid, errno) in [
+        ("0", Errno::ESRCH),
+        ("-1", Errno::ESRCH),
+        ("-2147483648", Errno::ESRCH),
+        ("2147483647", Errno::ESRCH),
+        ("2147483648", Errno::ERANGE),
+        ("99999999999999999999", Errno::ERANGE),
+        ("0x1", Errno::EINVAL),
+        ("+1", Errno::EINVAL),
+        ("self", Errno::EINVAL),
+    ] {
+        refused(format!("attach {pid}").as_bytes(), errno)?;
+    }
+    Ok(())
+}
+
+pub fn first_process(rig: &Rig<'_>) -> Outcome {
+    // Nothing is set, so nothing comes of it for whoever this is.
+    let attached = rig.attach(1, "")?;
+    attached.demand_state("live")?;
+    attached.detach()
+}
+
+pub fn ourselves(rig: &Rig<'_>) -> Outcome {
+    let attached = rig.attach(std::process::id() as i32, "")?;
+    let area = Area::map(4, None).context("cannot map memory")?;
+    attached.set_range(area.range())?;
+    attached.set_all(&[("record", "all"), MISBEHAVE])?;
+    area.touch(0, 4).context("cannot touch memory")?;
+    area.unmap(0, 4).context("munmap failed")?;
+    same("calls", attached.injected(area.range())?, vec![true])?;
+    attached.detach()
+}
+
+pub fn thread(rig: &Rig<'_>) -> Outcome {
+    let (tell, told) = mpsc::channel();
+    let (stop, stopped) = mpsc::channel::<()>();
+    let thread = std::thread::spawn(move || {
+        // Whoever listens is there until `stop` is dropped, which ends the wait.
+        let _ = tell.send(gettid());
+        let _ = stopped.recv();
+    });
+    let tid = told.recv().context("a thread ended too early")?;
+    let result = attach_thread(rig, tid.as_raw());
+    drop(stop);
+    if thread.join().is_err() {
+        return Err(Failure::Wrong("a thread panicked".into()));
+    }
+    result
+}
+
+/// Any thread of a process stands for its address space.
+fn attach_thread(rig: &Rig<'_>, tid: i32) -> Outcome {
+    let attached = rig.attach(tid, "")?;
+    let area = Area::map(4, None).context("cannot map memory")?;
+    attached.set_range(area.range())?;
+    attached.set("record", "all")?;
+    area.unmap(0, 4).context("munmap failed")?;
+    same("calls", attached.injected(area.range())?.len(), 1)?;
+    same("pid", attached.read("pid")?, tid.to_string())?;
+    attached.detach()
+}
+
+pub fn pid_namespace(rig: &Rig<'_>) -> Outcome {
+    let own = Path::new("/proc/self/ns/pid");
+    if !own.exists() {
+        return Err(Failure::Skip(
+            "the kernel has no pid namespaces (CONFIG_PID_NS)",
+        ));
+    }
+    let own = File::open(own).context("cannot open /proc/self/ns/pid")?;
+    // Only children are in the new one, and only those that are made until it is taken back.
+    unshare(CloneFlags::CLONE_NEWPID).context("cannot make a pid namespace")?;
+    let target = rig.target(Operation::Dontneed);
+    setns(&own, CloneFlags::CLONE_NEWPID).context("cannot leave the pid namespace")?;
+    let mut target = target?;
+
+    let control = file("control");
+    let outside = format!("attach {} name={}", target.pid(), rig.name());
+    let result = target.write_to(&control, &outside, rig.waiter, STEP)?;
+    same(
+        "its number outside, written inside",
+        result,
+        -(Errno::ESRCH as i32),
+    )?;
+    // Inside, it is the first process.
+    let name = rig.name();
+    let inside = format!("attach 1 name={name}");
+    let result = target.write_to(&control, &inside, rig.waiter, STEP)?;
+    same("its number inside, written inside", result, 0)?;
+    let attached = Attached::adopt(name);
+    attached.set_range(target.watched())?;
+    attached.set("record", "all")?;
+    rig.act(&mut target, 2)?;
+    same("calls", attached.injected(target.watched())?.len(), 2)?;
+    attached.detach()
+}
+
+pub fn two_targets(rig: &Rig<'_>) -> Outcome {
+    let (mut target, one) = rig.subject(Operation::Dontneed, "")?;
+    let two = rig.attach(target.pid().as_raw(), "kind=plain-end")?;
+    two.set_range(target.watched())?;
+    for attached in [&one, &two] {
+        attached.set("record", "all")?;
+    }
+    one.set_all(&[MISBEHAVE])?;
+    rig.act(&mut target, 1)?;
+    same(
+        "calls of the first",
+        one.injected(target.watched())?,
+        vec![true],
+    )?;
+    same(
+        "calls of the second",
+        two.injected(target.watched())?,
+        vec![false],
+    )?;
+    one.detach()?;
+    rig.act(&mut target, 1)?;
+    same(
+        "calls of the second",
+        two.injected(target.watched())?.len(),
+        2,
+    )?;
+    two.demand_state("live")?;
+    rig.finish(target)?;
+    two.demand_state("gone")
+}
+
+pub fn name_in_use(rig: &Rig<'_>) -> Outcome {
+    let (target, attached) = rig.subject(Operation::Hold, "")?;
+    let line = format!("attach {} name={}", target.pid(), attached.name);
+    refused(line.as_bytes(), Errno::EEXIST)?;
+    // A target whose process is gone keeps its name until it is detached.
+    rig.finish(target)?;
+    let other = rig.target(Operation::Hold)?;
+    let line = format!("attach {} name={}", other.pid(), attached.name);
+    refused(line.as_bytes(), Errno::EEXIST)?;
+    let name = attached.name.clone();
+    attached.detach()?;
+    refused(format!("detach {name}").as_bytes(), Errno::ENOENT)?;
+    let line = format!("attach {} name={name}", other.pid());
+    same(
+        &line,
+        crate::module_cases::rig::control(line.as_bytes())?,
+        Ok(()),
+    )?;
+    let attached = Attached::adopt(name);
+    demand(attached.counters()?.calls == 0, || {
+        "a new target has the old one's counters".into()
+    })?;
+    attached.detach()
+}

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What a call is made to do: refuse, sleep, wait, allocate, take a lock, say something.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use nix::errno::Errno;
+
+use mn_inject::kmsg::{KmsgReader, Record};
+use mn_inject::model::MODULE_NAME;
+use mn_inject::os::limit::Limit;
+use mn_inject::trigger::operation::Operation;
+
+use crate::module_cases::outcome::{Failure, Outcome, demand, same};
+use crate::module_cases::rig::{MISBEHAVE, Rig, STEP, mrelease, open, write};
+
+/// How long a call is made to sleep or to wait.
+const SLEEP: Duration = Duration::from_millis(300);
+const DELAY: Duration = Duration::from_millis(100);
+
+pub fn error(rig: &Rig<'_>) -> Outcome {
+    // The one context in which a refusal is nothing that the kernel complains about.
+    let (victim, attached) = rig.victim("")?;
+    attached.set_all(&[("record", "all"), ("actions/CLEAR/error", "-11")])?;
+    same("process_mrelease", mrelease(&victim)?, Err(Errno::EAGAIN))?;
+    let log = attached.log()?;
+    let refusals = log.iter().filter(|entry| entry.returned != 0).count();
+    demand(
+        log.iter()
+            .filter(|entry| entry.is_start_in(victim.watched()))
+            .all(|entry| entry.returned == -11 && entry.injected),
+        || format!("calls on the range that did not return -11: {log:?}"),
+    )?;
+    let counters = attached.counters()?;
+    demand(refusals > 0 && counters.refused == refusals as u64, || {
+        format!("{refusals} refusals in the log, {counters:?}")
+    })?;
+    // The error of one event is none of another.
+    attached.set_all(&[("actions/CLEAR/error", "0"), ("actions/UNMAP/error", "-11")])?;
+    same("process_mrelease afterwards", mrelease(&victim)?, Ok(()))
+}
+
+/// How long one operation takes with a setting.
+fn timed(rig: &Rig<'_>, name: &str, length: Duration) -> Outcome {
+    let (mut target, attached) = rig.subject(Operation::MunmapWhole, "")?;
+    attached.set(name, &length.as_micros().to_string())?;
+    let begin = Instant::now();
+    rig.act(&mut target, 1)?;
+    let took = begin.elapsed();
+    demand(took >= length, || {
+        format!("munmap took {took:?} with {name} of {length:?}")
+    })?;
+    same("injected", attached.counters()?.injected, 1)
+}
+
+pub fn sleep(rig: &Rig<'_>) -> Outcome {
+    timed(rig, "sleep_us", SLEEP)
+}
+
+pub fn delay(rig: &Rig<'_>) -> Outcome {
+    timed(rig, "delay_us", DELAY)
+}
+
+/// The same in the ends: the second of each two comes late.
+pub fn callback(rig: &Rig<'_>) -> Outcome {
+    let (mut target, attached) = rig.subject(Operation::MunmapWhole, "kind=plain-end")?;
+    let length = DELAY.as_micros().to_string();
+    attached.set_all(&[
+        ("record", "all"),
+        ("delay_us", &length),
+        ("callback", "end"),
+    ])?;
+    let begin = Instant::now();
+    rig.act(&mut target, 1)?;
+    let took = begin.elapsed();
+    demand(took >= DELAY, || format!("munmap took {took:?}"))?;
+    let log = attached.log()?;
+    demand(
+        log.iter()
+            .all(|entry| entry.injected == (entry.op == "end")),
+        || format!("something else than the ends was injected: {log:?}"),
+    )?;
+    // What a start does is counted, and it did nothing.
+    same("injected", attached.counters()?.injected, 0)?;
+
+    let (_target, attached) = rig.subject(Operation::MunmapWhole, "kind=plain")?;
+    same(
+        "\"end\" where there is none",
+        write(&open(&attached.path("callback"))?, b"end")?,
+        Err(Errno::EINVAL),
+    )
+}
+
+/// Skips a case of which lockdep would complain, as it should; then it would turn itself off, and
+/// see nothing of all that follows.
+fn unless_lockdep() -> Outcome {
+    if fs::exists("/proc/lockdep_stats").unwrap_or(false) {
+        return Err(Failure::Skip("lockdep would turn itself off"));
+    }
+    Ok(())
+}
+
+pub fn allocate(rig: &Rig<'_>) -> Outcome {
+    unless_lockdep()?;
+    let (mut target, attached) = rig.subject(Operation::Dontneed, "")?;
+    for bytes in ["1", "4096", "1048576"] {
+        attached.set("alloc_bytes", bytes)?;
+        rig.act(&mut target, 4)?;
+    }
+    let counters = attached.counters()?;
+    same("injected", counters.injected, 12)?;
+    same("alloc_failed", counters.alloc_failed, 0)
+}
+
+pub fn lock(rig: &Rig<'_>) -> Outcome {
+    unless_lockdep()?;
+    let (mut target, attached) = rig.subject(Operation::Dontneed, "")?;
+    attached.set("lock", "1")?;
+    rig.act(&mut target, 4)?;
+    same("injected", attached.counters()?.injected, 4)
+}
+
+/// The records of the kernel's log while the process acts once.
+fn said(rig: &Rig<'_>, verbose: &str) -> Outcome<Vec<Record>> {
+    let (mut target, attached) = rig.subject(Operation::Dontneed, "")?;
+    attached.set_all(&[MISBEHAVE, ("verbose", verbose)])?;
+    let mut kmsg = KmsgReader::open_at_end().context("cannot open /dev/kmsg")?;
+    rig.act(&mut target, 1)?;
+    let end = kmsg
+        .mark("case verbose")
+        .context("cannot write to /dev/kmsg")?;
+    let (records, _) = kmsg.read_until(&end, &mut Limit::new(STEP));
+    Ok(records.into_iter().filter(Record::is_kernel).collect())
+}
+
+pub fn verbose(rig: &Rig<'_>) -> Outcome {
+    let is_ours = |record: &&Record| record.text.starts_with(MODULE_NAME);
+    let ours = |records: &[Record]| records.iter().filter(is_ours).count();
+    same("lines with verbose 0", ours(&said(rig, "0")?), 0)?;
+    let one = said(rig, "1")?;
+    same("lines with verbose 1", ours(&one), 1)?;
+    // pr_info.
+    let level = one.iter().find(is_ours).map(|record| record.level);
+    same("their level", level, Some(6))?;
+    let two = said(rig, "2")?;
+    demand(
+        ours(&two) >= 1 && two.iter().any(|record| record.text.contains("Call Trace:")),
+        || format!("no stack with verbose 2: {two:?}"),
+    )
+}

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! `record`, `log` and `counters`: what is written down, and that all of it agrees.
+
+use nix::errno::Errno;
+
+use mn_inject::trigger::operation::Operation;
+
+use crate::module_cases::outcome::{Outcome, demand, same};
+use crate::module_cases::rig::{MISBEHAVE, Rig, mrelease, total};
+
+pub fn record(rig: &Rig<'_>) -> Outcome {
+    let (mut target, attached) = rig.subject(Operation::Dontneed, "")?;
+    attached.set_all(&[MISBEHAVE, ("times", "2")])?;
+    let before = total()?;
+    rig.act(&mut target, 5)?;
+    let log = attached.log()?;
+    same("entries with record injected", log.len(), 2)?;
+    demand(log.iter().all(|entry| entry.injected), || {
+        format!("not injected: {log:?}")
+    })?;
+    same("total", total()? - before, 2)?;
+    attached.set_all(&[("record", "all"), ("times", "1")])?;
+    rig.act(&mut target, 3)?;
+    let seen = attached.injected(target.watched())?;
+    same(
+        "entries with record all",
+        seen,
+        vec![true, true, true, false, false],
+    )
+}
+
+pub fn agree(rig: &Rig<'_>) -> Outcome {
+    let target = rig.target(Operation::Dontneed)?;
+    let attached = rig.attach(target.pid().as_raw(), "kind=plain-end")?;
+    // From the first call on, on all addresses, since the counters know of no others.
+    attached.set_all(&[("record", "all"), MISBEHAVE, ("interval", "2")])?;
+    let mut target = target;
+    let before = total()?;
+    rig.act(&mut target, 7)?;
+    let (log, counters) = (attached.log()?, attached.counters()?);
+    same("total", total()? - before, log.len() as u64)?;
+    let count = |op: &str| log.iter().filter(|entry| entry.op == op).count() as u64;
+    let injected = log.iter().filter(|entry| entry.injected).count() as u64;
+    same("overwritten", counters.overwritten, 0)?;
+    same("starts", counters.starts, count("start"))?;
+    same("calls", counters.calls, count("start"))?;
+    same("ends", counters.ends, count("end"))?;
+    same("injected", counters.injected, injected)?;
+    same("refused", counters.refused, 0)?;
+    same("paired", counters.paired.as_str(), "yes")?;
+    let sum = |value: fn(&(String, String, u64, u64)) -> u64| -> u64 {
+        counters.events.iter().map(value).sum()
+    };
+    same("calls by event", sum(|event| event.2), counters.calls)?;
+    same("injected by event", sum(|event| event.3), counters.injected)?;
+    for (event, context, calls, _) in &counters.events {
+        let seen = log
+            .iter()
+            .filter(|entry| entry.op == "start" && &entry.event == event)
+            .filter(|entry| &entry.context == context)
+            .count() as u64;
+        same(&format!("calls with {event}, {context}"), *calls, seen)?;
+    }
+    demand(
+        log.windows(2)
+            .all(|two| two[0].seq < two[1].seq && two[0].time_ns <= two[1].time_ns),
+        || format!("the log is out of order: {log:?}"),
+    )
+}
+
+pub fn callers(rig: &Rig<'_>) -> Outcome {
+    let (mut target, attached) = rig.subject(Operation::MunmapWhole, "")?;
+    attached.set_all(&[("record", "all")])?;
+    rig.act(&mut target, 1)?;
+    let log = attached.log()?;
+    let entry = log
+        .iter()
+        .find(|entry| entry.is_start_in(target.watched()) && entry.event == "UNMAP");
+    let named = |entry: &crate::module_cases::observe::Entry, part: &str| {
+        entry.callers.iter().any(|caller| caller.contains(part))
+    };
+    demand(entry.is_some_and(|entry| named(entry, "unmap")), || {
+        format!("no caller of munmap's callback has unmap in its name: {log:?}")
+    })?;
+    same(
+        "tid",
+        entry.map(|entry| entry.tid),
+        Some(target.pid().as_raw()),
+    )?;
+    same(
+        "comm",
+        entry.map(|entry| entry.comm.clone()),
+        Some(target.comm()?),
+    )?;
+
+    let (victim, attached) = rig.victim("")?;
+    attached.set_all(&[("record", "all"), ("actions/CLEAR/error", "-11")])?;
+    same("process_mrelease", mrelease(&victim)?, Err(Errno::EAGAIN))?;
+    let log = attached.log()?;
+    demand(log.iter().any(|entry| named(entry, "mrelease")), || {
+        format!("no caller has mrelease in its name: {log:?}")
+    })
+}
+
+/// What holds of a log that has had more entries than it takes.
+pub fn full(rig: &Rig<'_>, calls: usize) -> Outcome {
+    let (mut target, attached) = rig.subject(Operation::Dontneed, "")?;
+    attached.set("record", "all")?;
+    let before = total()?;
+    rig.act(&mut target, calls)?;
+    let (log, counters) = (attached.log()?, attached.counters()?);
+    demand(counters.overwritten > 0 && !log.is_empty(), || {
+        format!("{calls} calls: {} entries, {counters:?}", log.len())
+    })?;
+    let entries = total()? - before;
+    same(
+        "entries and overwritten",
+        log.len() as u64 + counters.overwritten,
+        entries,
+    )?;
+    demand(log.windows(2).all(|two| two[0].seq < two[1].seq), || {
+        "the log is out of order".into()
+    })?;
+    // The latest are those that stay.
+    same(
+        "the last entry",
+        log.last().map(|entry| entry.seq),
+        Some(before + entries - 1),
+    )
+}

@@ -1,0 +1,344 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What the cases have in common: processes, targets, and the module's files.
+
+use std::cell::Cell;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow};
+use nix::errno::Errno;
+
+use mn_inject::injector::FOLDER;
+use mn_inject::os::kernel;
+use mn_inject::os::sys;
+use mn_inject::os::wait::{Limit, Waiter};
+use mn_inject::trigger::operation::Operation;
+use mn_inject::trigger::subject::Subject;
+
+use crate::module_cases::observe;
+use crate::module_cases::observe::{Counters, Entry};
+use crate::module_cases::outcome::{Failure, Outcome, demand, same};
+
+/// The longest that one step may take. Under TCG a second of the guest's is less than one of the
+/// host's where it is busy.
+pub const STEP: Duration = Duration::from_secs(20);
+
+/// What a call is made to do where it does not matter what: nothing that the kernel minds.
+pub const MISBEHAVE: (&str, &str) = ("delay_us", "1");
+
+/// Where the cases find what they need.
+pub struct Rig<'a> {
+    /// For all waiting.
+    pub waiter: &'a Waiter,
+    names: Cell<u32>,
+}
+
+/// A target that must go when the case ends.
+#[derive(Debug)]
+pub struct Attached {
+    /// Its name.
+    pub name: String,
+    attached: bool,
+}
+
+/// `control`, or another file of the module's folder.
+pub fn file(name: &str) -> PathBuf {
+    Path::new(FOLDER).join(name)
+}
+
+/// The errno of a system call that failed.
+pub fn errno(error: &io::Error) -> Errno {
+    Errno::from_raw(error.raw_os_error().unwrap_or(0))
+}
+
+/// One write(2) to an open file; a part of it is never taken.
+pub fn write(mut file: &File, bytes: &[u8]) -> Outcome<Result<(), Errno>> {
+    match file.write(bytes) {
+        Ok(count) => {
+            same("bytes taken", count, bytes.len())?;
+            Ok(Ok(()))
+        }
+        Err(error) => Ok(Err(errno(&error))),
+    }
+}
+
+/// Opens a file to write to it.
+pub fn open(path: &Path) -> Outcome<File> {
+    Ok(OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(path)
+        .with_context(|| format!("cannot open {}", path.display()))?)
+}
+
+/// One write(2) to `control`.
+pub fn control(bytes: &[u8]) -> Outcome<Result<(), Errno>> {
+    write(&open(&file("control"))?, bytes)
+}
+
+/// What a file of the module's folder reads.
+pub fn read(name: &str) -> Outcome<String> {
+    let path = file(name);
+    fs::read_to_string(&path)
+        .map_err(|error| Failure::Wrong(format!("cannot read {}: {error}", path.display())))
+}
+
+/// The number of log entries since the module was loaded.
+pub fn total() -> Outcome<u64> {
+    let text = read("total")?;
+    Ok(text
+        .trim_end()
+        .parse()
+        .with_context(|| format!("total reads {text:?}"))?)
+}
+
+/// The line that `control` has for a target.
+pub fn listed(name: &str) -> Outcome<Option<String>> {
+    let start = format!("name={name} ");
+    Ok(read("control")?
+        .lines()
+        .find(|line| line.starts_with(&start))
+        .map(str::to_owned))
+}
+
+/// Demands that a line for `control` is refused with that errno, and changes nothing.
+pub fn refused(line: &[u8], due: Errno) -> Outcome {
+    let before = read("control")?;
+    let seen = control(line)?;
+    let what = format!(
+        "\"{}\" to control",
+        line[..line.len().min(80)].escape_ascii()
+    );
+    same(&what, seen, Err(due))?;
+    same("control after it", read("control")?, before)
+}
+
+/// Waits for `done`, with a limit; says whether it came.
+pub fn wait_for(mut done: impl FnMut() -> Outcome<bool>) -> Outcome<bool> {
+    let mut limit = Limit::new(STEP);
+    loop {
+        if done()? {
+            return Ok(true);
+        }
+        if limit.is_over() {
+            return Ok(false);
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Skips a case where a WARN, which it causes, would bring the machine down.
+pub fn may_warn() -> Outcome {
+    for path in [
+        "/proc/sys/kernel/panic_on_warn",
+        "/proc/sys/kernel/warn_limit",
+    ] {
+        if kernel::number(path).unwrap_or(0) != 0 {
+            return Err(Failure::Skip(
+                "a WARN would bring the machine down (panic_on_warn, warn_limit)",
+            ));
+        }
+    }
+    Ok(())
+}
+
+impl<'a> Rig<'a> {
+    /// Waits by that waiter.
+    pub fn new(waiter: &'a Waiter) -> Self {
+        Rig {
+            waiter,
+            names: Cell::new(0),
+        }
+    }
+
+    /// A name that no other target has.
+    pub fn name(&self) -> String {
+        self.names.set(self.names.get() + 1);
+        format!("mn-inject.{}-case{}", std::process::id(), self.names.get())
+    }
+
+    /// Starts a process that is ready for an operation.
+    pub fn target(&self, operation: Operation) -> Outcome<Subject> {
+        Ok(Subject::start(operation, self.waiter, STEP)?)
+    }
+
+    /// Attaches a process, which must work.
+    pub fn attach(&self, pid: i32, words: &str) -> Outcome<Attached> {
+        let name = self.name();
+        let line = format!("attach {pid} name={name} {words}");
+        let line = line.trim_end();
+        match control(line.as_bytes())? {
+            Ok(()) => Ok(Attached {
+                name,
+                attached: true,
+            }),
+            Err(Errno::EOPNOTSUPP) if words.contains("two-pass") => Err(Failure::Skip(
+                "the kernel calls interval notifiers in one pass only",
+            )),
+            Err(errno) => Err(Failure::Wrong(format!("\"{line}\" got {errno:?}"))),
+        }
+    }
+
+    /// A process that is ready for an operation, with a target that only means its addresses.
+    pub fn subject(&self, operation: Operation, words: &str) -> Outcome<(Subject, Attached)> {
+        let target = self.target(operation)?;
+        let attached = self.attach(target.pid().as_raw(), words)?;
+        attached.set_range(target.watched())?;
+        Ok((target, attached))
+    }
+
+    /// A process that was killed and is held on its way out, with its memory still there, and a
+    /// target that only means its addresses.
+    pub fn victim(&self, words: &str) -> Outcome<(Subject, Attached)> {
+        let (target, attached) = self.subject(Operation::Hold, words)?;
+        target.hold_at_exit()?;
+        target.kill()?;
+        target.wait_held(self.waiter, STEP)?;
+        Ok((target, attached))
+    }
+
+    /// Lets the process carry out its operation `times` times, which must work.
+    pub fn act(&self, target: &mut Subject, times: usize) -> Outcome {
+        for _ in 0..times {
+            let result = target.act(self.waiter, STEP)?;
+            same("what the operation returned", result, 0)?;
+        }
+        Ok(())
+    }
+
+    /// Ends the process and waits for it.
+    pub fn finish(&self, target: Subject) -> Outcome {
+        Ok(target.finish(self.waiter, STEP)?)
+    }
+}
+
+/// Reaps the memory of a held victim, as the OOM reaper does.
+pub fn mrelease(victim: &Subject) -> Outcome<Result<(), Errno>> {
+    let pidfd = sys::pidfd_open(victim.pid()).context("pidfd_open failed")?;
+    Ok(sys::process_mrelease(&pidfd))
+}
+
+impl Attached {
+    /// A target that somebody else has attached, and that must go with the case.
+    pub fn adopt(name: String) -> Self {
+        Attached {
+            name,
+            attached: true,
+        }
+    }
+
+    /// Where a file of it is.
+    pub fn path(&self, name: &str) -> PathBuf {
+        file("targets").join(&self.name).join(name)
+    }
+
+    /// What a file of it reads, without the last newline.
+    pub fn read(&self, name: &str) -> Outcome<String> {
+        let text = read(&format!("targets/{}/{name}", self.name))?;
+        Ok(text.strip_suffix('\n').unwrap_or(&text).to_owned())
+    }
+
+    /// Sets something, which must work.
+    pub fn set(&self, name: &str, value: &str) -> Outcome {
+        let result = write(&open(&self.path(name))?, value.as_bytes())?;
+        same(&format!("{value:?} to {name}"), result, Ok(()))
+    }
+
+    /// Sets all of them.
+    pub fn set_all(&self, settings: &[(&str, &str)]) -> Outcome {
+        settings
+            .iter()
+            .try_for_each(|(name, value)| self.set(name, value))
+    }
+
+    /// Only these addresses are meant.
+    pub fn set_range(&self, (start, end): (u64, u64)) -> Outcome {
+        self.set("range", &format!("{start:#x}-{end:#x}"))
+    }
+
+    /// What its counters say.
+    pub fn counters(&self) -> Outcome<Counters> {
+        let text = self.read("counters")?;
+        observe::counters(&text).map_err(|error| Failure::Wrong(format!("counters: {error:#}")))
+    }
+
+    /// How many users its address space has, and how many hold it.
+    pub fn mm(&self) -> Outcome<(u32, u32)> {
+        observe::mm(&self.read("mm")?).map_err(|error| Failure::Wrong(format!("mm: {error:#}")))
+    }
+
+    /// The number of the last invalidation of its range.
+    pub fn read_begin(&self) -> Outcome<u64> {
+        observe::sequence(&self.read("read_begin")?)
+            .map_err(|error| Failure::Wrong(format!("read_begin: {error:#}")))
+    }
+
+    /// What its log says.
+    pub fn log(&self) -> Outcome<Vec<Entry>> {
+        self.read("log")?
+            .lines()
+            .map(observe::entry)
+            .collect::<Result<_, _>>()
+            .map_err(|error| Failure::Wrong(format!("log: {error:#}")))
+    }
+
+    /// Waits until a callback of it misbehaves, which the module logs just before.
+    pub fn wait_misbehaves(&self) -> Outcome {
+        let misbehaves = wait_for(|| Ok(self.log()?.iter().any(|entry| entry.injected)))?;
+        demand(misbehaves, || "no callback did as it was told".into())
+    }
+
+    /// Which of the starts on these addresses were made to misbehave, in order; needs
+    /// `record=all` from the beginning.
+    pub fn injected(&self, watched: (u64, u64)) -> Outcome<Vec<bool>> {
+        Ok(self
+            .log()?
+            .iter()
+            .filter(|entry| entry.is_start_in(watched))
+            .map(|entry| entry.injected)
+            .collect())
+    }
+
+    /// Demands that its state is `live` or `gone`, here and in the list of all.
+    pub fn demand_state(&self, state: &str) -> Outcome {
+        same("state", self.read("state")?.as_str(), state)?;
+        let line = listed(&self.name)?;
+        demand(
+            line.as_ref()
+                .is_some_and(|line| line.ends_with(&format!(" state={state}"))),
+            || format!("control: expected state={state}, got {line:?}"),
+        )
+    }
+
+    /// Detaches it, which must work.
+    pub fn detach(mut self) -> Outcome {
+        self.attached = false;
+        let line = format!("detach {}", self.name);
+        same(&line, control(line.as_bytes())?, Ok(()))?;
+        same("control after it", listed(&self.name)?, None)
+    }
+
+    /// The module was unloaded, or somebody else has detached it.
+    pub fn forget(&mut self) {
+        self.attached = false;
+    }
+}
+
+impl Drop for Attached {
+    fn drop(&mut self) {
+        if !self.attached {
+            return;
+        }
+        let line = format!("detach {}", self.name);
+        let result = match control(line.as_bytes()) {
+            // It was not there any more: the case has said so, where it matters.
+            Ok(Ok(()) | Err(Errno::ENOENT)) => return,
+            Ok(Err(errno)) => anyhow!(errno),
+            Err(failure) => anyhow!("{failure:?}"),
+        };
+        eprintln!("mn-selftest: \"{line}\" failed: {result}");
+    }
+}

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Targets that are there for as long as somebody holds the device open.
+
+use std::io::Read;
+use std::path::Path;
+
+use anyhow::Context as _;
+use nix::errno::Errno;
+
+use mn_inject::injector::DEVICE;
+use mn_inject::trigger::operation::Operation;
+
+use crate::module_cases::outcome::{Outcome, demand, same};
+use crate::module_cases::rig::{Attached, Rig, STEP, listed, open, read, wait_for, write};
+
+pub fn closed(rig: &Rig<'_>) -> Outcome {
+    let target = rig.target(Operation::Hold)?;
+    let (name, other) = (rig.name(), rig.name());
+    let session = open(Path::new(DEVICE))?;
+    let line = format!("attach {} name={name}", target.pid());
+    same(&line, write(&session, line.as_bytes())?, Ok(()))?;
+    // One that stays, to tell them apart.
+    let line = format!("attach {} name={other}", target.pid());
+    same(
+        &line,
+        crate::module_cases::rig::control(line.as_bytes())?,
+        Ok(()),
+    )?;
+    let other = Attached::adopt(other);
+
+    let line = listed(&name)?;
+    demand(
+        line.as_ref()
+            .is_some_and(|line| line.contains(" owner=session ")),
+        || format!("control has {line:?}"),
+    )?;
+    let mut own = String::new();
+    (&session)
+        .read_to_string(&mut own)
+        .context("cannot read the session")?;
+    same("the session reads", own, line.unwrap_or_default() + "\n")?;
+
+    let again = session
+        .try_clone()
+        .context("cannot duplicate a descriptor")?;
+    drop(session);
+    demand(listed(&name)?.is_some(), || {
+        "gone although the session is still open once".into()
+    })?;
+    drop(again);
+    same("control when it is closed", listed(&name)?, None)?;
+    demand(
+        !crate::module_cases::rig::file("targets")
+            .join(&name)
+            .exists(),
+        || "its folder is still there".into(),
+    )?;
+    other.demand_state("live")?;
+    other.detach()
+}
+
+pub fn killed(rig: &Rig<'_>) -> Outcome {
+    let target = rig.target(Operation::Hold)?;
+    let mut owner = rig.target(Operation::Hold)?;
+    let name = rig.name();
+    let line = format!("attach {} name={name}", target.pid());
+    let result = owner.write_to(Path::new(DEVICE), &line, rig.waiter, STEP)?;
+    same(&line, result, 0)?;
+    demand(listed(&name)?.is_some(), || "it is not there".into())?;
+    owner.kill()?;
+    drop(owner);
+    // It was waited for, so its files are closed.
+    let gone = wait_for(|| Ok(listed(&name)?.is_none()))?;
+    demand(gone, || "it is there although its owner was killed".into())?;
+    demand(
+        !crate::module_cases::rig::file("targets")
+            .join(&name)
+            .exists(),
+        || "its folder is still there".into(),
+    )
+}
+
+pub fn target_is_owner(rig: &Rig<'_>) -> Outcome {
+    // The session is closed while its own target's memory goes.
+    let mut target = rig.target(Operation::Hold)?;
+    let name = rig.name();
+    let line = format!("attach {} name={name}", target.pid());
+    let result = target.write_to(Path::new(DEVICE), &line, rig.waiter, STEP)?;
+    same(&line, result, 0)?;
+    target.kill()?;
+    drop(target);
+    let gone = wait_for(|| Ok(listed(&name)?.is_none()))?;
+    demand(gone, || "it is there although its owner was killed".into())
+}
+
+pub fn same_lines(rig: &Rig<'_>) -> Outcome {
+    let target = rig.target(Operation::Hold)?;
+    let session = open(Path::new(DEVICE))?;
+    let before = read("control")?;
+    for (line, errno) in [
+        ("", Errno::EINVAL),
+        ("attach", Errno::EINVAL),
+        ("attach 0", Errno::ESRCH),
+        ("attach 1 name=a/b", Errno::EINVAL),
+        ("detach nobody", Errno::ENOENT),
+    ] {
+        let seen = write(&session, line.as_bytes())?;
+        same(&format!("{line:?} to a session"), seen, Err(errno))?;
+    }
+    same("control after it", read("control")?, before)?;
+    let name = rig.name();
+    for line in [
+        format!("attach {} name={name}\n", target.pid()),
+        format!("detach {name}\n"),
+    ] {
+        same(&line, write(&session, line.as_bytes())?, Ok(()))?;
+    }
+    same("control", listed(&name)?, None)
+}

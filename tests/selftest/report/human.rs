@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What came of an exercise, for a person.
+
+use std::io::{self, Write};
+
+use mn_inject::model::exit::Exit;
+use mn_inject::report::human::{fact, head};
+use mn_inject::report::text::{one_line, seconds};
+use mn_inject::report::verdict_word;
+
+use crate::report::ExerciseReport;
+
+/// How many findings are printed; the JSON report has more.
+const SHOWN: usize = 20;
+
+pub(super) fn print(report: &ExerciseReport, out: &mut dyn Write) -> io::Result<()> {
+    let name = report.task.name();
+    head(
+        &report.tool,
+        report.kernel.as_ref(),
+        report.vm.as_ref(),
+        out,
+    )?;
+    if let Some(seed) = report.task.seed() {
+        fact(out, "seed", &seed.to_string())?;
+    }
+    fact(out, "again", &report.again)?;
+    writeln!(out)?;
+
+    let done = &report.exercise;
+    let width = done.operations.iter().map(|(name, _)| name.len()).max();
+    for (operation, count) in &done.operations {
+        let width = width.unwrap_or_default();
+        writeln!(out, "{:<width$}  {count:>10}", one_line(operation))?;
+    }
+    if !done.operations.is_empty() {
+        writeln!(out)?;
+    }
+    for finding in done.findings.iter().take(SHOWN) {
+        // The kernel's reports have many lines.
+        let mut lines = finding.lines();
+        writeln!(out, "FAIL  {}", one_line(lines.next().unwrap_or_default()))?;
+        for line in lines {
+            writeln!(out, "      {}", one_line(line))?;
+        }
+    }
+    if let Some(more @ 1..) = done.findings.len().checked_sub(SHOWN) {
+        writeln!(out, "and {more} more findings; the JSON report has them")?;
+    }
+    for trouble in &done.trouble {
+        writeln!(out, "no verdict on the {name}: {}", one_line(trouble))?;
+    }
+    let exit = report.exit();
+    if exit != Exit::Pass
+        && let Some(vm) = &report.vm
+    {
+        for (what, path) in &vm.logs {
+            writeln!(out, "{what}: {path}")?;
+        }
+    }
+    let verdict = verdict_word(exit);
+    let count: u64 = done.operations.iter().map(|(_, count)| count).sum();
+    writeln!(
+        out,
+        "{verdict}: {name}, {count} operations, {} findings ({} s)",
+        done.findings.len(),
+        seconds(done.millis),
+    )
+}

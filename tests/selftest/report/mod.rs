@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The report of a task, and the exit code that it means.
+
+mod human;
+#[cfg(test)]
+mod tests;
+
+use std::io::{self, Write};
+
+use serde::{Deserialize, Serialize};
+
+use mn_inject::model::exit::Exit;
+use mn_inject::model::{KernelInfo, VmInfo};
+use mn_inject::report::format::SimpleFormat;
+use mn_inject::report::json;
+use mn_inject::vm::build::stage::quote;
+
+use crate::NAME;
+use crate::exercise::Exercise;
+use crate::task::Task;
+
+/// The whole of an exercise.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExerciseReport {
+    /// Version of this format; see `docs/report.md`.
+    pub schema: u32,
+    /// `mn-selftest` and its version.
+    pub tool: String,
+    /// What was to be done.
+    pub task: Task,
+    /// The command that does it again.
+    pub again: String,
+    /// The kernel; absent where it never answered.
+    pub kernel: Option<KernelInfo>,
+    /// The virtual machine; absent on real hardware.
+    pub vm: Option<VmInfo>,
+    /// What came of it.
+    pub exercise: Exercise,
+}
+
+/// The current [`ExerciseReport::schema`].
+pub const SCHEMA: u32 = 3;
+
+impl ExerciseReport {
+    /// The exit code: 1 where something is wrong with the module or the kernel, 70 where that
+    /// cannot be known, and 0 only where something was done and all of it was well.
+    pub fn exit(&self) -> Exit {
+        let Exercise {
+            operations,
+            findings,
+            trouble,
+            ..
+        } = &self.exercise;
+        if !findings.is_empty() {
+            Exit::Fail
+        } else if !trouble.is_empty() || operations.iter().all(|(_, count)| *count == 0) {
+            Exit::NoVerdict
+        } else {
+            Exit::Pass
+        }
+    }
+
+    /// Prints it.
+    ///
+    /// # Errors
+    ///
+    /// `out` cannot be written to.
+    pub fn print(&self, format: SimpleFormat, out: &mut dyn Write) -> io::Result<()> {
+        match format {
+            SimpleFormat::Human => human::print(self, out)?,
+            SimpleFormat::Json => json::print(self, out)?,
+        }
+        out.flush()
+    }
+}
+
+/// The command that this program was called by.
+pub fn command_line() -> String {
+    let words: Vec<_> = std::env::args_os()
+        .skip(1)
+        .map(|word| quote(&word.to_string_lossy()))
+        .collect();
+    format!("{NAME} {}", words.join(" "))
+}

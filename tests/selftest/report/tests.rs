@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The report of an exercise.
+
+use mn_inject::model::exit::Exit;
+use mn_inject::model::{Expect, KernelInfo, VmInfo};
+use mn_inject::report::format::SimpleFormat;
+
+use crate::exercise::Exercise;
+use crate::report::{ExerciseReport, SCHEMA};
+use crate::task::{FloodOptions, FuzzOptions, HostileOptions, StressOptions, Task};
+
+fn printed(report: &ExerciseReport, format: SimpleFormat) -> String {
+    let mut out = Vec::new();
+    report.print(format, &mut out).unwrap();
+    String::from_utf8(out).unwrap()
+}
+
+fn report(findings: &[&str]) -> ExerciseReport {
+    ExerciseReport {
+        schema: SCHEMA,
+        tool: "mn-selftest 0.1.0".into(),
+        task: Task::Stress(StressOptions {
+            seconds: 60,
+            seed: 7,
+            reloads: None,
+        }),
+        again: "mn-selftest vm stress --seed 7".into(),
+        kernel: Some(KernelInfo {
+            release: "7.3.4".into(),
+            version: "#1 SMP".into(),
+            machine: "x86_64".into(),
+            cmdline: "quiet".into(),
+        }),
+        vm: Some(VmInfo {
+            source: "linux-source-7.3 7.3.4-1".into(),
+            tested: true,
+            base: "seed".into(),
+            config: "debug".into(),
+            accelerator: "tcg".into(),
+            logs: vec![("console".into(), "logs/console.log".into())],
+            ..VmInfo::default()
+        }),
+        exercise: Exercise {
+            operations: vec![("attach".into(), 1200), ("load and unload".into(), 3)],
+            findings: findings.iter().map(|text| (*text).to_owned()).collect(),
+            trouble: Vec::new(),
+            millis: 61_240,
+        },
+    }
+}
+
+#[test]
+fn human_where_all_is_well() {
+    insta::assert_snapshot!(printed(&report(&[]), SimpleFormat::Human), @r###"
+    tool     mn-selftest 0.1.0
+    kernel   7.3.4 x86_64 #1 SMP
+    source   linux-source-7.3 7.3.4-1, seed, config debug
+    vm       tcg
+    seed     7
+    again    mn-selftest vm stress --seed 7
+
+    attach                 1200
+    load and unload           3
+
+    PASS: stress, 1203 operations, 0 findings (61.2 s)
+    "###);
+}
+
+#[test]
+fn human_with_a_finding() {
+    let mut report = report(&["the kernel complained (BUG): BUG: x\n line \x1b[31m"]);
+    report.exercise.trouble = vec!["cut short".into()];
+    assert_eq!(report.exit(), Exit::Fail);
+    insta::assert_snapshot!(printed(&report, SimpleFormat::Human), @r###"
+    tool     mn-selftest 0.1.0
+    kernel   7.3.4 x86_64 #1 SMP
+    source   linux-source-7.3 7.3.4-1, seed, config debug
+    vm       tcg
+    seed     7
+    again    mn-selftest vm stress --seed 7
+
+    attach                 1200
+    load and unload           3
+
+    FAIL  the kernel complained (BUG): BUG: x
+           line \u{1b}[31m
+    no verdict on the stress: cut short
+    console: logs/console.log
+    FAIL: stress, 1203 operations, 1 findings (61.2 s)
+    "###);
+}
+
+#[test]
+fn the_report_is_documented_and_comes_back_as_it_was() {
+    let doc = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/report.md");
+    let doc = std::fs::read_to_string(doc).unwrap();
+    let mut report = report(&["a"]);
+    for task in [
+        report.task.clone(),
+        Task::Fuzz(FuzzOptions { writes: 9, seed: 1 }),
+        Task::Hostile(HostileOptions {
+            condition: vec!["load".to_owned()],
+            only: Vec::new(),
+            kills: 3,
+            seed: 1,
+        }),
+        Task::Flood(FloodOptions {
+            failures: 7,
+            expect: Expect::Auto,
+        }),
+    ] {
+        report.task = task;
+        let text = printed(&report, SimpleFormat::Json);
+        assert_eq!(
+            serde_json::from_str::<ExerciseReport>(&text).unwrap(),
+            report
+        );
+        let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let (name, options) = value["task"].as_object().unwrap().iter().next().unwrap();
+        let top = value.as_object().unwrap().keys();
+        let exercise = value["exercise"].as_object().unwrap().keys();
+        let options = options.as_object().unwrap().keys();
+        for key in top.chain(exercise).chain(options).chain([name]) {
+            assert!(doc.contains(&format!("`{key}`")), "{key} is not documented");
+        }
+    }
+    assert!(doc.contains(&format!("`flood`, version {SCHEMA}")));
+}
+
+fn exit(operations: &[u64], findings: &[&str], trouble: &[&str]) -> Exit {
+    let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
+    ExerciseReport {
+        schema: SCHEMA,
+        tool: String::new(),
+        task: Task::Fuzz(FuzzOptions { writes: 1, seed: 1 }),
+        again: String::new(),
+        kernel: None,
+        vm: None,
+        exercise: Exercise {
+            operations: operations
+                .iter()
+                .map(|count| ("write".to_owned(), *count))
+                .collect(),
+            findings: texts(findings),
+            trouble: texts(trouble),
+            millis: 1,
+        },
+    }
+    .exit()
+}
+
+#[test]
+fn only_what_was_done_and_is_well_passes() {
+    assert_eq!(exit(&[0, 1], &[], &[]), Exit::Pass);
+    assert_eq!(exit(&[], &[], &[]), Exit::NoVerdict);
+    assert_eq!(exit(&[0, 0], &[], &[]), Exit::NoVerdict);
+    assert_eq!(exit(&[1], &[], &["cut short"]), Exit::NoVerdict);
+    assert_eq!(exit(&[1], &["leak"], &[]), Exit::Fail);
+    // What was found was found, however the rest went.
+    assert_eq!(exit(&[0], &["leak"], &["cut short"]), Exit::Fail);
+}

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! `mn-selftest`: tests the module and the checker, with the same guests as `mn-inject`.
+
+mod cli;
+mod exercise;
+mod flood;
+mod fuzz;
+mod guest;
+mod here;
+mod hostile;
+mod module_cases;
+mod perform;
+mod report;
+mod stress;
+mod task;
+mod vm;
+
+use std::process::ExitCode;
+
+use mn_inject::cli::program;
+
+use crate::cli::Cli;
+use crate::here::carry_out;
+
+/// The program's name.
+const NAME: &str = env!("CARGO_BIN_NAME");
+
+/// The program's name and version.
+const TOOL: &str = concat!(env!("CARGO_BIN_NAME"), " ", env!("CARGO_PKG_VERSION"));
+
+fn main() -> ExitCode {
+    if mn_inject::guest::is_init() {
+        mn_inject::guest::init(Some(guest::carry_out));
+    }
+    program::main(NAME, |cli: Cli| carry_out(cli.command))
+}

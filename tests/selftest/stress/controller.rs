@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The workers that use the module as people do, all at once.
+
+use std::sync::atomic::Ordering::SeqCst;
+use std::time::Duration;
+
+use crate::stress::choice::Operation;
+use crate::stress::worker::Worker;
+use crate::stress::world::Kind;
+use crate::stress::{attach, held, knobs, reads, session};
+
+/// How long a worker rests that could not do what it had chosen.
+const PAUSE: Duration = Duration::from_millis(2);
+
+/// What they do. Each says whether it was carried out.
+pub const TABLE: &[Operation<Worker, bool>] = &[
+    Operation {
+        name: "attach plain",
+        weight: 6,
+        act: |worker| attach::attach(worker, Kind::Plain),
+    },
+    Operation {
+        name: "attach plain-end",
+        weight: 6,
+        act: |worker| attach::attach(worker, Kind::PlainEnd),
+    },
+    Operation {
+        name: "attach interval",
+        weight: 6,
+        act: |worker| attach::attach(worker, Kind::Interval),
+    },
+    Operation {
+        name: "attach interval-two-pass",
+        weight: 6,
+        act: |worker| attach::attach(worker, Kind::TwoPass),
+    },
+    Operation {
+        name: "attach twice",
+        weight: 4,
+        act: attach::attach_twice,
+    },
+    Operation {
+        name: "attach: name in use",
+        weight: 2,
+        act: attach::attach_name_in_use,
+    },
+    Operation {
+        name: "attach: nobody",
+        weight: 2,
+        act: attach::attach_nobody,
+    },
+    Operation {
+        name: "attach to the first process",
+        weight: 1,
+        act: |worker| attach::attach_other(worker, 1),
+    },
+    Operation {
+        name: "attach to ourselves",
+        weight: 1,
+        act: |worker| attach::attach_other(worker, std::process::id()),
+    },
+    Operation {
+        name: "attach to a dying process",
+        weight: 1,
+        act: attach::attach_dying,
+    },
+    Operation {
+        name: "control: nonsense",
+        weight: 2,
+        act: attach::say_nonsense,
+    },
+    Operation {
+        name: "detach",
+        weight: 18,
+        act: attach::detach,
+    },
+    Operation {
+        name: "arm",
+        weight: 12,
+        act: knobs::arm,
+    },
+    Operation {
+        name: "disarm",
+        weight: 4,
+        act: knobs::disarm,
+    },
+    Operation {
+        name: "set",
+        weight: 24,
+        act: knobs::set,
+    },
+    Operation {
+        name: "set: refused",
+        weight: 4,
+        act: knobs::set_wrong,
+    },
+    Operation {
+        name: "read counters",
+        weight: 12,
+        act: reads::counters,
+    },
+    Operation {
+        name: "read log",
+        weight: 4,
+        act: reads::log,
+    },
+    Operation {
+        name: "read settings",
+        weight: 4,
+        act: reads::settings,
+    },
+    Operation {
+        name: "read what a target is",
+        weight: 3,
+        act: reads::identity,
+    },
+    Operation {
+        name: "look at a range",
+        weight: 8,
+        act: reads::look,
+    },
+    Operation {
+        name: "read the list",
+        weight: 3,
+        act: reads::list,
+    },
+    Operation {
+        name: "read total and help",
+        weight: 1,
+        act: reads::others,
+    },
+    Operation {
+        name: "read: nobody",
+        weight: 1,
+        act: reads::nobody,
+    },
+    Operation {
+        name: "clear_refs",
+        weight: 2,
+        act: reads::clear_refs,
+    },
+    Operation {
+        name: "hold a file open",
+        weight: 5,
+        act: held::hold,
+    },
+    Operation {
+        name: "use an open file",
+        weight: 10,
+        act: held::use_one,
+    },
+    Operation {
+        name: "close an open file",
+        weight: 3,
+        act: held::let_go,
+    },
+    Operation {
+        name: "session: open",
+        weight: 3,
+        act: session::open,
+    },
+    Operation {
+        name: "session: attach",
+        weight: 8,
+        act: session::attach,
+    },
+    Operation {
+        name: "session: detach",
+        weight: 4,
+        act: session::detach,
+    },
+    Operation {
+        name: "session: list",
+        weight: 3,
+        act: session::list,
+    },
+    Operation {
+        name: "session: duplicate",
+        weight: 2,
+        act: session::duplicate,
+    },
+    Operation {
+        name: "session: close",
+        weight: 4,
+        act: session::close,
+    },
+    Operation {
+        name: "session: end its owner",
+        weight: 1,
+        act: session::killed,
+    },
+];
+
+/// One step.
+pub fn step(worker: &mut Worker) {
+    // Whoever wants to unload the module waits for it.
+    if worker.world.no_sessions.load(SeqCst) && worker.session.is_some() {
+        worker.beat.step("session: close");
+        session::close(worker);
+        worker.world.counts.one("session: close");
+    }
+    let (operation, rng) = worker.choices.next(TABLE);
+    worker.rng = rng;
+    let Some(operation) = operation else {
+        return;
+    };
+    worker.beat.step(operation.name);
+    if (operation.act)(worker) {
+        worker.world.counts.one(operation.name);
+    } else {
+        // Nobody is there for it, or not even the module: whoever changes that needs the processor.
+        std::thread::sleep(PAUSE);
+    }
+}
+
+/// Lets go of everything that a worker holds.
+pub fn end(worker: &mut Worker) {
+    worker.beat.step("ending");
+    worker.held.clear();
+    session::close(worker);
+}

@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Reading what the module shows.
+
+use std::fs;
+
+use anyhow::Result;
+use nix::errno::Errno;
+
+use crate::stress::choice;
+use crate::stress::parse;
+use crate::stress::worker::{Worker, path, root};
+use crate::stress::world::Target;
+
+/// Events that only a process itself causes in its own address space. The others also come from
+/// whoever needs its memory.
+const OWN_EVENTS: [&str; 3] = ["UNMAP", "PROTECTION_VMA", "PROTECTION_PAGE"];
+
+/// Reads something of a target and parses it.
+fn read<T>(
+    worker: &mut Worker,
+    file: &str,
+    parse: impl Fn(&str) -> Result<T>,
+    check: impl Fn(&Worker, &Target, T),
+) -> bool {
+    let targets = worker.world.targets();
+    let Some(target) = choice::one(&targets, &mut worker.rng) else {
+        return false;
+    };
+    let Some(text) = worker.read(target, file) else {
+        return false;
+    };
+    match parse(&text) {
+        Ok(parsed) => check(worker, target, parsed),
+        Err(error) => worker.finding(format_args!("{}/{file}: {error:#}", target.name)),
+    }
+    true
+}
+
+/// Reads some target's counters.
+pub fn counters(worker: &mut Worker) -> bool {
+    let targets = worker.world.targets();
+    match choice::one(&targets, &mut worker.rng) {
+        Some(target) => worker.counters(target).is_some(),
+        None => false,
+    }
+}
+
+/// Reads some target's log.
+pub fn log(worker: &mut Worker) -> bool {
+    read(worker, "log", parse::log, |worker, target, entries| {
+        let Some(control) = worker.world.control.get() else {
+            return;
+        };
+        let control = u64::try_from(control.pid.as_raw()).unwrap_or_default();
+        let strange = entries
+            .iter()
+            .find(|entry| entry.tid == control && OWN_EVENTS.contains(&entry.event.as_str()));
+        if let Some(entry) = strange {
+            worker.finding(format_args!(
+                "process {control} has no notifier, but is in the log of {}: {entry:?}",
+                target.name
+            ));
+        }
+    })
+}
+
+/// Reads some target's settings.
+pub fn settings(worker: &mut Worker) -> bool {
+    read(worker, "settings", parse::settings, |_, _, ()| {})
+}
+
+/// Reads what some target is.
+pub fn identity(worker: &mut Worker) -> bool {
+    let state = |text: &str| match text {
+        "live\n" | "gone\n" => Ok(()),
+        _ => anyhow::bail!("{text:?} is no state"),
+    };
+    let pid = |text: &str| Ok(text.trim_end().parse::<i32>()?);
+    read(worker, "state", state, |_, _, ()| {})
+        && read(worker, "mm", parse::mm, |_, _, ()| {})
+        && read(worker, "pid", pid, |worker, target, pid| {
+            let known = target.victim.as_ref().map(|victim| victim.pid.as_raw());
+            if known.is_some_and(|known| known != pid) {
+                worker.finding(format_args!("{}/pid is {pid}, not {known:?}", target.name));
+            }
+        })
+        && read(
+            worker,
+            "kind",
+            |text| Ok(text.to_owned()),
+            |worker, target, text| {
+                if text.split_whitespace().next() != Some(target.kind.word()) {
+                    let kind = target.kind.word();
+                    worker.finding(format_args!("{}/kind is {text:?}, not {kind}", target.name));
+                }
+            },
+        )
+}
+
+/// Looks at the range of an interval notifier, as a driver does that mirrors it.
+pub fn look(worker: &mut Worker) -> bool {
+    let mut targets = worker.world.targets();
+    targets.retain(|target| target.kind.has_range());
+    let Some(target) = choice::one(&targets, &mut worker.rng).cloned() else {
+        return false;
+    };
+    let Some(text) = worker.read(&target, "read_begin") else {
+        return false;
+    };
+    match parse::sequence(&text) {
+        // Whether something has come between is everybody's choice.
+        Ok(seq) => worker.may_refuse(&target, "read_retry", &seq.to_string(), Errno::EAGAIN),
+        Err(error) => {
+            worker.finding(format_args!("{}/read_begin: {error:#}", target.name));
+            false
+        }
+    }
+}
+
+/// Reads the list of targets, and the folder that has them.
+pub fn list(worker: &mut Worker) -> bool {
+    let Some(text) = worker.read_root("control") else {
+        return false;
+    };
+    if let Err(error) = parse::list(&text) {
+        worker.finding(format_args!("control: {error:#}"));
+    }
+    match fs::read_dir(root("targets")) {
+        // Whatever goes while it is read.
+        Ok(entries) => entries.flatten().count() > 0,
+        Err(_) => false,
+    }
+}
+
+/// Reads the other files of the module.
+pub fn others(worker: &mut Worker) -> bool {
+    let Some(total) = worker.read_root("total") else {
+        return false;
+    };
+    if total.trim_end().parse::<u64>().is_err() {
+        worker.finding(format_args!("total is {total:?}"));
+    }
+    match worker.read_root("help") {
+        Some(help) => {
+            if help.is_empty() {
+                worker.finding("help is empty");
+            }
+            true
+        }
+        None => false,
+    }
+}
+
+/// Looks for the folder of a target that nobody has.
+pub fn nobody(worker: &mut Worker) -> bool {
+    let file = path("stress.0.0", "counters");
+    match fs::read_to_string(&file) {
+        Err(error) if error.raw_os_error() == Some(Errno::ENOENT as i32) => true,
+        result => {
+            worker.finding(format_args!("{}: {result:?}", file.display()));
+            false
+        }
+    }
+}
+
+/// Makes the kernel call notifiers of somebody from outside, by writing to its `clear_refs`.
+pub fn clear_refs(worker: &mut Worker) -> bool {
+    let victims = worker.world.victims();
+    let what = ["1", "4"][worker.rng.usize(..2)];
+    match choice::one(&victims, &mut worker.rng) {
+        // It may be gone, and soft-dirty bits are an option of the kernel.
+        Some(victim) => fs::write(format!("/proc/{}/clear_refs", victim.pid), what).is_ok(),
+        None => false,
+    }
+}

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The tasks, and their options as the command line and the guest get them.
+
+use serde::{Deserialize, Serialize};
+
+use mn_inject::model::Expect;
+
+/// What `stress` is told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, clap::Args)]
+#[serde(deny_unknown_fields)]
+pub struct StressOptions {
+    /// How long, in seconds
+    #[arg(long, default_value_t = 60, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub seconds: u64,
+    /// Where the random choices start; the same seed makes the same choices
+    #[arg(long, default_value_t = 1, value_name = "S")]
+    pub seed: u64,
+    /// Unload and load the module this many times under load, and end with the last one instead
+    /// of after --seconds
+    #[arg(long, value_name = "N")]
+    pub reloads: Option<u64>,
+}
+
+/// What `fuzz` is told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, clap::Args)]
+#[serde(deny_unknown_fields)]
+pub struct FuzzOptions {
+    /// How many writes
+    #[arg(long, default_value_t = 200_000, value_name = "N")]
+    pub writes: u64,
+    /// Where the random choices start; the same seed makes the same writes
+    #[arg(long, default_value_t = 1, value_name = "S")]
+    pub seed: u64,
+}
+
+/// What `hostile` is told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, clap::Args)]
+#[serde(deny_unknown_fields)]
+pub struct HostileOptions {
+    /// Disturb the runs in this way (may be repeated; all if not given)
+    #[arg(long, value_name = "NAME")]
+    pub condition: Vec<String>,
+    /// Run only the scenarios whose name matches (shell pattern with * and ?; may be repeated)
+    #[arg(long, value_name = "GLOB")]
+    pub only: Vec<String>,
+    /// How many runs are killed
+    #[arg(long, default_value_t = 20, value_name = "N")]
+    pub kills: u64,
+    /// Where the random choices start: moments of kills, stops and jumps
+    #[arg(long, default_value_t = 1, value_name = "S")]
+    pub seed: u64,
+}
+
+/// What `flood` is told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, clap::Args)]
+#[serde(deny_unknown_fields)]
+pub struct FloodOptions {
+    /// How many callbacks fail, at least
+    #[arg(long, default_value_t = 100_000, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub failures: u64,
+    /// The form of the check that the kernel must have
+    #[arg(long, value_enum, default_value_t, value_name = "FORM")]
+    pub expect: Expect,
+}
+
+/// One of the exercises, with what it is told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Task {
+    /// Load, unload, attach and make fail from all sides at once.
+    Stress(StressOptions),
+    /// Write nonsense to the module's files.
+    Fuzz(FuzzOptions),
+    /// Run the scenarios while somebody disturbs them, and kill the run.
+    Hostile(HostileOptions),
+    /// Make very many callbacks fail.
+    Flood(FloodOptions),
+}
+
+impl Task {
+    /// Its name, which is that of its command.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Task::Stress(_) => "stress",
+            Task::Fuzz(_) => "fuzz",
+            Task::Hostile(_) => "hostile",
+            Task::Flood(_) => "flood",
+        }
+    }
+
+    /// Where its random choices start, if there are any.
+    pub const fn seed(&self) -> Option<u64> {
+        match self {
+            Task::Stress(options) => Some(options.seed),
+            Task::Fuzz(options) => Some(options.seed),
+            Task::Hostile(options) => Some(options.seed),
+            Task::Flood(_) => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_task_survives_the_way_into_the_guest() {
+        for task in [
+            Task::Stress(StressOptions {
+                seconds: 1,
+                seed: 2,
+                reloads: Some(3),
+            }),
+            Task::Fuzz(FuzzOptions { writes: 1, seed: 2 }),
+            Task::Hostile(HostileOptions {
+                condition: vec!["load".to_owned()],
+                only: Vec::new(),
+                kills: 3,
+                seed: 1,
+            }),
+            Task::Flood(FloodOptions {
+                failures: 7,
+                expect: Expect::Mainline,
+            }),
+        ] {
+            let value = serde_json::to_value(&task).unwrap();
+            assert_eq!(serde_json::from_value::<Task>(value).unwrap(), task);
+        }
+    }
+}

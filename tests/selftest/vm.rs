@@ -1,0 +1,260 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The host's end: boots a guest for a task, and reports what came of it.
+//!
+//! The guest's processors run at the same time and its clock is the host's: races are what is
+//! looked for.
+
+use std::io;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+
+use mn_inject::model::KernelInfo;
+use mn_inject::model::exit::Exit;
+use mn_inject::report::format::SimpleFormat;
+use mn_inject::vm::args::VmGuestArgs;
+use mn_inject::vm::boot::listen::{Conversation, Ending, line_with};
+use mn_inject::vm::boot::program::{self, Account};
+use mn_inject::vm::boot::qemu::Pace;
+use mn_inject::vm::host::cache;
+use mn_inject::vm::host::progress::Ui;
+use mn_inject::vm::with_ui;
+
+use crate::cli::VmCommand;
+use crate::exercise::Exercise;
+use crate::guest::GuestEvent;
+use crate::report::ExerciseReport;
+use crate::task::Task;
+use crate::{NAME, TOOL, report};
+
+/// From the start of QEMU to [`GuestEvent::Begin`], on a real machine.
+const BOOT: Duration = Duration::from_secs(12);
+/// Between two words of the guest, on a real machine. It says one every second, but the checks at
+/// the end take longer.
+const SILENCE: Duration = Duration::from_secs(6);
+
+/// What is added to the guest's kernel command line.
+const fn append(task: &Task) -> &'static str {
+    match task {
+        // The module is loaded many times, and its unit tests would run each time.
+        Task::Stress(_) => "kunit.enable=0",
+        // One window of it is read when it is over, and a WARN has some thirty lines.
+        Task::Flood(_) => "log_buf_len=8M",
+        Task::Fuzz(_) | Task::Hostile(_) => "",
+    }
+}
+
+/// Does a command, and says on stderr what kept it from being done.
+///
+/// # Errors
+///
+/// None that a user could cause: those are told and become [`Exit::Unavailable`].
+pub fn main(command: VmCommand) -> Result<Exit> {
+    let (task, guest, format) = match command {
+        VmCommand::Fuzz(args) => (Task::Fuzz(args.options), args.guest, args.format),
+        VmCommand::Stress(args) => (Task::Stress(args.options), args.guest, args.format),
+        VmCommand::Hostile(args) => (Task::Hostile(args.options), args.guest, args.format),
+        VmCommand::Flood(args) => (Task::Flood(args.options), args.guest, args.format),
+    };
+    with_ui(NAME, |ui| run(task, &guest, format, ui))
+}
+
+/// Boots a guest for the task, and prints what came of it.
+fn run(task: Task, guest: &VmGuestArgs, format: SimpleFormat, ui: &Ui) -> Result<Exit> {
+    let own = program::Task {
+        name: task.name(),
+        options: serde_json::to_value(&task).context("cannot write the task as JSON")?,
+        append: append(&task),
+    };
+    let mut talk = Talk::default();
+    let ran = program::run(&own, guest, &mut talk, ui)?;
+    let mut exercise = talk.exercise;
+    if !exercise.is_well() && !ran.qemu.is_empty() {
+        exercise.trouble.push(format!("QEMU said: {}", ran.qemu));
+    }
+    exercise.millis = u64::try_from(ran.took.as_millis()).unwrap_or(u64::MAX);
+    let report = ExerciseReport {
+        schema: report::SCHEMA,
+        tool: TOOL.to_owned(),
+        task,
+        again: report::command_line(),
+        kernel: talk.kernel,
+        vm: Some(ran.vm),
+        exercise,
+    };
+    cache::write_report(&ran.output.join("report.json"), &report)?;
+    report
+        .print(format, &mut io::stdout().lock())
+        .context("cannot write the report to stdout")?;
+    ui.line("output", &ran.output.display().to_string());
+    Ok(report.exit())
+}
+
+/// What the guest has said so far.
+#[derive(Debug, Default)]
+struct Talk {
+    kernel: Option<KernelInfo>,
+    said: Option<String>,
+    done: Option<Exercise>,
+    broken: Option<String>,
+    /// What came of it, once the guest has ended.
+    exercise: Exercise,
+}
+
+impl Conversation for Talk {
+    fn line(&mut self, line: &str) {
+        if self.broken.is_some() {
+            return;
+        }
+        match serde_json::from_str(line) {
+            Ok(GuestEvent::Begin(kernel)) => self.kernel = Some(kernel),
+            Ok(GuestEvent::Say(said)) => self.said = Some(said),
+            Ok(GuestEvent::End(done)) => self.done = Some(*done),
+            Err(e) => {
+                let start: String = line.chars().take(80).collect();
+                self.broken = Some(format!(
+                    "a line on the results' channel could not be read ({e}): {start}"
+                ));
+            }
+        }
+    }
+
+    fn over(&self) -> bool {
+        self.done.is_some() || self.broken.is_some()
+    }
+
+    fn patience(&self, pace: Pace) -> Duration {
+        let real = if self.kernel.is_some() { SILENCE } else { BOOT };
+        real * pace.all()
+    }
+
+    fn note(&self) -> Option<String> {
+        self.said.clone()
+    }
+}
+
+impl Account for Talk {
+    /// What the guest says where it came to its end, or else what became of it.
+    fn end(&mut self, ending: Option<Ending>, console: &str) {
+        self.exercise = match (&self.broken, self.done.take()) {
+            (None, Some(done)) => done,
+            _ => self.cut_short(ending, console),
+        };
+    }
+
+    fn is_well(&self) -> bool {
+        self.exercise.is_well()
+    }
+}
+
+impl Talk {
+    fn cut_short(&self, ending: Option<Ending>, console: &str) -> Exercise {
+        let begun = self.kernel.is_some();
+        let said = self
+            .said
+            .as_ref()
+            .map_or_else(String::new, |said| format!("; it had said: {said}"));
+        let panic = line_with(console, "Kernel panic - not syncing");
+        let complaint = line_with(console, "mn-inject: ");
+        let mut exercise = Exercise::default();
+        match (&self.broken, panic, complaint, ending) {
+            (Some(broken), ..) => exercise.trouble.push(broken.clone()),
+            (None, _, Some(complaint), _) => {
+                exercise
+                    .trouble
+                    .push(format!("the guest gave up: {complaint}{said}"));
+            }
+            // Only after it began: what keeps a guest from booting is not the exercise's doing.
+            (None, Some(panic), None, _) if begun => {
+                exercise
+                    .findings
+                    .push(format!("the guest's kernel panicked: {panic}{said}"));
+            }
+            (None, None, None, Some(Ending::Deadline)) if begun => {
+                exercise.findings.push(format!(
+                    "the guest hung: it said nothing until its deadline{said}"
+                ));
+            }
+            (None, Some(panic), None, _) => {
+                exercise.trouble.push(format!(
+                    "the guest's kernel panicked as it started: {panic}"
+                ));
+            }
+            (None, None, None, Some(Ending::Deadline)) => {
+                exercise
+                    .trouble
+                    .push("the guest hung before its runner began".to_owned());
+            }
+            (None, None, None, _) => {
+                exercise
+                    .trouble
+                    .push(format!("the guest ended too early{said}"));
+            }
+        }
+        exercise
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hear(words: &[GuestEvent], ending: Option<Ending>, console: &str) -> Exercise {
+        let mut talk = Talk::default();
+        for word in words {
+            talk.line(&serde_json::to_string(word).unwrap());
+        }
+        talk.end(ending, console);
+        talk.exercise
+    }
+
+    fn words() -> Vec<GuestEvent> {
+        vec![
+            GuestEvent::Begin(KernelInfo::default()),
+            GuestEvent::Say("12 attached".to_owned()),
+            GuestEvent::End(Box::new(Exercise {
+                operations: vec![("attach".to_owned(), 12)],
+                ..Exercise::default()
+            })),
+        ]
+    }
+
+    #[test]
+    fn what_came_to_its_end_is_what_the_guest_says() {
+        let done = hear(&words(), None, "");
+        assert_eq!(done.operations, [("attach".to_owned(), 12)]);
+        assert!(done.findings.is_empty() && done.trouble.is_empty());
+    }
+
+    #[test]
+    fn a_kernel_that_dies_or_hangs_is_found_out() {
+        let words = &words()[..2];
+        let panic = "[ T1] Kernel panic - not syncing: x\n";
+        let done = hear(words, Some(Ending::Closed), panic);
+        assert!(done.findings[0].contains("panicked"), "{done:?}");
+        assert!(done.findings[0].contains("12 attached"), "{done:?}");
+        let done = hear(words, Some(Ending::Deadline), "");
+        assert!(done.findings[0].contains("hung"), "{done:?}");
+    }
+
+    #[test]
+    fn what_did_not_begin_or_is_lost_proves_nothing() {
+        let panic = "Kernel panic - not syncing: VFS";
+        for (words, ending, console) in [
+            (&words()[..0], Ending::Closed, panic),
+            (&words()[..0], Ending::Deadline, ""),
+            (&words()[..2], Ending::Closed, ""),
+            (&words()[..2], Ending::Closed, "mn-inject: cannot go on"),
+        ] {
+            let done = hear(words, Some(ending), console);
+            assert!(done.findings.is_empty(), "{done:?}");
+            assert_eq!(done.trouble.len(), 1, "{done:?}");
+        }
+        let mut talk = Talk::default();
+        talk.line("nonsense");
+        assert!(talk.over());
+        talk.end(None, "");
+        assert_eq!(talk.exercise.trouble.len(), 1);
+    }
+}
