@@ -10,6 +10,7 @@ pub mod exit;
 mod expectation;
 mod form;
 pub mod matrix;
+mod message;
 mod notifier;
 mod observation;
 mod options;
@@ -23,6 +24,7 @@ pub use crate::kmsg::Complaint;
 pub use crate::os::kernel::KernelInfo;
 pub use expectation::{Count, End, Expectation, PagesFate, ReaperMessage};
 pub use form::{Expect, Recognised};
+pub use message::KernelMessage;
 pub use notifier::{Arming, Context, Injection, Notifier, NotifierEvent, NotifierKind};
 pub use observation::{
     AttachedNotifier, CALLBACK_SYMBOL, Call, Counters, FollowUp, Initiator, Later, MODULE_NAME,

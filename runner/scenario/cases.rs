@@ -7,8 +7,10 @@ use nix::libc;
 use serde::Serialize;
 
 use crate::contract::registration::behaviour;
-use crate::contract::{Behaviour, Form, KernelMessage, Needs, RuleRow, clause};
-use crate::model::{Arming, Context, Count, Injection, Notifier, NotifierEvent, NotifierKind};
+use crate::contract::{Behaviour, Form, Needs, RuleRow};
+use crate::model::{
+    Arming, Context, Count, Injection, KernelMessage, Notifier, NotifierEvent, NotifierKind,
+};
 use crate::scenario::bugs::{
     Bug, END_AFTER_REFUSAL_UNNOTICED, INTERVAL_REMOVAL_WAITS, INTERVAL_SLEEP_UNNOTICED,
     LOCK_IN_PLAIN_UNNOTICED,
@@ -55,16 +57,16 @@ pub struct Case {
 }
 
 impl Case {
-    /// The clause on the behaviour of the caller, not of a notifier.
+    /// The row about the behaviour of the caller, not of a notifier.
     pub fn tried(&self) -> Option<&'static RuleRow> {
         let context = self.trigger.context;
         match self.trigger.kind {
             TriggerKind::Zap { is_atomic: true } => {
-                clause(Behaviour::CallsInAtomic, NotifierKind::Plain, context)
+                RuleRow::find(Behaviour::CallsInAtomic, NotifierKind::Plain, context)
             }
             TriggerKind::Script(script) => match script.steps {
                 Steps::Register(registration) => {
-                    clause(behaviour(registration)?, registration.kind, context)
+                    RuleRow::find(behaviour(registration)?, registration.kind, context)
                 }
                 _ => None,
             },
@@ -76,7 +78,7 @@ impl Case {
     pub fn said(&self) -> &'static [KernelMessage] {
         // They are the same in both forms.
         match (self.trigger.kind, self.tried()) {
-            (TriggerKind::Script(_), Some(clause)) => clause.said(Form::Seed),
+            (TriggerKind::Script(_), Some(row)) => row.messages(Form::Seed),
             _ => &[],
         }
     }
@@ -340,7 +342,7 @@ mod tests {
     use super::*;
     use crate::contract::outcome::StepOutcome;
     use crate::contract::registration::outcome;
-    use crate::contract::{RULE_ROWS, RULES, act_of_errno, act_of_misdeed};
+    use crate::contract::{RULE_ROWS, RULES};
     use crate::model::{End, Way};
     use crate::scenario::{Scenario, Setting, select};
 
@@ -371,15 +373,17 @@ mod tests {
         }
     }
 
-    /// The clauses on the behaviour of the notifiers and of the caller.
-    fn clauses_of(scenario: &Scenario) -> Vec<&'static RuleRow> {
+    /// The rows about the behaviour of the notifiers and of the caller.
+    fn rows_of(scenario: &Scenario) -> Vec<&'static RuleRow> {
         let of_roles = scenario.notifiers().into_iter().filter_map(|notifier| {
-            let act = match notifier.arming {
-                Arming::Fail(errno) => act_of_errno(errno),
-                Arming::AtStart(misdeed) | Arming::AtEnd(misdeed) => act_of_misdeed(misdeed),
+            let behaviour = match notifier.arming {
+                Arming::Fail(errno) => Behaviour::of_return(errno),
+                Arming::AtStart(injection) | Arming::AtEnd(injection) => {
+                    Behaviour::of_injection(injection)
+                }
                 Arming::Filtered(_) | Arming::Unarmed => Behaviour::Agrees,
             };
-            clause(act, notifier.kind, scenario.trigger.context)
+            RuleRow::find(behaviour, notifier.kind, scenario.trigger.context)
         });
         let of_case = match scenario.setting {
             Setting::Case(case) => case.tried(),
@@ -389,16 +393,16 @@ mod tests {
     }
 
     #[test]
-    fn every_clause_is_tried() {
+    fn every_row_is_tried() {
         let tried: BTreeSet<String> = select(&[])
             .iter()
-            .flat_map(clauses_of)
-            .map(|clause| format!("{clause:?}"))
+            .flat_map(rows_of)
+            .map(|row| format!("{row:?}"))
             .collect();
-        for clause in RULE_ROWS {
+        for row in RULE_ROWS {
             assert!(
-                tried.contains(&format!("{clause:?}")),
-                "no scenario tries {clause:?}"
+                tried.contains(&format!("{row:?}")),
+                "no scenario tries {row:?}"
             );
         }
     }
@@ -408,12 +412,12 @@ mod tests {
     fn a_scenario_of_which_a_symptom_is_due_judges_symptoms() {
         let (mut about, mut others) = (0, 0);
         for scenario in select(&[]) {
-            let clauses = clauses_of(&scenario);
-            let mut due = clauses
+            let rows = rows_of(&scenario);
+            let mut due = rows
                 .iter()
-                .flat_map(|clause| Form::ALL.map(|promise| clause.said(promise)))
+                .flat_map(|row| Form::ALL.map(|form| row.messages(form)))
                 .flatten();
-            if due.any(|notice| notice.is_symptom()) {
+            if due.any(|message| message.is_symptom()) {
                 assert!(
                     scenario.expectation().judges_symptoms,
                     "{}",

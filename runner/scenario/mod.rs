@@ -12,9 +12,8 @@ pub mod triggers;
 
 use nix::libc::EAGAIN;
 
-use crate::contract::Needs;
+use crate::contract::{Needs, chain};
 use crate::model::{Arming, Context, Expectation, Notifier, NotifierKind};
-use crate::oracle;
 use crate::scenario::cases::{Boot, CASES, Case};
 
 pub use pattern::is_wanted;
@@ -132,7 +131,7 @@ impl Scenario {
             reaper: trigger.reaper,
             pages: trigger.pages,
         };
-        let effect = if oracle::is_refused(&self.notifiers(), trigger.context) {
+        let effect = if chain::is_refused(&self.notifiers(), trigger.context) {
             trigger.refused.unwrap_or(agreed)
         } else {
             agreed
