@@ -31,7 +31,7 @@ pub fn run(args: &JudgeArgs) -> Result<Exit> {
     let mut out = io::stdout().lock();
     let mut exits = Vec::new();
     for (path, recording) in &recordings {
-        let expect = args.expect.unwrap_or(recording.run.expect);
+        let expect = args.expect.or(recording.run.expect);
         let report = oracle::run::report(recording, expect);
         if recordings.len() > 1 {
             eprintln!("== {}", path.display());

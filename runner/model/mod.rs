@@ -23,7 +23,7 @@ mod verdict;
 pub use crate::kmsg::Complaint;
 pub use crate::os::kernel::KernelInfo;
 pub use expectation::{Count, End, Expectation, PagesFate, ReaperMessage};
-pub use form::{Expect, Recognised};
+pub use form::{Form, Recognised};
 pub use message::KernelMessage;
 pub use notifier::{Arming, Context, Injection, Notifier, NotifierEvent, NotifierKind};
 pub use observation::{

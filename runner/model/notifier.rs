@@ -159,7 +159,7 @@ pub struct Notifier {
 
 /// How the injector of a notifier was set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase", tag = "mode", content = "value")]
+#[serde(rename_all = "snake_case", tag = "mode", content = "value")]
 pub enum Arming {
     /// The callback fails with this (negative) errno.
     Fail(i32),
@@ -170,6 +170,5 @@ pub enum Arming {
     /// The start does this, and agrees.
     AtStart(Injection),
     /// The end does this, or the second pass.
-    #[serde(rename = "misbehave_at_end")]
     AtEnd(Injection),
 }

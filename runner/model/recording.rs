@@ -10,7 +10,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::kmsg::Complaint;
-use crate::model::form::Expect;
+use crate::model::form::Form;
 use crate::model::observation::Window;
 use crate::model::options::{Ownership, Part};
 use crate::model::report::{SCHEMA, UnitTest, VmInfo};
@@ -125,7 +125,7 @@ pub struct RunEvent {
     /// `mn-inject` and its version.
     pub tool: String,
     /// The form of the check that is demanded.
-    pub expect: Expect,
+    pub expect: Option<Form>,
     /// The names of all scenarios that were selected, in the order of the table.
     pub scenarios: Vec<String>,
     /// The boots that the run takes.
@@ -342,7 +342,7 @@ mod tests {
         RunEvent {
             schema: SCHEMA,
             tool: "test".to_owned(),
-            expect: Expect::Auto,
+            expect: None,
             scenarios: vec!["a".to_owned()],
             parts: parts.to_vec(),
         }

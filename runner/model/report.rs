@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::kmsg::Complaint;
-use crate::model::form::{Expect, Recognised};
+use crate::model::form::{Form, Recognised};
 use crate::model::observation::Observation;
 use crate::model::verdict::{Matched, Verdict};
 use crate::os::kernel::KernelInfo;
@@ -109,7 +109,7 @@ pub struct Report {
     /// The form of the check that was recognised.
     pub form: Recognised,
     /// The form that was demanded.
-    pub expect: Expect,
+    pub expect: Option<Form>,
     /// How many scenarios were planned, and how many unit tests there are.
     pub planned: usize,
     /// The verdict on the form itself, then one entry per scenario that was planned, in that

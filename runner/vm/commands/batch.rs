@@ -11,8 +11,8 @@ use std::thread::ScopedJoinHandle;
 
 use anyhow::{Result, anyhow};
 
-use crate::model::{Expect, Report};
-use crate::vm::args::{Accel, Base, KernelArgs, VmManyArgs};
+use crate::model::{Form, Report};
+use crate::vm::args::{Accel, KernelArgs, VmManyArgs};
 use crate::vm::boot::suite;
 use crate::vm::boot::suite::Suite;
 use crate::vm::build::kernel::Built;
@@ -51,10 +51,10 @@ pub type Settled<'a> = &'a (dyn Fn(usize, &Report) -> bool + Sync);
 
 impl Job {
     /// The form of the check that its kernel must have.
-    pub fn expect(&self) -> Expect {
+    pub fn expect(&self) -> Option<Form> {
         match self.kernel.base {
-            Base::Seed => Expect::Seed,
-            Base::Mainline => Expect::Mainline,
+            Form::Seed => Some(Form::Seed),
+            Form::Mainline => Some(Form::Mainline),
         }
     }
 }
@@ -108,7 +108,7 @@ pub fn run(
         packaged: true,
         patches: jobs
             .iter()
-            .any(|job| job.kernel.base == Base::Seed || !job.kernel.patch.is_empty()),
+            .any(|job| job.kernel.base == Form::Seed || !job.kernel.patch.is_empty()),
         shell: false,
     };
     deps::provide(uses, how.install_deps, ui)?;
@@ -223,7 +223,7 @@ mod tests {
     use super::*;
     use crate::vm::kernels::KERNELS;
 
-    fn job(kernel: usize, base: Base) -> Job {
+    fn job(kernel: usize, base: Form) -> Job {
         Job {
             label: String::new(),
             kernel: KernelArgs::packaged(&KERNELS[kernel], base, "core", Vec::new()),
@@ -234,9 +234,9 @@ mod tests {
     #[test]
     fn kernels_of_one_source_are_built_in_one_lane() {
         let jobs = [
-            job(0, Base::Seed),
-            job(1, Base::Seed),
-            job(0, Base::Mainline),
+            job(0, Form::Seed),
+            job(1, Form::Seed),
+            job(0, Form::Mainline),
         ];
         assert_eq!(lanes(&jobs), [vec![0, 2], vec![1]]);
         assert!(lanes(&[]).is_empty());
@@ -244,7 +244,7 @@ mod tests {
 
     #[test]
     fn each_job_demands_the_form_of_its_base() {
-        assert_eq!(job(0, Base::Seed).expect(), Expect::Seed);
-        assert_eq!(job(0, Base::Mainline).expect(), Expect::Mainline);
+        assert_eq!(job(0, Form::Seed).expect(), Some(Form::Seed));
+        assert_eq!(job(0, Form::Mainline).expect(), Some(Form::Mainline));
     }
 }

@@ -13,12 +13,12 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 
 use crate::model::exit::Exit;
-use crate::model::{Report, TOOL};
+use crate::model::{Form, Report, TOOL};
 use crate::oracle::mutants;
 use crate::oracle::mutants::{Mutant, MutantRun, MutantsReport, SCHEMA, Unmodified};
 use crate::report;
 use crate::scenario;
-use crate::vm::args::{Base, KernelArgs, VmMutantsArgs};
+use crate::vm::args::{KernelArgs, VmMutantsArgs};
 use crate::vm::build::kernel;
 use crate::vm::commands::batch;
 use crate::vm::commands::batch::{Job, Run};
@@ -135,7 +135,7 @@ fn path_of(report: &Report) -> Option<String> {
 /// A kernel that mutants are made of, as it is.
 #[derive(Debug, PartialEq, Eq)]
 struct Control {
-    base: Base,
+    base: Form,
     config: String,
     /// The scenarios that run on one of its mutants at least; empty means all.
     only: Vec<String>,
@@ -248,11 +248,11 @@ fn files(path: &Path) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-fn kernel_of(mutant: &Mutant) -> Result<(Base, &str)> {
+fn kernel_of(mutant: &Mutant) -> Result<(Form, &str)> {
     let claim = &mutant.claim;
     let base = match claim.base.as_deref() {
-        Some("seed") => Base::Seed,
-        _ => Base::Mainline,
+        Some("seed") => Form::Seed,
+        _ => Form::Mainline,
     };
     let config = claim.config.as_deref().unwrap_or_default();
     kernel::config(config).with_context(|| format!("the mutant {}", mutant.path.display()))?;
