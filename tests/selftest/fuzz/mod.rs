@@ -11,6 +11,7 @@ mod files;
 pub mod finding;
 mod fuzzer;
 pub mod grammar;
+mod keys;
 pub mod kind;
 mod line;
 pub mod order;

@@ -5,14 +5,12 @@
 
 use nix::errno::Errno;
 
+use crate::fuzz::keys::{Faults, Keys, check_how, check_name, process_id};
 use crate::fuzz::kind::{KINDS, Kind, PLAIN, TWO_PASS, is_interval, word};
-use crate::fuzz::line::{Refusal, addresses, line, number};
+use crate::fuzz::line::{Refusal, addresses, line};
 
 /// The highest thread id (PID_MAX_LIMIT).
 const TID_MAX: i32 = 4_194_304;
-
-/// The most bytes of a target's name.
-const LONGEST_NAME: usize = 64;
 
 /// Who attached a target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,87 +92,6 @@ pub struct Table {
     pub dead: Vec<i32>,
     /// Whether the kernel calls interval notifiers in two passes.
     pub two_pass: bool,
-}
-
-/// Collects what is wrong with a line.
-#[derive(Default)]
-struct Faults(Refusal);
-
-impl Faults {
-    fn add(&mut self, errno: Errno) {
-        if !self.0.contains(&errno) {
-            self.0.push(errno);
-        }
-    }
-
-    /// The value, or [`None`] with its errors noted.
-    fn of<T>(&mut self, result: Result<T, Refusal>) -> Option<T> {
-        match result {
-            Ok(value) => Some(value),
-            Err(refusal) => {
-                refusal.into_iter().for_each(|errno| self.add(errno));
-                None
-            }
-        }
-    }
-}
-
-fn process_id(word: &str) -> Result<i32, Refusal> {
-    number(word, i32::MIN.into(), i32::MAX.into()).map(|pid| pid as i32)
-}
-
-fn check_name(name: &str, faults: &mut Faults) {
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
-    if name.is_empty() || name.starts_with('.') || !name.bytes().all(allowed) {
-        faults.add(Errno::EINVAL);
-    }
-    if name.len() > LONGEST_NAME {
-        faults.add(Errno::ENAMETOOLONG);
-    }
-}
-
-fn check_how(how: Option<&str>, faults: &mut Faults) {
-    match how {
-        None => {}
-        Some(how) if LEGAL.contains(&how) => {}
-        Some(how) if ILLEGAL.contains(&how) => faults.add(Errno::EPERM),
-        Some(_) => faults.add(Errno::EINVAL),
-    }
-}
-
-/// The `key=value` words of an `attach`.
-#[derive(Default)]
-struct Keys<'a> {
-    name: Option<&'a str>,
-    kind: Option<&'a str>,
-    range: Option<&'a str>,
-    how: Option<&'a str>,
-}
-
-/// How a notifier is registered: what is legal, and what needs `breach=1`.
-const LEGAL: [&str; 2] = ["register", "locked"];
-const ILLEGAL: [&str; 4] = ["unlocked", "recursive", "atomic", "twice"];
-
-impl<'a> Keys<'a> {
-    fn parse(words: impl Iterator<Item = &'a str>, faults: &mut Faults) -> Self {
-        let mut keys = Keys::default();
-        for word in words {
-            let (slot, value) = match word.split_once('=') {
-                Some(("name", value)) => (&mut keys.name, value),
-                Some(("kind", value)) => (&mut keys.kind, value),
-                Some(("range", value)) => (&mut keys.range, value),
-                Some(("how", value)) => (&mut keys.how, value),
-                _ => {
-                    faults.add(Errno::EINVAL);
-                    continue;
-                }
-            };
-            if slot.replace(value).is_some() {
-                faults.add(Errno::EINVAL);
-            }
-        }
-        keys
-    }
 }
 
 impl Table {
