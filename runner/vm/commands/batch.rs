@@ -25,14 +25,14 @@ use crate::vm::host::signals;
 use crate::vm::host::signals::Interrupted;
 use crate::vm::host::slots::{Slots, Work};
 
-/// One kernel, and what is to run on it.
+/// One kernel and the runs on it.
 #[derive(Clone, Debug)]
 pub struct Job {
-    /// Its name for people.
+    /// Name in progress messages.
     pub label: String,
-    /// The kernel; a packaged one.
+    /// The kernel, which must be a packaged one.
     pub kernel: KernelArgs,
-    /// The runs on it, in their order.
+    /// Runs in their order.
     pub runs: Vec<Run>,
 }
 
@@ -41,25 +41,22 @@ pub struct Job {
 pub struct Run {
     /// Patterns of the scenarios; empty means all.
     pub only: Vec<String>,
-    /// The directory for its logs and its report.
+    /// Directory for its logs and its report.
     pub output: PathBuf,
 }
 
-/// Whether the job of that number is settled by the report of its latest run, so that its other
-/// runs are left out.
+/// Whether a job, given by its number, is settled by the report of its latest run, so that its
+/// remaining runs are left out.
 pub type Settled<'a> = &'a (dyn Fn(usize, &Report) -> bool + Sync);
 
 impl Job {
     /// The form of the check that its kernel must have.
     pub fn expect(&self) -> Option<Form> {
-        match self.kernel.base {
-            Form::Seed => Some(Form::Seed),
-            Form::Mainline => Some(Form::Mainline),
-        }
+        Some(self.kernel.base)
     }
 }
 
-/// The numbers of the jobs of each source, in the order in which they are built.
+/// Numbers of the jobs of each source, in the order in which they are built.
 fn lanes(jobs: &[Job]) -> Vec<Vec<usize>> {
     let mut lanes: Vec<(&str, Vec<usize>)> = Vec::new();
     for (at, job) in jobs.iter().enumerate() {
@@ -72,7 +69,7 @@ fn lanes(jobs: &[Job]) -> Vec<Vec<usize>> {
     lanes.into_iter().map(|(_, lane)| lane).collect()
 }
 
-/// What all jobs share.
+/// State that all jobs share.
 struct Batch<'a> {
     jobs: &'a [Job],
     settled: Settled<'a>,
@@ -80,16 +77,16 @@ struct Batch<'a> {
     slots: Slots,
     cache: &'a Cache,
     ui: &'a Ui,
-    /// The results of each job so far.
+    /// Results of the jobs that have ended.
     results: Mutex<Vec<Option<Result<Vec<Report>>>>>,
 }
 
-/// Carries out all jobs. Returns for each, in their order, the reports of the runs that were made,
-/// at least one; or why it has none.
+/// Runs all jobs. Returns for each, in their order, the reports of its runs, at least one; or the
+/// error that it ended with.
 ///
 /// # Errors
 ///
-/// [`Interrupted`], which is that of all, and whatever keeps all of them from beginning.
+/// [`Interrupted`], or an error before the first job.
 pub fn run(
     jobs: &[Job],
     settled: Settled<'_>,
@@ -103,7 +100,7 @@ pub fn run(
             cache::make_dir(&run.output)?;
         }
     }
-    // Once for all: two package managers at a time do not get along.
+    // Once for all jobs: two package managers cannot run at the same time.
     let uses = deps::Uses {
         packaged: true,
         patches: jobs
@@ -148,7 +145,7 @@ pub fn run(
         .collect()
 }
 
-/// Waits for all of them. One that panicked has said so, and its job has no result.
+/// Waits for all threads. A panic was printed, and leaves its job without a result.
 fn join(threads: Vec<ScopedJoinHandle<'_, ()>>) {
     for thread in threads {
         drop(thread.join());
