@@ -39,6 +39,11 @@ impl Rng {
         self.0.u64(range)
     }
 
+    /// A number from 0 to before 1.
+    pub fn fraction(&mut self) -> f64 {
+        self.0.f64()
+    }
+
     /// A number from 0 to before `end`; 0 if `end` is 0.
     pub fn below(&mut self, end: usize) -> usize {
         self.0.usize(..end.max(1))

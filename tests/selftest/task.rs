@@ -5,9 +5,6 @@
 use serde::{Deserialize, Serialize};
 
 use mn_inject::model::Expect;
-use mn_inject::scenario;
-
-use crate::module_cases::table;
 
 /// What `cases` is told.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, clap::Args)]
@@ -101,20 +98,6 @@ impl Task {
             Task::Fuzz(_) => "fuzz",
             Task::Hostile(_) => "hostile",
             Task::Flood(_) => "flood",
-        }
-    }
-
-    /// What to tell a user whose patterns match nothing.
-    pub fn wrong_usage(&self) -> Option<String> {
-        match self {
-            Task::Cases(options) if table::select(&options.only).is_empty() => Some(format!(
-                "mn-selftest: no case matches {}; `mn-selftest cases --list` shows them all",
-                options.only.join(", ")
-            )),
-            Task::Hostile(options) if scenario::select(&options.only).is_empty() => {
-                Some(scenario::none_matches(&options.only))
-            }
-            _ => None,
         }
     }
 

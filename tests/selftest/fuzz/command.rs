@@ -143,7 +143,8 @@ pub fn command(rng: &mut Rng, words: &Words) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fuzz::table::{Owner, Table};
+    use crate::fuzz::entry::Owner;
+    use crate::fuzz::table::Table;
 
     #[test]
     fn lines_attach_and_detach_and_meet_every_errno() {

@@ -7,6 +7,7 @@
 mod checks;
 mod command;
 mod edges;
+mod entry;
 mod files;
 pub mod finding;
 mod fuzzer;
