@@ -39,6 +39,11 @@ impl Rng {
         self.0.u64(range)
     }
 
+    /// Draws a number in `0.0..1.0`.
+    pub fn fraction(&mut self) -> f64 {
+        self.0.f64()
+    }
+
     /// Draws a number in `0..end`; returns 0 if `end` is 0.
     pub fn below(&mut self, end: usize) -> usize {
         self.0.usize(..end.max(1))

@@ -104,20 +104,6 @@ impl Task {
         }
     }
 
-    /// What to tell a user whose patterns match nothing.
-    pub fn wrong_usage(&self) -> Option<String> {
-        match self {
-            Task::Cases(options) if table::select(&options.only).is_empty() => Some(format!(
-                "mn-selftest: no case matches {}; `mn-selftest cases --list` shows them all",
-                options.only.join(", ")
-            )),
-            Task::Hostile(options) if scenario::select(&options.only).is_empty() => {
-                Some(scenario::none_matches(&options.only))
-            }
-            _ => None,
-        }
-    }
-
     /// Where its random choices start, if there are any.
     pub const fn seed(&self) -> Option<u64> {
         match self {

@@ -4,12 +4,12 @@
 
 use anyhow::{Context as _, Result};
 
+use crate::fuzz::entry::Change;
 use crate::fuzz::files;
 use crate::fuzz::files::Open;
 use crate::fuzz::finding;
 use crate::fuzz::fuzzer::Fuzzer;
 use crate::fuzz::setting;
-use crate::fuzz::table::Change;
 
 impl Fuzzer<'_> {
     /// Checks the directory of a target that was just attached or detached. Returns the deviations.

@@ -144,7 +144,8 @@ pub fn command(rng: &mut Rng, words: &Words) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fuzz::table::{Owner, Table};
+    use crate::fuzz::entry::Owner;
+    use crate::fuzz::table::Table;
 
     #[test]
     fn generated_lines_attach_detach_and_yield_every_errno() {

@@ -9,12 +9,13 @@ use nix::errno::Errno;
 
 use mn_inject::os::wait::Waiter;
 
+use crate::fuzz::entry::{Entry, Owner};
 use crate::fuzz::files::Open;
 use crate::fuzz::finding;
 use crate::fuzz::kind::{KINDS, TWO_PASS, is_interval, word};
 use crate::fuzz::line::Refusal;
 use crate::fuzz::subject::Target;
-use crate::fuzz::table::{Entry, Owner, Table};
+use crate::fuzz::table::Table;
 use crate::processes::Processes;
 use crate::random::Rng;
 use crate::task::FuzzOptions;

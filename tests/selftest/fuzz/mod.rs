@@ -8,6 +8,7 @@
 mod checks;
 mod command;
 mod edges;
+mod entry;
 mod files;
 pub mod finding;
 mod fuzzer;

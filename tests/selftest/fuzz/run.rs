@@ -10,11 +10,11 @@ use mn_inject::os::wait::Waiter;
 
 use crate::complaints::Complaints;
 use crate::exercise::Exercise;
+use crate::fuzz::entry::Owner;
 use crate::fuzz::files::Open;
 use crate::fuzz::finding::ENOUGH;
 use crate::fuzz::fuzzer::{Fuzzer, IDLE, SESSIONS};
 use crate::fuzz::race;
-use crate::fuzz::table::Owner;
 use crate::task::FuzzOptions;
 
 /// Number of writes after which every file is read.

@@ -4,81 +4,13 @@
 
 use nix::errno::Errno;
 
+use crate::fuzz::entry::{Change, Entry, Owner};
 use crate::fuzz::keys::{Faults, Keys, check_how, check_name, process_id};
 use crate::fuzz::kind::{KINDS, Kind, PLAIN, TWO_PASS, is_interval, word};
 use crate::fuzz::line::{Refusal, addresses, line};
 
 /// Highest thread id (PID_MAX_LIMIT).
 const TID_MAX: i32 = 4_194_304;
-
-/// File through which a target was attached.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Owner {
-    /// `control`: the target stays until it is detached.
-    Control,
-    /// The session with this index: closing it detaches the target.
-    Session(usize),
-}
-
-/// A target.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
-    /// Name of the target.
-    pub name: String,
-    /// Pid of the process it was attached to.
-    pub pid: i32,
-    /// Kind of its notifier.
-    pub kind: Kind,
-    /// Range of an interval notifier.
-    pub range: Option<(u64, u64)>,
-    /// File through which it was attached.
-    pub owner: Owner,
-    /// Whether its process still exists.
-    pub live: bool,
-}
-
-impl Entry {
-    /// Returns its range in the format of the file `range`.
-    fn range(&self) -> String {
-        match self.range {
-            None | Some((0, u64::MAX)) => "all".into(),
-            Some((start, end)) => format!("{start:#x}-{end:#x}"),
-        }
-    }
-
-    /// Returns its line in `control`.
-    fn line(&self) -> String {
-        let range = self.range();
-        let owner = match self.owner {
-            Owner::Control => "control",
-            Owner::Session(_) => "session",
-        };
-        let state = if self.live { "live" } else { "gone" };
-        format!(
-            "name={} pid={} kind={} range={range} owner={owner} state={state}\n",
-            self.name,
-            self.pid,
-            word(self.kind)
-        )
-    }
-
-    /// Returns the content of its file `kind`.
-    pub fn kind_line(&self) -> String {
-        match self.range {
-            None => format!("{}\n", word(self.kind)),
-            Some(_) => format!("{} {}\n", word(self.kind), self.range()),
-        }
-    }
-}
-
-/// Effect of a line that the module accepts.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Change {
-    /// Attaches this target.
-    Attach(Entry),
-    /// Detaches the target with this name.
-    Detach(String),
-}
 
 /// All targets.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

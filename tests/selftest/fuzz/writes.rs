@@ -8,6 +8,7 @@ use nix::errno::Errno;
 
 use crate::fuzz::command;
 use crate::fuzz::command::Words;
+use crate::fuzz::entry::Owner;
 use crate::fuzz::finding;
 use crate::fuzz::fuzzer::{Fuzzer, Write};
 use crate::fuzz::grammar;
@@ -16,7 +17,6 @@ use crate::fuzz::line::line;
 use crate::fuzz::order::Order;
 use crate::fuzz::setting::SETTINGS;
 use crate::fuzz::subject::READ_ONLY;
-use crate::fuzz::table::Owner;
 
 impl Fuzzer<'_> {
     /// Writes to a setting of a target; sometimes in two parts, each of which counts as a whole line.
