@@ -18,10 +18,11 @@ use mn_inject::model::Report;
 use mn_inject::model::exit::Exit;
 use mn_inject::observe::CGROUP_PREFIX;
 use mn_inject::os::cgroup;
+use mn_inject::os::limit::Limit;
 
 use crate::exercise::Exercise;
 use crate::hostile::compare::{compare, without_verdict};
-use crate::hostile::trial::Trials;
+use crate::hostile::trial::{SAY_EVERY, Trials};
 use crate::task::HostileOptions;
 
 /// How long whatever is left of a run may take to be gone.
@@ -121,22 +122,26 @@ fn passes(report: &Report, name: &str) -> bool {
     results.any(|result| result.name == name && result.verdict == mn_inject::model::Verdict::Pass)
 }
 
-/// Waits until every process of a run that was killed is gone: they have become our children.
+/// Waits until every process of a killed run has ended: they have become children of this process.
+///
+/// # Errors
+///
+/// One is still there after [`GONE`], without the time in which this process cannot look.
 fn orphans_gone(trials: &mut Trials<'_>, when: &str) -> Result<()> {
-    let until = Instant::now() + GONE;
-    let mut next = Instant::now() + Duration::from_secs(1);
+    let mut limit = Limit::new(GONE);
+    let mut next = Instant::now() + SAY_EVERY;
     loop {
         match waitid(Id::All, WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG) {
             Err(Errno::ECHILD) => return Ok(()),
             Ok(WaitStatus::StillAlive) => {
-                if Instant::now() >= until {
+                if limit.is_over() {
                     bail!("{when}: a process of the run is still there after {GONE:?}");
                 }
                 if Instant::now() >= next {
                     trials.say(when);
-                    next += Duration::from_secs(1);
+                    next = Instant::now() + SAY_EVERY;
                 }
-                trials.waiter.child_changes(Duration::from_millis(500))?;
+                trials.waiter.child_changes(limit.slice())?;
             }
             Ok(_) | Err(Errno::EINTR) => {}
             Err(errno) => return Err(errno).context("cannot wait for children"),

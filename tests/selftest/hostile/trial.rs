@@ -14,6 +14,7 @@ use tempfile::TempDir;
 
 use mn_inject::model::Ownership;
 use mn_inject::model::Report;
+use mn_inject::os::limit::Limit;
 use mn_inject::os::wait::{WaitError, Waiter};
 
 use crate::hostile::condition::{Condition, Disturber};
@@ -23,7 +24,7 @@ use crate::task::HostileOptions;
 const LIMIT: Duration = Duration::from_secs(900);
 
 /// How often it is said how far it is.
-const SAY_EVERY: Duration = Duration::from_secs(1);
+pub(crate) const SAY_EVERY: Duration = Duration::from_secs(1);
 
 /// Makes runs.
 pub(crate) struct Trials<'a> {
@@ -99,24 +100,29 @@ impl<'a> Trials<'a> {
         Ok((pid, output.join("report.json")))
     }
 
-    /// Waits for the end of a run; nothing where it does not come within that time.
+    /// Waits for the end of a run. Returns `None` if it has not ended within the limit, which does
+    /// not run while this process cannot look.
     pub(crate) fn ended_within(
         &mut self,
         what: &str,
         run: Pid,
         limit: Duration,
     ) -> Result<Option<WaitStatus>> {
-        let until = Instant::now() + limit;
+        let mut limit = Limit::new(limit);
+        let mut next = Instant::now();
         loop {
-            (self.say)(what);
-            let left = until.saturating_duration_since(Instant::now());
-            let slice = left.min(SAY_EVERY);
-            match self.waiter.child(run, "the end of the run", slice) {
+            if Instant::now() >= next {
+                (self.say)(what);
+                next = Instant::now() + SAY_EVERY;
+            }
+            match self.waiter.child(run, "the end of the run", limit.slice()) {
                 Ok(WaitStatus::Stopped(..) | WaitStatus::Continued(..)) => {}
                 Ok(status) => return Ok(Some(status)),
-                Err(WaitError::Deadline { .. }) if Instant::now() < until => {}
-                Err(WaitError::Deadline { .. }) => return Ok(None),
+                Err(WaitError::Deadline { .. }) => {}
                 Err(error) => return Err(error.into()),
+            }
+            if limit.is_over() {
+                return Ok(None);
             }
         }
     }
