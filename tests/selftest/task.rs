@@ -9,7 +9,7 @@ use mn_inject::scenario;
 
 use crate::module_cases::table;
 
-/// What `cases` is told.
+/// Options of `cases`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, clap::Args)]
 #[serde(deny_unknown_fields)]
 pub struct CasesOptions {
@@ -18,7 +18,7 @@ pub struct CasesOptions {
     pub only: Vec<String>,
 }
 
-/// What `stress` is told.
+/// Options of `stress`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, clap::Args)]
 #[serde(deny_unknown_fields)]
 pub struct StressOptions {
@@ -34,7 +34,7 @@ pub struct StressOptions {
     pub reloads: Option<u64>,
 }
 
-/// What `fuzz` is told.
+/// Options of `fuzz`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, clap::Args)]
 #[serde(deny_unknown_fields)]
 pub struct FuzzOptions {
@@ -46,7 +46,7 @@ pub struct FuzzOptions {
     pub seed: u64,
 }
 
-/// What `hostile` is told.
+/// Options of `hostile`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, clap::Args)]
 #[serde(deny_unknown_fields)]
 pub struct HostileOptions {
@@ -64,7 +64,7 @@ pub struct HostileOptions {
     pub seed: u64,
 }
 
-/// What `flood` is told.
+/// Options of `flood`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, clap::Args)]
 #[serde(deny_unknown_fields)]
 pub struct FloodOptions {
@@ -76,24 +76,24 @@ pub struct FloodOptions {
     pub expect: Expect,
 }
 
-/// One of the exercises, with what it is told.
+/// An exercise with its options.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Task {
     /// Carry out the module's cases.
     Cases(CasesOptions),
-    /// Load, unload, attach and make fail from all sides at once.
+    /// Load and unload the module, attach processes and make callbacks fail, all at once.
     Stress(StressOptions),
     /// Write nonsense to the module's files.
     Fuzz(FuzzOptions),
-    /// Run the scenarios while somebody disturbs them, and kill the run.
+    /// Run the scenarios while they are disturbed, and kill the run.
     Hostile(HostileOptions),
     /// Make very many callbacks fail.
     Flood(FloodOptions),
 }
 
 impl Task {
-    /// Its name, which is that of its command.
+    /// Name of its command.
     pub const fn name(&self) -> &'static str {
         match self {
             Task::Cases(_) => "cases",
@@ -104,7 +104,7 @@ impl Task {
         }
     }
 
-    /// What to tell a user whose patterns match nothing.
+    /// Message for a user whose patterns match nothing, or `None`.
     pub fn wrong_usage(&self) -> Option<String> {
         match self {
             Task::Cases(options) if table::select(&options.only).is_empty() => Some(format!(
@@ -118,7 +118,7 @@ impl Task {
         }
     }
 
-    /// Where its random choices start, if there are any.
+    /// Seed of its random choices, if it makes any.
     pub const fn seed(&self) -> Option<u64> {
         match self {
             Task::Stress(options) => Some(options.seed),
@@ -134,7 +134,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_task_survives_the_way_into_the_guest() {
+    fn a_task_can_be_sent_to_the_guest() {
         for task in [
             Task::Cases(CasesOptions {
                 only: vec!["zap".to_owned()],

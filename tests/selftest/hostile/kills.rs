@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Kills a run at random moments, and looks whether anything of it is left.
+//! Kills a run at random moments, and checks that nothing of it is left over.
 
 use std::fs;
 use std::path::Path;
@@ -25,14 +25,14 @@ use crate::hostile::compare::{compare, without_verdict};
 use crate::hostile::trial::{SAY_EVERY, Trials};
 use crate::task::HostileOptions;
 
-/// How long whatever is left of a run may take to be gone.
+/// Time limit for the end of all processes of a killed run.
 const GONE: Duration = Duration::from_secs(60);
 
-/// What the run after a kill runs: each way to reach a notifier with a failure.
+/// Scenarios of the run after a kill: each way to make a notifier fail.
 const NEXT: &[&str] = &["munmap-whole-eagain", "mrelease-eagain", "r04-all-agree"];
 
-/// One time the module was there before the run, the other time the run loads it: what is left is
-/// to be without it then.
+/// Kills runs and checks what they leave over. In turns, the run loads the module itself, and then
+/// must not leave it loaded, or the module is loaded before the run.
 pub(crate) fn run(
     options: &HostileOptions,
     module: &Path,
@@ -43,12 +43,12 @@ pub(crate) fn run(
     if options.kills == 0 {
         return Ok(());
     }
-    // What outlives a run that is killed becomes our child, and is waited for.
+    // Processes that outlive a killed run become children of this one, which waits for them.
     prctl::set_child_subreaper(true).context("PR_SET_CHILD_SUBREAPER failed")?;
     let mut rng = fastrand::Rng::with_seed(options.seed);
     let mut killed: u64 = 0;
     let mut ended: u64 = 0;
-    // The next run is not asked for what this kernel does wrong.
+    // The next run leaves out the scenarios that fail on this kernel anyway.
     let next: Vec<&str> = NEXT
         .iter()
         .copied()
@@ -149,7 +149,7 @@ fn orphans_gone(trials: &mut Trials<'_>, when: &str) -> Result<()> {
     }
 }
 
-/// What a run has left, in words.
+/// Describes everything that a run has left over.
 fn left_over(was_loaded: bool) -> Vec<String> {
     let mut left = Vec::new();
     if injector::is_there() != was_loaded {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! One run, as a user types it, and what it says.
+//! One run, as a user types it, and its report.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -20,13 +20,13 @@ use mn_inject::os::wait::{WaitError, Waiter};
 use crate::hostile::condition::{Condition, Disturber};
 use crate::task::HostileOptions;
 
-/// How long a run may take, whoever disturbs it.
+/// Time limit for a run, under any condition.
 const LIMIT: Duration = Duration::from_secs(900);
 
-/// How often it is said how far it is.
+/// Time between two reports of progress.
 pub(crate) const SAY_EVERY: Duration = Duration::from_secs(1);
 
-/// Makes runs.
+/// Starts runs and reads their reports.
 pub(crate) struct Trials<'a> {
     options: &'a HostileOptions,
     machine: Ownership,
@@ -35,12 +35,12 @@ pub(crate) struct Trials<'a> {
     dir: TempDir,
 }
 
-/// What came of a run that was disturbed.
+/// The result of a disturbed run.
 pub(crate) struct Disturbed {
     pub(crate) report: Report,
-    /// How often it was.
+    /// Number of acts of the condition.
     pub(crate) acts: u64,
-    /// What whoever disturbed it found wrong.
+    /// Finding of the disturbing process.
     pub(crate) finding: Option<String>,
 }
 
@@ -64,8 +64,8 @@ impl<'a> Trials<'a> {
         (self.say)(what);
     }
 
-    /// Starts a run of the scenarios of the options, or of `only`. Its report goes to the second
-    /// that is returned.
+    /// Starts a run of the scenarios of the options, or of `only`. Returns its process id and the
+    /// path of its report.
     pub(crate) fn start(&self, module: Option<&Path>, only: &[&str]) -> Result<(Pid, PathBuf)> {
         let output = self.dir.path().join("output");
         if output.exists() {
@@ -151,13 +151,13 @@ impl<'a> Trials<'a> {
         Ok(report)
     }
 
-    /// A run that nobody disturbs.
+    /// Makes an undisturbed run.
     pub(crate) fn undisturbed(&mut self, module: Option<&Path>) -> Result<Report> {
         let (run, path) = self.start(module, &[])?;
         self.finish("undisturbed", run, &path)
     }
 
-    /// A run under a condition.
+    /// Makes a run under a condition.
     pub(crate) fn disturbed(&mut self, condition: &Condition) -> Result<Disturbed> {
         (self.say)(condition.name);
         let mut disturber = Disturber::start(condition, self.options.seed, self.waiter)?;
