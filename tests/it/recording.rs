@@ -5,7 +5,7 @@
 use crate::history::*;
 use mn_inject::model::exit::Exit;
 use mn_inject::model::{
-    Aftermath, Arming, Boot, Complaint, Form, KernelInfo, Ownership, Part, Planned, Recognised,
+    Aftermath, Arming, Boot, Complaint, KernelInfo, Ownership, Part, Planned, Recognised,
     Recording, Report, RunEvent, SCHEMA, ScenarioResult, UnitTest, Verdict, Window,
 };
 use mn_inject::oracle::run::report;
