@@ -6,6 +6,8 @@
 //! [`Window`], a [`Recording`] has the windows of all boots of a run, the oracle turns it into a
 //! [`Report`], and the reports print that. Nothing here does I/O.
 
+mod boot;
+mod events;
 pub mod exit;
 mod expectation;
 mod form;
@@ -20,6 +22,8 @@ mod verdict;
 
 pub use crate::kmsg::Complaint;
 pub use crate::os::kernel::KernelInfo;
+pub use boot::Boot;
+pub use events::{Aftermath, Event, Planned, Progress, RunEvent};
 pub use expectation::{Count, End, Expectation, PagesFate, ReaperMessage};
 pub use form::{Expect, Recognised};
 pub use notifier::{Arming, Context, Injection, Notifier, NotifierEvent, NotifierKind};
@@ -28,7 +32,7 @@ pub use observation::{
     Observation, PAIRED_SYMBOL, Pages, Remains, Step, Window,
 };
 pub use options::{Ownership, Part, RunOptions};
-pub use recording::{Aftermath, Boot, Event, Planned, Progress, Recording, RunEvent};
+pub use recording::Recording;
 pub use report::{Report, SCHEMA, ScenarioResult, TOOL, UnitTest, VmInfo};
 pub use tally::{Counts, Tally};
 pub use verdict::{Finding, FindingKind, Matched, Verdict};

@@ -8,6 +8,7 @@ mod design;
 mod findings;
 mod found;
 mod history;
+mod judge;
 mod kmsg;
 mod ktap;
 mod matrix;
