@@ -2,9 +2,9 @@
 
 //! The types that all parts of the program share.
 //!
-//! Data flows one way: a scenario is triggered, the module's log and `/dev/kmsg` are read into a
-//! [`Window`], a [`Recording`] has the windows of all boots of a run, the oracle turns it into a
-//! [`Report`], and the reports print that. Nothing here does I/O.
+//! Data flows one way: a scenario is triggered; the module's log and `/dev/kmsg` are read into a
+//! [`Window`]; a [`Recording`] holds the windows of all boots of a run; the oracle turns it into a
+//! [`Report`], which is printed. Nothing here does I/O.
 
 mod boot;
 mod events;
