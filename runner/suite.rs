@@ -13,10 +13,10 @@ use crate::kmsg::Record;
 use crate::model::{
     Aftermath, Expect, Ownership, Part, Planned, Progress, RunOptions, UnitTest, Window,
 };
-use crate::observe::aftermath;
+use crate::observe::complaints::{Watch, Watched};
 use crate::observe::kunit;
 use crate::observe::preflight;
-use crate::observe::watch::{Watch, Watched};
+use crate::observe::teardown;
 use crate::observe::{Session, WindowError};
 use crate::os::kernel;
 use crate::report::format::Format;
@@ -24,7 +24,6 @@ use crate::scenario;
 use crate::scenario::Scenario;
 use crate::scenario::cases::Boot;
 use crate::trigger::guard::Guard;
-use crate::vm::build::module;
 
 /// What to run and how to say it: the same on real hardware and in a VM.
 #[derive(Clone, Debug, Default, Args)]
@@ -114,9 +113,9 @@ pub fn run(
             let in_window = |record: &Record| left.is_in_last_window(record);
             let is_spoiled = options.part != Part::Together && left.windows > 0;
             if is_spoiled || left.is_stuck {
-                aftermath::of_left(watch, module, is_spoiled, in_window)
+                teardown::leave(watch, module, is_spoiled, in_window)
             } else {
-                aftermath::of(watch, module, in_window)
+                teardown::unload(watch, module, in_window)
             }
         }
         // Nothing was done, and perhaps nothing could be watched.
@@ -185,7 +184,7 @@ fn planned(options: &RunOptions, machine: Ownership) -> Vec<Scenario> {
 }
 
 fn wanted_unit_tests(options: &RunOptions) -> Vec<UnitTest> {
-    let mut tests = kunit::results(&module::unit_tests());
+    let mut tests = kunit::results(&kunit::planned());
     tests.retain(|test| scenario::is_wanted(&options.only, &test.name));
     tests
 }

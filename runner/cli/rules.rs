@@ -83,9 +83,7 @@ fn bugs(out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "| what | seen on | scenarios |")?;
     writeln!(out, "| --- | --- | --- |")?;
     for bug in known_bugs::BUGS {
-        let scenarios: Vec<_> = bug
-            .scenarios
-            .iter()
+        let scenarios: Vec<_> = known_bugs::scenarios_of(bug)
             .map(|name| format!("`{name}`"))
             .collect();
         writeln!(
@@ -125,11 +123,11 @@ fn clauses(rule: &Rule, contract: &Contract, out: &mut dyn Write) -> io::Result<
             .iter()
             .map(|context| context.to_string())
             .collect();
-        let said = |promise| {
+        let messages = |form| {
             let words: Vec<_> = clause
-                .said(promise)
+                .messages(form)
                 .iter()
-                .map(|notice| notice.word())
+                .map(|message| message.word())
                 .collect();
             if words.is_empty() {
                 "nothing".to_owned()
@@ -144,8 +142,8 @@ fn clauses(rule: &Rule, contract: &Contract, out: &mut dyn Write) -> io::Result<
             all("any", kinds, NotifierKind::ALL.len()),
             all("any", contexts, 2),
             if clause.breaks { "yes" } else { "no" },
-            said(Form::Seed),
-            said(Form::Mainline),
+            messages(Form::Seed),
+            messages(Form::Mainline),
             clause.needs.map_or("", Needs::option),
         )?;
     }

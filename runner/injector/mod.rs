@@ -8,6 +8,7 @@ pub mod formats;
 pub mod line;
 pub mod load;
 mod log;
+pub mod sources;
 mod targets;
 
 pub use connection::{Attachment, Connection};

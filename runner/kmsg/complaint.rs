@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! By what a kernel that finds a fault in itself, or in a module, is known.
+//! First lines of the kernel's complaints about itself or a module.
 
-use crate::kmsg::Record;
+use crate::kmsg::record::Record;
 
 /// One kind of complaint.
 #[derive(Debug, PartialEq, Eq)]
 pub struct ComplaintKind {
-    /// How its line begins.
+    /// Beginning of its first line.
     start: &'static str,
-    /// What it is, for a person.
+    /// Name for a person.
     pub what: &'static str,
-    /// Whether nothing that the kernel does or says afterwards can be relied on, whoever it is
-    /// about: memory is damaged, a thread is gone, or a processor stood still.
+    /// Whether no later behaviour of the kernel can be relied on, whichever code it is about: memory is
+    /// damaged, a thread was killed, or a processor stood still.
     pub disturbs: bool,
 }
 
@@ -32,7 +32,7 @@ const fn disturbing(start: &'static str, what: &'static str) -> ComplaintKind {
     }
 }
 
-/// The first that fits counts.
+/// All kinds; the first that matches a line counts.
 const KINDS: &[ComplaintKind] = &[
     disturbing("BUG: KASAN: ", "KASAN"),
     disturbing("BUG: KFENCE: ", "KFENCE"),
@@ -47,7 +47,7 @@ const KINDS: &[ComplaintKind] = &[
     // Bad pages, page faults in the kernel, and much else.
     disturbing("BUG: ", "BUG"),
     disturbing("kernel BUG at ", "BUG"),
-    // SLUB, with the name of a cache.
+    // SLUB: "BUG " and the name of a cache.
     disturbing("BUG ", "slab corruption"),
     disturbing("list_add corruption", "list corruption"),
     disturbing("list_add double add", "list corruption"),
@@ -65,7 +65,7 @@ const KINDS: &[ComplaintKind] = &[
     disturbing("Kernel panic - not syncing", "panic"),
     harmless("INFO: task ", "hung task"),
     disturbing("rcu: INFO: ", "RCU stall"),
-    // That lockdep is off afterwards is found out at the end.
+    // lockdep is off afterwards, which is checked at the end of a run.
     harmless("[ BUG: ", "lockdep"),
     harmless("INFO: trying to register non-static key", "lockdep"),
     harmless("Disabling lock debugging due to kernel taint", "lockdep"),
@@ -74,7 +74,7 @@ const KINDS: &[ComplaintKind] = &[
     harmless("WARNING: suspicious RCU usage", "lockdep"),
     harmless("WARNING: bad unlock balance", "lockdep"),
     harmless("WARNING: held lock freed", "lockdep"),
-    // WARN, WARN_ON and their like, and the rest of lockdep.
+    // WARN(), WARN_ON() and similar macros, and the rest of lockdep.
     harmless("WARNING: ", "WARNING"),
     harmless("kmemleak: Kernel memory leak detector disabled", "kmemleak"),
     harmless("kmemleak: Memory pool empty", "kmemleak"),
@@ -83,8 +83,8 @@ const KINDS: &[ComplaintKind] = &[
     harmless("sysfs: cannot create duplicate filename", "sysfs"),
 ];
 
-/// What kind of complaint a record begins; [`None`] where it begins none. User space can write what
-/// it likes, so that is never one.
+/// The kind of complaint that begins with this record; [`None`] for any other record. A record of user
+/// space can have any text, so it never begins one.
 pub fn kind(record: &Record) -> Option<&'static ComplaintKind> {
     if !record.is_kernel() {
         return None;
@@ -110,9 +110,8 @@ mod tests {
         kind(&record).map(|kind| kind.what)
     }
 
-    /// Lines as kernels print them.
     #[test]
-    fn complaints_are_known() {
+    fn first_lines_of_complaints_are_recognised() {
         for (text, known) in [
             ("BUG: KASAN: slab-use-after-free in x+0x1/0x2", "KASAN"),
             (
@@ -175,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_none_is_none() {
+    fn other_lines_are_no_complaints() {
         for text in [
             "x+0x0/0x10 [x] callback failed with -11 in blockable context.",
             "oom_reaper: reaped process 7 (BUG: KASAN), now anon-rss:0kB",

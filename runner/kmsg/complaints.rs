@@ -1,28 +1,27 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Complaints of the kernel among the records of its log.
+//! Collects the kernel's complaints from the records of its log.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::kmsg::Record;
 use crate::kmsg::complaint::{self, ComplaintKind};
+use crate::kmsg::record::Record;
 
-/// How many complaints are kept; the others are counted.
+/// The most complaints that are kept; the others are counted.
 const KEPT: usize = 20;
 
-/// How many lines are kept of each.
+/// The most lines that are kept of each complaint.
 const LINES: usize = 80;
 
-/// Something that the kernel found wrong with itself or with a module, and that is not what a
-/// scenario is about.
+/// A complaint of the kernel about itself or a module that no scenario is about.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Complaint {
-    /// What it is, for a person: `KASAN`, `lockdep`, `kmemleak`, ...
+    /// Name for a person: `KASAN`, `lockdep`, `kmemleak`, ...
     pub what: String,
-    /// Sequence number of its first line in `/dev/kmsg`; absent where it does not stand there.
+    /// Sequence number of its first line in `/dev/kmsg`; absent for a complaint from another source.
     pub kmsg_seq: Option<u64>,
     /// Its lines; never empty.
     pub lines: Vec<String>,
@@ -38,23 +37,23 @@ impl fmt::Display for Complaint {
 /// The complaints among records that were read.
 #[derive(Debug, Default)]
 pub struct Complaints {
-    /// The first of them.
+    /// The first complaints.
     pub kept: Vec<Complaint>,
-    /// The number of those that were not kept.
+    /// The number of complaints that were not kept.
     pub more: usize,
-    /// The thread that makes the last complaint, which may go on.
-    speaker: Option<Option<String>>,
+    /// `caller=` of the last complaint, whose lines may continue.
+    writer: Option<Option<String>>,
 }
 
 impl Complaints {
-    /// Adds the complaints among the next records of the log, as far as they count.
+    /// Adds the complaints among the next records of the log for which `counts` holds.
     pub fn add(&mut self, records: &[Record], counts: impl Fn(&Record, &ComplaintKind) -> bool) {
         for record in records.iter().filter(|record| record.is_kernel()) {
             let Some(kind) = complaint::kind(record) else {
-                self.go_on(record);
+                self.continue_last(record);
                 continue;
             };
-            self.speaker = None;
+            self.writer = None;
             if !counts(record, kind) {
                 continue;
             }
@@ -62,7 +61,7 @@ impl Complaints {
                 self.more += 1;
                 continue;
             }
-            self.speaker = Some(record.caller.clone());
+            self.writer = Some(record.caller.clone());
             self.kept.push(Complaint {
                 what: kind.what.to_owned(),
                 kmsg_seq: Some(record.seq),
@@ -71,9 +70,9 @@ impl Complaints {
         }
     }
 
-    /// Adds a line that follows a complaint to it, if the same thread writes it.
-    fn go_on(&mut self, record: &Record) {
-        if self.speaker.as_ref() == Some(&record.caller)
+    /// Adds a line to the last complaint, if the same thread wrote it.
+    fn continue_last(&mut self, record: &Record) {
+        if self.writer.as_ref() == Some(&record.caller)
             && let Some(complaint) = self.kept.last_mut()
             && complaint.lines.len() < LINES
         {
@@ -104,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn a_complaint_has_the_lines_that_belong_to_it() {
+    fn a_complaint_has_the_following_lines_of_its_thread() {
         let seen = seen(&[
             record(1, "T1", "before"),
             record(2, "T1", "BUG: KASAN: x"),
@@ -133,14 +132,14 @@ mod tests {
     }
 
     #[test]
-    fn a_complaint_goes_on_in_the_next_batch() {
+    fn a_complaint_continues_in_the_next_batch() {
         let mut seen = seen(&[record(1, "T1", "BUG: x")]);
         seen.add(&[record(2, "T1", " more")], |_, _| true);
         assert_eq!(seen.kept[0].lines, ["BUG: x", " more"]);
     }
 
     #[test]
-    fn a_flood_is_counted() {
+    fn complaints_beyond_the_limit_are_counted() {
         let records: Vec<_> = (0..50).map(|seq| record(seq, "T1", "BUG: x")).collect();
         let seen = seen(&records);
         assert_eq!((seen.kept.len(), seen.more), (KEPT, 50 - KEPT));

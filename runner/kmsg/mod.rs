@@ -4,39 +4,15 @@
 
 pub mod complaint;
 mod complaints;
+mod device;
+mod marker;
 mod parse;
 mod reader;
-
-use serde::{Deserialize, Serialize};
+mod record;
 
 pub use complaints::{Complaint, Complaints};
+pub use device::{DevKmsg, Source};
+pub use marker::Marker;
 pub use parse::ParseError;
-pub use reader::{DevKmsg, KmsgReader, Marker, Source};
-
-/// The facility of the kernel's own messages; a write to `/dev/kmsg` cannot have it.
-pub const FACILITY_KERNEL: u8 = 0;
-
-/// One record.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Record {
-    /// The kernel's 64-bit sequence number; consecutive unless records were lost.
-    pub seq: u64,
-    /// Microseconds since boot.
-    pub time_us: u64,
-    /// syslog level, 0 (emerg) to 7 (debug).
-    pub level: u8,
-    /// syslog facility; 0 is the kernel, user space cannot write with it.
-    pub facility: u8,
-    /// `caller=` field without its key (`T123` a thread, `C0` a CPU), with `CONFIG_PRINTK_CALLER`.
-    pub caller: Option<String>,
-    /// The message, unescaped, without the dictionary lines that follow it.
-    pub text: String,
-}
-
-impl Record {
-    /// Whether the kernel itself wrote it.
-    pub fn is_kernel(&self) -> bool {
-        self.facility == FACILITY_KERNEL
-    }
-}
+pub use reader::KmsgReader;
+pub use record::{FACILITY_KERNEL, Record};

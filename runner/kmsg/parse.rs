@@ -6,9 +6,9 @@ use std::str::FromStr;
 
 use thiserror::Error;
 
-use crate::kmsg::Record;
+use crate::kmsg::record::Record;
 
-/// Why a record could not be read.
+/// Reason why a record could not be parsed.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum ParseError {
     /// There is no `;` between the prefix and the text.
@@ -22,7 +22,7 @@ pub enum ParseError {
     NotANumber {
         /// The field.
         field: &'static str,
-        /// What stands there.
+        /// Text of the field.
         value: String,
     },
     /// A backslash is not followed by `x` and two hexadecimal digits.
@@ -35,7 +35,7 @@ impl FromStr for Record {
 
     fn from_str(raw: &str) -> Result<Self, ParseError> {
         let (prefix, rest) = raw.split_once(';').ok_or(ParseError::NoText)?;
-        // A continuation line starts with a space, so the text is the first line whole.
+        // Line breaks of the message are escaped, so the first line is the whole message.
         let text = rest.split('\n').next().unwrap_or_default();
 
         let mut fields = prefix.split(',');
@@ -47,7 +47,7 @@ impl FromStr for Record {
             .find_map(|field| field.strip_prefix("caller="))
             .map(str::to_owned);
 
-        // LOG_FACILITY() has 8 bits; a wider priority does not come from a kernel.
+        // The kernel keeps the facility in 8 bits, so a larger priority does not come from it.
         let facility = u8::try_from(prio >> 3).map_err(|_| ParseError::NotANumber {
             field: "priority",
             value: prio.to_string(),
@@ -78,7 +78,7 @@ fn number<T: FromStr>(field: &'static str, value: Option<&str>) -> Result<T, Par
     })
 }
 
-/// Undoes the `\xNN` of bytes that are not printable ASCII. What is not UTF-8 then is replaced.
+/// Undoes the `\xNN` of bytes that are not printable ASCII. Invalid UTF-8 is replaced.
 fn unescape(text: &str) -> Result<String, ParseError> {
     if !text.contains('\\') {
         return Ok(text.to_owned());
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn prefix_is_split_into_its_fields() {
+    fn the_prefix_is_split_into_its_fields() {
         let record = parse("30,340,5690716,-,caller=T80;udevd[80]: starting; really\n").unwrap();
         assert_eq!(
             record,
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_broken_is_named() {
+    fn the_broken_part_is_named() {
         let table = [
             ("6,1,2,- no text", ParseError::NoText),
             ("6,1;x", ParseError::Missing("time")),

@@ -1,112 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Reads `/dev/kmsg` between markers and knows when it did not get everything.
+//! Reads the kernel's log between markers, and reports lost records.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
-use std::os::fd::AsFd;
-use std::os::unix::fs::OpenOptionsExt;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::io::{self, ErrorKind};
 
-use nix::errno::Errno;
 use nix::libc;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use crate::kmsg::Record;
+use crate::kmsg::device::{DevKmsg, Source};
+use crate::kmsg::marker::Marker;
+use crate::kmsg::record::Record;
 use crate::os::limit::Limit;
 
-const PATH: &str = "/dev/kmsg";
-
-/// Larger than any record: the kernel's own limit is 8 KiB with all escapes.
+/// Size of the buffer in bytes. The longest record has 8 KiB, with all escapes.
 const BUFFER: usize = 16 * 1024;
 
-/// The most records that are read where nobody waits for one of them.
+/// The most records that one read without a last record returns.
 const AT_ONCE: usize = 100_000;
-
-/// Where records come from: `/dev/kmsg`, or a test's idea of it.
-pub trait Source {
-    /// Reads one record, with the error codes of a non-blocking `/dev/kmsg`.
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize>;
-
-    /// Waits until there may be something to read, or for that long.
-    fn wait(&mut self, timeout: Duration) -> io::Result<()>;
-
-    /// Puts one record of user space into the log.
-    fn write(&mut self, line: &str) -> io::Result<()>;
-
-    /// Goes behind the last record.
-    fn skip_to_end(&mut self) -> io::Result<()>;
-}
-
-/// The real thing.
-#[derive(Debug)]
-pub struct DevKmsg {
-    file: File,
-}
-
-impl Source for DevKmsg {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.file.read(buffer)
-    }
-
-    fn wait(&mut self, timeout: Duration) -> io::Result<()> {
-        let timeout = PollTimeout::try_from(timeout).unwrap_or(PollTimeout::MAX);
-        let mut fds = [PollFd::new(self.file.as_fd(), PollFlags::POLLIN)];
-        match poll(&mut fds, timeout) {
-            Ok(_) | Err(Errno::EINTR) => Ok(()),
-            Err(errno) => Err(errno.into()),
-        }
-    }
-
-    fn write(&mut self, line: &str) -> io::Result<()> {
-        // Writes are rate-limited for each descriptor, and a write that is dropped succeeds.
-        // A record is one write(), so no formatting macro and no buffer here.
-        let written = OpenOptions::new()
-            .write(true)
-            .open(PATH)?
-            .write(line.as_bytes())?;
-        if written == line.len() {
-            Ok(())
-        } else {
-            Err(ErrorKind::WriteZero.into())
-        }
-    }
-
-    fn skip_to_end(&mut self) -> io::Result<()> {
-        self.file.seek(SeekFrom::End(0)).map(drop)
-    }
-}
-
-/// A line in the log that only this program can have written.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Marker {
-    text: String,
-}
-
-impl Marker {
-    fn new(label: &str) -> Self {
-        static COUNT: AtomicU64 = AtomicU64::new(0);
-        let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let now = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
-        // What the kernel would escape could come back changed, and a line break ends the record.
-        let label = label.replace(|c: char| !(' '..='~').contains(&c) || c == '\\', "_");
-        Marker {
-            text: format!(
-                "mn-inject: marker {}-{}-{count} {label}",
-                std::process::id(),
-                now.as_nanos()
-            ),
-        }
-    }
-
-    /// Whether `record` is this marker.
-    pub fn is(&self, record: &Record) -> bool {
-        !record.is_kernel() && record.text == self.text
-    }
-}
 
 /// Reads the kernel's log record by record.
 ///
@@ -132,18 +41,14 @@ pub struct KmsgReader<S = DevKmsg> {
 impl KmsgReader<DevKmsg> {
     /// Opens `/dev/kmsg` behind its last record.
     pub fn open_at_end() -> io::Result<Self> {
-        let file = OpenOptions::new()
-            .read(true)
-            .custom_flags(libc::O_NONBLOCK)
-            .open(PATH)?;
-        let mut reader = Self::new(DevKmsg { file });
+        let mut reader = Self::new(DevKmsg::open()?);
         reader.skip_to_end()?;
         Ok(reader)
     }
 }
 
 impl<S: Source> KmsgReader<S> {
-    /// Reads from `source`, from where it stands.
+    /// Creates a reader that starts at the source's position.
     pub fn new(source: S) -> Self {
         KmsgReader {
             source,
@@ -152,21 +57,21 @@ impl<S: Source> KmsgReader<S> {
         }
     }
 
-    /// Leaves out what is in the log already: nobody is going to ask for it, and it may be long.
+    /// Skips the records that are in the log already. They do not count as lost.
     pub fn skip_to_end(&mut self) -> io::Result<()> {
         self.next_seq = None;
         self.source.skip_to_end()
     }
 
-    /// Writes a marker with a token that never comes twice. The label is for people.
+    /// Writes a marker with a token that never comes twice to the log. The label is for people.
     pub fn mark(&mut self, label: &str) -> io::Result<Marker> {
         let marker = Marker::new(label);
-        // <14>: facility 1 (user), level 6 (info).
-        self.source.write(&format!("<14>{}\n", marker.text))?;
+        self.source.write(&marker.line())?;
         Ok(marker)
     }
 
-    /// Returns all records up to the marker, without the marker, and why some may be missing.
+    /// Returns the records up to the marker, without the marker, and the reason why some may be
+    /// missing.
     pub fn read_until(
         &mut self,
         marker: &Marker,
@@ -177,8 +82,8 @@ impl<S: Source> KmsgReader<S> {
         (records, lost)
     }
 
-    /// Returns all records up to the first for which `is_last` holds, with that one, and why some
-    /// may be missing.
+    /// Returns the records up to the first for which `is_last` holds, with that one, and the reason
+    /// why some may be missing.
     pub fn read_to(
         &mut self,
         is_last: impl FnMut(&Record) -> bool,
@@ -187,13 +92,14 @@ impl<S: Source> KmsgReader<S> {
         self.read(is_last, Some(limit))
     }
 
-    /// Returns all records that are there, and why some may be missing.
+    /// Returns the records that are in the log now, 100,000 at most, and the reason why some may be
+    /// missing. It does not wait.
     pub fn read_available(&mut self) -> (Vec<Record>, Option<String>) {
         self.read(|_| false, None)
     }
 
-    /// Reads to the last record, which must come within the limit; without a limit, to where there
-    /// is nothing more.
+    /// Reads to the last record, which must come within the limit; without a limit, to the end of the
+    /// log.
     fn read(
         &mut self,
         mut is_last: impl FnMut(&Record) -> bool,
@@ -201,8 +107,7 @@ impl<S: Source> KmsgReader<S> {
     ) -> (Vec<Record>, Option<String>) {
         let mut records = Vec::new();
         let mut lost = Lost::default();
-        // What comes while we read is read the next time, or a log that never runs dry would hold
-        // us for ever.
+        // In a flood of records, the end of the log may never be reached. The rest is read next time.
         while limit.is_some() || records.len() < AT_ONCE {
             match self.source.read(&mut self.buffer) {
                 Ok(0) => {
@@ -210,7 +115,7 @@ impl<S: Source> KmsgReader<S> {
                     break;
                 }
                 Ok(len) => {
-                    if let Some(record) = self.take(len, &mut lost) {
+                    if let Some(record) = self.parse(len, &mut lost) {
                         let last = is_last(&record);
                         records.push(record);
                         if last {
@@ -233,11 +138,11 @@ impl<S: Source> KmsgReader<S> {
                     }
                     continue;
                 }
-                // The position is at the next record that is left.
+                // The kernel has moved the position to the oldest record that is left.
                 Err(error) if error.raw_os_error() == Some(libc::EPIPE) => {
                     lost.note("records were overwritten before they could be read");
                 }
-                // The record is behind us, unread.
+                // The kernel has moved the position behind the record.
                 Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {
                     lost.note("a record was too long to be read");
                 }
@@ -246,7 +151,7 @@ impl<S: Source> KmsgReader<S> {
                     break;
                 }
             }
-            // A log that never runs dry must not hold us for ever.
+            // In a flood of records, EAGAIN may never come.
             if limit.as_deref_mut().is_some_and(Limit::is_over) {
                 lost.note("the last record that was due did not come in time");
                 break;
@@ -255,8 +160,8 @@ impl<S: Source> KmsgReader<S> {
         (records, lost.0)
     }
 
-    /// The record in the first `len` bytes of the buffer, where it can be read.
-    fn take(&mut self, len: usize, lost: &mut Lost) -> Option<Record> {
+    /// Parses the record in the first `len` bytes of the buffer, and checks its number.
+    fn parse(&mut self, len: usize, lost: &mut Lost) -> Option<Record> {
         let raw = String::from_utf8_lossy(&self.buffer[..len]);
         let record: Record = match raw.parse() {
             Ok(record) => record,
@@ -277,7 +182,7 @@ impl<S: Source> KmsgReader<S> {
     }
 }
 
-/// The reasons, each once: an overrun repeats itself.
+/// The reasons why records may be missing, each once: an overrun repeats itself.
 #[derive(Default)]
 struct Lost(Option<String>);
 
@@ -297,24 +202,24 @@ impl Lost {
 #[cfg(test)]
 mod tests {
     use std::collections::VecDeque;
-    use std::time::Instant;
+    use std::time::Duration;
 
     use super::*;
     use crate::os::limit::fake_clock;
 
-    /// A limit by the clock that the sources below move.
+    /// A limit by the clock that the fake sources move.
     fn soon() -> Limit {
         Limit::with_clock(Duration::from_millis(500), fake_clock::now)
     }
 
-    /// What a read gives.
+    /// The result of a read.
     #[derive(Debug)]
     enum Step {
         Raw(String),
         Errno(i32),
         /// The last marker that was written, as a record with this priority.
         Marker(u32, u64),
-        /// Nothing, and meanwhile this process could not look, as in a guest that is paused.
+        /// `EAGAIN`, after a time in which this process did not run, as in a paused guest.
         Pause(Duration),
     }
 
@@ -377,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn records_up_to_the_marker_without_it() {
+    fn records_up_to_the_marker_are_read() {
         assert_eq!(
             read([raw(7), raw(8), Step::Marker(14, 9), raw(10)]),
             (vec![7, 8], None)
@@ -413,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn a_gap_is_a_loss_and_so_is_one_before_the_marker() {
+    fn a_gap_before_a_record_or_before_the_marker_is_a_loss() {
         assert!(read([raw(1), raw(3), Step::Marker(14, 4)]).1.is_some());
         assert!(read([raw(1), Step::Marker(14, 3)]).1.is_some());
         assert!(read([raw(2), raw(1), Step::Marker(14, 2)]).1.is_some());
@@ -456,7 +361,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_there_is_read_without_a_wait() {
+    fn available_records_are_read_without_a_wait() {
         let mut reader = KmsgReader::new(Fake {
             steps: [raw(1), raw(2), Step::Errno(libc::EAGAIN), raw(3)].into(),
             ..Fake::default()
@@ -479,7 +384,7 @@ mod tests {
         assert_eq!((seqs, lost), (vec![1], None));
     }
 
-    /// A source that never runs dry and gives a record each millisecond.
+    /// A source that always has a record, one each millisecond.
     struct Flood(u64);
 
     impl Source for Flood {
@@ -511,20 +416,20 @@ mod tests {
     }
 
     #[test]
-    fn time_in_which_the_reader_cannot_look_does_not_count() {
+    fn time_in_which_the_reader_does_not_run_does_not_count() {
         let pause = || Step::Pause(Duration::from_secs(5));
         assert_eq!(
             read([raw(1), pause(), raw(2), Step::Marker(14, 3)]),
             (vec![1, 2], None)
         );
-        // What counts of each pause is no more than a busy machine may be late.
+        // A small part of each pause counts, as if it were a delay on a busy machine.
         let (seqs, lost) = read([pause(), pause(), pause(), raw(1), Step::Marker(14, 2)]);
         assert_eq!(seqs, [1; 0]);
         assert!(lost.unwrap().contains("did not come in time"));
     }
 
     #[test]
-    fn a_flood_that_nobody_waits_for_is_read_in_portions_and_loses_nothing() {
+    fn a_flood_without_a_last_record_is_read_in_portions_without_loss() {
         let mut reader = KmsgReader::new(Flood(0));
         for _ in 0..2 {
             let (records, lost) = reader.read_available();
@@ -533,7 +438,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_skipped_is_not_lost() {
+    fn skipped_records_are_not_lost() {
         let mut reader = KmsgReader::new(Fake {
             steps: [raw(1), raw(2), Step::Marker(14, 7)].into(),
             ..Fake::default()
@@ -547,7 +452,7 @@ mod tests {
     }
 
     #[test]
-    fn the_loss_of_one_window_is_not_told_again_in_the_next() {
+    fn the_loss_of_one_window_is_not_reported_in_the_next() {
         let mut reader = KmsgReader::new(Fake::default());
         let first = reader.mark("a\nb").unwrap();
         assert_eq!(reader.source.written.len(), 1);
@@ -566,7 +471,7 @@ mod tests {
     }
 
     #[test]
-    fn a_loss_is_told_once_and_many_losses_in_short() {
+    fn a_loss_is_reported_once_and_many_losses_are_cut_short() {
         let overrun = || Step::Errno(libc::EPIPE);
         let (_, lost) = read([overrun(), raw(1), overrun(), raw(2), Step::Marker(14, 3)]);
         let lost = lost.unwrap();
@@ -577,33 +482,5 @@ mod tests {
         let lost = lost.unwrap();
         assert!(lost.contains("broken 1"), "{lost}");
         assert!(lost.len() < 2000, "{lost}");
-    }
-
-    /// A device that gives what the other end of a pipe puts in.
-    #[test]
-    fn the_device_is_waited_for_and_read() {
-        let (reader, mut writer) = io::pipe().unwrap();
-        let mut device = DevKmsg {
-            file: File::from(std::os::fd::OwnedFd::from(reader)),
-        };
-        let started = Instant::now();
-        device.wait(Duration::from_millis(20)).unwrap();
-        assert!(started.elapsed() >= Duration::from_millis(20));
-
-        writer.write_all(b"6,1,1,-;text").unwrap();
-        device.wait(Duration::from_secs(600)).unwrap();
-        let mut buffer = [0; BUFFER];
-        let len = device.read(&mut buffer).unwrap();
-        assert_eq!(&buffer[..len], b"6,1,1,-;text");
-    }
-
-    #[test]
-    fn what_the_device_had_before_is_skipped() {
-        let mut file = tempfile::tempfile().unwrap();
-        file.write_all(b"6,1,1,-;text").unwrap();
-        file.rewind().unwrap();
-        let mut device = DevKmsg { file };
-        device.skip_to_end().unwrap();
-        assert_eq!(device.read(&mut [0; BUFFER]).unwrap(), 0);
     }
 }

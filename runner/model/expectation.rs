@@ -6,7 +6,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::contract::KernelMessage;
+use crate::model::message::KernelMessage;
 use crate::model::notifier::{Context, NotifierEvent};
 
 /// Number of calls that a scenario demands.

@@ -12,11 +12,13 @@ pub mod exit;
 mod expectation;
 mod form;
 pub mod matrix;
+mod message;
 mod notifier;
 mod observation;
 mod options;
 mod recording;
 mod report;
+mod step;
 mod tally;
 mod verdict;
 
@@ -26,13 +28,15 @@ pub use boot::Boot;
 pub use events::{Aftermath, Event, Planned, Progress, RunEvent};
 pub use expectation::{Count, End, Expectation, PagesFate, ReaperMessage};
 pub use form::{Expect, Recognised};
+pub use message::KernelMessage;
 pub use notifier::{Arming, Context, Injection, Notifier, NotifierEvent, NotifierKind};
 pub use observation::{
     AttachedNotifier, CALLBACK_SYMBOL, Call, Counters, FollowUp, Initiator, Later, MODULE_NAME,
-    Observation, PAIRED_SYMBOL, Pages, Remains, Step, Window,
+    Observation, PAIRED_SYMBOL, Pages, Remains, Window,
 };
 pub use options::{Ownership, Part, RunOptions};
 pub use recording::Recording;
 pub use report::{Report, SCHEMA, ScenarioResult, TOOL, UnitTest, VmInfo};
+pub use step::{Between, ExitCallback, Registration, Seen, Step, StepKind, Way};
 pub use tally::{Counts, Tally};
 pub use verdict::{Finding, FindingKind, Matched, Verdict};

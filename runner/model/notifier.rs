@@ -118,6 +118,11 @@ impl NotifierKind {
     pub const fn is_interval(self) -> bool {
         matches!(self, NotifierKind::Interval | NotifierKind::IntervalTwoPass)
     }
+
+    /// Whether each start is followed by a callback of its own: an end or a finish.
+    pub const fn has_ends(self) -> bool {
+        matches!(self, NotifierKind::PlainEnd | NotifierKind::IntervalTwoPass)
+    }
 }
 
 impl fmt::Display for NotifierKind {

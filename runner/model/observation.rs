@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::kmsg::Record;
 use crate::model::expectation::Expectation;
 use crate::model::notifier::{Context, Notifier, NotifierEvent, NotifierKind};
+use crate::model::step::Step;
 
 /// Notifier that was attached, with its counters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -117,18 +118,6 @@ pub struct Pages {
     pub damaged: u64,
     /// RSS of the watched addresses, read before the pages.
     pub rss: u64,
-}
-
-/// Step of a scenario that has several.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Step {
-    /// The action, for a person.
-    pub what: String,
-    /// The result that is due.
-    pub due: String,
-    /// The result that was seen.
-    pub seen: String,
 }
 
 /// State after all notifiers were removed.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Asks the kernel for memory that nobody points to any more.
+//! Memory leaks, as kmemleak reports them.
 
 use std::fs;
 use std::path::Path;
@@ -14,27 +14,33 @@ use crate::os::kernel;
 
 const FILE: &str = "/sys/kernel/debug/kmemleak";
 
-/// How old memory must be to be reported (MSECS_MIN_AGE in mm/kmemleak.c), and a little more.
+/// Age at which an unreferenced object is reported (`MSECS_MIN_AGE` in mm/kmemleak.c), and a little
+/// more.
 const AGE: Duration = Duration::from_millis(5500);
 
-/// How many times memory must have been found lost to be reported.
+/// The file with the number of scans that must have found an object unreferenced.
 const TIMES: &str = "/sys/module/kmemleak/parameters/min_unref_scans";
 
-/// Where a report of one leak begins.
+/// Beginning of the report of one leak.
 const HEAD: &str = "unreferenced object ";
 
-/// What has leaked since user space runs; nothing where the kernel cannot tell.
+/// The leaks since the start of user space; none on a kernel without kmemleak. Sleeps for 5.5 s on a
+/// kernel with it.
+///
+/// # Errors
+///
+/// The file of kmemleak cannot be read or written.
 pub fn leaks() -> Result<Vec<Complaint>> {
     if !Path::new(FILE).exists() {
         return Ok(Vec::new());
     }
     let scan = || fs::write(FILE, "scan").with_context(|| format!("scan > {FILE} failed"));
-    // What the first scan sees for the first time counts as changed, and so as in use.
+    // An object that a scan finds for the first time counts as changed, and so as in use.
     scan()?;
-    // There is nothing to wait for but time: the kernel compares ages, and tells nobody. Where the
-    // guest's time is virtual this costs none.
+    // There is no event to wait for: the kernel only compares ages. If the time of the guest is
+    // virtual, this takes no time.
     thread::sleep(AGE);
-    // Where the kernel has no such number, one time is enough.
+    // A kernel without that file needs one scan.
     for _ in 0..kernel::number(TIMES).unwrap_or(1) {
         scan()?;
     }
@@ -52,7 +58,7 @@ fn parse(text: &str) -> Vec<Complaint> {
     }
     leaks
         .into_iter()
-        // What the kernel has lost of its own as it started is none of our business.
+        // Leaks of the kernel's own initialisation are not the module's.
         .filter(|lines| !lines.iter().any(|line| line.contains("comm \"swapper")))
         .map(|lines| Complaint {
             what: "kmemleak".to_owned(),
@@ -78,7 +84,7 @@ unreferenced object 0xffff888004a9d000 (size 96):
 ";
 
     #[test]
-    fn a_leak_is_reported_whole_and_the_boot_s_are_not() {
+    fn a_leak_is_reported_whole_and_those_of_the_boot_are_left_out() {
         let leaks = parse(TEXT);
         assert_eq!(leaks.len(), 1);
         assert!(leaks[0].lines[0].contains("0xffff888004a9d000"));

@@ -1,26 +1,53 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The module's unit tests. A kernel with KUnit has run them when the module is loaded, and shows
-//! their results in debugfs while it stays so.
+//! The module's unit tests. A kernel with KUnit runs them when the module is loaded, and shows
+//! their results in debugfs as long as it is.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
+use crate::injector::sources::SOURCES;
 use crate::model::{Finding, FindingKind, UnitTest, Verdict};
 
-/// Where the results are, in a folder for each suite.
+/// The folder of the results, with a folder for each suite.
 const FOLDER: &str = "/sys/kernel/debug/kunit";
 
-/// How the names of the module's suites begin.
+/// Beginning of the names of the module's suites.
 const PREFIX: &str = "mmu_notifier_inject";
 
-/// The module's tests: suites, each with its cases. What the sources have must have run.
+/// The module's tests: suites, each with its cases. Every test in the sources must have run.
 pub type Planned = BTreeMap<String, Vec<String>>;
 
-/// The results; none where the kernel does not run the module's tests.
+/// The unit tests in the module's sources.
+pub fn planned() -> Planned {
+    let mut planned = Planned::new();
+    for (_, text) in SOURCES {
+        let mut suite = None;
+        let mut is_case = false;
+        for line in text.lines().map(str::trim) {
+            if let Some((_, rest)) = line.split_once("kunit_tests(")
+                && line.starts_with("#[")
+                && let Some((name, _)) = rest.split_once(')')
+            {
+                suite = Some(planned.entry(name.to_owned()).or_default());
+            } else if line == "#[test]" {
+                is_case = true;
+            } else if let Some((name, _)) =
+                line.strip_prefix("fn ").and_then(|fun| fun.split_once('('))
+                && let Some(cases) = &mut suite
+                && std::mem::take(&mut is_case)
+            {
+                cases.push(name.to_owned());
+            }
+        }
+    }
+    planned
+}
+
+/// The results; none on a kernel that does not run the module's tests.
 pub fn results(planned: &Planned) -> Vec<UnitTest> {
-    // With KUnit as a module the kernel compiles no tests that are written in Rust.
+    // If KUnit is a module, the kernel build leaves out tests that are written in Rust.
     let built_in = Path::new("/sys/module/kunit").exists()
         && !Path::new("/sys/module/kunit/initstate").exists();
     if !built_in || !Path::new(FOLDER).exists() {
@@ -38,7 +65,7 @@ pub fn results(planned: &Planned) -> Vec<UnitTest> {
     in_folder(Path::new(FOLDER), planned)
 }
 
-/// What the reports call them.
+/// The names of the tests in reports.
 pub fn names(planned: &Planned) -> Vec<String> {
     planned
         .iter()
@@ -101,10 +128,10 @@ fn no_verdict(reason: String) -> Verdict {
     }
 }
 
-/// Reads the results of one suite (lib/kunit/debugfs.c), which are KTAP. Whatever is not as it must
-/// be is a case without a verdict: none gets lost.
+/// Reads the results of one suite (lib/kunit/debugfs.c), which are KTAP. A case that is missing or
+/// malformed has no verdict; none is left out.
 fn parse(suite: &str, cases: &[String], text: &str) -> Vec<UnitTest> {
-    /// The indentation of a case; parameters of cases have more.
+    /// Indentation of a case. Parameters of cases have more.
     const CASE: &str = "    ";
     let mut plan = None;
     let mut tests: Vec<UnitTest> = Vec::new();
@@ -165,7 +192,7 @@ fn parse(suite: &str, cases: &[String], text: &str) -> Vec<UnitTest> {
     tests
 }
 
-/// Takes `ok N NAME` or `not ok N NAME` apart: whether it passed, and the name with what follows.
+/// Parses `ok N NAME` or `not ok N NAME`: whether it passed, and the name with its directive.
 fn result(line: &str) -> Option<(bool, &str)> {
     let (passed, rest) = match line.strip_prefix("not ok ") {
         Some(rest) => (false, rest),
@@ -266,6 +293,18 @@ not ok 1 mmu_notifier_inject_text
     }
 
     #[test]
+    fn every_unit_test_is_planned() {
+        let planned = planned();
+        let planned: usize = planned.values().map(Vec::len).sum();
+        let there: usize = SOURCES
+            .iter()
+            .map(|(_, text)| text.matches("#[test]").count())
+            .sum();
+        assert!(there > 0);
+        assert_eq!(planned, there);
+    }
+
+    #[test]
     fn each_case_has_its_result() {
         assert_eq!(parsed(GOOD), with(""));
         let tests = parse(SUITE, &[], GOOD);
@@ -280,7 +319,7 @@ not ok 1 mmu_notifier_inject_text
     }
 
     #[test]
-    fn no_case_gets_lost() {
+    fn no_case_is_left_out() {
         let cut = GOOD.replace("    ok 3 takes_time # SKIP too slow\n", "");
         let mut lost = with("");
         lost[2].1 = "no verdict";
@@ -304,7 +343,7 @@ not ok 1 mmu_notifier_inject_text
     }
 
     #[test]
-    fn a_suite_that_was_skipped_is_so_with_all_its_cases() {
+    fn a_skipped_suite_skips_all_its_cases() {
         let text = "KTAP version 1\n1..1\nok 1 mmu_notifier_inject_text # SKIP not here\n";
         assert!(parsed(text).iter().all(|(_, word)| *word == "skip"));
         assert_eq!(parsed(text).len(), 3);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What this machine lets us do. The reasons are constant texts, since some readers of KTAP make
-//! them part of a test's name.
+//! The reasons why a scenario cannot run on this machine. They are constant texts, since some
+//! readers of KTAP make them part of a test's name.
 
 use std::fs;
 use std::path::Path;
@@ -10,15 +10,14 @@ use nix::unistd::geteuid;
 
 use crate::contract::Needs;
 use crate::injector;
-use crate::model::{Arming, Injection, Notifier, Part, RunOptions};
+use crate::model::{Arming, Notifier, Part, RunOptions};
 use crate::os::cgroup;
 use crate::os::kernel;
 use crate::os::kernel::number;
 use crate::scenario::cases::Boot;
-use crate::scenario::procedure::Procedure;
 use crate::scenario::{Scenario, TriggerKind};
 
-/// Why no scenario can run on this machine; [`None`] where some can.
+/// The reason why no scenario can run on this machine, if there is one.
 pub fn why_not() -> Option<&'static str> {
     if !geteuid().is_root() {
         return Some("not root");
@@ -35,8 +34,8 @@ pub fn why_not() -> Option<&'static str> {
     None
 }
 
-/// Why this scenario cannot run on this machine; [`None`] where it can. `may_break_rules` is whether
-/// the module was loaded with `breach=1`.
+/// The reason why this scenario cannot run on this machine, if there is one. `may_break_rules` is
+/// whether the module was loaded with `breach=1`.
 pub fn why_skip(
     scenario: &Scenario,
     options: &RunOptions,
@@ -50,10 +49,10 @@ pub fn why_skip(
     if scenario.boot() != Boot::Shared && options.part == Part::Together {
         return Some("spoils the boot it runs on: --alone");
     }
-    if !may_break_rules && takes_breach(scenario) {
+    if !may_break_rules && scenario.trigger.kind.needs_breach() {
         return Some("needs the module loaded by --module, with breach=1");
     }
-    // Whatever its form, a check may WARN, and a kernel that is wrong may do so anywhere.
+    // A check may WARN in either form, and a wrong kernel may do so for any failure.
     let fails =
         |notifier: &Notifier| !matches!(notifier.arming, Arming::Filtered(_) | Arming::Unarmed);
     if !options.allow_panic_on_warn
@@ -66,7 +65,7 @@ pub fn why_skip(
         TriggerKind::Own(_)
         | TriggerKind::Mrelease
         | TriggerKind::Zap { .. }
-        | TriggerKind::Procedure(_) => None,
+        | TriggerKind::Script(_) => None,
         TriggerKind::MemcgOom | TriggerKind::GlobalOom
             if number("/proc/sys/vm/panic_on_oom").is_some_and(|on| on != 0) =>
         {
@@ -79,30 +78,17 @@ pub fn why_skip(
     }
 }
 
-/// Whether this kernel cannot check what the scenario is about.
+/// Whether this kernel does not have the check that the scenario needs.
 pub fn lacks(scenario: &Scenario) -> bool {
     scenario.needs().is_some_and(|needs| !can_check(needs))
 }
 
-/// Whether the module has to break rules that it only breaks where it was loaded for that.
-fn takes_breach(scenario: &Scenario) -> bool {
-    let removes = |notifier: &Notifier| notifier.arming == Arming::AtStart(Injection::Remove);
-    let by_kind = match scenario.trigger.kind {
-        TriggerKind::Zap { is_atomic } => is_atomic,
-        TriggerKind::Procedure(Procedure::Register(registration)) => {
-            registration.behaviour.is_some()
-        }
-        _ => false,
-    };
-    by_kind || scenario.notifiers().iter().any(removes)
-}
-
-/// Whether this kernel checks itself in that way.
+/// Whether this kernel has that check.
 fn can_check(needs: Needs) -> bool {
     match needs {
-        // It is there where the option is on, and nowhere else (kernel/sched/core.c).
+        // The symbol exists only with CONFIG_DEBUG_ATOMIC_SLEEP (kernel/sched/core.c).
         Needs::AtomicSleep => kernel::has_symbol("__might_sleep"),
-        // The same in kernel/locking/lockdep_proc.c.
+        // The file exists only with CONFIG_PROVE_LOCKING (kernel/locking/lockdep_proc.c).
         Needs::Lockdep => {
             Path::new("/proc/lockdep_chains").exists() && kernel::lockdep() == Some(true)
         }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Takes a scenario's process down: every notifier must go at once, and nothing of it may stay.
+//! Removes the notifiers of a scenario and ends its subject: every removal must return at once, and
+//! no reference may be left.
 
 use std::time::Duration;
 
@@ -10,37 +11,29 @@ use nix::unistd::Pid;
 
 use crate::injector;
 use crate::injector::{Attach, Attachment, control_file, detach_line, target_file};
-use crate::model::{End, Observation, Remains, Step};
+use crate::model::{End, Observation, Remains, Seen, Step, StepKind};
 use crate::os::wait::Limit;
 use crate::scenario::TriggerKind;
-use crate::scenario::procedure::Procedure;
 use crate::trigger::helper::Answer;
 
-use crate::observe::setup::Setup;
-use crate::observe::steps::REGISTERED;
-use crate::observe::{STEP, Session};
+use crate::observe::session::{STEP, Session};
+use crate::observe::setup::{PROBE, REGISTERED, REMOVAL, Setup};
 
-/// How long a removal may take before it is one that never ends. It takes a grace period of SRCU.
-pub(crate) const REMOVAL: Duration = Duration::from_secs(5);
-
-/// How long the last references to an address space may stay: the kernel's own are short.
+/// Time limit of the last references to an address space. The kernel's own are short.
 const REFERENCES: Duration = Duration::from_secs(5);
 
-/// The number of the target that is there to begin a read side.
-const PROBE: usize = 1001;
-
 impl Session {
-    /// Removes the notifiers, ends the process, and looks what is left.
-    pub(crate) fn take_down(&mut self, subject: Setup, o: &mut Observation) -> Result<()> {
+    /// Removes the notifiers, ends the subject, and records what is left.
+    pub(super) fn take_down(&mut self, setup: Setup, o: &mut Observation) -> Result<()> {
         let Setup {
             scenario,
             attached,
             holder,
-            target,
-            _cgroup,
+            subject,
+            cgroup: _cgroup,
             is_held_up,
             ..
-        } = subject;
+        } = setup;
         let mut remains = Remains::default();
         let kind = scenario.trigger.kind;
         let entries = injector::total_entries()?;
@@ -48,21 +41,19 @@ impl Session {
         let end = scenario.expectation().end;
         let is_left = end == End::Left;
         for (index, attached) in attached.into_iter().enumerate() {
-            // Also where it is left and waits for ever: better the helper than whoever closes the
-            // module's device.
+            // Also if it is left and waits forever: otherwise the process that closes the module's
+            // device would wait.
             let is_gone = self.detach(attached.attachment.name())?;
             attached.attachment.forget();
             if !is_gone && !is_left {
                 remains.stuck.push(index);
             }
         }
-        if let Some(due) = releases_at_removal(kind) {
+        if kind.counts_releases() {
+            let releases = injector::total_entries()?.saturating_sub(entries);
             o.steps.push(Step {
-                what: "releases when the notifier is removed".to_owned(),
-                due: due.to_string(),
-                seen: injector::total_entries()?
-                    .saturating_sub(entries)
-                    .to_string(),
+                kind: StepKind::Removals,
+                seen: Seen::Releases(releases),
             });
         }
         if is_held_up && !is_left {
@@ -73,29 +64,29 @@ impl Session {
         }
         let is_whole = !remains.is_stuck() && !is_left;
         match kind {
-            TriggerKind::Own(_) | TriggerKind::Zap { .. } => target.finish(&self.waiter, STEP)?,
-            _ if is_left || is_held_up => target.abandon(),
-            _ => drop(target),
+            TriggerKind::Own(_) | TriggerKind::Zap { .. } => subject.finish(&self.waiter, STEP)?,
+            _ if is_left || is_held_up => subject.abandon(),
+            _ => drop(subject),
         }
         if is_whole {
             remains.mm = Some(self.last_references(&holder)?);
             holder.detach()?;
         } else {
-            // What is left is left until the machine goes.
+            // It stays until the machine shuts down.
             holder.forget();
         }
         o.remains = remains;
         Ok(())
     }
 
-    /// Writes a line to the module's control file under a deadline.
-    pub(crate) fn control(&mut self, line: &str) -> Result<Answer> {
+    /// Writes a line to the module's control file with a time limit.
+    pub(super) fn control(&mut self, line: &str) -> Result<Answer> {
         self.helper
             .write(&control_file(), line, &self.waiter, REMOVAL)
     }
 
-    /// Detaches a target under a deadline. Returns false where it waits for ever.
-    pub(crate) fn detach(&mut self, name: &str) -> Result<bool> {
+    /// Detaches a target with a time limit. Returns false if it waits forever.
+    pub(super) fn detach(&mut self, name: &str) -> Result<bool> {
         let line = detach_line(name);
         match self.control(&line)? {
             Answer::Done(0) => Ok(true),
@@ -104,8 +95,8 @@ impl Session {
         }
     }
 
-    /// Whether a new interval notifier can begin a read side: it waits for ever where the
-    /// sequence number has stayed odd.
+    /// Whether a new interval notifier can begin a read side. It waits forever if the sequence
+    /// number has stayed odd.
     fn begins_reading(&mut self, holder: &Attachment, o: &Observation) -> Result<bool> {
         let probe = Attach {
             pid: o.pid,
@@ -127,8 +118,7 @@ impl Session {
         self.detach(&probe.name())
     }
 
-    /// `mm_users` and `mm_count` of an address space whose process is gone, when they have come
-    /// to rest.
+    /// The final `mm_users` and `mm_count` of an address space whose process is gone.
     fn last_references(&self, holder: &Attachment) -> Result<(i64, i64)> {
         let mut limit = Limit::new(REFERENCES);
         loop {
@@ -136,24 +126,15 @@ impl Session {
             if counts == (0, 1) || limit.is_over() {
                 return Ok(counts);
             }
-            // A processor that went idle after the process goes on with its address space, until
-            // it is given another.
+            // A processor that became idle after the process keeps its address space (lazy TLB)
+            // until it switches to another one.
             visit_processors().context("cannot visit all processors")?;
             self.waiter.check()?;
         }
     }
 }
 
-/// How many releases come when the notifier is removed, where that is what it is about.
-fn releases_at_removal(kind: TriggerKind) -> Option<u64> {
-    match kind {
-        TriggerKind::Procedure(Procedure::ReleaseAtExit) => Some(0),
-        TriggerKind::Procedure(Procedure::ReleaseAtRemoval) => Some(1),
-        _ => None,
-    }
-}
-
-/// Runs on each processor that this thread may run on, once.
+/// Runs once on each processor that this thread may run on.
 fn visit_processors() -> nix::Result<()> {
     let this = Pid::from_raw(0);
     let all = sched_getaffinity(this)?;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A process with the notifiers of a scenario on it.
+//! The subject of a scenario with its notifiers.
 
 use std::time::{Duration, Instant};
 
@@ -10,112 +10,151 @@ use nix::unistd::gettid;
 use crate::injector::{Attach, Attachment};
 use crate::model::{
     Arming, AttachedNotifier, Call, Counters, Initiator, Injection, Later, Notifier, Observation,
-    Remains, Step,
+    Remains, Seen, Step, StepKind,
 };
 use crate::os::cgroup::Cgroup;
 use crate::os::sys;
 use crate::os::sys::PAGE;
 use crate::os::wait::Waiter;
-use crate::scenario::procedure::Procedure;
+use crate::scenario::script::{Caller, Death};
 use crate::scenario::{Scenario, TriggerKind};
 use crate::trigger::helper::{Answer, Helper};
-use crate::trigger::operation::Operation;
 use crate::trigger::pages;
 use crate::trigger::subject::Subject;
 
-use crate::observe::{CGROUP_PREFIX, NOWHERE, STEP, Session};
+use crate::observe::session::{CGROUP_PREFIX, NOWHERE, STEP, Session};
 
-/// What a victim's cgroup may have: more than the process needs, less than it then takes.
+/// Memory limit of a victim's cgroup in bytes: more than the process needs, less than it then
+/// takes.
 const VICTIM_LIMIT: u64 = 16 << 20;
 
-/// How long a callback sleeps, in microseconds.
-pub(crate) const SLEEP_US: u64 = 1000;
+/// Duration of a callback's sleep in microseconds.
+const SLEEP_US: u64 = 1000;
 
-/// How long a callback waits without sleeping: as long as the module lets it.
-pub(crate) const DELAY: Duration = Duration::from_millis(100);
+/// Duration for which a callback waits without sleeping: the longest that the module allows.
+pub(super) const DELAY: Duration = Duration::from_millis(100);
 
-/// The number of the target that is no notifier, but only holds the address space.
+/// Time limit of a removal. One that takes longer never ends: it waits for a grace period of SRCU.
+pub(super) const REMOVAL: Duration = Duration::from_secs(5);
+
+/// Number of the target without a notifier, which only holds a reference to the address space.
 const HOLDER: usize = 1000;
 
-/// A notifier of the scenario, with what its counters were before.
-pub(crate) struct Attached {
-    pub(crate) notifier: Notifier,
-    pub(crate) attachment: Attachment,
+/// Number of the target that begins a read side after the removals.
+pub(super) const PROBE: usize = 1001;
+
+/// Number of the target that a script registers. The next number is that of a second one.
+pub(super) const REGISTERED: usize = 1002;
+
+/// A notifier of the scenario, with its counters from before the operation.
+pub(super) struct Attached {
+    pub(super) notifier: Notifier,
+    pub(super) attachment: Attachment,
     before: Counters,
 }
 
-/// A process with its notifiers, armed.
-pub(crate) struct Setup {
-    pub(crate) scenario: Scenario,
-    // In this order: the notifiers go while the process is still there, the cgroup after it.
-    pub(crate) attached: Vec<Attached>,
-    /// Holds the address space, so that its counts can be looked at when the process is gone.
-    pub(crate) holder: Attachment,
-    pub(crate) target: Subject,
-    /// The process that is to call `process_mrelease(2)`, as long as it is there, and its id.
-    reaper: Option<Helper>,
-    reaper_tid: i32,
-    pub(crate) _cgroup: Option<Cgroup>,
+/// A subject with its notifiers, armed.
+pub(super) struct Setup {
+    pub(super) scenario: Scenario,
+    // Dropped in this order: the notifiers while the process exists, the cgroup after it.
+    pub(super) attached: Vec<Attached>,
+    /// Holds the address space, so that its reference counts can be read when the process is gone.
+    pub(super) holder: Attachment,
+    pub(super) subject: Subject,
+    /// The process that is to call `process_mrelease(2)`, until it has done so.
+    helper: Option<Helper>,
+    /// Its thread id, also when it is gone.
+    helper_tid: Option<i32>,
+    pub(super) cgroup: Option<Cgroup>,
     comm: String,
     begin: Instant,
-    pub(crate) outcome: i32,
-    pub(crate) steps: Vec<Step>,
-    pub(crate) actors: Vec<i32>,
-    /// Whether somebody who registers waits for ever, with the locks that he holds.
-    pub(crate) is_held_up: bool,
-    /// What kept it from being carried out as planned.
-    pub(crate) trouble: Option<String>,
+    pub(super) outcome: i32,
+    steps: Vec<Step>,
+    pub(super) actors: Vec<i32>,
+    /// Whether a registration waits forever, with the locks that its caller holds.
+    pub(super) is_held_up: bool,
+    /// The reason why it was not carried out as planned.
+    pub(super) trouble: Option<String>,
 }
 
-/// The addresses next to those that are watched, where nothing can be read or written: whoever
-/// takes an interval's end for a part of it tells that one, too.
-pub(crate) const fn beside((_, end): (u64, u64)) -> (u64, u64) {
+/// The addresses directly behind the watched ones, which cannot be read or written. A kernel that
+/// takes the end of an interval for a part of it calls the notifier on these, too.
+pub(super) const fn beside((_, end): (u64, u64)) -> (u64, u64) {
     (end, end + PAGE as u64)
 }
 
 impl Session {
-    /// Starts a process for a scenario, attaches the notifiers, and sets the injectors.
-    pub(crate) fn subject(&mut self, scenario: Scenario) -> Result<Setup> {
+    /// Starts a subject for a scenario, attaches the notifiers, and sets the injectors.
+    pub(super) fn set_up(&mut self, scenario: Scenario) -> Result<Setup> {
         let begin = Instant::now();
         let kind = scenario.trigger.kind;
-        let operation = match kind {
-            TriggerKind::Own(operation) => operation,
-            TriggerKind::MemcgOom => Operation::Hog,
-            TriggerKind::Mrelease | TriggerKind::GlobalOom => Operation::Hold,
-            // In an atomic section a zap of page tables need not end: it stops at every entry for as
-            // long as it should be preempted.
-            TriggerKind::Zap { .. } => Operation::HoldUntouched,
-            TriggerKind::Procedure(procedure) => operation_of(procedure),
-        };
         let cgroup = match kind {
-            TriggerKind::MemcgOom => {
-                self.cgroups += 1;
-                let name = format!("{CGROUP_PREFIX}{}-{}", std::process::id(), self.cgroups);
-                Some(Cgroup::new(&name, VICTIM_LIMIT)?)
-            }
+            TriggerKind::MemcgOom => Some(self.victim_cgroup()?),
             _ => None,
         };
-        let target = Subject::start(operation, &self.waiter, STEP)?;
+        let subject = Subject::start(kind.operation(), &self.waiter, STEP)?;
         if let Some(cgroup) = &cgroup {
-            cgroup.add(target.pid())?;
+            cgroup.add(subject.pid())?;
         }
-        let comm = target.comm()?;
-        let pid = target.pid().as_raw();
+        let comm = subject.comm()?;
         let holder = self.module.attach(&Attach {
-            pid,
+            pid: subject.pid().as_raw(),
             index: HOLDER,
             kind: "none",
             range: None,
         })?;
+        let attached = self.attach_all(&scenario, &subject)?;
+        let helper = match kind.death() {
+            Death::No => None,
+            Death::HeldAtExit => {
+                subject.hold_at_exit()?;
+                None
+            }
+            Death::KilledBefore => {
+                subject.hold_at_exit()?;
+                subject.kill()?;
+                subject.wait_held(&self.waiter, STEP)?;
+                Some(Helper::start()?)
+            }
+        };
+
+        let mut setup = Setup {
+            scenario,
+            attached,
+            holder,
+            subject,
+            helper_tid: helper.as_ref().map(|helper| helper.pid().as_raw()),
+            helper,
+            cgroup,
+            comm,
+            begin,
+            outcome: 0,
+            steps: Vec::new(),
+            actors: vec![gettid().as_raw()],
+            is_held_up: false,
+            trouble: None,
+        };
+        setup.arm()?;
+        Ok(setup)
+    }
+
+    fn victim_cgroup(&mut self) -> Result<Cgroup> {
+        self.cgroups += 1;
+        let name = format!("{CGROUP_PREFIX}{}-{}", std::process::id(), self.cgroups);
+        Cgroup::new(&name, VICTIM_LIMIT)
+    }
+
+    /// Attaches the notifiers of a scenario to its subject, in their order.
+    fn attach_all(&self, scenario: &Scenario, subject: &Subject) -> Result<Vec<Attached>> {
         let mut attached = Vec::new();
         for (index, notifier) in scenario.notifiers().into_iter().enumerate() {
             let range = if notifier.is_elsewhere {
-                beside(target.watched())
+                beside(subject.watched())
             } else {
-                target.watched()
+                subject.watched()
             };
             let attachment = self.module.attach(&Attach {
-                pid,
+                pid: subject.pid().as_raw(),
                 index,
                 kind: notifier.kind.name(),
                 range: notifier.kind.is_interval().then_some(range),
@@ -126,82 +165,7 @@ impl Session {
                 before: Counters::default(),
             });
         }
-        if is_held(kind) {
-            target.hold_at_exit()?;
-        }
-        if kills_before(kind) {
-            target.kill()?;
-            target.wait_held(&self.waiter, STEP)?;
-        }
-
-        let reaper = kills_before(kind).then(Helper::start).transpose()?;
-        let own_tid = gettid().as_raw();
-        let mut subject = Setup {
-            scenario,
-            attached,
-            holder,
-            target,
-            reaper_tid: reaper
-                .as_ref()
-                .map_or(own_tid, |reaper| reaper.pid().as_raw()),
-            reaper,
-            _cgroup: cgroup,
-            comm,
-            begin,
-            outcome: 0,
-            steps: Vec::new(),
-            actors: vec![own_tid],
-            is_held_up: false,
-            trouble: None,
-        };
-        subject.arm()?;
-        Ok(subject)
-    }
-}
-
-/// Whether the process stops on its way out, to be reaped with its memory whole.
-fn is_held(kind: TriggerKind) -> bool {
-    match kind {
-        TriggerKind::Own(_) | TriggerKind::Zap { .. } => false,
-        TriggerKind::Mrelease | TriggerKind::MemcgOom | TriggerKind::GlobalOom => true,
-        TriggerKind::Procedure(procedure) => is_reaped(procedure),
-    }
-}
-
-/// Whether it is reaped by `process_mrelease(2)`.
-fn is_reaped(procedure: Procedure) -> bool {
-    matches!(
-        procedure,
-        Procedure::ReadRefused | Procedure::ReapsOthers | Procedure::ReapedBeforeEnd
-    )
-}
-
-/// Whether it is killed as it is set up.
-fn kills_before(kind: TriggerKind) -> bool {
-    match kind {
-        TriggerKind::Mrelease => true,
-        TriggerKind::Procedure(procedure) => is_reaped(procedure),
-        _ => false,
-    }
-}
-
-/// What the process is made for.
-fn operation_of(procedure: Procedure) -> Operation {
-    match procedure {
-        Procedure::ReadDisturbed | Procedure::ReadElsewhere | Procedure::ReadFailed => {
-            Operation::Dontneed
-        }
-        Procedure::ReadWaits | Procedure::ChangeInInvalidation | Procedure::ReleaseAtRemoval => {
-            Operation::Dontneed
-        }
-        Procedure::RemoveInCallback => Operation::MunmapWhole,
-        Procedure::ToldBefore(operation) | Procedure::ZappedBeforeEnd(operation) => operation,
-        Procedure::Read
-        | Procedure::ReapsOthers
-        | Procedure::ReapedBeforeEnd
-        | Procedure::ReadRefused
-        | Procedure::Register(_)
-        | Procedure::ReleaseAtExit => Operation::Hold,
+        Ok(attached)
     }
 }
 
@@ -218,15 +182,15 @@ impl Attached {
                 attachment.set_errors(errno)
             }
             Arming::Unarmed => Ok(()),
-            Arming::AtStart(misdeed) => {
+            Arming::AtStart(injection) => {
                 attachment.set_range(watched)?;
-                let (file, value) = knob(misdeed);
+                let (file, value) = knob(injection);
                 attachment.set(file, &value)
             }
-            Arming::AtEnd(misdeed) => {
+            Arming::AtEnd(injection) => {
                 attachment.set_range(watched)?;
                 attachment.set("callback", "end")?;
-                let (file, value) = knob(misdeed);
+                let (file, value) = knob(injection);
                 attachment.set(file, &value)
             }
         }
@@ -235,17 +199,17 @@ impl Attached {
     fn disarm(&self) -> Result<()> {
         self.attachment.set_errors(0)?;
         match self.notifier.arming {
-            Arming::AtStart(misdeed) | Arming::AtEnd(misdeed) => {
-                self.attachment.set(knob(misdeed).0, "0")
+            Arming::AtStart(injection) | Arming::AtEnd(injection) => {
+                self.attachment.set(knob(injection).0, "0")
             }
             _ => Ok(()),
         }
     }
 }
 
-/// The file of a misdeed, and what is written to it.
-fn knob(misdeed: Injection) -> (&'static str, String) {
-    match misdeed {
+/// The file that sets an injection, and the value that is written to it.
+fn knob(injection: Injection) -> (&'static str, String) {
+    match injection {
         Injection::Sleep => ("sleep_us", SLEEP_US.to_string()),
         Injection::Delay => ("delay_us", DELAY.as_micros().to_string()),
         Injection::Allocate => ("alloc_bytes", PAGE.to_string()),
@@ -255,9 +219,9 @@ fn knob(misdeed: Injection) -> (&'static str, String) {
 }
 
 impl Setup {
-    /// Sets the injectors, and takes everything so far as read.
+    /// Sets the injectors, and forgets all log entries and counts so far.
     fn arm(&mut self) -> Result<()> {
-        let watched = self.target.watched();
+        let watched = self.subject.watched();
         for attached in &mut self.attached {
             attached.arm(watched)?;
             attached.attachment.new_entries()?;
@@ -266,66 +230,79 @@ impl Setup {
         Ok(())
     }
 
-    /// Nothing fails any more.
-    pub(crate) fn disarm(&self) -> Result<()> {
+    /// Resets the injectors, so that no callback fails any more.
+    pub(super) fn disarm(&self) -> Result<()> {
         self.attached.iter().try_for_each(Attached::disarm)
     }
 
-    /// Leaves the processor to this process as long as the one that calls `process_mrelease(2)`
-    /// does not wait for anything: there may be only one.
-    pub(crate) fn nice_mrelease(&mut self) -> Result<()> {
-        let pid = self.reaper()?.pid();
+    /// Records a step.
+    pub(super) fn step(&mut self, kind: StepKind, seen: Seen) {
+        self.steps.push(Step { kind, seen });
+    }
+
+    /// Records a step that is a write to one of the module's files.
+    pub(super) fn written(&mut self, kind: StepKind, answer: &Answer) -> Result<()> {
+        let seen = match answer {
+            Answer::Done(errno) => Seen::Returned(*errno),
+            Answer::Waits => Seen::StillWaits,
+            Answer::Killed => Seen::CallerKilled,
+            Answer::Text(text) => bail!("{text:?} is no answer to a write"),
+        };
+        self.step(kind, seen);
+        Ok(())
+    }
+
+    /// Lowers the priority of the helper: its `process_mrelease(2)` does not sleep, and the runner
+    /// must get the processor meanwhile, of which there may be only one.
+    pub(super) fn nice_mrelease(&mut self) -> Result<()> {
+        let pid = self.helper()?.pid();
         sys::be_nice(pid).with_context(|| format!("cannot set the priority of {pid}"))
     }
 
-    /// Lets the process be reaped by `process_mrelease(2)`, and waits for nothing.
-    pub(crate) fn begin_mrelease(&mut self) -> Result<()> {
-        let pid = self.target.pid();
-        self.reaper()?.reap(pid)
+    /// Makes the helper call `process_mrelease(2)` on the subject. Does not wait for it.
+    pub(super) fn begin_mrelease(&mut self) -> Result<()> {
+        let pid = self.subject.pid();
+        self.helper()?.reap(pid)
     }
 
-    /// What that returned: 0 or a negative errno. Ends the task that has made the call, so that
-    /// whatever the kernel leaves in it comes to light here.
-    pub(crate) fn end_mrelease(&mut self, waiter: &Waiter) -> Result<i32> {
-        let answer = self.reaper()?.answer(waiter, STEP)?;
-        self.reaper = None;
+    /// The return value of that call: 0 or a negative errno. Ends the task that has made the call,
+    /// which shows whatever the kernel leaves behind in it.
+    pub(super) fn end_mrelease(&mut self, waiter: &Waiter) -> Result<i32> {
+        let answer = self.helper()?.answer(waiter, STEP)?;
+        self.helper = None;
         match answer {
             Answer::Done(errno) => Ok(errno),
             answer => bail!("process_mrelease: {answer}"),
         }
     }
 
-    fn reaper(&mut self) -> Result<&mut Helper> {
-        self.reaper
+    fn helper(&mut self) -> Result<&mut Helper> {
+        self.helper
             .as_mut()
             .context("nobody is there to call process_mrelease")
     }
 
-    /// Lets the module zap the watched pages.
-    pub(crate) fn zap(&self, is_atomic: bool) -> Result<()> {
-        let (start, end) = self.target.watched();
+    /// Makes the module zap the watched pages.
+    pub(super) fn zap(&self, is_atomic: bool) -> Result<()> {
+        let (start, end) = self.subject.watched();
         let word = if is_atomic { " atomic" } else { "" };
         self.holder
             .set("zap", &format!("{start:#x}-{end:#x}{word}"))
     }
 
-    /// Who is to make the calls on the watched addresses.
+    /// The thread that is to make the calls on the watched addresses.
     fn initiator(&self) -> Initiator {
-        let target = self.target.pid().as_raw();
-        match self.scenario.trigger.kind {
-            TriggerKind::Own(_) => Initiator::Thread(target),
-            TriggerKind::Mrelease => Initiator::Thread(self.reaper_tid),
-            TriggerKind::Zap { .. } => Initiator::Thread(gettid().as_raw()),
-            TriggerKind::MemcgOom | TriggerKind::GlobalOom => Initiator::OomReaper,
-            TriggerKind::Procedure(procedure) if is_reaped(procedure) => {
-                Initiator::Thread(self.reaper_tid)
-            }
-            TriggerKind::Procedure(_) => Initiator::Thread(target),
+        let own = gettid().as_raw();
+        match self.scenario.trigger.kind.caller() {
+            Caller::Subject => Initiator::Thread(self.subject.pid().as_raw()),
+            Caller::Helper => Initiator::Thread(self.helper_tid.unwrap_or(own)),
+            Caller::Runner => Initiator::Thread(own),
+            Caller::OomReaper => Initiator::OomReaper,
         }
     }
 
-    /// What was recorded.
-    pub(crate) fn observation(&mut self) -> Result<Observation> {
+    /// Everything that was recorded.
+    pub(super) fn observation(&mut self) -> Result<Observation> {
         let mut calls: Vec<Call> = Vec::new();
         let mut later: Vec<Later> = Vec::new();
         let mut notifiers = Vec::new();
@@ -347,7 +324,7 @@ impl Setup {
         calls.sort_by_key(|call| call.seq);
         later.sort_by_key(|later| later.seq);
         let expectation = self.scenario.expectation();
-        let (pid, watched) = (self.target.pid(), self.target.watched());
+        let (pid, watched) = (self.subject.pid(), self.subject.watched());
         let pages = match expectation.pages {
             Some(_) => {
                 let seen = pages::look(pid, watched);

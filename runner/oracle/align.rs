@@ -1,165 +1,170 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Longest common subsequence of what was due and what was seen.
+//! Second stage of the comparison: within each group, due and seen messages are paired in order.
 
-use std::collections::HashMap;
-use std::hash::Hash;
+use crate::oracle::evidence::Evidence;
+use crate::oracle::group::Group;
+use crate::oracle::index::{DueAt, DueId, GroupId, Pair, SeenAt, SeenId};
+use crate::oracle::lcs::{CommonElements, common_elements};
+use crate::oracle::message::Message;
 
-/// More differences than this are told in bulk. Bounds the work to about its square.
-const MAX_DIFFERENCES: usize = 1000;
-
-/// Which elements belong together, as increasing pairs of indices.
-#[derive(Debug, PartialEq, Eq)]
+/// Result of the second stage.
+#[derive(Debug)]
 pub(super) struct Alignment {
-    /// Index in `due`, index in `seen`.
-    pub(super) pairs: Vec<(usize, usize)>,
-    /// False where there are too many differences for the order to be looked at: the pairs are
-    /// then right in number but not in order.
-    pub(super) exact: bool,
+    pub(super) groups: Vec<AlignedGroup>,
+    pub(super) pairs: Vec<Pair>,
+    pub(super) missing: Vec<Missing>,
+    pub(super) surplus: Vec<Surplus>,
 }
 
-/// Aligns two sequences: linear where they are equal, and nearly so with few differences.
-pub(super) fn align<T: Eq + Hash + Copy>(due: &[T], seen: &[T]) -> Alignment {
-    let head = due.iter().zip(seen).take_while(|(d, s)| d == s).count();
-    let (due_rest, seen_rest) = (&due[head..], &seen[head..]);
-    let tail = due_rest
-        .iter()
-        .rev()
-        .zip(seen_rest.iter().rev())
-        .take_while(|(d, s)| d == s)
-        .count();
-    let due_mid = &due_rest[..due_rest.len() - tail];
-    let seen_mid = &seen_rest[..seen_rest.len() - tail];
+/// A group with its pairs.
+#[derive(Debug)]
+pub(super) struct AlignedGroup {
+    group: Group,
+    due_partners: Vec<Option<SeenAt>>,
+    seen_partners: Vec<Option<DueAt>>,
+    /// Whether the pairs are in order. With too many differences they are right in number only.
+    pub(super) is_exact: bool,
+}
 
-    let (middle, exact) = match shortest_edit(due_mid, seen_mid) {
-        Some(pairs) => (pairs, true),
-        None => (in_bulk(due_mid, seen_mid), false),
-    };
-    let pairs = (0..head)
-        .map(|at| (at, at))
-        .chain(middle.into_iter().map(|(d, s)| (head + d, head + s)))
-        .chain((0..tail).map(|at| (due.len() - tail + at, seen.len() - tail + at)))
+/// A due message without a partner.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Missing {
+    pub(super) group: GroupId,
+    pub(super) at: DueAt,
+    pub(super) due: DueId,
+}
+
+/// A seen message without a partner.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Surplus {
+    pub(super) group: GroupId,
+    pub(super) at: SeenAt,
+    /// The due message before which it stands: the one behind the last that is paired before it.
+    pub(super) before: DueAt,
+    pub(super) seen: SeenId,
+}
+
+impl Missing {
+    /// The due messages between its place and that of a surplus message.
+    pub(super) fn between(&self, surplus: &Surplus) -> impl Iterator<Item = DueAt> {
+        let (a, b) = (self.at.0, surplus.before.0);
+        (a.min(b)..a.max(b)).map(DueAt)
+    }
+
+    /// The number of due messages between its place and that of a surplus message.
+    pub(super) fn distance(&self, surplus: &Surplus) -> usize {
+        self.at.0.abs_diff(surplus.before.0)
+    }
+}
+
+/// Pairs the messages of each group.
+pub(super) fn align(evidence: &Evidence<'_>, groups: Vec<Group>) -> Alignment {
+    let groups: Vec<AlignedGroup> = groups
+        .into_iter()
+        .map(|group| AlignedGroup::of(evidence, group))
         .collect();
-    Alignment { pairs, exact }
+    let by_id = || {
+        let groups = groups.iter().enumerate();
+        groups.map(|(index, group)| (GroupId(index), group))
+    };
+    Alignment {
+        pairs: groups.iter().flat_map(AlignedGroup::pairs).collect(),
+        missing: by_id().flat_map(|(id, group)| group.missing(id)).collect(),
+        surplus: by_id().flat_map(|(id, group)| group.surplus(id)).collect(),
+        groups,
+    }
 }
 
-/// The greedy O(ND) difference algorithm (E. Myers, 1986).
-fn shortest_edit<T: Eq>(a: &[T], b: &[T]) -> Option<Vec<(usize, usize)>> {
-    let (n, m) = (a.len() as isize, b.len() as isize);
-    let limit = (a.len() + b.len()).min(MAX_DIFFERENCES) as isize;
-    let slot = |k: isize| (k + limit) as usize;
-    // Furthest x on each diagonal k = x - y, and its state before each round.
-    let mut furthest = vec![0isize; 2 * limit as usize + 2];
-    let mut rounds: Vec<Vec<isize>> = Vec::new();
-    for d in 0..=limit {
-        rounds.push(furthest[slot(-d)..=slot(d)].to_vec());
-        for k in (-d..=d).step_by(2) {
-            let down = k == -d || (k != d && furthest[slot(k - 1)] < furthest[slot(k + 1)]);
-            let mut x = if down {
-                furthest[slot(k + 1)]
-            } else {
-                furthest[slot(k - 1)] + 1
-            };
-            let mut y = x - k;
-            while x < n && y < m && a[x as usize] == b[y as usize] {
-                x += 1;
-                y += 1;
-            }
-            furthest[slot(k)] = x;
-            if x >= n && y >= m {
-                return Some(walk_back(n, m, &rounds));
-            }
+impl AlignedGroup {
+    fn of(evidence: &Evidence<'_>, group: Group) -> Self {
+        let due = group.due.iter().map(|due| evidence.due(*due).message);
+        let due: Vec<Message<'_>> = due.collect();
+        let seen = group.seen.iter().map(|seen| evidence.seen(*seen).message);
+        let seen: Vec<Message<'_>> = seen.collect();
+        let CommonElements { pairs, is_exact } = common_elements(&due, &seen);
+        let mut due_partners = vec![None; due.len()];
+        let mut seen_partners = vec![None; seen.len()];
+        for (due, seen) in pairs {
+            due_partners[due] = Some(SeenAt(seen));
+            seen_partners[seen] = Some(DueAt(due));
         }
-    }
-    None
-}
-
-/// Reads the matches off the rounds, last one first. `rounds[d]` covers diagonals -d to d.
-fn walk_back(n: isize, m: isize, rounds: &[Vec<isize>]) -> Vec<(usize, usize)> {
-    let mut pairs = Vec::new();
-    let (mut x, mut y) = (n, m);
-    for (d, furthest) in rounds.iter().enumerate().rev() {
-        let d = d as isize;
-        let at = |k: isize| furthest[(k + d) as usize];
-        let k = x - y;
-        let down = k == -d || (k != d && at(k - 1) < at(k + 1));
-        let from_k = if down { k + 1 } else { k - 1 };
-        let (from_x, from_y) = if d == 0 {
-            (0, 0)
-        } else {
-            (at(from_k), at(from_k) - from_k)
-        };
-        while x > from_x && y > from_y {
-            x -= 1;
-            y -= 1;
-            pairs.push((x as usize, y as usize));
-        }
-        (x, y) = (from_x, from_y);
-    }
-    pairs.reverse();
-    pairs
-}
-
-/// Pairs equal elements in number only.
-fn in_bulk<T: Eq + Hash + Copy>(a: &[T], b: &[T]) -> Vec<(usize, usize)> {
-    let mut places: HashMap<T, Vec<usize>> = HashMap::new();
-    for (at, element) in b.iter().enumerate().rev() {
-        places.entry(*element).or_default().push(at);
-    }
-    a.iter()
-        .enumerate()
-        .filter_map(|(at, element)| Some((at, places.get_mut(element)?.pop()?)))
-        .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    /// The textbook's quadratic table.
-    fn common_len(a: &[u8], b: &[u8]) -> usize {
-        let mut row = vec![0; b.len() + 1];
-        for x in a {
-            let mut diagonal = 0;
-            for (j, y) in b.iter().enumerate() {
-                let above = row[j + 1];
-                row[j + 1] = if x == y {
-                    diagonal + 1
-                } else {
-                    above.max(row[j])
-                };
-                diagonal = above;
-            }
-        }
-        row[b.len()]
-    }
-
-    proptest! {
-        #[test]
-        fn as_long_as_the_table_says(
-            a in prop::collection::vec(0u8..4, 0..40),
-            b in prop::collection::vec(0u8..4, 0..40),
-        ) {
-            let alignment = align(&a, &b);
-            prop_assert!(alignment.exact);
-            prop_assert_eq!(alignment.pairs.len(), common_len(&a, &b));
-            for pair in &alignment.pairs {
-                prop_assert_eq!(a[pair.0], b[pair.1]);
-            }
-            for two in alignment.pairs.windows(2) {
-                prop_assert!(two[0].0 < two[1].0 && two[0].1 < two[1].1);
-            }
+        AlignedGroup {
+            group,
+            due_partners,
+            seen_partners,
+            is_exact,
         }
     }
 
-    #[test]
-    fn many_differences_are_counted_only() {
-        let a: Vec<u32> = (0..5000).collect();
-        let b: Vec<u32> = (1..5001).rev().collect();
-        let alignment = align(&a, &b);
-        assert!(!alignment.exact);
-        assert_eq!(alignment.pairs.len(), 4999);
+    pub(super) fn due(&self, at: DueAt) -> DueId {
+        self.group.due[at.0]
+    }
+
+    pub(super) fn seen(&self, at: SeenAt) -> SeenId {
+        self.group.seen[at.0]
+    }
+
+    /// All due messages of the group.
+    pub(super) fn dues(&self) -> &[DueId] {
+        &self.group.due
+    }
+
+    /// The number of seen messages of the group.
+    pub(super) fn seen_len(&self) -> usize {
+        self.group.seen.len()
+    }
+
+    pub(super) fn is_due_paired(&self, at: DueAt) -> bool {
+        self.due_partners[at.0].is_some()
+    }
+
+    /// The due message that a seen one is paired with.
+    pub(super) fn partner(&self, at: SeenAt) -> Option<DueId> {
+        self.seen_partners[at.0].map(|due| self.due(due))
+    }
+
+    /// Whether every message has a partner.
+    pub(super) fn is_complete(&self) -> bool {
+        self.due_partners.iter().all(Option::is_some)
+            && self.seen_partners.iter().all(Option::is_some)
+    }
+
+    fn pairs(&self) -> impl Iterator<Item = Pair> {
+        let partners = self.group.due.iter().zip(&self.due_partners);
+        partners.filter_map(|(due, seen)| {
+            Some(Pair {
+                due: *due,
+                seen: self.seen((*seen)?),
+            })
+        })
+    }
+
+    fn missing(&self, group: GroupId) -> impl Iterator<Item = Missing> {
+        let partners = self.group.due.iter().zip(&self.due_partners).enumerate();
+        partners
+            .filter(|(_, (_, partner))| partner.is_none())
+            .map(move |(at, (due, _))| Missing {
+                group,
+                at: DueAt(at),
+                due: *due,
+            })
+    }
+
+    fn surplus(&self, group: GroupId) -> impl Iterator<Item = Surplus> {
+        let mut before = DueAt(0);
+        let partners = self.group.seen.iter().zip(&self.seen_partners).enumerate();
+        partners.filter_map(move |(at, (seen, partner))| match partner {
+            Some(due) => {
+                before = DueAt(due.0 + 1);
+                None
+            }
+            None => Some(Surplus {
+                group,
+                at: SeenAt(at),
+                before,
+                seen: *seen,
+            }),
+        })
     }
 }

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What a scenario demands besides the messages: the calls and the operation's outcome.
+//! Checks of a scenario's demands besides the messages: the calls and the operation's outcome.
 
+use crate::contract::chain;
 use crate::model::{Count, Finding, FindingKind, Notifier, Observation};
-
-use crate::oracle::chain;
-use crate::oracle::compare::Findings;
+use crate::oracle::callbacks;
+use crate::oracle::findings::Findings;
 use crate::oracle::witness::{is_by_initiator, is_watched};
 
-/// Adds what is not as demanded. Returns why that cannot be told, where it cannot.
+/// Adds findings about unmet demands. Returns the reason why one of them cannot be judged, if one
+/// cannot.
 pub(super) fn check(o: &Observation, findings: &mut Findings) -> Option<String> {
     let want = &o.expectation;
     let notifiers: Vec<Notifier> = o
@@ -17,8 +18,8 @@ pub(super) fn check(o: &Observation, findings: &mut Findings) -> Option<String> 
         .map(|notifier| notifier.notifier)
         .collect();
     let due = chain::of_invalidation(&notifiers, want.context);
-    // Whoever is called first is called by each invalidation.
-    let first = due.first().map(|(notifier, _)| *notifier);
+    // The notifier that is called first is called by each invalidation.
+    let first = due.first().map(|invocation| invocation.notifier);
     let mut count = 0;
     for call in o.calls.iter().filter(|call| is_watched(o, call)) {
         count += u64::from(first == Some(call.notifier));
@@ -50,7 +51,7 @@ pub(super) fn check(o: &Observation, findings: &mut Findings) -> Option<String> 
             format!("the notifier was called {count} times, not {}", want.calls),
         ));
     }
-    let seen = chain::seen(o);
+    let seen = callbacks::seen(o);
     let is_repeated = seen.len() as u64 == due.len() as u64 * count
         && (due.is_empty() || seen.chunks(due.len()).all(|chunk| chunk == due));
     if !is_repeated
@@ -59,8 +60,8 @@ pub(super) fn check(o: &Observation, findings: &mut Findings) -> Option<String> 
             .all(|call| !is_watched(o, call) || is_by_initiator(o, call))
     {
         findings.push(Finding {
-            due: Some(format!("each time: {}", chain::shown(&due, &notifiers))),
-            seen: Some(chain::shown(&seen, &notifiers)),
+            due: Some(format!("each time: {}", callbacks::shown(&due, &notifiers))),
+            seen: Some(callbacks::shown(&seen, &notifiers)),
             ..Finding::new(
                 FindingKind::Calls,
                 format!("the callbacks of {count} invalidations are not those that are due"),

@@ -1,45 +1,40 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What an invalidation leaves behind, whether it was refused or not: the pages, what later steps
-//! find, and that every notifier can be removed and nothing of it stays.
+//! Checks of the state after an invalidation, refused or not: the pages, the results of the scenario's
+//! steps, and that every notifier can be removed and nothing of it is left.
 
+use crate::contract::steps;
 use crate::model::{
-    End, Finding, FindingKind, NotifierEvent, Observation, Pages, PagesFate, Remains,
+    Call, End, Finding, FindingKind, NotifierEvent, Observation, Pages, PagesFate, Remains,
 };
-
-use crate::oracle::compare::Findings;
+use crate::oracle::findings::Findings;
 use crate::oracle::witness::is_watched;
 
-/// Adds what is not as it should be. Returns what nobody looked at, though it matters.
+/// Adds findings about wrong effects. Returns a reason for each effect that was not recorded, though
+/// it decides the verdict.
 pub(super) fn check(o: &Observation, findings: &mut Findings) -> Vec<String> {
     let mut unseen = Vec::new();
     match (o.expectation.pages, &o.pages) {
         (Some(fate), Some(pages)) => {
             check_pages(fate, pages, o, findings);
-            // Pages that are kept may have changed all the same.
+            // The protection of pages that are kept may have changed.
             let is_protected = matches!(
                 o.expectation.event,
                 NotifierEvent::ProtectionVma | NotifierEvent::ProtectionPage
             );
             if fate != PagesFate::Kept || is_protected {
-                check_told(o, findings);
+                check_ranges(o, findings);
             }
         }
         (Some(_), None) => unseen.push("nobody looked at the pages".to_owned()),
         (None, _) => {}
     }
-    for step in o.steps.iter().filter(|step| step.due != step.seen) {
-        findings.push(Finding {
-            due: Some(step.due.clone()),
-            seen: Some(step.seen.clone()),
-            ..Finding::new(FindingKind::Step, step.what.clone())
-        });
-    }
+    check_steps(o, findings, &mut unseen);
     check_remains(o, findings);
     check_sequence(o, findings);
 
     let Remains { stuck, reads, mm } = &o.remains;
-    // Behind what waits for ever nobody can look.
+    // A removal that waits forever keeps the runner from recording these.
     if o.expectation.end != End::Left && stuck.is_empty() {
         let has_intervals = o.notifiers.iter().any(|n| n.notifier.kind.is_interval());
         if o.expectation.end == End::There && has_intervals && reads.is_none() {
@@ -78,8 +73,8 @@ fn check_pages(fate: PagesFate, pages: &Pages, o: &Observation, findings: &mut F
     }
 }
 
-/// Whoever is told at all must be told of all pages that have changed.
-fn check_told(o: &Observation, findings: &mut Findings) {
+/// A notifier that is called must be called for all pages that have changed.
+fn check_ranges(o: &Observation, findings: &mut Findings) {
     for (index, notifier) in o.notifiers.iter().enumerate() {
         let mut ranges: Vec<(u64, u64)> = o
             .calls
@@ -91,19 +86,35 @@ fn check_told(o: &Observation, findings: &mut Findings) {
             continue;
         }
         ranges.sort_unstable();
-        let mut told = o.watched.0;
+        let mut reached = o.watched.0;
         for (start, end) in ranges {
-            if start <= told {
-                told = told.max(end);
+            if start <= reached {
+                reached = reached.max(end);
             }
         }
-        if told < o.watched.1 {
+        if reached < o.watched.1 {
             let text = format!(
                 "all pages up to {:#x} have changed, and notifier {index} was told of those up to \
-                 {told:#x}",
+                 {reached:#x}",
                 o.watched.1
             );
             findings.push(Finding::new(FindingKind::Calls, text));
+        }
+    }
+}
+
+fn check_steps(o: &Observation, findings: &mut Findings, unseen: &mut Vec<String>) {
+    for step in &o.steps {
+        match (steps::due(step.kind, o), steps::outcome(step, o)) {
+            (Some(due), Some(seen)) if due == seen => {}
+            (Some(due), Some(seen)) => findings.push(Finding {
+                due: Some(due.to_string()),
+                seen: Some(seen.to_string()),
+                ..Finding::new(FindingKind::Step, step.kind.to_string())
+            }),
+            _ => unseen.push(format!(
+                "a step was recorded that the scenario cannot have: {step:?}"
+            )),
         }
     }
 }
@@ -134,12 +145,11 @@ fn check_remains(o: &Observation, findings: &mut Findings) {
     }
 }
 
-/// The sequence number that a callback of an interval notifier gets is odd, and grows from one
-/// invalidation to the next, since none of a scenario's are nested.
+/// The sequence number in a callback of an interval notifier is odd, and grows from one invalidation
+/// to the next, since a scenario's invalidations are not nested.
 fn check_sequence(o: &Observation, findings: &mut Findings) {
     let mut last: Option<(usize, u64)> = None;
-    let is_interval =
-        |call: &&crate::model::Call| o.kind(call).is_some_and(|kind| kind.is_interval());
+    let is_interval = |call: &&Call| o.kind(call).is_some_and(|kind| kind.is_interval());
     for call in o.calls.iter().filter(is_interval) {
         if call.cur_seq % 2 == 0 {
             findings.push(Finding {
@@ -150,7 +160,7 @@ fn check_sequence(o: &Observation, findings: &mut Findings) {
                 )
             });
         }
-        // The same for all notifiers of one invalidation.
+        // All notifiers of one invalidation get the same number.
         if let Some((notifier, before)) = last
             && (call.cur_seq < before || (call.cur_seq == before && notifier == call.notifier))
         {

@@ -1,125 +1,138 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What the kernel owes: a pure function of its promise and of what the module logged.
+//! The messages that are due: a pure function of the form of the check and of the module's log.
 
 use crate::contract;
-use crate::contract::{Form, KernelMessage};
-use crate::model::{Call, Context, Later, NotifierKind, Observation, ReaperMessage, Window};
-
-use crate::oracle::message::{
-    Callback, Caller, LEVEL_CRIT, LEVEL_ERR, LEVEL_INFO, LEVEL_WARNING, Message, What,
+use crate::contract::Form;
+use crate::model::{
+    Call, Context, KernelMessage, Later, Notifier, NotifierKind, Observation, ReaperMessage, Window,
 };
-use crate::oracle::seen::Told;
+use crate::oracle::index::ObservationId;
+use crate::oracle::message::{
+    CallbackSymbol, Caller, Content, LEVEL_CRIT, LEVEL_ERR, LEVEL_INFO, LEVEL_WARNING, Message,
+};
+use crate::oracle::seen::LineFormat;
 
-/// Where the WARNs come from that are about failing callbacks, as `FILE:LINE` or as a symbol:
-/// recognised from the whole run. Empty where none was seen.
+/// Places of the WARNs about failed callbacks, as `FILE:LINE` or as a symbol, recognised from the
+/// whole run. Empty where none was seen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Sites<'a> {
     /// The check of the errno and the context.
     pub(super) check: &'a str,
-    /// That a notifier whose start failed has an end.
+    /// The WARN about a notifier that has failed and has an end.
     pub(super) end: &'a str,
-    /// That an interval notifier failed in blockable context.
+    /// The WARN about an interval notifier that has failed in blockable context.
     pub(super) interval: &'a str,
 }
 
 /// A message that is due.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Due<'a> {
-    /// Index of the observation it is due in.
-    pub(super) observation: usize,
-    /// The callback it is about; none for a closing line of the OOM reaper without one.
-    pub(super) place: Option<Place>,
+    pub(super) observation: ObservationId,
+    /// Log entry of the callback that the message is about; [`None`] where it is about none, and so
+    /// has no place in the order.
+    pub(super) entry: Option<LogEntry>,
     pub(super) message: Message<'a>,
 }
 
-/// Where a callback stands among all.
+/// A callback in the module's log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Place {
-    /// Its number in the module's log.
+pub(super) struct LogEntry {
+    /// Number of the entry.
     pub(super) seq: u64,
-    /// The thread that made it.
+    /// Thread that made the call.
     pub(super) tid: i32,
 }
 
-impl Place {
+impl LogEntry {
     const fn of(call: &Call) -> Self {
-        Place {
+        LogEntry {
             seq: call.seq,
             tid: call.tid,
         }
     }
 
     const fn of_later(later: &Later) -> Self {
-        Place {
+        LogEntry {
             seq: later.seq,
             tid: later.tid,
         }
     }
 }
 
-/// The messages that are due for one call, in their order.
+/// The messages that are due about one call, in their order.
 fn due<'a>(
-    promise: Form,
+    form: Form,
     o: &'a Observation,
     call: &'a Call,
     sites: Sites<'a>,
-    told: Told,
+    format: LineFormat,
 ) -> impl Iterator<Item = Message<'a>> {
-    let notifier = o
-        .notifiers
-        .get(call.notifier)
-        .map(|notifier| notifier.notifier);
-    // Before the first callback of the invalidation.
-    let of_caller = if o.calls.first().is_some_and(|first| first.seq == call.seq) {
-        contract::said_of_caller(promise, &o.expectation)
+    let notifier = notifier(o, call.notifier);
+    // Those about the caller come before the first callback of the invalidation.
+    let about_caller = if o.calls.first().is_some_and(|first| first.seq == call.seq) {
+        contract::messages_of_caller(form, &o.expectation)
     } else {
         &[]
     };
-    let of_call = notifier
+    let about_call = notifier
         .into_iter()
-        .flat_map(move |notifier| contract::said_of_call(promise, notifier, call));
-    let complaints = of_caller.iter().copied().chain(of_call);
-    let callback = Callback {
+        .flat_map(move |notifier| contract::messages_of_call(form, notifier, call));
+    let symbol = CallbackSymbol {
         is_paired: notifier.is_some_and(|notifier| notifier.kind == NotifierKind::PlainEnd),
-        is_start: true,
+        is_at_start: true,
     };
-    complaints.map(move |complaint| message(complaint, call, callback, sites, told))
+    let due = about_caller.iter().copied().chain(about_call);
+    due.map(move |message| about(message, call, symbol, sites, format))
 }
 
-fn message<'a>(
-    complaint: KernelMessage,
+fn notifier(o: &Observation, index: usize) -> Option<Notifier> {
+    o.notifiers.get(index).map(|attached| attached.notifier)
+}
+
+/// The kernel's message about that call.
+fn about<'a>(
+    message: KernelMessage,
     call: &'a Call,
-    symbol: Callback,
+    symbol: CallbackSymbol,
     sites: Sites<'a>,
-    told: Told,
+    format: LineFormat,
 ) -> Message<'a> {
-    let warn = |site| What::Warn {
+    let warn = |site| Content::Warn {
         site,
         pid: call.tid,
-        comm: told.comms.then_some(call.comm.as_str()),
+        comm: format.comms.then_some(call.comm.as_str()),
     };
     Message {
-        what: match complaint {
-            KernelMessage::Info => What::Info {
+        content: match message {
+            KernelMessage::Info => Content::Info {
                 errno: call.returned,
                 context: call.context,
                 symbol,
             },
-            KernelMessage::PrWarn => What::PrWarn { symbol },
+            KernelMessage::PrWarn => Content::PrWarn { symbol },
             KernelMessage::CheckWarn => warn(sites.check),
             KernelMessage::EndWarn => warn(sites.end),
             KernelMessage::IntervalWarn => warn(sites.interval),
-            symptom => What::Symptom(symptom),
+            symptom => Content::Symptom(symptom),
         },
-        level: level(complaint),
-        task: told.callers.then_some(Caller::Task(call.tid)),
+        level: level(message),
+        task: format.callers.then_some(Caller::Task(call.tid)),
     }
 }
 
-/// The level of a complaint's first line.
-const fn level(complaint: KernelMessage) -> u8 {
-    match complaint {
+/// The message of a general debugging check in that thread.
+fn symptom(message: KernelMessage, thread: Option<i32>, format: LineFormat) -> Message<'static> {
+    Message {
+        content: Content::Symptom(message),
+        level: level(message),
+        task: thread.map(Caller::Task).filter(|_| format.callers),
+    }
+}
+
+/// The level of a message's first line.
+const fn level(message: KernelMessage) -> u8 {
+    match message {
         KernelMessage::Info => LEVEL_INFO,
         // printk(KERN_ERR) in schedule_debug() and __might_resched().
         KernelMessage::NonBlockSchedule
@@ -130,142 +143,129 @@ const fn level(complaint: KernelMessage) -> u8 {
     }
 }
 
-/// All calls of a window in the module's order, each with the index of its observation.
-pub(super) fn calls(window: &Window) -> Vec<(usize, &Call)> {
-    let mut calls: Vec<(usize, &Call)> = window
-        .observations
-        .iter()
-        .enumerate()
-        .flat_map(|(index, o)| o.calls.iter().map(move |call| (index, call)))
+/// All calls of a window in the order of the module's log.
+pub(super) fn calls(window: &Window) -> Vec<(ObservationId, &Call)> {
+    let mut calls: Vec<(ObservationId, &Call)> = observations(window)
+        .flat_map(|(id, o)| o.calls.iter().map(move |call| (id, call)))
         .collect();
     calls.sort_by_key(|(_, call)| call.seq);
     calls
 }
 
-/// All messages that are due in a window, in the module's order.
+fn observations(window: &Window) -> impl Iterator<Item = (ObservationId, &Observation)> {
+    let observations = window.observations.iter().enumerate();
+    observations.map(|(index, o)| (ObservationId(index), o))
+}
+
+/// All messages that are due in a window: in the order of the module's log, and behind those the
+/// ones without a log entry.
 ///
-/// The OOM reaper's closing line is due behind the last callback that its thread made for that victim.
-/// `reaper` is its thread, for a victim that it did not call for at all.
+/// The OOM reaper's closing line is due behind the last callback that the reaper made for that
+/// victim. `reaper` is the reaper's thread, for a window in which it made no callback.
 pub(super) fn dues<'a>(
-    promise: Form,
+    form: Form,
     window: &'a Window,
     sites: Sites<'a>,
-    told: Told,
+    format: LineFormat,
     reaper: Option<Caller>,
 ) -> Vec<Due<'a>> {
-    let last: Vec<Option<Place>> = window.observations.iter().map(last_of_reaper).collect();
+    let last: Vec<Option<LogEntry>> = window.observations.iter().map(last_of_reaper).collect();
     let thread = last
         .iter()
         .zip(&window.observations)
         .filter(|(_, o)| o.expectation.reaper.is_some())
-        .find_map(|(place, _)| place.map(|place| Caller::Task(place.tid)))
+        .find_map(|(entry, _)| entry.map(|entry| Caller::Task(entry.tid)))
         .or(reaper);
 
     let mut dues = Vec::new();
     for (observation, call) in calls(window) {
-        let o = &window.observations[observation];
-        dues.extend(due(promise, o, call, sites, told).map(|message| Due {
+        let o = &window.observations[observation.0];
+        dues.extend(due(form, o, call, sites, format).map(|message| Due {
             observation,
-            place: Some(Place::of(call)),
+            entry: Some(LogEntry::of(call)),
             message,
         }));
     }
-    for (observation, o) in window.observations.iter().enumerate() {
-        dues.extend(of_ends(promise, observation, o, told));
+    for ((observation, o), last) in observations(window).zip(&last) {
+        dues.extend(of_ends(form, observation, o, format));
         if let Some(word) = o.expectation.reaper
-            && let Some(place) = last[observation]
+            && last.is_some()
         {
-            dues.push(closing(observation, o, word, Some(place), told, thread));
+            dues.push(closing(observation, o, word, *last, format, thread));
         }
     }
-    dues.sort_by_key(|due| due.place.map(|place| place.seq));
-    // lockdep reports once and is off then.
-    let mut was_lockdep = false;
+    dues.sort_by_key(|due| due.entry.map(|entry| entry.seq));
+    // lockdep prints one report and is off afterwards.
+    let mut has_report = false;
     dues.retain(|due| {
-        !matches!(due.message.what, What::Symptom(notice) if notice.is_of_lockdep())
-            || !std::mem::replace(&mut was_lockdep, true)
+        !matches!(due.message.content, Content::Symptom(message) if message.is_of_lockdep())
+            || !std::mem::replace(&mut has_report, true)
     });
-    for (observation, o) in window.observations.iter().enumerate() {
-        dues.extend(o.expectation.said.iter().map(|complaint| {
-            Due {
-                observation,
-                place: None,
-                message: Message {
-                    what: What::Symptom(*complaint),
-                    level: level(*complaint),
-                    task: o
-                        .actors
-                        .first()
-                        .map(|&tid| Caller::Task(tid))
-                        .filter(|_| told.callers),
-                },
-            }
+    for ((observation, o), last) in observations(window).zip(&last) {
+        let thread_of_actor = o.actors.first().copied();
+        dues.extend(o.expectation.said.iter().map(|message| Due {
+            observation,
+            entry: None,
+            message: symptom(*message, thread_of_actor, format),
         }));
         if let Some(word) = o.expectation.reaper
-            && last[observation].is_none()
+            && last.is_none()
         {
-            dues.push(closing(observation, o, word, None, told, thread));
+            dues.push(closing(observation, o, word, None, format, thread));
         }
     }
     dues
 }
 
-/// The last callback that may be the OOM reaper's.
-fn last_of_reaper(o: &Observation) -> Option<Place> {
-    let is_its = |context: Context| context == Context::NonBlockable;
-    let calls = o.calls.iter().filter(|call| is_its(call.context));
-    let later = o.later.iter().filter(|later| is_its(later.context));
-    let places = calls.map(Place::of).chain(later.map(Place::of_later));
-    places.max_by_key(|place| place.seq)
+/// The last callback that the OOM reaper can have made.
+fn last_of_reaper(o: &Observation) -> Option<LogEntry> {
+    let is_reapers = |context: Context| context == Context::NonBlockable;
+    let calls = o.calls.iter().filter(|call| is_reapers(call.context));
+    let later = o.later.iter().filter(|later| is_reapers(later.context));
+    let entries = calls.map(LogEntry::of).chain(later.map(LogEntry::of_later));
+    entries.max_by_key(|entry| entry.seq)
 }
 
-/// What is due of what ends do.
+/// The messages that are due about ends and second passes.
 fn of_ends<'a>(
-    promise: Form,
-    observation: usize,
+    form: Form,
+    observation: ObservationId,
     o: &'a Observation,
-    told: Told,
+    format: LineFormat,
 ) -> impl Iterator<Item = Due<'a>> {
     o.later.iter().flat_map(move |later| {
-        let notifier = o
-            .notifiers
-            .get(later.notifier)
-            .map(|notifier| notifier.notifier);
-        let said = notifier.map_or(&[][..], |notifier| {
-            contract::said_of_end(promise, notifier, later)
+        let messages = notifier(o, later.notifier).map_or(&[][..], |notifier| {
+            contract::messages_of_end(form, notifier, later)
         });
-        said.iter().map(move |notice| Due {
+        messages.iter().map(move |message| Due {
             observation,
-            place: Some(Place::of_later(later)),
-            message: Message {
-                what: What::Symptom(*notice),
-                level: level(*notice),
-                task: told.callers.then_some(Caller::Task(later.tid)),
-            },
+            entry: Some(LogEntry::of_later(later)),
+            message: symptom(*message, Some(later.tid), format),
         })
     })
 }
 
+/// The OOM reaper's closing line about the victim of an observation.
 fn closing<'a>(
-    observation: usize,
+    observation: ObservationId,
     o: &'a Observation,
     word: ReaperMessage,
-    place: Option<Place>,
-    told: Told,
+    entry: Option<LogEntry>,
+    format: LineFormat,
     thread: Option<Caller>,
 ) -> Due<'a> {
-    let thread = place.map(|place| Caller::Task(place.tid)).or(thread);
+    let thread = entry.map(|entry| Caller::Task(entry.tid)).or(thread);
     Due {
         observation,
-        place,
+        entry,
         message: Message {
-            what: What::Reaper {
+            content: Content::Reaper {
                 word,
                 pid: o.pid,
                 comm: &o.comm,
             },
             level: LEVEL_INFO,
-            task: thread.filter(|_| told.callers),
+            task: thread.filter(|_| format.callers),
         },
     }
 }

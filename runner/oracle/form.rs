@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Recognises in which form the kernel under test states the rule.
+//! Recognises the form of the kernel's check from its complaints.
 
 use std::collections::HashMap;
 
@@ -11,38 +11,44 @@ use crate::model::{
     Arming, AttachedNotifier, Call, Context, Expect, Finding, FindingKind, NotifierKind,
     Recognised, Verdict, Window,
 };
-
 use crate::oracle::expect::{Sites, calls};
-use crate::oracle::message::{Caller, What};
+use crate::oracle::message::{Caller, Content};
 use crate::oracle::seen::{Scan, Seen};
 
-/// What the complaints of the whole run tell.
+/// Counts of the complaints of the whole run.
 #[derive(Debug, Default)]
 pub(super) struct Recognition<'a> {
     /// Calls that failed in blockable context.
     blockable_failures: u64,
-    /// Complaints of each form about calls in blockable context.
+    /// pr_warns about calls in blockable context.
     pr_warns: u64,
+    /// WARNs about calls in blockable context.
     warns: u64,
-    /// WARNs about calls in the other context, and pr_warns about them.
+    /// WARNs about calls in non-blockable context.
     other_warns: u64,
+    /// pr_warns about calls in non-blockable context.
     other_pr_warns: u64,
-    /// From where the WARN behind the info line of a blockable failure came, and how often.
-    sites: Vec<(&'a str, u64)>,
-    /// The same for the other failures that mainline complains about.
-    other_sites: Vec<(&'a str, u64)>,
-    /// The same for all WARNs.
-    all_sites: Vec<(&'a str, u64)>,
-    /// The same behind the info lines of notifiers that have ends: the check's, and their own.
-    paired_sites: Vec<(&'a str, u64)>,
-    /// The same where interval notifiers failed and nobody else did.
-    interval_sites: Vec<(&'a str, u64)>,
-    /// Whether there are windows that could not be used.
+    /// Places of the first WARN behind the info line of a blockable failure.
+    sites: SiteCounts<'a>,
+    /// Places of the first WARN behind that of another failure that mainline complains about.
+    other_sites: SiteCounts<'a>,
+    /// Places of all WARNs.
+    all_sites: SiteCounts<'a>,
+    /// Places of the WARNs about notifiers that have ends: the check's, and the one about the end.
+    paired_sites: SiteCounts<'a>,
+    /// Places of the WARNs in windows in which interval notifiers failed and no others.
+    interval_sites: SiteCounts<'a>,
+    /// Whether windows were left out.
     is_partial: bool,
 }
 
-/// An info line, with what the same task said until the next.
-struct Said<'a> {
+/// Places of WARNs with the number of WARNs, in the order in which they were first seen.
+type SiteCounts<'a> = Vec<(&'a str, u64)>;
+
+/// A failure: an info line and the complaints of the same task until its next info line.
+struct Failure<'a> {
+    /// Number of the info line.
+    kmsg_seq: u64,
     context: Context,
     errno: i32,
     is_paired: bool,
@@ -50,39 +56,40 @@ struct Said<'a> {
     sites: Vec<&'a str>,
 }
 
-fn count<'a>(sites: &mut Vec<(&'a str, u64)>, site: &'a str) {
+fn count<'a>(sites: &mut SiteCounts<'a>, site: &'a str) {
     match sites.iter_mut().find(|(known, _)| *known == site) {
         Some((_, count)) => *count += 1,
         None => sites.push((site, 1)),
     }
 }
 
-/// Of several that are equally frequent, the first that was seen.
+/// The most frequent place; of several, the one that was seen first.
 fn most<'a>(sites: &[(&'a str, u64)]) -> Option<&'a str> {
     let most = sites.iter().rev().max_by_key(|(_, count)| *count);
     most.map(|(site, _)| *site)
 }
 
-/// How scenarios are judged.
+/// The form that scenarios are judged by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Rule {
-    pub(super) promise: Form,
-    /// The kernel has no check: a word for the findings.
+    pub(super) form: Form,
+    /// Whether the kernel has no check at all, which the findings name.
     pub(super) no_check: bool,
-    /// The promise is a guess: only what both forms have in common can be judged.
+    /// Whether the form is a guess: only calls about which both forms print the same are judged.
     pub(super) is_guess: bool,
 }
 
 impl<'a> Recognition<'a> {
-    /// Takes a window into account.
+    /// Adds the complaints of a window.
     pub(super) fn add(&mut self, window: &'a Window, scan: &Scan<'a>) {
         let failed =
             |wanted: fn(NotifierKind) -> bool| failing(window).any(|(kind, _)| wanted(kind));
         if failed(NotifierKind::is_interval) {
-            // Their WARN has no line that names them, so where others fail too it is anybody's.
+            // No line before their WARN names them, so in a window in which other notifiers fail, too,
+            // the place is not known.
             if !failed(|kind| !kind.is_interval()) {
                 for seen in &scan.ours {
-                    if let What::Warn { site, .. } = seen.message.what {
+                    if let Content::Warn { site, .. } = seen.message.content {
                         count(&mut self.interval_sites, site);
                     }
                 }
@@ -94,69 +101,73 @@ impl<'a> Recognition<'a> {
             .count() as u64;
 
         let contexts = contexts(window, scan);
-        let mut last: HashMap<Option<Caller>, Said<'a>> = HashMap::new();
+        let mut last: HashMap<Option<Caller>, Failure<'a>> = HashMap::new();
         for (seen, context) in scan.ours.iter().zip(contexts) {
             let task = seen.message.task;
-            match (seen.message.what, last.get_mut(&task)) {
-                (What::Info { errno, symbol, .. }, _) => {
-                    let said = Said {
+            match (seen.message.content, last.get_mut(&task)) {
+                (Content::Info { errno, symbol, .. }, _) => {
+                    let failure = Failure {
+                        kmsg_seq: seen.record.seq,
                         context: context.unwrap_or(Context::Blockable),
                         errno,
                         is_paired: symbol.is_paired,
                         pr_warns: 0,
                         sites: Vec::new(),
                     };
-                    if let Some(before) = last.insert(task, said) {
-                        self.learn(&before);
+                    if let Some(before) = last.insert(task, failure) {
+                        self.add_failure(&before);
                     }
                 }
-                (What::PrWarn { .. }, Some(said)) => said.pr_warns += 1,
-                (What::PrWarn { .. }, None) => self.pr_warns += 1,
-                (What::Warn { site, .. }, said) => {
+                (Content::PrWarn { .. }, Some(failure)) => failure.pr_warns += 1,
+                (Content::PrWarn { .. }, None) => self.pr_warns += 1,
+                (Content::Warn { site, .. }, failure) => {
                     count(&mut self.all_sites, site);
-                    match said {
-                        Some(said) => said.sites.push(site),
+                    match failure {
+                        Some(failure) => failure.sites.push(site),
                         None => self.warns += 1,
                     }
                 }
                 _ => {}
             }
         }
-        for said in last.values() {
-            self.learn(said);
+        // A map has no order, and the order decides between places that are equally frequent.
+        let mut open: Vec<Failure<'a>> = last.into_values().collect();
+        open.sort_by_key(|failure| failure.kmsg_seq);
+        for failure in open {
+            self.add_failure(&failure);
         }
     }
 
-    /// Takes into account what was said about one failure.
-    fn learn(&mut self, said: &Said<'a>) {
-        let mut warns = said.sites.len() as u64;
-        if said.is_paired {
-            for site in &said.sites {
+    /// Adds the complaints about one failure.
+    fn add_failure(&mut self, failure: &Failure<'a>) {
+        let mut warns = failure.sites.len() as u64;
+        if failure.is_paired {
+            for site in &failure.sites {
                 count(&mut self.paired_sites, site);
             }
-            // One is due because it has an end, and says nothing about the check.
+            // One of them is due because of the end, whatever the form of the check.
             warns = warns.saturating_sub(1);
         }
-        if said.context == Context::NonBlockable {
-            self.other_pr_warns += said.pr_warns;
+        if failure.context == Context::NonBlockable {
+            self.other_pr_warns += failure.pr_warns;
             self.other_warns += warns;
         } else {
-            self.pr_warns += said.pr_warns;
+            self.pr_warns += failure.pr_warns;
             self.warns += warns;
         }
         // A second WARN is not the check's.
         if warns > 0
-            && let Some(site) = said.sites.first()
+            && let Some(site) = failure.sites.first()
         {
-            if said.context == Context::Blockable {
+            if failure.context == Context::Blockable {
                 count(&mut self.sites, site);
-            } else if said.errno != -EAGAIN {
+            } else if failure.errno != -EAGAIN {
                 count(&mut self.other_sites, site);
             }
         }
     }
 
-    /// Notes that a window exists which cannot be used.
+    /// Notes that a window is left out, because its evidence is in doubt.
     pub(super) fn leave_out(&mut self) {
         self.is_partial = true;
     }
@@ -171,7 +182,7 @@ impl<'a> Recognition<'a> {
             .paired_sites
             .iter()
             .copied()
-            // In the seed form the check has none, and whatever came is theirs.
+            // The check of the seed form has no WARN, so all of these are about ends.
             .filter(|(site, _)| *site != check || self.form() == Recognised::Seed)
             .collect();
         Sites {
@@ -181,7 +192,7 @@ impl<'a> Recognition<'a> {
         }
     }
 
-    /// The form.
+    /// The form that the complaints show.
     pub(super) fn form(&self) -> Recognised {
         match (self.blockable_failures, self.pr_warns, self.warns) {
             (0, ..) => Recognised::Unknown,
@@ -192,15 +203,15 @@ impl<'a> Recognition<'a> {
         }
     }
 
-    /// The promise the kernel is held to.
+    /// The form that the kernel is held to.
     pub(super) fn rule(&self, demanded: Expect) -> Rule {
-        let form = self.form();
-        let promise = match (demanded, form) {
+        let recognised = self.form();
+        let form = match (demanded, recognised) {
             (Expect::Seed, _) => Form::Seed,
             (Expect::Mainline, _) => Form::Mainline,
             (Expect::Auto, Recognised::Seed) => Form::Seed,
             (Expect::Auto, Recognised::Mainline) => Form::Mainline,
-            // Whichever comes closer.
+            // The more frequent complaint decides.
             (Expect::Auto, Recognised::Mixed) if self.warns > self.pr_warns => Form::Mainline,
             (Expect::Auto, Recognised::InfoOnly | Recognised::Unknown)
                 if self.other_warns > self.other_pr_warns =>
@@ -212,9 +223,9 @@ impl<'a> Recognition<'a> {
             }
         };
         Rule {
-            promise,
-            no_check: form == Recognised::InfoOnly,
-            is_guess: form == Recognised::Unknown && demanded == Expect::Auto,
+            form,
+            no_check: recognised == Recognised::InfoOnly,
+            is_guess: recognised == Recognised::Unknown && demanded == Expect::Auto,
         }
     }
 
@@ -277,10 +288,10 @@ impl<'a> Recognition<'a> {
     }
 }
 
-/// Why the form is not judged.
+/// Reason for which the form is not judged.
 pub const NOTHING_FAILED: &str = "nothing failed in blockable context";
 
-/// The calls that failed, each with what sort of notifier it was made to.
+/// The calls that failed, each with the kind of its notifier.
 fn failing(window: &Window) -> impl Iterator<Item = (NotifierKind, &Call)> {
     window.observations.iter().flat_map(|o| {
         let failed = o.calls.iter().filter(|call| call.returned != 0);
@@ -288,18 +299,18 @@ fn failing(window: &Window) -> impl Iterator<Item = (NotifierKind, &Call)> {
     })
 }
 
-/// The context of each info line of ours, nothing for the other messages.
+/// The context of each info line about the module's callbacks; [`None`] for the other messages.
 ///
-/// The module knows it better than the line says it: the n-th info line of a task is about the
-/// n-th of its calls that failed, provided that there are as many of both.
+/// The module's log has it even where the line's text is wrong: the n-th info line of a task is about
+/// the n-th of its calls that failed, provided that there are as many of both.
 fn contexts(window: &Window, scan: &Scan<'_>) -> Vec<Option<Context>> {
-    let task_of = |call: &Call| scan.told.callers.then_some(Caller::Task(call.tid));
-    let is_info = |seen: &&Seen<'_>| matches!(seen.message.what, What::Info { .. });
+    let task_of = |call: &Call| scan.format.callers.then_some(Caller::Task(call.tid));
+    let is_info = |seen: &&Seen<'_>| matches!(seen.message.content, Content::Info { .. });
 
     let mut known: HashMap<Option<Caller>, Vec<Context>> = HashMap::new();
     for (observation, call) in calls(window) {
         // An interval notifier has no info line.
-        let kind = window.observations[observation].kind(call);
+        let kind = window.observations[observation.0].kind(call);
         if call.returned != 0 && kind.is_some_and(|kind| !kind.is_interval()) {
             known.entry(task_of(call)).or_default().push(call.context);
         }
@@ -313,8 +324,8 @@ fn contexts(window: &Window, scan: &Scan<'_>) -> Vec<Option<Context>> {
     let mut next: HashMap<Option<Caller>, usize> = HashMap::new();
     scan.ours
         .iter()
-        .map(|seen| match seen.message.what {
-            What::Info { context, .. } => {
+        .map(|seen| match seen.message.content {
+            Content::Info { context, .. } => {
                 let at = next.entry(seen.message.task).or_default();
                 let of_call = known
                     .get(&seen.message.task)

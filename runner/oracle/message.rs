@@ -1,38 +1,39 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A message reduced to what is compared: due and seen ones have the same type.
+//! A message reduced to the parts that are compared: due and seen messages have the same type.
 
 use std::fmt;
 
-use crate::contract::KernelMessage;
 use crate::kmsg::Record;
-use crate::model::{CALLBACK_SYMBOL, Context, MODULE_NAME, PAIRED_SYMBOL, ReaperMessage};
+use crate::model::{
+    CALLBACK_SYMBOL, Context, KernelMessage, MODULE_NAME, PAIRED_SYMBOL, ReaperMessage,
+};
 
-/// `KERN_INFO`.
-pub(super) const LEVEL_INFO: u8 = 6;
 /// `KERN_CRIT`.
 pub(super) const LEVEL_CRIT: u8 = 2;
 /// `KERN_ERR`.
 pub(super) const LEVEL_ERR: u8 = 3;
 /// `KERN_WARNING`.
 pub(super) const LEVEL_WARNING: u8 = 4;
+/// `KERN_INFO`.
+pub(super) const LEVEL_INFO: u8 = 6;
 
-/// What a message says.
+/// Content of a message, without its level and its task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum What<'a> {
-    /// The line that is printed on every failure.
+pub(super) enum Content<'a> {
+    /// The line that the kernel prints for every failure.
     Info {
         errno: i32,
         context: Context,
-        symbol: Callback,
+        symbol: CallbackSymbol,
     },
     /// The complaint of the seed form.
-    PrWarn { symbol: Callback },
+    PrWarn { symbol: CallbackSymbol },
     /// A WARN of the code that calls notifiers.
     Warn {
         site: &'a str,
         pid: i32,
-        /// `None` on all sides where the kernel does not print it.
+        /// `None` in all messages of a window where the kernel does not print it.
         comm: Option<&'a str>,
     },
     /// The OOM reaper's closing line.
@@ -41,36 +42,36 @@ pub(super) enum What<'a> {
         pid: i32,
         comm: &'a str,
     },
-    /// Something that the kernel finds wrong with itself.
+    /// The first line of a report of one of the kernel's general debugging checks.
     Symptom(KernelMessage),
-    /// A line about our callback that is none of these; never due.
+    /// A line about a callback of the module that is none of these; never due.
     Malformed,
 }
 
-/// Which of the module's callbacks a line names.
+/// Symbol of one of the module's callbacks, as the kernel prints it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Callback {
-    /// That of a notifier that has ends as well.
+pub(super) struct CallbackSymbol {
+    /// Whether it is the callback of a notifier that has ends as well.
     pub(super) is_paired: bool,
-    /// Whether the symbol is the callback's first byte.
-    pub(super) is_start: bool,
+    /// Whether the offset is 0, so that the symbol is the callback's first byte.
+    pub(super) is_at_start: bool,
 }
 
-impl What<'_> {
-    /// Whether a seen message of this kind can be the other one gone wrong.
-    pub(super) fn may_be(&self, due: &What<'_>) -> bool {
+impl Content<'_> {
+    /// Whether a seen message with this content can be an altered form of the one that was due.
+    pub(super) fn may_be(&self, due: &Content<'_>) -> bool {
         match (self, due) {
-            (What::Info { .. }, What::Info { .. })
-            | (What::PrWarn { .. }, What::PrWarn { .. })
-            | (What::Warn { .. }, What::Warn { .. })
-            | (What::Malformed, What::Info { .. } | What::PrWarn { .. }) => true,
-            (What::Symptom(seen), What::Symptom(due)) => {
+            (Content::Info { .. }, Content::Info { .. })
+            | (Content::PrWarn { .. }, Content::PrWarn { .. })
+            | (Content::Warn { .. }, Content::Warn { .. })
+            | (Content::Malformed, Content::Info { .. } | Content::PrWarn { .. }) => true,
+            (Content::Symptom(seen), Content::Symptom(due)) => {
                 seen == due || (seen.is_of_lockdep() && due.is_of_lockdep())
             }
-            // The other word is another message, and another victim's is too.
+            // A closing line with the other word, or of another victim, is another message.
             (
-                What::Reaper { word, pid, .. },
-                What::Reaper {
+                Content::Reaper { word, pid, .. },
+                Content::Reaper {
                     word: due_word,
                     pid: due_pid,
                     ..
@@ -80,41 +81,41 @@ impl What<'_> {
         }
     }
 
-    /// Whether nothing but the task differs.
-    pub(super) fn is_but_for_task(&self, other: &What<'_>) -> bool {
+    /// Whether the two differ in the task only, which a WARN names in its header.
+    pub(super) fn is_but_for_task(&self, other: &Content<'_>) -> bool {
         match (self, other) {
-            (What::Warn { site: a, .. }, What::Warn { site: b, .. }) => a == b,
+            (Content::Warn { site: a, .. }, Content::Warn { site: b, .. }) => a == b,
             _ => self == other,
         }
     }
 }
 
-/// A message of ours.
+/// A message about a callback of the module or about a victim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Message<'a> {
-    pub(super) what: What<'a>,
+    pub(super) content: Content<'a>,
     pub(super) level: u8,
-    /// The task that printed it; `None` on all sides where the kernel does not tell.
+    /// The task that printed it; `None` in all messages of a window without `caller=`.
     pub(super) task: Option<Caller>,
 }
 
 impl Message<'_> {
-    /// In what a seen message differs from the one that was due.
+    /// Parts in which a seen message differs from the one that was due, for a person.
     pub(super) fn difference(&self, due: &Message<'_>) -> String {
         let mut parts = Vec::new();
-        let mut part = |what: &str, seen: String, due: String| {
+        let mut part = |name: &str, seen: String, due: String| {
             if seen != due {
-                parts.push(format!("{what} is {seen}, not {due}"));
+                parts.push(format!("{name} is {seen}, not {due}"));
             }
         };
         part("the level", self.level.to_string(), due.level.to_string());
         if let (Some(seen), Some(due)) = (self.task, due.task) {
             part("the task", seen.to_string(), due.to_string());
         }
-        match (self.what, due.what) {
+        match (self.content, due.content) {
             (
-                What::Info { errno, context, .. },
-                What::Info {
+                Content::Info { errno, context, .. },
+                Content::Info {
                     errno: due_errno,
                     context: due_context,
                     ..
@@ -128,8 +129,8 @@ impl Message<'_> {
                 );
             }
             (
-                What::Warn { site, pid, comm },
-                What::Warn {
+                Content::Warn { site, pid, comm },
+                Content::Warn {
                     site: due_site,
                     pid: due_pid,
                     comm: due_comm,
@@ -141,27 +142,27 @@ impl Message<'_> {
                     part("the comm", seen.to_owned(), due.to_owned());
                 }
             }
-            (What::Reaper { comm, .. }, What::Reaper { comm: due_comm, .. }) => {
+            (Content::Reaper { comm, .. }, Content::Reaper { comm: due_comm, .. }) => {
                 part("the comm", comm.to_owned(), due_comm.to_owned());
             }
-            (What::Symptom(seen), What::Symptom(due)) => {
+            (Content::Symptom(seen), Content::Symptom(due)) => {
                 part("it", seen.word().to_owned(), due.word().to_owned());
             }
-            (What::Malformed, _) => parts.push("the text is another".to_owned()),
+            (Content::Malformed, _) => parts.push("the text is another".to_owned()),
             _ => {}
         }
         if let (
-            What::Info { symbol, .. } | What::PrWarn { symbol },
-            What::Info {
+            Content::Info { symbol, .. } | Content::PrWarn { symbol },
+            Content::Info {
                 symbol: due_symbol, ..
             }
-            | What::PrWarn { symbol: due_symbol },
-        ) = (self.what, due.what)
+            | Content::PrWarn { symbol: due_symbol },
+        ) = (self.content, due.content)
         {
             if symbol.is_paired != due_symbol.is_paired {
                 parts.push("the symbol is that of another callback".to_owned());
             }
-            if !symbol.is_start {
+            if !symbol.is_at_start {
                 parts.push("the symbol is not printed as at +0x0".to_owned());
             }
         }
@@ -169,7 +170,7 @@ impl Message<'_> {
     }
 }
 
-impl fmt::Display for Callback {
+impl fmt::Display for CallbackSymbol {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = if self.is_paired {
             PAIRED_SYMBOL
@@ -180,15 +181,15 @@ impl fmt::Display for Callback {
     }
 }
 
-/// As `/dev/kmsg` and `dmesg --raw` would have it.
+/// The format of `dmesg --raw`, with `...` for the parts that are not compared.
 impl fmt::Display for Message<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "<{}>", self.level)?;
         if let Some(task) = self.task {
             write!(f, "[{task}]")?;
         }
-        match self.what {
-            What::Info {
+        match self.content {
+            Content::Info {
                 errno,
                 context,
                 symbol,
@@ -196,9 +197,9 @@ impl fmt::Display for Message<'_> {
                 f,
                 " {symbol} callback failed with {errno} in {context} context."
             ),
-            What::PrWarn { symbol } => write!(f, " {symbol} callback failure not allowed"),
-            What::Symptom(complaint) => write!(f, " {} ...", complaint.word()),
-            What::Warn { site, pid, comm } => write!(
+            Content::PrWarn { symbol } => write!(f, " {symbol} callback failure not allowed"),
+            Content::Symptom(message) => write!(f, " {} ...", message.word()),
+            Content::Warn { site, pid, comm } => write!(
                 f,
                 " WARNING: {} at ..., CPU#...: {}/{pid}",
                 if site.is_empty() {
@@ -208,7 +209,7 @@ impl fmt::Display for Message<'_> {
                 },
                 comm.unwrap_or("...")
             ),
-            What::Reaper { word, pid, comm } => match word {
+            Content::Reaper { word, pid, comm } => match word {
                 ReaperMessage::Reaped => {
                     write!(f, " oom_reaper: reaped process {pid} ({comm}), now ...")
                 }
@@ -216,12 +217,12 @@ impl fmt::Display for Message<'_> {
                     write!(f, " oom_reaper: unable to reap pid:{pid} ({comm})")
                 }
             },
-            What::Malformed => write!(f, " (a line about a callback of {MODULE_NAME})"),
+            Content::Malformed => write!(f, " (a line about a callback of {MODULE_NAME})"),
         }
     }
 }
 
-/// A record in the same shape.
+/// A record in the same format.
 pub(super) fn shown(record: &Record) -> String {
     match &record.caller {
         Some(caller) => format!("<{}>[{caller}] {}", record.level, record.text),
@@ -232,9 +233,9 @@ pub(super) fn shown(record: &Record) -> String {
 /// The `caller=` of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) enum Caller {
-    /// A thread.
+    /// A thread, by its pid in the initial namespace.
     Task(i32),
-    /// An interrupt on a CPU, or something we do not know.
+    /// An interrupt on a CPU, or `u32::MAX` for anything unknown.
     Other(u32),
 }
 
@@ -263,41 +264,41 @@ impl fmt::Display for Caller {
 mod tests {
     use super::*;
 
-    const OURS: Callback = Callback {
+    const OURS: CallbackSymbol = CallbackSymbol {
         is_paired: false,
-        is_start: true,
+        is_at_start: true,
     };
 
-    fn info(errno: i32, context: Context, symbol: Callback) -> What<'static> {
-        What::Info {
+    fn info(errno: i32, context: Context, symbol: CallbackSymbol) -> Content<'static> {
+        Content::Info {
             errno,
             context,
             symbol,
         }
     }
 
-    fn warn(site: &'static str, pid: i32, comm: Option<&'static str>) -> What<'static> {
-        What::Warn { site, pid, comm }
+    fn warn(site: &'static str, pid: i32, comm: Option<&'static str>) -> Content<'static> {
+        Content::Warn { site, pid, comm }
     }
 
-    fn reaper(word: ReaperMessage, pid: i32, comm: &'static str) -> What<'static> {
-        What::Reaper { word, pid, comm }
+    fn reaper(word: ReaperMessage, pid: i32, comm: &'static str) -> Content<'static> {
+        Content::Reaper { word, pid, comm }
     }
 
-    fn message(what: What<'_>) -> Message<'_> {
+    fn message(content: Content<'_>) -> Message<'_> {
         Message {
-            what,
+            content,
             level: 4,
             task: Some(Caller::Task(7)),
         }
     }
 
     #[test]
-    fn a_difference_is_told_by_what_differs() {
+    fn a_difference_names_the_parts_that_differ() {
         const BLOCKABLE: Context = Context::Blockable;
-        let paired = Callback {
+        let paired = CallbackSymbol {
             is_paired: true,
-            is_start: false,
+            is_at_start: false,
         };
         for (seen, due, text) in [
             (
@@ -311,8 +312,8 @@ mod tests {
                 "the symbol is that of another callback, the symbol is not printed as at +0x0",
             ),
             (
-                What::PrWarn { symbol: paired },
-                What::PrWarn { symbol: OURS },
+                Content::PrWarn { symbol: paired },
+                Content::PrWarn { symbol: OURS },
                 "the symbol is that of another callback, the symbol is not printed as at +0x0",
             ),
             (
@@ -327,18 +328,18 @@ mod tests {
                 "the comm is x, not y",
             ),
             (
-                What::Malformed,
+                Content::Malformed,
                 info(-11, BLOCKABLE, OURS),
                 "the text is another",
             ),
         ] {
             assert_eq!(message(seen).difference(&message(due)), text);
         }
-        let due = message(What::Malformed);
+        let due = message(Content::Malformed);
         let seen = Message {
             level: 3,
             task: Some(Caller::Other(0)),
-            what: What::PrWarn { symbol: OURS },
+            content: Content::PrWarn { symbol: OURS },
         };
         assert_eq!(
             seen.difference(&due),
@@ -346,21 +347,20 @@ mod tests {
         );
     }
 
-    /// As somebody would look for it in the log.
     #[test]
-    fn a_message_reads_like_the_kernels_line() {
-        let paired = Callback {
+    fn a_message_is_printed_like_the_kernels_line() {
+        let paired = CallbackSymbol {
             is_paired: true,
             ..OURS
         };
-        for (what, text) in [
+        for (content, text) in [
             (
                 info(-11, Context::NonBlockable, OURS),
                 "mmu_notifier_inject_invalidate_range_start+0x0/... [mmu_notifier_inject] \
                  callback failed with -11 in non-blockable context.",
             ),
             (
-                What::PrWarn { symbol: paired },
+                Content::PrWarn { symbol: paired },
                 "mmu_notifier_inject_paired_invalidate_range_start+0x0/... \
                  [mmu_notifier_inject] callback failure not allowed",
             ),
@@ -381,22 +381,22 @@ mod tests {
                 "oom_reaper: unable to reap pid:7 (x)",
             ),
             (
-                What::Symptom(KernelMessage::LockdepSrcu),
+                Content::Symptom(KernelMessage::LockdepSrcu),
                 "lockdep report (in an SRCU read side) ...",
             ),
         ] {
-            assert_eq!(message(what).to_string(), format!("<4>[T7] {text}"));
+            assert_eq!(message(content).to_string(), format!("<4>[T7] {text}"));
         }
     }
 
     #[test]
-    fn a_message_can_only_be_one_of_its_kind_gone_wrong() {
+    fn a_message_can_only_be_an_altered_one_of_its_kind() {
         let (sleep, lockdep) = (
-            What::Symptom(KernelMessage::AtomicSleep),
-            What::Symptom(KernelMessage::LockdepOther),
+            Content::Symptom(KernelMessage::AtomicSleep),
+            Content::Symptom(KernelMessage::LockdepOther),
         );
         assert!(sleep.may_be(&sleep) && !sleep.may_be(&lockdep));
-        let due = What::Symptom(KernelMessage::LockdepInvalidation);
+        let due = Content::Symptom(KernelMessage::LockdepInvalidation);
         assert!(lockdep.may_be(&due));
         assert_eq!(
             message(lockdep).difference(&message(due)),
@@ -406,21 +406,21 @@ mod tests {
         assert!(line.may_be(&reaper(ReaperMessage::Reaped, 1, "y")));
         assert!(!line.may_be(&reaper(ReaperMessage::Reaped, 2, "x")));
         assert!(!line.may_be(&reaper(ReaperMessage::UnableToReap, 1, "x")));
-        assert!(What::Malformed.may_be(&What::PrWarn { symbol: OURS }));
-        assert!(!What::Malformed.may_be(&line));
+        assert!(Content::Malformed.may_be(&Content::PrWarn { symbol: OURS }));
+        assert!(!Content::Malformed.may_be(&line));
     }
 
-    /// A WARN names its task twice.
+    /// The header of a WARN has the pid besides `caller=`.
     #[test]
-    fn a_warn_of_another_task_is_the_same_but_for_that() {
+    fn a_warn_of_another_task_differs_in_the_task_only() {
         let due = warn("a.c:1", 1, Some("x"));
         assert!(warn("a.c:1", 2, Some("y")).is_but_for_task(&due));
         assert!(!warn("a.c:2", 1, Some("x")).is_but_for_task(&due));
-        assert!(!What::Malformed.is_but_for_task(&due));
+        assert!(!Content::Malformed.is_but_for_task(&due));
     }
 
     #[test]
-    fn whoever_printed_is_a_thread_or_something_else() {
+    fn a_caller_is_a_thread_or_a_cpu_or_unknown() {
         let caller = |caller: &str| {
             Caller::of(&Record {
                 seq: 1,

@@ -9,29 +9,41 @@
 
 mod align;
 mod blame;
-mod chain;
+mod callbacks;
 mod compare;
 mod demand;
 mod effects;
+mod evidence;
 mod expect;
+mod explain;
+mod findings;
 mod form;
+mod group;
+mod index;
+mod interleave;
+mod lcs;
 mod lines;
+mod lockdep;
 mod message;
 pub mod mutants;
+mod order;
 pub mod run;
 mod seen;
+mod sentences;
+mod symbol;
 mod trust;
+mod warn;
 mod witness;
 
 use crate::contract;
-use crate::contract::KernelMessage;
 use crate::kmsg::Record;
-use crate::model::{Call, Expect, Observation, Recognised, ScenarioResult, Verdict, Window};
+use crate::model::{
+    Call, Expect, KernelMessage, Observation, Recognised, ScenarioResult, Verdict, Window,
+};
 
-use message::{Caller, What, shown};
+use message::{Caller, Content, shown};
 use seen::Scan;
 
-pub use chain::is_refused;
 pub use form::NOTHING_FAILED;
 
 /// The answer about all windows of a run.
@@ -70,7 +82,7 @@ pub fn judge(windows: &[Window], demanded: Expect) -> Judgement {
     let sites = recognition.sites();
     let undoubted = scanned.iter().filter(|(_, _, doubts)| doubts.is_empty());
     let undoubted = undoubted.map(|(window, scan, _)| (*window, scan));
-    let distrust = trust::doubts(rule.promise, undoubted);
+    let distrust = trust::doubts(rule.form, undoubted);
 
     Judgement {
         form: recognition.form(),
@@ -131,11 +143,14 @@ fn judge_window(
     rule: form::Rule,
     sites: expect::Sites<'_>,
 ) -> Vec<ScenarioResult> {
-    let reaper: Option<Caller> = scan.ours.iter().find_map(|seen| match seen.message.what {
-        What::Reaper { .. } => seen.message.task,
-        _ => None,
-    });
-    let dues = expect::dues(rule.promise, window, sites, scan.told, reaper);
+    let reaper: Option<Caller> = scan
+        .ours
+        .iter()
+        .find_map(|seen| match seen.message.content {
+            Content::Reaper { .. } => seen.message.task,
+            _ => None,
+        });
+    let dues = expect::dues(rule.form, window, sites, scan.format, reaper);
     let compared = compare::compare(window, scan, &dues, rule.no_check);
     let foreign: Vec<String> = scan.foreign.iter().map(|seen| shown(seen.record)).collect();
 

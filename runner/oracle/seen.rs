@@ -1,48 +1,49 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Picks the messages that are about our callback and our victims out of a window's records.
+//! Picks the messages about the module's callbacks and about the victims out of a window's records.
 
 use std::collections::{HashMap, HashSet};
 
 use crate::kmsg::Record;
-use crate::model::Window;
+use crate::model::{KernelMessage, Window};
+use crate::oracle::lines::Line;
+use crate::oracle::lockdep;
+use crate::oracle::message::{CallbackSymbol, Caller, Content, Message};
+use crate::oracle::symbol::Symbol;
+use crate::oracle::warn::WarnHeader;
 
-use crate::contract::KernelMessage;
-use crate::oracle::lines;
-use crate::oracle::lines::{Line, Symbol, WarnHeader};
-use crate::oracle::message::{Callback, Caller, Message, What};
-
-/// A message with the record it was read from.
+/// A message with the record that it was read from.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Seen<'a> {
     pub(super) message: Message<'a>,
     pub(super) record: &'a Record,
-    /// Whether the symbol could be ours gone wrong.
+    /// Whether the symbol can be an altered one of a callback of the module.
     pub(super) is_near: bool,
 }
 
-/// What the kernel's lines tell about themselves; the same for all lines of a window.
+/// Optional parts of the kernel's lines; the same for all lines of a window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Told {
-    /// Whether each line names the task that printed it.
+pub(super) struct LineFormat {
+    /// Whether each line names the task that printed it: `CONFIG_PRINTK_CALLER`.
     pub(super) callers: bool,
-    /// Whether WARN headers name the comm.
+    /// Whether the headers of WARNs have the comm.
     pub(super) comms: bool,
 }
 
-/// A window's records, sorted out.
+/// The messages of a window.
 #[derive(Debug)]
 pub(super) struct Scan<'a> {
-    /// About our callback and our victims, in the log's order.
+    /// Messages about the module's callbacks and about the victims, in the log's order.
     pub(super) ours: Vec<Seen<'a>>,
-    /// The same messages about the callbacks of others.
+    /// Messages about callbacks of other drivers, in the log's order.
     pub(super) foreign: Vec<Seen<'a>>,
-    /// Headers of WARNs, whoever's.
+    /// Number of WARNs in the log, those of unrelated code included.
     pub(super) warn_headers: u64,
-    pub(super) told: Told,
+    pub(super) format: LineFormat,
 }
 
 impl<'a> Scan<'a> {
+    /// Classifies the records of a window.
     pub(super) fn of(window: &'a Window) -> Self {
         let lines: Vec<(Line<'a>, &'a Record)> = window
             .records
@@ -51,38 +52,38 @@ impl<'a> Scan<'a> {
             .map(|(at, record)| (line_of(&window.records, at), record))
             .filter(|(line, _)| *line != Line::Noise)
             .collect();
-        let told = Told {
+        let format = LineFormat {
             callers: lines.iter().all(|(_, record)| record.caller.is_some()),
             comms: lines.iter().all(|(line, _)| match line {
                 Line::Warn(header) => header.comm.is_some(),
                 _ => true,
             }),
         };
-        let mut sorter = Sorter {
-            told,
+        let mut classifier = Classifier {
+            format,
             victims: window.observations.iter().map(|o| o.pid).collect(),
             tasks: tasks(window),
             judges_symptoms: judges_symptoms(window),
-            said_before: HashSet::new(),
+            reported: HashSet::new(),
             last_info: HashMap::new(),
         };
         let mut scan = Scan {
             ours: Vec::new(),
             foreign: Vec::new(),
             warn_headers: 0,
-            told,
+            format,
         };
         for (line, record) in lines {
             scan.warn_headers += u64::from(matches!(line, Line::Warn(_)));
-            let task = told.callers.then(|| Caller::of(record)).flatten();
+            let task = format.callers.then(|| Caller::of(record)).flatten();
             let is_near = match line {
                 Line::Info { symbol, .. } | Line::PrWarn { symbol } => symbol.is_near_ours(),
                 _ => false,
             };
-            if let Some((is_ours, what)) = sorter.sort(line, task) {
+            if let Some((is_ours, content)) = classifier.classify(line, task) {
                 let seen = Seen {
                     message: Message {
-                        what,
+                        content,
                         level: record.level,
                         task,
                     },
@@ -100,15 +101,15 @@ impl<'a> Scan<'a> {
     }
 }
 
-/// What the record at that index says, with what follows on it.
+/// The line in the record at that index, with the lock that a report of lockdep is about.
 fn line_of(records: &[Record], at: usize) -> Line<'_> {
     let record = &records[at];
     match Line::of(record) {
         Line::Symptom(symptom) if symptom.is_of_lockdep() => {
-            // Others may write in between.
+            // Lines of other tasks can stand in between.
             let report = records[at..].iter();
             let report = report.filter(|other| other.is_kernel() && other.caller == record.caller);
-            Line::Symptom(lines::lockdep(report.map(|record| record.text.as_str())))
+            Line::Symptom(lockdep::report(report.map(|record| record.text.as_str())))
         }
         line => line,
     }
@@ -125,7 +126,7 @@ fn tasks(window: &Window) -> HashSet<i32> {
     tasks
 }
 
-/// Whether a scenario of the window is about what the kernel finds wrong with itself.
+/// Whether a scenario of the window is about the kernel's general debugging checks.
 pub(super) fn judges_symptoms(window: &Window) -> bool {
     let mut observations = window.observations.iter();
     observations.any(|o| o.expectation.judges_symptoms)
@@ -134,26 +135,28 @@ pub(super) fn judges_symptoms(window: &Window) -> bool {
 /// The last info line of a task: the WARN after it is about the same callback.
 struct LastInfo<'a> {
     is_ours: bool,
-    /// Where WARNs after it came from; a second one from the same place is not its own.
+    /// Places of the WARNs after it; a second WARN of the same place is about another callback.
     sites: Vec<&'a str>,
 }
 
-struct Sorter<'a> {
-    told: Told,
+/// State of the classification, line by line.
+struct Classifier<'a> {
+    format: LineFormat,
     victims: HashSet<i32>,
     tasks: HashSet<i32>,
     judges_symptoms: bool,
-    /// What tasks have been told that they may be told many times.
-    said_before: HashSet<(Option<Caller>, KernelMessage)>,
+    /// Messages that were seen in a task. Those that can come any number of times count once.
+    reported: HashSet<(Option<Caller>, KernelMessage)>,
     last_info: HashMap<Option<Caller>, LastInfo<'a>>,
 }
 
-impl<'a> Sorter<'a> {
-    /// Whether the line is ours, and what it says; nothing where it is of no interest.
-    fn sort(&mut self, line: Line<'a>, task: Option<Caller>) -> Option<(bool, What<'a>)> {
-        let callback = |symbol: &Symbol<'_>| Callback {
+impl<'a> Classifier<'a> {
+    /// Whether the line is about the module's callbacks or victims, and its content; [`None`] for
+    /// a line that does not matter.
+    fn classify(&mut self, line: Line<'a>, task: Option<Caller>) -> Option<(bool, Content<'a>)> {
+        let callback = |symbol: &Symbol<'_>| CallbackSymbol {
             is_paired: symbol.is_paired(),
-            is_start: symbol.is_start(),
+            is_at_start: symbol.is_at_start(),
         };
         Some(match line {
             Line::Info {
@@ -166,7 +169,7 @@ impl<'a> Sorter<'a> {
                 self.last_info.insert(task, LastInfo { is_ours, sites });
                 (
                     is_ours,
-                    What::Info {
+                    Content::Info {
                         errno,
                         context,
                         symbol: callback(&symbol),
@@ -175,7 +178,7 @@ impl<'a> Sorter<'a> {
             }
             Line::PrWarn { symbol } => (
                 symbol.is_ours(),
-                What::PrWarn {
+                Content::PrWarn {
                     symbol: callback(&symbol),
                 },
             ),
@@ -195,19 +198,20 @@ impl<'a> Sorter<'a> {
                 if !self.victims.contains(&pid) {
                     return None;
                 }
-                (true, What::Reaper { word, pid, comm })
+                (true, Content::Reaper { word, pid, comm })
             }
-            Line::Malformed { about_ours } => (about_ours, What::Malformed),
+            Line::Malformed { about_ours } => (about_ours, Content::Malformed),
             Line::Noise => return None,
         })
     }
 
-    /// Only where a scenario is about them, and of our tasks: elsewhere they are trouble.
+    /// Message of a general debugging check. It counts where a scenario is about such checks and if
+    /// it comes from a task of the window; any other one is trouble of the run.
     fn symptom(
         &mut self,
         symptom: KernelMessage,
         task: Option<Caller>,
-    ) -> Option<(bool, What<'a>)> {
+    ) -> Option<(bool, Content<'a>)> {
         let is_ours = match task {
             Some(Caller::Task(tid)) => self.tasks.contains(&tid),
             Some(Caller::Other(_)) => false,
@@ -220,23 +224,24 @@ impl<'a> Sorter<'a> {
             symptom,
             KernelMessage::LockWarn | KernelMessage::AtomicSleep
         );
-        let is_new = self.said_before.insert((task, symptom));
-        (is_new || !comes_often).then_some((true, What::Symptom(symptom)))
+        let is_new = self.reported.insert((task, symptom));
+        (is_new || !comes_often).then_some((true, Content::Symptom(symptom)))
     }
 
-    fn warn(&self, header: &WarnHeader<'a>) -> What<'a> {
-        What::Warn {
+    fn warn(&self, header: &WarnHeader<'a>) -> Content<'a> {
+        Content::Warn {
             site: header.site(),
             pid: header.pid,
-            comm: header.comm.filter(|_| self.told.comms),
+            comm: header.comm.filter(|_| self.format.comms),
         }
     }
 
-    /// A WARN does not name the callback: the info line before it does, and the task.
+    /// Whether a WARN is about a callback of the module. Its header does not name the callback: the
+    /// info line before it does, and otherwise the task decides.
     fn is_our_warn(&mut self, header: &WarnHeader<'a>, task: Option<Caller>) -> bool {
         let of_our_task = self.tasks.contains(&header.pid);
-        // Without callers, an info line of someone else's task can stand in between.
-        if !self.told.callers && of_our_task {
+        // Without callers, an info line of another task can stand in between.
+        if !self.format.callers && of_our_task {
             return true;
         }
         match self.last_info.get_mut(&task) {

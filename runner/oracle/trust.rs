@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Whether the module can be believed.
+//! Checks of the module's log against the kernel's lines.
 //!
-//! What is due follows from the module's log, so a module that logs something else than it does
-//! would put its own fault on the kernel. It is caught where the kernel's lines contradict it, and
-//! what else is known says that the kernel is right. A contradiction in one window is one for the
-//! whole run: a log that is wrong once is no evidence anywhere.
+//! The messages that are due follow from the module's log, so a wrong log would make a correct kernel
+//! fail. The log is in doubt where the kernel's lines contradict it and the remaining evidence agrees
+//! with the kernel. One contradiction puts the whole run in doubt: a log that is wrong once is no
+//! evidence anywhere.
 
 use std::collections::HashSet;
 
@@ -13,23 +13,22 @@ use nix::libc::EAGAIN;
 
 use crate::contract::Form;
 use crate::model::{Context, Observation, ReaperMessage, Window};
-
-use crate::oracle::message::{Caller, What};
+use crate::oracle::message::{Caller, Content};
 use crate::oracle::seen::{Scan, Seen};
 
 /// The largest errno: include/linux/err.h.
 const MAX_ERRNO: i32 = 4095;
 
-/// Why the module's word is not taken, one sentence each; `scanned` are the windows of which there
-/// is no doubt.
+/// Reasons why the module's log is in doubt, one sentence each. `scanned` are the windows whose own
+/// evidence is not in doubt.
 pub(super) fn doubts<'a>(
-    promise: Form,
+    form: Form,
     scanned: impl Iterator<Item = (&'a Window, &'a Scan<'a>)>,
 ) -> Vec<String> {
     let mut doubts = Vec::new();
     let mut silence = Silence::default();
-    let mut errno = Errno {
-        promise,
+    let mut errno = UnloggedErrno {
+        form,
         named: None,
         acts_on_the_log: false,
     };
@@ -41,7 +40,7 @@ pub(super) fn doubts<'a>(
     }
     doubts.extend(errno.doubt());
     doubts.extend(silence.doubt());
-    // A module that is wrong once is wrong every time.
+    // A wrong module is wrong every time: the first contradiction of each kind is enough.
     let mut known = HashSet::new();
     doubts.retain(|(kind, _)| known.insert(*kind));
     doubts
@@ -50,36 +49,37 @@ pub(super) fn doubts<'a>(
         .collect()
 }
 
-/// In what the module is contradicted, and a sentence.
-type Doubt = (Subject, String);
+/// A contradiction, and a sentence about it.
+type Doubt = (Contradiction, String);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Subject {
+enum Contradiction {
     Thread,
     Context,
     Errno,
     Failure,
 }
 
-/// The info lines about our callbacks: each with its errno and its context.
+/// The info lines about the module's callbacks: index, message, errno and context.
 fn infos<'a>(scan: &'a Scan<'a>) -> impl Iterator<Item = (usize, &'a Seen<'a>, i32, Context)> {
     let ours = scan.ours.iter().enumerate();
-    ours.filter_map(|(at, seen)| match seen.message.what {
-        What::Info { errno, context, .. } => Some((at, seen, errno, context)),
+    ours.filter_map(|(at, seen)| match seen.message.content {
+        Content::Info { errno, context, .. } => Some((at, seen, errno, context)),
         _ => None,
     })
 }
 
-/// The core prints an info line in the thread that called, and its number is printk's.
+/// An info line of a thread that is not in the log. The kernel prints the line in the thread that makes
+/// the call, and printk adds the thread's number.
 fn thread(window: &Window, scan: &Scan<'_>) -> Option<Doubt> {
     let calls = || window.observations.iter().flat_map(|o| &o.calls);
-    let stranger = infos(scan).find_map(|(_, seen, ..)| match seen.message.task {
+    let unknown = infos(scan).find_map(|(_, seen, ..)| match seen.message.task {
         Some(Caller::Task(tid)) if calls().all(|call| call.tid != tid) => Some((tid, seen)),
         _ => None,
     })?;
-    let (tid, seen) = stranger;
+    let (tid, seen) = unknown;
     Some((
-        Subject::Thread,
+        Contradiction::Thread,
         format!(
             "thread {tid} had a callback fail (record {}), and there is no call of that thread in \
              the log",
@@ -88,14 +88,14 @@ fn thread(window: &Window, scan: &Scan<'_>) -> Option<Doubt> {
     ))
 }
 
-/// Callback and info line have the context from the same `struct mmu_notifier_range`. Where the
-/// line has the one that the operation has, it is the log that is wrong.
+/// A scenario whose calls are logged in the wrong context. Callback and info line take the context from
+/// the same `struct mmu_notifier_range`: if the line has the context of the operation, the log is wrong.
 fn context(window: &Window, scan: &Scan<'_>) -> Option<Doubt> {
     window.observations.iter().find_map(|o| {
         let is = |context: Context| context == o.expectation.context;
         let mut failed = o.calls.iter().filter(|call| call.returned != 0).peekable();
         failed.peek()?;
-        // All of them: a kernel that is wrong in one place only is right in others.
+        // All calls must have the wrong context: a kernel that is wrong in one place is right in others.
         if failed.any(|call| is(call.context)) {
             return None;
         }
@@ -106,7 +106,7 @@ fn context(window: &Window, scan: &Scan<'_>) -> Option<Doubt> {
         let agree = !lines.is_empty() && lines.into_iter().all(is);
         agree.then(|| {
             (
-                Subject::Context,
+                Contradiction::Context,
                 format!(
                     "{} is {}, so say the operation and the kernel's line, and the log has its \
                      calls in the other context",
@@ -125,16 +125,16 @@ fn is_by_a_caller_of(o: &Observation, seen: &Seen<'_>) -> bool {
     }
 }
 
-/// The kernel's lines name an errno that no callback has returned, by the log.
-struct Errno {
-    promise: Form,
-    /// The first of them.
+/// Info lines with an errno that no callback has returned by the log.
+struct UnloggedErrno {
+    form: Form,
+    /// Sentence about the first of them.
     named: Option<String>,
-    /// Whether the kernel acted on what the log has: then its line is wrong, and not the log.
+    /// Whether the kernel acted on the errno of the log: then its line is wrong, and not the log.
     acts_on_the_log: bool,
 }
 
-impl Errno {
+impl UnloggedErrno {
     fn add(&mut self, window: &Window, scan: &Scan<'_>) {
         let calls = || window.observations.iter().flat_map(|o| &o.calls);
         let returned: HashSet<i32> = calls()
@@ -142,7 +142,7 @@ impl Errno {
             .filter(|errno| *errno != 0)
             .collect();
         for (at, seen, errno, context) in infos(scan) {
-            // Whatever is no errno comes from the line.
+            // A number that is no errno cannot come from the callback, so the line is wrong.
             if returned.contains(&errno) || !(-MAX_ERRNO..0).contains(&errno) {
                 continue;
             }
@@ -153,10 +153,10 @@ impl Errno {
                     seen.record.seq
                 )
             });
-            // Only there what the kernel does depends on the errno.
+            // In no other case do the kernel's complaints depend on the errno.
             let complains = complains_after(scan, at);
             let due = |errno: i32| errno != -EAGAIN;
-            if self.promise == Form::Mainline
+            if self.form == Form::Mainline
                 && context == Context::NonBlockable
                 && let Some(&logged) = returned.iter().next()
                 && returned.iter().all(|other| due(*other) == due(logged))
@@ -169,33 +169,33 @@ impl Errno {
 
     fn doubt(self) -> Option<Doubt> {
         let named = self.named.filter(|_| !self.acts_on_the_log)?;
-        Some((Subject::Errno, named))
+        Some((Contradiction::Errno, named))
     }
 }
 
-/// Whether the task has a complaint between its info line and its next.
+/// Whether the task has a complaint between that info line and its next one.
 fn complains_after(scan: &Scan<'_>, info: usize) -> bool {
     let task = scan.ours[info].message.task;
     let same = scan.ours[info + 1..]
         .iter()
         .filter(|seen| seen.message.task == task);
-    same.take_while(|seen| !matches!(seen.message.what, What::Info { .. }))
+    same.take_while(|seen| !matches!(seen.message.content, Content::Info { .. }))
         .any(|seen| {
             matches!(
-                seen.message.what,
-                What::PrWarn { .. } | What::Warn { .. } | What::Malformed
+                seen.message.content,
+                Content::PrWarn { .. } | Content::Warn { .. } | Content::Malformed
             )
         })
 }
 
-/// Nothing but the module's word says that anything has failed.
+/// Failures that are in the module's log and nowhere else.
 #[derive(Default)]
 struct Silence {
     /// Calls that failed, by the log.
     failed: u64,
-    /// Whether the kernel has taken notice of any of them.
+    /// Whether the kernel printed a line about any of them or stopped the operation.
     is_noticed: bool,
-    /// Whether there was a non-blockable one: that one stops the operation, whatever is printed.
+    /// Whether there was one in non-blockable context, which stops the operation whatever is printed.
     could_refuse: bool,
 }
 
@@ -203,7 +203,7 @@ impl Silence {
     fn add(&mut self, window: &Window, scan: &Scan<'_>) {
         for o in &window.observations {
             for call in o.calls.iter().filter(|call| call.returned != 0) {
-                // Nothing is said of an interval notifier that refuses where it may.
+                // The kernel prints nothing about an interval notifier that refuses where it may.
                 if o.kind(call).is_some_and(|kind| !kind.is_interval()) {
                     self.failed += 1;
                 }
@@ -211,12 +211,15 @@ impl Silence {
             }
             self.is_noticed |= o.outcome != 0;
         }
-        // Under another name, too: a wrong symbol is the kernel's.
-        let said = scan.ours.iter().chain(&scan.foreign);
-        self.is_noticed |= said.into_iter().any(|seen| match seen.message.what {
-            What::Info { .. } | What::PrWarn { .. } | What::Warn { .. } | What::Malformed => true,
-            What::Reaper { word, .. } => word == ReaperMessage::UnableToReap,
-            What::Symptom(_) => false,
+        // Lines with another symbol count, too: the symbol comes from the kernel.
+        let lines = scan.ours.iter().chain(&scan.foreign);
+        self.is_noticed |= lines.into_iter().any(|seen| match seen.message.content {
+            Content::Info { .. }
+            | Content::PrWarn { .. }
+            | Content::Warn { .. }
+            | Content::Malformed => true,
+            Content::Reaper { word, .. } => word == ReaperMessage::UnableToReap,
+            Content::Symptom(_) => false,
         });
     }
 
@@ -224,7 +227,7 @@ impl Silence {
         let is_alone = self.failed > 0 && self.could_refuse && !self.is_noticed;
         is_alone.then(|| {
             (
-                Subject::Failure,
+                Contradiction::Failure,
                 format!(
                     "by the log {} callbacks have failed, and the kernel neither said so of any \
                      nor was stopped by one",

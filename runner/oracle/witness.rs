@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Whether the witnesses agree: the module's counters and log, the kernel's log, `warn_count`.
+//! Checks that the witnesses agree: the module's counters and log, the kernel's log, `warn_count`.
 //!
-//! Where they do not, the evidence itself is in doubt, and there is no verdict.
+//! If they disagree, the evidence itself is in doubt, and there is no verdict.
 
 use std::collections::{HashMap, HashSet};
 
 use crate::model::{Arming, Call, FollowUp, Initiator, Later, Observation, Window};
-
-use crate::oracle::message::What;
+use crate::oracle::message::Content;
 use crate::oracle::seen::Scan;
 
 /// Reasons that concern all scenarios of a window.
@@ -47,16 +46,12 @@ pub(super) fn of_window(window: &Window, scan: &Scan<'_>) -> Vec<String> {
         ));
     }
     let mut seqs = HashSet::new();
-    let all = || window.observations.iter().flat_map(|o| &o.calls);
-    let later = || {
-        let observations = window.observations.iter();
-        observations.flat_map(|o| &o.later).map(|later| later.seq)
-    };
-    if !all()
+    let calls = window.observations.iter().flat_map(|o| &o.calls);
+    let later = window.observations.iter().flat_map(|o| &o.later);
+    let mut all = calls
         .map(|call| call.seq)
-        .chain(later())
-        .all(|seq| seqs.insert(seq))
-    {
+        .chain(later.map(|later| later.seq));
+    if !all.all(|seq| seqs.insert(seq)) {
         reasons.push("the module's log has a call twice".to_owned());
     }
     if !seqs.iter().all(|seq| (before..after).contains(seq)) {
@@ -65,21 +60,21 @@ pub(super) fn of_window(window: &Window, scan: &Scan<'_>) -> Vec<String> {
     reasons
 }
 
-/// What the three witnesses say, for a person.
+/// Counts of the three witnesses, for a person.
 fn summary(window: &Window, scan: &Scan<'_>) -> String {
     let sum = |part: fn(&Observation) -> u64| window.observations.iter().map(part).sum::<u64>();
-    let count = |test: fn(&What<'_>) -> bool| {
+    let count = |test: fn(&Content<'_>) -> bool| {
         let ours = scan.ours.iter();
-        ours.filter(|seen| test(&seen.message.what)).count()
+        ours.filter(|seen| test(&seen.message.content)).count()
     };
     format!(
         "the module counted {} calls and made {} fail; the kernel log has {} info lines, {} \
          pr_warns and {} WARNs about them",
         sum(|o| o.counters().calls),
         sum(|o| o.counters().injected),
-        count(|what| matches!(what, What::Info { .. })),
-        count(|what| matches!(what, What::PrWarn { .. })),
-        count(|what| matches!(what, What::Warn { .. })),
+        count(|content| matches!(content, Content::Info { .. })),
+        count(|content| matches!(content, Content::PrWarn { .. })),
+        count(|content| matches!(content, Content::Warn { .. })),
     )
 }
 
@@ -100,6 +95,36 @@ pub(super) fn of_observation(o: &Observation) -> Vec<String> {
     {
         reasons.push("the log has a call of a notifier that was not attached".to_owned());
     }
+    check_counters(o, &mut reasons);
+    check_order(o, &mut reasons);
+    if let Some(call) = o
+        .calls
+        .iter()
+        .find(|call| is_watched(o, call) && !is_by_initiator(o, call))
+    {
+        reasons.push(format!(
+            "somebody else worked on the same addresses: call {} came from {} ({})",
+            call.seq, call.tid, call.comm
+        ));
+    }
+    if let Some(call) = o.calls.iter().find(|call| !is_as_armed(o, call)) {
+        reasons.push(format!(
+            "the injector did not do as it was told: call {} ({}, {:#x}-{:#x}) returned {}",
+            call.seq, call.event, call.start, call.end, call.returned
+        ));
+    }
+    if let Some(later) = o.later.iter().find(|later| !follows_as_armed(o, later)) {
+        reasons.push(format!(
+            "the injector did not do as it was told: what follows as {} ({:#x}-{:#x}) has \
+             injected={}",
+            later.seq, later.start, later.end, later.injected
+        ));
+    }
+    reasons
+}
+
+/// Compares each notifier's counters with the log.
+fn check_counters(o: &Observation, reasons: &mut Vec<String>) {
     for (index, notifier) in o.notifiers.iter().enumerate() {
         let counters = notifier.counters;
         if counters.overwritten > 0 {
@@ -128,6 +153,10 @@ pub(super) fn of_observation(o: &Observation) -> Vec<String> {
             ));
         }
     }
+}
+
+/// Checks that the log's numbers grow, and the times of each thread.
+fn check_order(o: &Observation, reasons: &mut Vec<String>) {
     if o.calls.windows(2).any(|two| two[0].seq >= two[1].seq) {
         reasons.push("the module's log is not in the order of its numbers".to_owned());
     }
@@ -139,50 +168,26 @@ pub(super) fn of_observation(o: &Observation) -> Vec<String> {
     }) {
         reasons.push("the module's log goes back in time".to_owned());
     }
-    if let Some(call) = o
-        .calls
-        .iter()
-        .find(|call| is_watched(o, call) && !is_by_initiator(o, call))
-    {
-        reasons.push(format!(
-            "somebody else worked on the same addresses: call {} came from {} ({})",
-            call.seq, call.tid, call.comm
-        ));
-    }
-    if let Some(call) = o.calls.iter().find(|call| !is_as_armed(o, call)) {
-        reasons.push(format!(
-            "the injector did not do as it was told: call {} ({}, {:#x}-{:#x}) returned {}",
-            call.seq, call.event, call.start, call.end, call.returned
-        ));
-    }
-    if let Some(later) = o.later.iter().find(|later| !follows_as_armed(o, later)) {
-        reasons.push(format!(
-            "the injector did not do as it was told: what follows as {} ({:#x}-{:#x}) has \
-             injected={}",
-            later.seq, later.start, later.end, later.injected
-        ));
-    }
-    reasons
 }
 
-/// Whether a call is on the addresses the scenario works on.
+/// Whether a call is on the addresses that the scenario works on.
 pub(super) fn is_watched(o: &Observation, call: &Call) -> bool {
     is_watched_range(o, call.start, call.end)
 }
 
-/// The same of a range.
+/// Whether a range overlaps the addresses that the scenario works on.
 pub(super) fn is_watched_range(o: &Observation, start: u64, end: u64) -> bool {
-    // What ends in the kernel's half is the end of the whole address space, and no invalidation of
-    // these addresses.
+    // A range that ends in the kernel's half is the whole address space at exit, and no invalidation
+    // of these addresses.
     start < o.watched.1 && o.watched.0 < end && end < 1 << 63
 }
 
-/// Whether a call comes from whoever is to make it.
+/// Whether a call comes from the thread that performs the operation.
 pub(super) fn is_by_initiator(o: &Observation, call: &Call) -> bool {
     is_by_initiator_of(o, call.tid, &call.comm)
 }
 
-/// The same of a thread with its name.
+/// Whether a thread, with that comm, is the one that performs the operation.
 pub(super) fn is_by_initiator_of(o: &Observation, tid: i32, comm: &str) -> bool {
     match o.initiator {
         Initiator::Thread(initiator) => tid == initiator,
@@ -191,14 +196,15 @@ pub(super) fn is_by_initiator_of(o: &Observation, tid: i32, comm: &str) -> bool 
     }
 }
 
+/// Whether the log of a call agrees with the setting of the injector.
 fn is_as_armed(o: &Observation, call: &Call) -> bool {
     let Some(notifier) = o.notifiers.get(call.notifier) else {
         return false;
     };
     match notifier.notifier.arming {
         Arming::Fail(errno) if is_watched(o, call) => {
-            // The error is set for one event; what another one does here is not the injector's
-            // doing, and the call itself is a finding.
+            // The error is set for one event. The injector leaves a call with another event alone,
+            // and the call itself is a finding.
             let is_other = call.event != o.expectation.event && call.returned == 0;
             (call.returned == errno || is_other) && call.injected == (call.returned != 0)
         }
@@ -211,7 +217,7 @@ fn is_as_armed(o: &Observation, call: &Call) -> bool {
     }
 }
 
-/// The same of what follows on a call.
+/// Whether the log of an end, a second pass or a release agrees with the setting of the injector.
 fn follows_as_armed(o: &Observation, later: &Later) -> bool {
     let Some(notifier) = o.notifiers.get(later.notifier) else {
         return false;

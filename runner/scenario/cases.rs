@@ -1,29 +1,35 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The cases of the contract: for each rule those that keep it and those that break it, with one
-//! notifier or several. Their names begin with the rule's number.
+//! The cases of the contract: for each rule the cases that obey it and the cases that break it,
+//! with one notifier or several. Their names begin with the number of the rule.
 
 use nix::libc;
 use serde::Serialize;
 
-use crate::contract::{Behaviour, Form, KernelMessage, Needs, RuleRow, clause};
-use crate::model::{Arming, Context, Count, Injection, Notifier, NotifierEvent, NotifierKind};
-use crate::scenario::procedure::{Procedure, Registration};
-use crate::scenario::{
+use crate::contract::registration::behaviour;
+use crate::contract::{Behaviour, Form, Needs, RuleRow};
+use crate::model::{
+    Arming, Context, Count, Injection, KernelMessage, Notifier, NotifierEvent, NotifierKind,
+};
+use crate::scenario::bugs::{
+    Bug, END_AFTER_REFUSAL_UNNOTICED, INTERVAL_REMOVAL_WAITS, INTERVAL_SLEEP_UNNOTICED,
+    LOCK_IN_PLAIN_UNNOTICED,
+};
+use crate::scenario::script::{Script, Steps};
+use crate::scenario::triggers::{
     DONTNEED, FORK, MEMCG_OOM, MRELEASE, MUNMAP, Trigger, TriggerKind, blockable,
 };
-use crate::trigger::operation::Operation;
 
-/// Which boot a scenario runs on.
+/// The boot that a scenario runs on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Boot {
-    /// The one of all that leave it as they found it.
+    /// One boot for all scenarios that leave it as they found it.
     Shared,
-    /// One for all that leave something behind for good, which others of the kind can live with: a
-    /// task that waits for ever, a dead address space that is locked.
+    /// One boot for all scenarios that leave something behind permanently that does not affect
+    /// the others: a task that waits forever, a dead address space that is locked.
     Spoiled,
-    /// Its own: it turns lockdep off, or would if the kernel were wrong.
+    /// A boot of its own: the scenario turns lockdep off, or would if the kernel were wrong.
     Own,
 }
 
@@ -32,48 +38,53 @@ pub enum Boot {
 pub struct Case {
     /// Its name, which is the scenario's.
     pub name: &'static str,
-    /// What it is about, for people.
+    /// A description for people.
     pub about: &'static str,
-    /// The rules that it tries.
+    /// The numbers of the rules that it tries.
     pub rules: &'static [u8],
-    /// Whether somebody breaks one of them.
+    /// Whether it breaks one of them.
     pub breaks: bool,
     /// The notifiers, in the order in which they are attached.
     pub notifiers: &'static [Notifier],
-    /// What happens to the process.
+    /// The way in which the kernel is made to call them.
     pub trigger: Trigger,
-    /// What the kernel must be able to check.
+    /// The check that the kernel must have.
     pub needs: Option<Needs>,
-    /// Which boot it runs on.
+    /// The boot that it runs on.
     pub boot: Boot,
+    /// The bug of the kernel that it shows.
+    pub known_bug: Option<&'static Bug>,
 }
 
 impl Case {
-    /// The clause on what it does besides what its notifiers do.
+    /// The row about the behaviour of the caller, not of a notifier.
     pub fn tried(&self) -> Option<&'static RuleRow> {
+        let context = self.trigger.context;
         match self.trigger.kind {
-            TriggerKind::Zap { is_atomic: true } => clause(
-                Behaviour::CallsInAtomic,
-                NotifierKind::Plain,
-                self.trigger.context,
-            ),
-            TriggerKind::Procedure(Procedure::Register(registration)) => registration
-                .behaviour
-                .and_then(|act| clause(act, registration.kind, self.trigger.context)),
+            TriggerKind::Zap { is_atomic: true } => {
+                RuleRow::find(Behaviour::CallsInAtomic, NotifierKind::Plain, context)
+            }
+            TriggerKind::Script(script) => match script.steps {
+                Steps::Register(registration) => {
+                    RuleRow::find(behaviour(registration)?, registration.kind, context)
+                }
+                _ => None,
+            },
             _ => None,
         }
     }
 
-    /// What the kernel says of that.
+    /// The kernel's messages about a registration.
     pub fn said(&self) -> &'static [KernelMessage] {
-        // Of these acts both forms say the same.
+        // They are the same in both forms.
         match (self.trigger.kind, self.tried()) {
-            (TriggerKind::Procedure(_), Some(clause)) => clause.said(Form::Seed),
+            (TriggerKind::Script(_), Some(row)) => row.messages(Form::Seed),
             _ => &[],
         }
     }
 
-    /// Whether what the kernel finds wrong with itself is what this is about.
+    /// Whether the kernel's complaints about itself (lockdep, sleeping in atomic context) are
+    /// judged here.
     pub fn judges_symptoms(&self) -> bool {
         self.needs.is_some() || self.tried().is_some()
     }
@@ -138,6 +149,7 @@ const fn keeps(
         trigger,
         needs: None,
         boot: Boot::Shared,
+        known_bug: None,
     }
 }
 
@@ -161,7 +173,7 @@ const fn needing(needs: Needs, case: Case) -> Case {
     }
 }
 
-/// lockdep reports once, and is off then.
+/// lockdep reports once, and turns itself off.
 const fn lockdep(case: Case) -> Case {
     Case {
         boot: Boot::Own,
@@ -176,6 +188,13 @@ const fn leaving(case: Case) -> Case {
     }
 }
 
+const fn showing(bug: &'static Bug, case: Case) -> Case {
+    Case {
+        known_bug: Some(bug),
+        ..case
+    }
+}
+
 /// The module zaps the pages of the process.
 const fn zap(is_atomic: bool) -> Trigger {
     Trigger {
@@ -184,33 +203,24 @@ const fn zap(is_atomic: bool) -> Trigger {
     }
 }
 
-/// Several steps, which make so many invalidations of the watched addresses.
-const fn steps(
-    procedure: Procedure,
-    calls: u64,
-    event: NotifierEvent,
-    context: Context,
-) -> Trigger {
+/// A script with so many invalidations of the watched addresses.
+const fn steps(script: Script, calls: u64, event: NotifierEvent, context: Context) -> Trigger {
     Trigger {
-        kind: TriggerKind::Procedure(procedure),
+        kind: TriggerKind::Script(script),
         context,
         ..blockable(
-            "procedure",
+            "script",
             "several steps",
-            Operation::Hold,
+            script.operation,
             event,
             Count::Exactly(calls),
         )
     }
 }
 
-const fn registration(registration: Registration) -> Trigger {
-    steps(
-        Procedure::Register(registration),
-        0,
-        NotifierEvent::Unmap,
-        Context::Blockable,
-    )
+/// A script without one.
+const fn registers(script: Script) -> Trigger {
+    steps(script, 0, NotifierEvent::Unmap, Context::Blockable)
 }
 
 use Context::{Blockable, NonBlockable};
@@ -226,11 +236,11 @@ pub const CASES: &[Case] = &[
     breaks("r01-interval-refuses-dontneed", "madvise, an interval notifier refuses", &[1], DONTNEED, &[interval(EAGAIN)]),
     breaks("r01-interval-refuses-fork", "fork, an interval notifier refuses", &[1], FORK, &[interval(EAGAIN)]),
     breaks("r01-two-fail", "munmap, two plain notifiers fail with different errors", &[1, 4], MUNMAP, &[plain(EAGAIN), plain(EBUSY)]),
-    keeps("r01-told-before-munmap", "munmap, the pages are there while a plain notifier is told", &[1], steps(Procedure::ToldBefore(Operation::MunmapWhole), 1, Unmap, Blockable), &[plain(SLEEPS)]),
-    keeps("r01-told-before-dontneed", "the same with madvise", &[1], steps(Procedure::ToldBefore(Operation::Dontneed), 1, Clear, Blockable), &[plain(SLEEPS)]),
+    keeps("r01-told-before-munmap", "munmap, the pages are there while a plain notifier is told", &[1], steps(Script::PAGES_IN_START_OF_MUNMAP, 1, Unmap, Blockable), &[plain(SLEEPS)]),
+    keeps("r01-told-before-dontneed", "the same with madvise", &[1], steps(Script::PAGES_IN_START_OF_DONTNEED, 1, Clear, Blockable), &[plain(SLEEPS)]),
 
-    keeps("r01-zapped-before-end", "munmap, the pages are gone while an end runs", &[1, 4], steps(Procedure::ZappedBeforeEnd(Operation::MunmapWhole), 1, Unmap, Blockable), &[paired(SLEEPS_AT_END)]),
-    keeps("r01-zapped-before-end-dontneed", "the same with madvise", &[1, 4], steps(Procedure::ZappedBeforeEnd(Operation::Dontneed), 1, Clear, Blockable), &[paired(SLEEPS_AT_END)]),
+    keeps("r01-zapped-before-end", "munmap, the pages are gone while an end runs", &[1, 4], steps(Script::PAGES_IN_END_OF_MUNMAP, 1, Unmap, Blockable), &[paired(SLEEPS_AT_END)]),
+    keeps("r01-zapped-before-end-dontneed", "the same with madvise", &[1, 4], steps(Script::PAGES_IN_END_OF_DONTNEED, 1, Clear, Blockable), &[paired(SLEEPS_AT_END)]),
 
     keeps("r02-interval-refuses", "process_mrelease, an interval notifier refuses", &[2, 5], MRELEASE, &[interval(EAGAIN)]),
     keeps("r02-two-refuse", "process_mrelease, two plain notifiers refuse", &[2, 4], MRELEASE, &[plain(EAGAIN), plain(EAGAIN)]),
@@ -257,8 +267,8 @@ pub const CASES: &[Case] = &[
     keeps("r05-one-refuses-oom", "the OOM reaper, one of two refuses", &[4, 5], MEMCG_OOM, &[paired(AGREES), plain(EAGAIN)]),
     keeps("r05-interval-agrees-oom", "the OOM reaper, an interval notifier agrees", &[5], MEMCG_OOM, &[interval(AGREES)]),
     keeps("r05-interval-refuses-oom", "the OOM reaper, an interval notifier refuses", &[5], MEMCG_OOM, &[interval(EAGAIN)]),
-    keeps("r05-others-reaped", "process_mrelease, a plain notifier refuses for some pages, and all others go", &[2, 5], steps(Procedure::ReapsOthers, 1, Clear, NonBlockable), &[plain(EAGAIN)]),
-    keeps("r05-reaped-before-end", "process_mrelease, the pages are gone while an end runs", &[4, 5], steps(Procedure::ReapedBeforeEnd, 1, Clear, NonBlockable), &[paired(WAITS_AT_END)]),
+    keeps("r05-others-reaped", "process_mrelease, a plain notifier refuses for some pages, and all others go", &[2, 5], steps(Script::REAPS_OTHERS, 1, Clear, NonBlockable), &[plain(EAGAIN)]),
+    keeps("r05-reaped-before-end", "process_mrelease, the pages are gone while an end runs", &[4, 5], steps(Script::PAGES_IN_END_OF_REAPING, 1, Clear, NonBlockable), &[paired(WAITS_AT_END)]),
     breaks("r05-plain-fails-oom", "the OOM reaper, a plain notifier fails otherwise", &[2, 5], MEMCG_OOM, &[plain(EBUSY)]),
 
     needing(Needs::AtomicSleep, keeps("r06-plain-sleeps", "munmap, a plain notifier sleeps", &[6], MUNMAP, &[plain(SLEEPS)])),
@@ -266,11 +276,11 @@ pub const CASES: &[Case] = &[
     needing(Needs::AtomicSleep, keeps("r06-plain-agrees-mrelease", "process_mrelease, a plain notifier does not sleep", &[6], MRELEASE, &[plain(AGREES)])),
     needing(Needs::AtomicSleep, breaks("r06-plain-sleeps-mrelease", "process_mrelease, a plain notifier sleeps", &[6], MRELEASE, &[plain(SLEEPS)])),
     needing(Needs::AtomicSleep, breaks("r06-paired-sleeps-mrelease", "process_mrelease, one with ends sleeps", &[6], MRELEASE, &[paired(SLEEPS)])),
-    needing(Needs::AtomicSleep, breaks("r06-interval-sleeps-mrelease", "process_mrelease, an interval notifier sleeps", &[6], MRELEASE, &[interval(SLEEPS)])),
+    showing(&INTERVAL_SLEEP_UNNOTICED, needing(Needs::AtomicSleep, breaks("r06-interval-sleeps-mrelease", "process_mrelease, an interval notifier sleeps", &[6], MRELEASE, &[interval(SLEEPS)]))),
     needing(Needs::AtomicSleep, keeps("r06-end-sleeps", "munmap, an end sleeps", &[6], MUNMAP, &[paired(SLEEPS_AT_END)])),
     needing(Needs::AtomicSleep, breaks("r06-end-sleeps-mrelease", "process_mrelease, an end sleeps", &[6], MRELEASE, &[paired(SLEEPS_AT_END)])),
-    needing(Needs::AtomicSleep, breaks("r06-end-sleeps-after-refusal", "process_mrelease, an end sleeps that comes since another refuses", &[6], MRELEASE, &[paired(SLEEPS_AT_END), plain(EAGAIN)])),
-    needing(Needs::AtomicSleep, breaks("r06-second-pass-sleeps-mrelease", "process_mrelease, a second pass sleeps", &[6], MRELEASE, &[two_pass(SLEEPS_AT_END)])),
+    showing(&END_AFTER_REFUSAL_UNNOTICED, needing(Needs::AtomicSleep, breaks("r06-end-sleeps-after-refusal", "process_mrelease, an end sleeps that comes since another refuses", &[6], MRELEASE, &[paired(SLEEPS_AT_END), plain(EAGAIN)]))),
+    showing(&INTERVAL_SLEEP_UNNOTICED, needing(Needs::AtomicSleep, breaks("r06-second-pass-sleeps-mrelease", "process_mrelease, a second pass sleeps", &[6], MRELEASE, &[two_pass(SLEEPS_AT_END)]))),
     needing(Needs::AtomicSleep, breaks("r06-plain-sleeps-oom", "the OOM reaper, a plain notifier sleeps", &[6], MEMCG_OOM, &[plain(SLEEPS)])),
 
     lockdep(keeps("r07-plain-agrees", "munmap, a plain notifier neither allocates nor locks", &[7], MUNMAP, &[plain(AGREES)])),
@@ -279,20 +289,20 @@ pub const CASES: &[Case] = &[
     lockdep(breaks("r07-interval-allocates", "munmap, an interval notifier allocates", &[7], MUNMAP, &[interval(ALLOCATES)])),
     lockdep(breaks("r07-end-allocates", "munmap, an end allocates", &[7], MUNMAP, &[paired(ALLOCATES_AT_END)])),
     lockdep(breaks("r07-second-pass-allocates", "munmap, a second pass allocates", &[7], MUNMAP, &[two_pass(ALLOCATES_AT_END)])),
-    lockdep(breaks("r07-plain-locks", "munmap, a plain notifier takes a lock that was held over an allocation", &[7], MUNMAP, &[plain(LOCKS)])),
+    showing(&LOCK_IN_PLAIN_UNNOTICED, lockdep(breaks("r07-plain-locks", "munmap, a plain notifier takes a lock that was held over an allocation", &[7], MUNMAP, &[plain(LOCKS)]))),
     lockdep(breaks("r07-interval-locks", "the same with an interval notifier", &[7], MUNMAP, &[interval(LOCKS)])),
 
     needing(Needs::AtomicSleep, keeps("r08-zap", "the module zaps the pages", &[8], zap(false), &[plain(AGREES)])),
     needing(Needs::AtomicSleep, breaks("r08-zap-in-atomic", "the module zaps the pages with a spinlock held", &[8], zap(true), &[plain(AGREES)])),
 
-    keeps("r09-read-undisturbed", "a read side that nothing disturbs", &[9], steps(Procedure::Read, 0, Clear, Blockable), &[interval(AGREES)]),
-    keeps("r09-read-disturbed", "a read side that an invalidation collides with, and again without", &[9], steps(Procedure::ReadDisturbed, 1, Clear, Blockable), &[interval(AGREES)]),
-    keeps("r09-read-elsewhere", "a read side while other addresses are invalidated", &[9], steps(Procedure::ReadElsewhere, 0, Clear, Blockable), &[elsewhere(AGREES)]),
+    keeps("r09-read-undisturbed", "a read side that nothing disturbs", &[9], steps(Script::READ, 0, Clear, Blockable), &[interval(AGREES)]),
+    keeps("r09-read-disturbed", "a read side that an invalidation collides with, and again without", &[9], steps(Script::READ_DISTURBED, 1, Clear, Blockable), &[interval(AGREES)]),
+    keeps("r09-read-elsewhere", "a read side while other addresses are invalidated", &[9], steps(Script::READ_ELSEWHERE, 0, Clear, Blockable), &[elsewhere(AGREES)]),
     keeps("r09-one-beside", "munmap, one interval notifier is on its addresses, and one next to them", &[9], MUNMAP, &[interval(AGREES), elsewhere(AGREES)]),
-    keeps("r09-read-waits", "a read side that begins in an invalidation waits for its end", &[9], steps(Procedure::ReadWaits, 1, Clear, Blockable), &[interval(AGREES), interval(SLEEPS)]),
-    keeps("r09-change-in-invalidation", "in an invalidation one interval notifier beside it comes, and another one goes", &[9, 11], steps(Procedure::ChangeInInvalidation, 1, Clear, Blockable), &[interval(AGREES), interval(SLEEPS)]),
-    keeps("r09-read-refused", "a read side while an invalidation is refused in process_mrelease", &[2, 9], steps(Procedure::ReadRefused, 1, Clear, NonBlockable), &[interval(EAGAIN)]),
-    breaks("r09-read-failed", "a read side while an interval notifier fails where it must not", &[1, 9], steps(Procedure::ReadFailed, 1, Clear, Blockable), &[interval(EAGAIN)]),
+    keeps("r09-read-waits", "a read side that begins in an invalidation waits for its end", &[9], steps(Script::READ_WAITS, 1, Clear, Blockable), &[interval(AGREES), interval(SLEEPS)]),
+    keeps("r09-change-in-invalidation", "in an invalidation one interval notifier beside it comes, and another one goes", &[9, 11], steps(Script::CHANGE_IN_INVALIDATION, 1, Clear, Blockable), &[interval(AGREES), interval(SLEEPS)]),
+    keeps("r09-read-refused", "a read side while an invalidation is refused in process_mrelease", &[2, 9], steps(Script::READ_REFUSED, 1, Clear, NonBlockable), &[interval(EAGAIN)]),
+    breaks("r09-read-failed", "a read side while an interval notifier fails where it must not", &[1, 9], steps(Script::READ_FAILED, 1, Clear, Blockable), &[interval(EAGAIN)]),
     keeps("r09-two-pass-before-refusal", "process_mrelease, one in two passes has begun when another refuses", &[2, 9], MRELEASE, &[two_pass(AGREES), interval(EAGAIN), two_pass(AGREES)]),
     breaks("r09-two-pass-around-failure", "munmap, two in two passes agree, and one between them fails", &[1, 9], MUNMAP, &[two_pass(AGREES), interval(EAGAIN), two_pass(AGREES)]),
 
@@ -301,28 +311,28 @@ pub const CASES: &[Case] = &[
     keeps("r10-interval-and-paired-agree", "munmap, an interval notifier and one with ends agree", &[4, 10], MUNMAP, &[interval(AGREES), paired(AGREES)]),
     keeps("r10-interval-first-interval-refuses", "process_mrelease, the interval notifier refuses", &[10], MRELEASE, &[interval(EAGAIN), plain(AGREES)]),
     keeps("r10-plain-first-interval-refuses", "the same, registered in the other order", &[10], MRELEASE, &[plain(AGREES), interval(EAGAIN)]),
-    leaving(keeps("r10-interval-first-plain-refuses", "process_mrelease, the plain notifier refuses", &[10], MRELEASE, &[interval(AGREES), plain(EAGAIN)])),
-    leaving(keeps("r10-plain-first-plain-refuses", "the same, registered in the other order", &[10], MRELEASE, &[plain(EAGAIN), interval(AGREES)])),
-    leaving(keeps("r10-plain-refuses-interval-elsewhere", "the same, the interval notifier is on other addresses", &[10], MRELEASE, &[elsewhere(AGREES), plain(EAGAIN)])),
+    showing(&INTERVAL_REMOVAL_WAITS, leaving(keeps("r10-interval-first-plain-refuses", "process_mrelease, the plain notifier refuses", &[10], MRELEASE, &[interval(AGREES), plain(EAGAIN)]))),
+    showing(&INTERVAL_REMOVAL_WAITS, leaving(keeps("r10-plain-first-plain-refuses", "the same, registered in the other order", &[10], MRELEASE, &[plain(EAGAIN), interval(AGREES)]))),
+    showing(&INTERVAL_REMOVAL_WAITS, leaving(keeps("r10-plain-refuses-interval-elsewhere", "the same, the interval notifier is on other addresses", &[10], MRELEASE, &[elsewhere(AGREES), plain(EAGAIN)]))),
     breaks("r10-plain-fails-munmap", "munmap, the plain notifier fails where it must not", &[1, 10], MUNMAP, &[interval(AGREES), plain(EAGAIN)]),
     breaks("r10-interval-fails-munmap", "munmap, the interval notifier fails where it must not", &[1, 10], MUNMAP, &[plain(AGREES), interval(EAGAIN)]),
 
-    keeps("r11-under-lock", "registered by the functions for callers that hold mmap_lock", &[11], registration(Registration::LOCKED), &[]),
-    keeps("r11-interval-under-lock", "the same with an interval notifier", &[11], registration(Registration::INTERVAL_LOCKED), &[]),
+    keeps("r11-under-lock", "registered by the functions for callers that hold mmap_lock", &[11], registers(Script::REGISTER_LOCKED), &[]),
+    keeps("r11-interval-under-lock", "the same with an interval notifier", &[11], registers(Script::REGISTER_INTERVAL_LOCKED), &[]),
     keeps("r11-two-on-one", "two notifiers of the same kind on one mm", &[11], MUNMAP, &[plain(AGREES), plain(AGREES)]),
-    keeps("r11-release-at-exit", "the release of a process that exits comes once", &[11], steps(Procedure::ReleaseAtExit, 0, Unmap, Blockable), &[plain(AGREES)]),
-    keeps("r11-all-release-at-exit", "a process exits, and notifiers of each kind are told of it once", &[10, 11], steps(Procedure::ReleaseAtExit, 0, Unmap, Blockable), &[interval(AGREES), plain(AGREES), two_pass(AGREES)]),
-    keeps("r11-release-at-removal", "the release of a notifier that is removed comes once", &[11], steps(Procedure::ReleaseAtRemoval, 1, Clear, Blockable), &[plain(AGREES)]),
-    leaving(breaks("r11-without-lock", "registered by the functions for callers that hold mmap_lock, without", &[11], registration(Registration::UNLOCKED), &[])),
-    lockdep(breaks("r11-lock-held", "registered while mmap_lock is held, by the function that takes it", &[11], registration(Registration::RECURSIVE), &[])),
-    lockdep(breaks("r11-interval-lock-held", "an interval notifier that is not the first is registered while mmap_lock is held", &[11], registration(Registration::INTERVAL_RECURSIVE), &[elsewhere(AGREES)])),
-    breaks("r11-interval-after-exit", "an interval notifier registered with an mm without users", &[11], registration(Registration::INTERVAL_AFTER_EXIT), &[elsewhere(AGREES)]),
-    leaving(needing(Needs::AtomicSleep, breaks("r11-in-atomic", "registered in an atomic section", &[11], registration(Registration::IN_ATOMIC), &[]))),
-    leaving(breaks("r11-same-twice", "the same struct registered twice, which no kernel notices", &[11], registration(Registration::TWICE), &[])),
-    lockdep(breaks("r11-removes-itself", "a plain notifier removes itself in its callback", &[11], steps(Procedure::RemoveInCallback, 1, Unmap, Blockable), &[plain(REMOVES)])),
-    lockdep(breaks("r11-interval-removes-itself", "an interval notifier removes itself in its callback", &[11], steps(Procedure::RemoveInCallback, 1, Unmap, Blockable), &[interval(REMOVES)])),
+    keeps("r11-release-at-exit", "the release of a process that exits comes once", &[11], steps(Script::RELEASE_AT_EXIT, 0, Unmap, Blockable), &[plain(AGREES)]),
+    keeps("r11-all-release-at-exit", "a process exits, and notifiers of each kind are told of it once", &[10, 11], steps(Script::RELEASE_AT_EXIT, 0, Unmap, Blockable), &[interval(AGREES), plain(AGREES), two_pass(AGREES)]),
+    keeps("r11-release-at-removal", "the release of a notifier that is removed comes once", &[11], steps(Script::RELEASE_AT_REMOVAL, 1, Clear, Blockable), &[plain(AGREES)]),
+    leaving(breaks("r11-without-lock", "registered by the functions for callers that hold mmap_lock, without", &[11], registers(Script::REGISTER_UNLOCKED), &[])),
+    lockdep(breaks("r11-lock-held", "registered while mmap_lock is held, by the function that takes it", &[11], registers(Script::REGISTER_RECURSIVE), &[])),
+    lockdep(breaks("r11-interval-lock-held", "an interval notifier that is not the first is registered while mmap_lock is held", &[11], registers(Script::REGISTER_INTERVAL_RECURSIVE), &[elsewhere(AGREES)])),
+    breaks("r11-interval-after-exit", "an interval notifier registered with an mm without users", &[11], registers(Script::REGISTER_INTERVAL_AFTER_EXIT), &[elsewhere(AGREES)]),
+    leaving(needing(Needs::AtomicSleep, breaks("r11-in-atomic", "registered in an atomic section", &[11], registers(Script::REGISTER_IN_ATOMIC), &[]))),
+    leaving(breaks("r11-same-twice", "the same struct registered twice, which no kernel notices", &[11], registers(Script::REGISTER_TWICE), &[])),
+    lockdep(breaks("r11-removes-itself", "a plain notifier removes itself in its callback", &[11], steps(Script::REMOVE_IN_CALLBACK, 1, Unmap, Blockable), &[plain(REMOVES)])),
+    lockdep(breaks("r11-interval-removes-itself", "an interval notifier removes itself in its callback", &[11], steps(Script::REMOVE_IN_CALLBACK, 1, Unmap, Blockable), &[interval(REMOVES)])),
     // Last: the kernel kills the caller while it holds locks.
-    leaving(breaks("r11-after-exit", "a plain notifier registered with an mm without users", &[11], registration(Registration::AFTER_EXIT), &[])),
+    leaving(breaks("r11-after-exit", "a plain notifier registered with an mm without users", &[11], registers(Script::REGISTER_AFTER_EXIT), &[])),
 ];
 
 #[cfg(test)]
@@ -330,7 +340,10 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::contract::{RULE_ROWS, RULES, act_of_errno, act_of_misdeed};
+    use crate::contract::outcome::StepOutcome;
+    use crate::contract::registration::outcome;
+    use crate::contract::{RULE_ROWS, RULES};
+    use crate::model::{End, Way};
     use crate::scenario::{Scenario, Setting, select};
 
     #[test]
@@ -346,28 +359,31 @@ mod tests {
             for promise in Form::ALL {
                 assert!(
                     of_rule(false) > 0,
-                    "{promise:?}: nobody keeps rule {}",
+                    "{promise:?}: no scenario keeps rule {}",
                     rule.number
                 );
-                // Nobody can break 4, 5, 9 and 10 but the kernel: a driver breaks another one.
+                // Only the kernel can break rules 4, 5, 9 and 10. In their scenarios the driver
+                // breaks another rule.
                 assert!(
                     of_rule(true) > 0,
-                    "{promise:?}: nobody breaks rule {}",
+                    "{promise:?}: no scenario breaks rule {}",
                     rule.number
                 );
             }
         }
     }
 
-    /// The clauses on what is done in a scenario.
-    fn clauses_of(scenario: &Scenario) -> Vec<&'static RuleRow> {
+    /// The rows about the behaviour of the notifiers and of the caller.
+    fn rows_of(scenario: &Scenario) -> Vec<&'static RuleRow> {
         let of_roles = scenario.notifiers().into_iter().filter_map(|notifier| {
-            let act = match notifier.arming {
-                Arming::Fail(errno) => act_of_errno(errno),
-                Arming::AtStart(misdeed) | Arming::AtEnd(misdeed) => act_of_misdeed(misdeed),
+            let behaviour = match notifier.arming {
+                Arming::Fail(errno) => Behaviour::of_return(errno),
+                Arming::AtStart(injection) | Arming::AtEnd(injection) => {
+                    Behaviour::of_injection(injection)
+                }
                 Arming::Filtered(_) | Arming::Unarmed => Behaviour::Agrees,
             };
-            clause(act, notifier.kind, scenario.trigger.context)
+            RuleRow::find(behaviour, notifier.kind, scenario.trigger.context)
         });
         let of_case = match scenario.setting {
             Setting::Case(case) => case.tried(),
@@ -377,31 +393,31 @@ mod tests {
     }
 
     #[test]
-    fn every_clause_is_tried() {
+    fn every_row_is_tried() {
         let tried: BTreeSet<String> = select(&[])
             .iter()
-            .flat_map(clauses_of)
-            .map(|clause| format!("{clause:?}"))
+            .flat_map(rows_of)
+            .map(|row| format!("{row:?}"))
             .collect();
-        for clause in RULE_ROWS {
+        for row in RULE_ROWS {
             assert!(
-                tried.contains(&format!("{clause:?}")),
-                "nobody tries {clause:?}"
+                tried.contains(&format!("{row:?}")),
+                "no scenario tries {row:?}"
             );
         }
     }
 
-    /// Elsewhere it is trouble, and nobody would look whether it is there.
+    /// In other scenarios a symptom is trouble, and a missing one is not found.
     #[test]
-    fn whoever_is_to_make_the_kernel_find_something_wrong_with_itself_is_about_that() {
+    fn a_scenario_of_which_a_symptom_is_due_judges_symptoms() {
         let (mut about, mut others) = (0, 0);
         for scenario in select(&[]) {
-            let clauses = clauses_of(&scenario);
-            let mut due = clauses
+            let rows = rows_of(&scenario);
+            let mut due = rows
                 .iter()
-                .flat_map(|clause| Form::ALL.map(|promise| clause.said(promise)))
+                .flat_map(|row| Form::ALL.map(|form| row.messages(form)))
                 .flatten();
-            if due.any(|notice| notice.is_symptom()) {
+            if due.any(|message| message.is_symptom()) {
                 assert!(
                     scenario.expectation().judges_symptoms,
                     "{}",
@@ -413,6 +429,41 @@ mod tests {
             }
         }
         assert!(about > 0 && others > 0);
+    }
+
+    #[test]
+    fn a_notifier_removes_itself_only_in_a_scenario_that_needs_breach() {
+        let removes = |notifier: &Notifier| notifier.arming == REMOVES;
+        let mut count = 0;
+        for case in CASES
+            .iter()
+            .filter(|case| case.notifiers.iter().any(removes))
+        {
+            assert!(case.trigger.kind.needs_breach(), "{}", case.name);
+            count += 1;
+        }
+        assert!(count > 0);
+    }
+
+    #[test]
+    fn a_script_of_a_registration_ends_as_the_registration_does() {
+        let mut count = 0;
+        for case in CASES {
+            let TriggerKind::Script(script) = case.trigger.kind else {
+                continue;
+            };
+            let Steps::Register(registration) = script.steps else {
+                continue;
+            };
+            let end = match (outcome(registration), registration.way) {
+                (StepOutcome::Done(_), Way::AfterExit) => End::Gone,
+                (StepOutcome::Done(0), way) if way != Way::Twice => End::There,
+                _ => End::Left,
+            };
+            assert_eq!(script.end, end, "{}", case.name);
+            count += 1;
+        }
+        assert!(count > 0);
     }
 
     #[test]

@@ -1,88 +1,29 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Known bugs of the kernel: what it does, where that was seen, and which scenarios show it.
+//! Results that show a known bug of the kernel.
 //!
-//! A scenario that shows one is an expected failure (XFAIL in KTAP): neither a pass nor, for those
-//! who test something else, a failure. On kernels where it was never seen it is a failure like any
-//! other. Where it is gone, the scenario passes and says so.
+//! Such a result is an expected failure (XFAIL in KTAP): neither a pass nor, for somebody who tests
+//! something else, a failure. On kernels on which the bug was never seen it is a failure like any
+//! other. Where the bug is gone, the scenario passes, and the result says so.
 
-use crate::model::{Finding, FindingKind, ScenarioResult, Verdict};
+use crate::model::{ScenarioResult, Verdict};
+use crate::scenario::cases::{CASES, Case};
 
-/// A bug.
-#[derive(Debug)]
-pub struct Bug {
-    /// A word for it, which is that of its section in docs/found-in-the-kernel.md.
-    pub name: &'static str,
-    /// What is wrong; constant text.
-    pub about: &'static str,
-    /// The series of kernels that it was seen on, as the beginning of `uname -r`.
-    pub seen_on: &'static [&'static str],
-    /// The scenarios that show it.
-    pub scenarios: &'static [&'static str],
-    /// How they show it: other findings are failures all the same.
-    pub findings: &'static [FindingKind],
-}
+pub use crate::scenario::bugs::{BUGS, Bug};
 
-/// The known bugs.
-#[rustfmt::skip]
-pub const BUGS: &[Bug] = &[
-    Bug {
-        name: "interval-removal-waits",
-        about: "an interval notifier can never be removed after a plain notifier of the same mm has refused",
-        seen_on: &["7.2", "7.3"],
-        scenarios: &[
-            "r10-interval-first-plain-refuses",
-            "r10-plain-first-plain-refuses",
-            "r10-plain-refuses-interval-elsewhere",
-        ],
-        findings: &[FindingKind::Removal],
-    },
-    Bug {
-        name: "interval-sleep-unnoticed",
-        about: "an interval notifier that sleeps in non-blockable context is not noticed",
-        seen_on: &["7.2", "7.3"],
-        scenarios: &["r06-interval-sleeps-mrelease", "r06-second-pass-sleeps-mrelease"],
-        findings: &[FindingKind::DidNotFire],
-    },
-    Bug {
-        name: "end-after-refusal-unnoticed",
-        about: "an end that sleeps is not noticed where it comes since another notifier has refused",
-        seen_on: &["7.2", "7.3"],
-        scenarios: &["r06-end-sleeps-after-refusal"],
-        findings: &[FindingKind::DidNotFire],
-    },
-    Bug {
-        name: "lock-in-plain-unnoticed",
-        about: "lockdep does not see that a plain notifier takes a lock that was held over an allocation",
-        seen_on: &["7.2", "7.3"],
-        scenarios: &["r07-plain-locks"],
-        findings: &[FindingKind::DidNotFire],
-    },
-];
-
-/// The bug that a scenario shows.
+/// The bug that the scenario of that name shows.
 pub fn of_scenario(name: &str) -> Option<&'static Bug> {
-    BUGS.iter().find(|bug| bug.scenarios.contains(&name))
+    CASES.iter().find(|case| case.name == name)?.known_bug
 }
 
-impl Bug {
-    /// Whether it was seen on kernels like this.
-    fn is_known_on(&self, release: &str) -> bool {
-        self.seen_on.iter().any(|series| {
-            release
-                .strip_prefix(series)
-                .is_some_and(|rest| !rest.starts_with(|c: char| c.is_ascii_digit()))
-        })
-    }
-
-    fn explains(&self, findings: &[Finding]) -> bool {
-        findings
-            .iter()
-            .all(|finding| self.findings.contains(&finding.kind))
-    }
+/// The names of the scenarios that show a bug.
+pub fn scenarios_of(bug: &Bug) -> impl Iterator<Item = &'static str> {
+    let shows = |case: &&Case| case.known_bug.is_some_and(|shown| shown.name == bug.name);
+    CASES.iter().filter(shows).map(|case| case.name)
 }
 
-/// Marks a result that shows a known bug, or that shows that it is gone. `release` is the kernel's.
+/// Marks a result that shows a known bug, or that shows that the bug is gone. `release` is the
+/// kernel's, as in `uname -r`.
 pub fn mark(result: &mut ScenarioResult, release: &str) {
     let Some(bug) = of_scenario(&result.name) else {
         return;
@@ -102,7 +43,7 @@ pub fn mark(result: &mut ScenarioResult, release: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scenario;
+    use crate::model::{Finding, FindingKind};
 
     fn result(name: &str, kinds: &[FindingKind]) -> ScenarioResult {
         let findings: Vec<_> = kinds
@@ -126,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn a_known_bug_is_no_failure_where_it_was_seen() {
+    fn a_known_bug_is_no_failure_on_kernels_where_it_was_seen() {
         let (name, removal) = ("r10-interval-first-plain-refuses", FindingKind::Removal);
         let is_known = |kinds: &[FindingKind], release| {
             matches!(
@@ -144,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bug_that_is_gone_is_said() {
+    fn a_bug_that_is_gone_is_reported() {
         assert!(marked("r07-plain-locks", &[], "7.9").bug_gone.is_some());
         assert!(
             marked("munmap-whole-eagain", &[], "7.3.4")
@@ -156,12 +97,23 @@ mod tests {
     }
 
     #[test]
-    fn the_scenarios_are_there() {
-        let names: Vec<_> = scenario::select(&[]).iter().map(|s| s.name()).collect();
+    fn every_bug_has_a_scenario() {
         for bug in BUGS {
-            for name in bug.scenarios {
-                assert!(names.iter().any(|n| n == name), "{name} of {}", bug.name);
+            assert!(scenarios_of(bug).next().is_some(), "{}", bug.name);
+            for name in scenarios_of(bug) {
+                assert_eq!(of_scenario(name).map(|shown| shown.name), Some(bug.name));
             }
+        }
+    }
+
+    #[test]
+    fn every_bug_that_a_case_names_is_in_the_table() {
+        for bug in CASES.iter().filter_map(|case| case.known_bug) {
+            assert!(
+                BUGS.iter().any(|known| known.name == bug.name),
+                "{}",
+                bug.name
+            );
         }
     }
 }

@@ -199,6 +199,10 @@ pub struct VmMutantsArgs {
     /// with * and ?; may be repeated)
     #[arg(long, value_name = "GLOB")]
     pub only: Vec<String>,
+    /// Run all scenarios on every mutant, also after those that it claims (`Killed-by:`), or those
+    /// of its rule (`Rule:`), have killed it
+    #[arg(long)]
+    pub all: bool,
     /// How they are run
     #[command(flatten)]
     pub how: VmManyArgs,

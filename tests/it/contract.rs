@@ -6,7 +6,7 @@
 use crate::history::*;
 use mn_inject::model::{
     Arming, Context, Count, End, Expect, Finding, FindingKind, FollowUp, Later, NotifierEvent,
-    NotifierKind, Observation, Pages, PagesFate, Recognised, Step, Verdict, Window,
+    NotifierKind, Observation, Pages, PagesFate, Recognised, Seen, Step, StepKind, Verdict, Window,
 };
 use mn_inject::oracle::judge;
 use proptest::prelude::*;
@@ -308,9 +308,8 @@ fn what_is_left_behind_is_found() {
         (FindingKind::Outcome, |o| o.outcome = -11),
         (FindingKind::Step, |o| {
             o.steps.push(Step {
-                what: "a step".into(),
-                due: "0".into(),
-                seen: "1".into(),
+                kind: StepKind::PagesLeft,
+                seen: Seen::Left(1),
             });
         }),
     ];
@@ -412,12 +411,11 @@ fn what_is_wrong_with_the_pages_and_the_steps_is_told() {
     );
     let step = with(|o| {
         o.steps.push(Step {
-            what: "a step".into(),
-            due: "0".into(),
-            seen: "1".into(),
+            kind: StepKind::PagesLeft,
+            seen: Seen::Left(1),
         });
     });
-    assert_eq!(told(step), ["0", "1"]);
+    assert_eq!(told(step), ["3", "1"]);
     let two = [(NotifierKind::Plain, Arming::Unarmed); 2];
     let order = with_setting(&two, 1, |o| {
         for call in &mut o.calls {

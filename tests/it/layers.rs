@@ -82,20 +82,43 @@ fn code(text: &str) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-/// All paths that begin with `crate::`, with what stands in braces written out.
-fn paths(code: &str) -> Vec<String> {
+/// All paths to modules that stand in a file, from the top of the crate, with braces written out.
+/// Re-exports of a `mod.rs` are not among them: they only say where else a name stands.
+fn paths(module: &str, code: &str, sources: &Sources) -> Vec<String> {
+    let code = without_re_exports(code);
+    let parent = module.rsplit_once("::").map_or("", |(parent, _)| parent);
+    let child = |name: &str| [module, name].join("::");
+    let mut starts = vec![("crate".to_owned(), String::new())];
+    starts.push(("super".to_owned(), parent.to_owned()));
+    starts.push(("self".to_owned(), module.to_owned()));
+    let children = sources.keys().filter_map(|other| {
+        let name = other.strip_prefix(module)?.strip_prefix("::")?;
+        (!name.contains("::")).then(|| (name.to_owned(), child(name)))
+    });
+    starts.extend(children);
+
     let mut paths = Vec::new();
-    for (at, _) in code.match_indices("crate::") {
-        let is_word = |c: char| c.is_alphanumeric() || c == '_';
-        if !code[..at].ends_with(is_word) {
-            tree(
-                &mut code[at + "crate::".len()..].chars().peekable(),
-                "",
-                &mut paths,
-            );
+    for (word, prefix) in starts {
+        let start = format!("{word}::");
+        for (at, _) in code.match_indices(&start) {
+            let is_inside = |c: char| c.is_alphanumeric() || c == '_' || c == ':';
+            if !code[..at].ends_with(is_inside) {
+                let mut rest = code[at + start.len()..].chars().peekable();
+                tree(&mut rest, &prefix, &mut paths);
+            }
         }
     }
     paths
+}
+
+/// The code without its `pub use` statements.
+fn without_re_exports(code: &str) -> String {
+    let mut parts = code.split("pub use ");
+    let mut rest = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        rest.push_str(part.split_once(';').map_or("", |(_, rest)| rest));
+    }
+    rest
 }
 
 /// Reads one tree of a path: names, `::`, and groups in braces.
@@ -124,7 +147,9 @@ fn tree(
                 while let Some(c) = text.next_if(|c| c.is_alphanumeric() || *c == '_') {
                     name.push(c);
                 }
-                if name != "self" {
+                if name == "super" {
+                    path = path.rsplit_once("::").map_or("", |(up, _)| up).to_owned();
+                } else if name != "self" {
                     if !path.is_empty() {
                         path.push_str("::");
                     }
@@ -198,7 +223,7 @@ fn imports(sources: &Sources) -> Imports {
     codes
         .iter()
         .map(|(module, code)| {
-            let found = paths(code)
+            let found = paths(module, code, sources)
                 .into_iter()
                 .filter_map(|path| resolve(&path, sources, &exports))
                 .filter(|other| other != module)
@@ -308,6 +333,7 @@ fn a_planted_upward_import_is_found() {
     let suite = ("suite", "pub fn run() {}");
     for text in [
         "use crate::suite::run;",
+        "use super::super::suite::run;",
         "use crate::suite::{self};",
         "use crate::{kmsg, suite::run};",
         "pub fn f() {\n    crate::suite::run()\n}",
@@ -338,6 +364,11 @@ fn a_planted_circle_is_found() {
     ]);
     let found: Vec<_> = in_circles(&circle).into_iter().collect();
     assert_eq!(found, ["model::a", "model::b"]);
+    let up_and_down = planted(&[
+        ("observe", "mod steps;\nuse steps::play;"),
+        ("observe::steps", "use super::Session;"),
+    ]);
+    assert_eq!(in_circles(&up_and_down).len(), 2);
     let none = planted(&[("model::a", "use crate::model::b::B;"), ("model::b", "")]);
     assert_eq!(in_circles(&none).len(), 0);
 }

@@ -3,8 +3,8 @@
 //! The oracle: a correct kernel passes, and every way of being wrong is found.
 
 use crate::history::*;
-use mn_inject::contract::KernelMessage;
 use mn_inject::kmsg::Record;
+use mn_inject::model::KernelMessage;
 use mn_inject::model::{
     Arming, Call, Context, Count, Expect, FindingKind, Injection, NotifierEvent, NotifierKind,
     ReaperMessage, Recognised, ScenarioResult, Verdict, Window,

@@ -3,7 +3,7 @@
 //! Scenarios about what the kernel finds wrong with itself: that it has to say so, and how often.
 
 use crate::history::*;
-use mn_inject::contract::KernelMessage;
+use mn_inject::model::KernelMessage;
 use mn_inject::model::{
     Arming, Context, Expect, FindingKind, Injection, NotifierKind, ReaperMessage, Verdict, Window,
 };

@@ -13,8 +13,8 @@ use mn_inject::vm::args::VmGuestArgs;
 
 use crate::hostile;
 use crate::hostile::condition::ConditionArgs;
-use crate::stress::victim::VictimArgs;
-use crate::task::{FloodOptions, FuzzOptions, HostileOptions, StressOptions};
+use crate::stress::role::VictimArgs;
+use crate::task::{CasesOptions, FloodOptions, FuzzOptions, HostileOptions, StressOptions};
 
 /// Test the module of mn-inject, and mn-inject itself.
 #[derive(Debug, Parser)]
@@ -28,6 +28,8 @@ pub struct Cli {
 /// The subcommands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Carry out the module's cases on the running kernel, with a verdict on each (root)
+    Cases(CasesArgs),
     /// Write nonsense to the module's files on the running kernel (root)
     Fuzz(Here<FuzzOptions>),
     /// Load, attach, make fail and unload from all sides at once on the running kernel (root)
@@ -61,6 +63,8 @@ pub enum Command {
 /// `mn-selftest vm`
 #[derive(Debug, Subcommand)]
 pub enum VmCommand {
+    /// Do what `mn-selftest cases` does in a virtual machine
+    Cases(InVm<CasesOptions>),
     /// Do what `mn-selftest fuzz` does in a virtual machine with a kernel that checks itself
     Fuzz(InVm<FuzzOptions>),
     /// Do what `mn-selftest stress` does in a virtual machine with a kernel that checks itself
@@ -71,6 +75,17 @@ pub enum VmCommand {
     Hostile(InVm<HostileOptions>),
     /// Do what `mn-selftest flood` does in a virtual machine
     Flood(InVm<FloodOptions>),
+}
+
+/// `mn-selftest cases`
+#[derive(Clone, Debug, Args)]
+pub struct CasesArgs {
+    /// What to do and with what
+    #[command(flatten)]
+    pub here: Here<CasesOptions>,
+    /// Show the cases instead, as the documentation has them
+    #[arg(long, conflicts_with_all = ["only", "module", "format"])]
+    pub list: bool,
 }
 
 /// A task on the running kernel.

@@ -3,8 +3,6 @@
 //! Very many failures in one run, each of them accounted for: by the call in the module's log, by
 //! the module's counters, and by the kernel's lines about it.
 
-use std::time::Instant;
-
 use anyhow::{Context as _, Result};
 use nix::libc::EAGAIN;
 
@@ -51,6 +49,7 @@ static CASE: Case = Case {
     trigger: TRIGGER,
     needs: None,
     boot: Boot::Shared,
+    known_bug: None,
 };
 
 /// Sums over all windows.
@@ -63,13 +62,13 @@ struct Sums {
 }
 
 /// Makes at least as many callbacks fail as the options say.
-pub fn run(options: &FloodOptions, say: &mut dyn FnMut(&str)) -> Exercise {
-    let begin = Instant::now();
-    let mut exercise = Exercise::default();
+pub fn run(
+    options: &FloodOptions,
+    say: &mut dyn FnMut(&str),
+    exercise: &mut Exercise,
+) -> Result<()> {
     let mut sums = Sums::default();
-    if let Err(error) = carry_out(options, say, &mut sums, &mut exercise) {
-        exercise.trouble.push(format!("{error:#}"));
-    }
+    let done = carry_out(options, say, &mut sums, exercise);
     for (name, count) in [
         ("windows", sums.windows),
         ("failures counted by the module", sums.counted),
@@ -81,8 +80,7 @@ pub fn run(options: &FloodOptions, say: &mut dyn FnMut(&str)) -> Exercise {
     ] {
         exercise.operations.push((name.to_owned(), count));
     }
-    exercise.millis = begin.elapsed().as_millis() as u64;
-    exercise
+    done
 }
 
 fn carry_out(

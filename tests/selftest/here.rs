@@ -2,7 +2,7 @@
 
 //! Does what the command line says, on this machine.
 
-use std::io;
+use std::io::{self, Write as _};
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail};
@@ -16,6 +16,7 @@ use mn_inject::os::kernel;
 use mn_inject::report::format::SimpleFormat;
 
 use crate::cli::Command;
+use crate::module_cases::table;
 use crate::perform::perform;
 use crate::report::ExerciseReport;
 use crate::task::Task;
@@ -28,6 +29,14 @@ use crate::{TOOL, hostile, report, stress, vm};
 /// It could not be done; nothing was said about the module.
 pub fn carry_out(command: Command) -> Result<Exit> {
     match command {
+        Command::Cases(args) if args.list => {
+            io::stdout().write_all(table::markdown().as_bytes())?;
+            Ok(Exit::Pass)
+        }
+        Command::Cases(args) => {
+            let args = args.here;
+            here(Task::Cases(args.options), args.module, args.format)
+        }
         Command::Fuzz(args) => here(Task::Fuzz(args.options), args.module, args.format),
         Command::Stress(args) => here(Task::Stress(args.options), args.module, args.format),
         Command::Hostile(args) => here(Task::Hostile(args.options), args.module, args.format),
@@ -41,6 +50,10 @@ pub fn carry_out(command: Command) -> Result<Exit> {
 }
 
 fn here(task: Task, module: Option<PathBuf>, format: SimpleFormat) -> Result<Exit> {
+    if let Some(why) = task.wrong_usage() {
+        eprintln!("{why}");
+        return Ok(Exit::Usage);
+    }
     if !geteuid().is_root() {
         bail!("{} needs root", task.name());
     }

@@ -3,6 +3,7 @@
 //! `mn-selftest`: tests the module and the checker, with the same guests as `mn-inject`.
 
 mod cli;
+mod complaints;
 mod exercise;
 mod flood;
 mod fuzz;
@@ -11,6 +12,8 @@ mod here;
 mod hostile;
 mod module_cases;
 mod perform;
+mod processes;
+mod random;
 mod report;
 mod stress;
 mod task;

@@ -5,6 +5,18 @@
 use serde::{Deserialize, Serialize};
 
 use mn_inject::model::Expect;
+use mn_inject::scenario;
+
+use crate::module_cases::table;
+
+/// What `cases` is told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, clap::Args)]
+#[serde(deny_unknown_fields)]
+pub struct CasesOptions {
+    /// Only the cases whose name matches (shell pattern with * and ?; may be repeated)
+    #[arg(long, value_name = "GLOB")]
+    pub only: Vec<String>,
+}
 
 /// What `stress` is told.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, clap::Args)]
@@ -68,6 +80,8 @@ pub struct FloodOptions {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Task {
+    /// Carry out the module's cases.
+    Cases(CasesOptions),
     /// Load, unload, attach and make fail from all sides at once.
     Stress(StressOptions),
     /// Write nonsense to the module's files.
@@ -82,10 +96,25 @@ impl Task {
     /// Its name, which is that of its command.
     pub const fn name(&self) -> &'static str {
         match self {
+            Task::Cases(_) => "cases",
             Task::Stress(_) => "stress",
             Task::Fuzz(_) => "fuzz",
             Task::Hostile(_) => "hostile",
             Task::Flood(_) => "flood",
+        }
+    }
+
+    /// What to tell a user whose patterns match nothing.
+    pub fn wrong_usage(&self) -> Option<String> {
+        match self {
+            Task::Cases(options) if table::select(&options.only).is_empty() => Some(format!(
+                "mn-selftest: no case matches {}; `mn-selftest cases --list` shows them all",
+                options.only.join(", ")
+            )),
+            Task::Hostile(options) if scenario::select(&options.only).is_empty() => {
+                Some(scenario::none_matches(&options.only))
+            }
+            _ => None,
         }
     }
 
@@ -95,7 +124,7 @@ impl Task {
             Task::Stress(options) => Some(options.seed),
             Task::Fuzz(options) => Some(options.seed),
             Task::Hostile(options) => Some(options.seed),
-            Task::Flood(_) => None,
+            Task::Cases(_) | Task::Flood(_) => None,
         }
     }
 }
@@ -107,6 +136,9 @@ mod tests {
     #[test]
     fn a_task_survives_the_way_into_the_guest() {
         for task in [
+            Task::Cases(CasesOptions {
+                only: vec!["zap".to_owned()],
+            }),
             Task::Stress(StressOptions {
                 seconds: 1,
                 seed: 2,

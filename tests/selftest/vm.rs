@@ -41,7 +41,7 @@ const fn append(task: &Task) -> &'static str {
         Task::Stress(_) => "kunit.enable=0",
         // One window of it is read when it is over, and a WARN has some thirty lines.
         Task::Flood(_) => "log_buf_len=8M",
-        Task::Fuzz(_) | Task::Hostile(_) => "",
+        Task::Cases(_) | Task::Fuzz(_) | Task::Hostile(_) => "",
     }
 }
 
@@ -52,6 +52,7 @@ const fn append(task: &Task) -> &'static str {
 /// None that a user could cause: those are told and become [`Exit::Unavailable`].
 pub fn main(command: VmCommand) -> Result<Exit> {
     let (task, guest, format) = match command {
+        VmCommand::Cases(args) => (Task::Cases(args.options), args.guest, args.format),
         VmCommand::Fuzz(args) => (Task::Fuzz(args.options), args.guest, args.format),
         VmCommand::Stress(args) => (Task::Stress(args.options), args.guest, args.format),
         VmCommand::Hostile(args) => (Task::Hostile(args.options), args.guest, args.format),
@@ -62,6 +63,10 @@ pub fn main(command: VmCommand) -> Result<Exit> {
 
 /// Boots a guest for the task, and prints what came of it.
 fn run(task: Task, guest: &VmGuestArgs, format: SimpleFormat, ui: &Ui) -> Result<Exit> {
+    if let Some(why) = task.wrong_usage() {
+        ui.text(&why);
+        return Ok(Exit::Usage);
+    }
     let own = program::Task {
         name: task.name(),
         options: serde_json::to_value(&task).context("cannot write the task as JSON")?,

@@ -27,7 +27,6 @@ use crate::vm::boot::protocol::{GuestOptions, Mode};
 use crate::vm::boot::qemu::{Accelerator, Machine, Time};
 use crate::vm::boot::results::Results;
 use crate::vm::build::kernel::Built;
-use crate::vm::build::module;
 use crate::vm::build::stage;
 use crate::vm::host::cache;
 use crate::vm::host::cache::Cache;
@@ -96,7 +95,7 @@ pub fn judge(
     ui.line("guest", &format!("{} ({why})", accelerator.name()));
 
     let selected = scenario::select(suite.only);
-    let unit_tests = kunit::names(&module::unit_tests())
+    let unit_tests = kunit::names(&kunit::planned())
         .iter()
         .any(|name| scenario::is_wanted(suite.only, name));
     let boots: Vec<_> = selected

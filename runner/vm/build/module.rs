@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The sources of the module, which are embedded in this program.
+//! The sources of the module as they are built, with patches.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
-use crate::observe::kunit::Planned;
+use crate::injector::sources::SOURCES;
 use crate::vm::build::patch;
 use crate::vm::build::patch::Patch;
 use crate::vm::host::cache;
@@ -16,77 +16,6 @@ use crate::vm::host::cache::Key;
 
 /// File name of the built module.
 pub const FILE: &str = "mmu_notifier_inject.ko";
-
-/// Path and content of every file for the build of the module.
-const SOURCES: &[(&str, &str)] = &[
-    ("Kbuild", include_str!("../../../Kbuild")),
-    (
-        "module/abstractions.rs",
-        include_str!("../../../module/abstractions.rs"),
-    ),
-    (
-        "module/breach.rs",
-        include_str!("../../../module/breach.rs"),
-    ),
-    (
-        "module/chance.rs",
-        include_str!("../../../module/chance.rs"),
-    ),
-    (
-        "module/command.rs",
-        include_str!("../../../module/command.rs"),
-    ),
-    (
-        "module/control.rs",
-        include_str!("../../../module/control.rs"),
-    ),
-    (
-        "module/counters.rs",
-        include_str!("../../../module/counters.rs"),
-    ),
-    (
-        "module/example.rs",
-        include_str!("../../../module/example.rs"),
-    ),
-    ("module/files.rs", include_str!("../../../module/files.rs")),
-    (
-        "module/filter.rs",
-        include_str!("../../../module/filter.rs"),
-    ),
-    ("module/help.txt", include_str!("../../../module/help.txt")),
-    ("module/how.rs", include_str!("../../../module/how.rs")),
-    (
-        "module/injector.rs",
-        include_str!("../../../module/injector.rs"),
-    ),
-    ("module/log.rs", include_str!("../../../module/log.rs")),
-    (
-        "module/mmu_notifier_inject.rs",
-        include_str!("../../../module/mmu_notifier_inject.rs"),
-    ),
-    (
-        "module/notifier.rs",
-        include_str!("../../../module/notifier.rs"),
-    ),
-    (
-        "module/readings.rs",
-        include_str!("../../../module/readings.rs"),
-    ),
-    (
-        "module/session.rs",
-        include_str!("../../../module/session.rs"),
-    ),
-    (
-        "module/snapshot.rs",
-        include_str!("../../../module/snapshot.rs"),
-    ),
-    (
-        "module/targets.rs",
-        include_str!("../../../module/targets.rs"),
-    ),
-    ("module/text.rs", include_str!("../../../module/text.rs")),
-    ("module/zap.rs", include_str!("../../../module/zap.rs")),
-];
 
 /// Sources for one build of the module.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -138,47 +67,9 @@ impl Sources {
     }
 }
 
-/// KUnit suites and test cases in the sources.
-pub fn unit_tests() -> Planned {
-    let mut planned = Planned::new();
-    for (_, text) in SOURCES {
-        let mut suite = None;
-        let mut is_case = false;
-        for line in text.lines().map(str::trim) {
-            if let Some((_, rest)) = line.split_once("kunit_tests(")
-                && line.starts_with("#[")
-                && let Some((name, _)) = rest.split_once(')')
-            {
-                suite = Some(planned.entry(name.to_owned()).or_default());
-            } else if line == "#[test]" {
-                is_case = true;
-            } else if let Some((name, _)) =
-                line.strip_prefix("fn ").and_then(|fun| fun.split_once('('))
-                && let Some(cases) = &mut suite
-                && std::mem::take(&mut is_case)
-            {
-                cases.push(name.to_owned());
-            }
-        }
-    }
-    planned
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn every_unit_test_is_found() {
-        let planned = unit_tests();
-        let planned: usize = planned.values().map(Vec::len).sum();
-        let there: usize = SOURCES
-            .iter()
-            .map(|(_, text)| text.matches("#[test]").count())
-            .sum();
-        assert!(there > 0);
-        assert_eq!(planned, there);
-    }
 
     #[test]
     fn a_patch_changes_the_key_and_the_sources() -> Result<()> {
@@ -198,31 +89,6 @@ mod tests {
         let wrong = patch("--- a/module/log.rs\n+++ b/module/log.rs\n@@ -1 +1 @@\n-x\n+y\n");
         let error = Sources::new(&[wrong], &scratch.path().join("3")).unwrap_err();
         assert!(format!("{error:#}").contains("does not apply to the module"));
-        Ok(())
-    }
-
-    #[test]
-    fn every_source_file_is_embedded() -> Result<()> {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let mut dirs = vec![root.join("module")];
-        while let Some(dir) = dirs.pop() {
-            for entry in std::fs::read_dir(&dir)? {
-                let path = entry?.path();
-                if path.is_dir() {
-                    dirs.push(path);
-                } else if !path
-                    .file_name()
-                    .is_some_and(|name| name.to_string_lossy().starts_with('.'))
-                {
-                    let name = path.strip_prefix(root)?;
-                    assert!(
-                        SOURCES.iter().any(|(known, _)| Path::new(known) == name),
-                        "{} is missing in runner/vm/build/module.rs",
-                        name.display()
-                    );
-                }
-            }
-        }
         Ok(())
     }
 }

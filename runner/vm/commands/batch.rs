@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Runs the suite on many kernels, side by side.
+//! Runs suites on many kernels, side by side.
 //!
 //! All kernels of one source are built in one tree and in one thread, one after the other; sources
-//! are built at the same time, and a kernel that was built runs while the next one builds.
+//! are built at the same time, and a kernel that was built is booted while the next one builds.
 
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
@@ -12,12 +12,12 @@ use std::thread::ScopedJoinHandle;
 use anyhow::{Result, anyhow};
 
 use crate::model::{Expect, Report};
-use crate::vm::args::{Accel, Base, KernelArgs};
+use crate::vm::args::{Accel, Base, KernelArgs, VmManyArgs};
 use crate::vm::boot::suite;
 use crate::vm::boot::suite::Suite;
-use crate::vm::build::deps;
 use crate::vm::build::kernel::Built;
 use crate::vm::build::provide::{Needs, provide};
+use crate::vm::build::{check, deps};
 use crate::vm::host::cache;
 use crate::vm::host::cache::Cache;
 use crate::vm::host::progress::Ui;
@@ -28,18 +28,29 @@ use crate::vm::host::slots::{Slots, Work};
 /// One kernel, and what is to run on it.
 #[derive(Clone, Debug)]
 pub struct Job {
-    /// What a person calls it.
+    /// Its name for people.
     pub label: String,
     /// The kernel; a packaged one.
     pub kernel: KernelArgs,
-    /// The scenarios; empty means all.
+    /// The runs on it, in their order.
+    pub runs: Vec<Run>,
+}
+
+/// One run of the suite.
+#[derive(Clone, Debug)]
+pub struct Run {
+    /// Patterns of the scenarios; empty means all.
     pub only: Vec<String>,
-    /// Where its logs and its report go.
+    /// The directory for its logs and its report.
     pub output: PathBuf,
 }
 
+/// Whether the job of that number is settled by the report of its latest run, so that its other
+/// runs are left out.
+pub type Settled<'a> = &'a (dyn Fn(usize, &Report) -> bool + Sync);
+
 impl Job {
-    /// The form that its kernel must have.
+    /// The form of the check that its kernel must have.
     pub fn expect(&self) -> Expect {
         match self.kernel.base {
             Base::Seed => Expect::Seed,
@@ -48,7 +59,7 @@ impl Job {
     }
 }
 
-/// The places of the jobs of each source, in the order in which they are built.
+/// The numbers of the jobs of each source, in the order in which they are built.
 fn lanes(jobs: &[Job]) -> Vec<Vec<usize>> {
     let mut lanes: Vec<(&str, Vec<usize>)> = Vec::new();
     for (at, job) in jobs.iter().enumerate() {
@@ -64,28 +75,33 @@ fn lanes(jobs: &[Job]) -> Vec<Vec<usize>> {
 /// What all jobs share.
 struct Batch<'a> {
     jobs: &'a [Job],
+    settled: Settled<'a>,
     accel: Accel,
     slots: Slots,
     cache: &'a Cache,
     ui: &'a Ui,
-    /// What came of each job so far.
-    results: Mutex<Vec<Option<Result<Report>>>>,
+    /// The results of each job so far.
+    results: Mutex<Vec<Option<Result<Vec<Report>>>>>,
 }
 
-/// Does all jobs. Returns what came of each, in their order: its report, or why there is none.
+/// Carries out all jobs. Returns for each, in their order, the reports of the runs that were made,
+/// at least one; or why it has none.
 ///
 /// # Errors
 ///
-/// [`Interrupted`], which is that of all, and what keeps all of them from beginning.
+/// [`Interrupted`], which is that of all, and whatever keeps all of them from beginning.
 pub fn run(
     jobs: &[Job],
-    accel: Accel,
-    install_deps: bool,
+    settled: Settled<'_>,
+    how: &VmManyArgs,
     cache: &Cache,
     ui: &Ui,
-) -> Result<Vec<Result<Report>>> {
+) -> Result<Vec<Result<Vec<Report>>>> {
     for job in jobs {
-        cache::make_dir(&job.output)?;
+        check::check(&job.kernel, cache)?;
+        for run in &job.runs {
+            cache::make_dir(&run.output)?;
+        }
     }
     // Once for all: two package managers at a time do not get along.
     let uses = deps::Uses {
@@ -95,11 +111,12 @@ pub fn run(
             .any(|job| job.kernel.base == Base::Seed || !job.kernel.patch.is_empty()),
         shell: false,
     };
-    deps::provide(uses, install_deps, ui)?;
+    deps::provide(uses, how.install_deps, ui)?;
 
     let batch = Batch {
         jobs,
-        accel,
+        settled,
+        accel: how.accel,
         slots: Slots::of_this_machine(),
         cache,
         ui,
@@ -139,17 +156,16 @@ fn join(threads: Vec<ScopedJoinHandle<'_, ()>>) {
 }
 
 impl Batch<'_> {
-    /// Builds the kernels of one source, and lets each run as soon as it is there.
+    /// Builds the kernels of one source, and boots each as soon as it is built.
     fn work_off(&self, lane: &[usize]) {
         std::thread::scope(|scope| {
             let mut guests = Vec::new();
             for &at in lane {
-                let job = &self.jobs[at];
-                let ui = self.ui.of_run(job.label.clone());
-                match self.build(job, &ui) {
+                let ui = self.ui.of_run(self.jobs[at].label.clone());
+                match self.build(&self.jobs[at], &ui) {
                     Ok(built) => guests.push(scope.spawn(move || {
-                        let report = self.judge(job, &built, &ui);
-                        self.end(at, report, &ui);
+                        let reports = self.judge(at, &built, &ui);
+                        self.end(at, reports, &ui);
                     })),
                     Err(error) => self.end(at, Err(error), &ui),
                 }
@@ -164,24 +180,34 @@ impl Batch<'_> {
         provide(&job.kernel, Needs::default(), self.cache, ui)
     }
 
-    fn judge(&self, job: &Job, built: &Built, ui: &Ui) -> Result<Report> {
-        let suite = Suite {
-            expect: job.expect(),
-            only: &job.only,
-            accel: self.accel,
-            append: None,
-            output: &job.output,
-        };
-        suite::judge(built, &suite, &self.slots, self.cache, ui)
+    fn judge(&self, at: usize, built: &Built, ui: &Ui) -> Result<Vec<Report>> {
+        let job = &self.jobs[at];
+        let mut reports = Vec::new();
+        for run in &job.runs {
+            let suite = Suite {
+                expect: job.expect(),
+                only: &run.only,
+                accel: self.accel,
+                append: None,
+                output: &run.output,
+            };
+            let report = suite::judge(built, &suite, &self.slots, self.cache, ui)?;
+            let settled = (self.settled)(at, &report);
+            reports.push(report);
+            if settled {
+                break;
+            }
+        }
+        Ok(reports)
     }
 
-    /// Keeps what came of a job.
-    fn end(&self, at: usize, result: Result<Report>, ui: &Ui) {
+    /// Keeps the result of a job.
+    fn end(&self, at: usize, result: Result<Vec<Report>>, ui: &Ui) {
         match &result {
             Ok(_) => {}
-            // Said once, and not by every job.
+            // Printed once, and not for every job.
             Err(error) if error.is::<Interrupted>() => {}
-            // The rest stands below the table.
+            // The rest is below the table.
             Err(error) => {
                 let text = format!("{error:#}");
                 ui.line("error", text.lines().next().unwrap_or_default());
@@ -201,13 +227,12 @@ mod tests {
         Job {
             label: String::new(),
             kernel: KernelArgs::packaged(&KERNELS[kernel], base, "core", Vec::new()),
-            only: Vec::new(),
-            output: PathBuf::new(),
+            runs: Vec::new(),
         }
     }
 
     #[test]
-    fn what_is_built_in_one_tree_is_built_in_one_lane() {
+    fn kernels_of_one_source_are_built_in_one_lane() {
         let jobs = [
             job(0, Base::Seed),
             job(1, Base::Seed),

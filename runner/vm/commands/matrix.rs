@@ -14,7 +14,7 @@ use crate::scenario;
 use crate::vm::args::{Base, KernelArgs, VmMatrixArgs};
 use crate::vm::build::kernel;
 use crate::vm::commands::batch;
-use crate::vm::commands::batch::Job;
+use crate::vm::commands::batch::{Job, Run};
 use crate::vm::host::cache;
 use crate::vm::host::cache::Cache;
 use crate::vm::host::output::output;
@@ -96,7 +96,7 @@ pub fn run(args: &VmMatrixArgs, ui: &Ui) -> Result<Exit> {
         .iter()
         .map(|row| row.job(args, &output, several))
         .collect();
-    let results = batch::run(&jobs, args.how.accel, args.how.install_deps, &cache, ui)?;
+    let results = batch::run(&jobs, &|_, _| true, &args.how, &cache, ui)?;
     let report = MatrixReport {
         schema: SCHEMA,
         tool: TOOL.to_owned(),
@@ -119,15 +119,17 @@ impl Row<'_> {
         Job {
             label: self.label(several),
             kernel: KernelArgs::packaged(self.kernel, self.base, self.config, Vec::new()),
-            only: args.only.clone(),
-            output: self.output(output),
+            runs: vec![Run {
+                only: args.only.clone(),
+                output: self.output(output),
+            }],
         }
     }
 
     /// Row of the report.
-    fn result(&self, result: Result<Report>) -> MatrixRun {
+    fn result(&self, result: Result<Vec<Report>>) -> MatrixRun {
         let (error, report) = match result {
-            Ok(report) => (None, Some(report)),
+            Ok(mut reports) => (None, reports.pop()),
             Err(error) => (Some(format!("{error:#}")), None),
         };
         MatrixRun {

@@ -9,7 +9,6 @@ use anyhow::{Context, Result};
 
 use crate::model::exit::Exit;
 use crate::oracle::mutants::why_it_did_not_pass;
-use crate::report;
 use crate::vm::boot::suite;
 use crate::vm::boot::suite::Suite;
 use crate::vm::build::kernel::Built;
@@ -33,7 +32,7 @@ pub fn run(times: u32, built: &Built, suite: &Suite<'_>, cache: &Cache, ui: &Ui)
         };
         let ui = ui.of_run(format!("{number} of {times}"));
         let report = suite::judge(built, &suite, &slots, cache, &ui)?;
-        let exit = report::exit(&report);
+        let exit = report.exit();
         if exit != Exit::Pass {
             tell(number, exit, &why_it_did_not_pass(&report), &output)?;
         }

@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result, bail};
 
 use mn_inject::injector::{DEVICE, FOLDER};
 
-use crate::fuzz::rng::Rng;
+use crate::random::Rng;
 
 /// A file that is open, and the name it has in findings.
 #[derive(Debug)]

@@ -7,7 +7,7 @@ use std::io;
 
 use nix::errno::Errno;
 
-use crate::fuzz::setting::Refusal;
+use crate::fuzz::line::Refusal;
 
 /// How many findings are enough: what follows is mostly more of the same.
 pub const ENOUGH: usize = 50;

@@ -14,8 +14,8 @@ use mn_inject::os::wait::Waiter;
 use crate::fuzz::files;
 use crate::fuzz::files::Open;
 use crate::fuzz::finding;
-use crate::fuzz::processes::Processes;
-use crate::fuzz::rng::Rng;
+use crate::processes::Processes;
+use crate::random::Rng;
 
 /// How many threads write.
 const THREADS: usize = 4;
@@ -269,7 +269,8 @@ pub fn run(writes: u64, seed: u64, first: u64, waiter: &Waiter) -> Result<Vec<St
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fuzz::setting::{Kind, SETTINGS};
+    use crate::fuzz::kind::PLAIN;
+    use crate::fuzz::setting::SETTINGS;
 
     #[test]
     fn the_values_are_right_and_read_as_they_are_written() {
@@ -277,7 +278,7 @@ mod tests {
             let one = SETTINGS.iter().find(|one| one.path == *path).unwrap();
             for value in *values {
                 assert_eq!(
-                    one.rule.judge(value.as_bytes(), Kind::Plain),
+                    one.rule.judge(value.as_bytes(), PLAIN),
                     Ok((*value).to_owned())
                 );
             }

@@ -7,8 +7,10 @@ use nix::errno::Errno;
 
 use crate::fuzz::files::Open;
 use crate::fuzz::finding;
+use crate::fuzz::kind::{Kind, is_interval};
+use crate::fuzz::order::Order;
 use crate::fuzz::setting;
-use crate::fuzz::setting::{Kind, Order, SETTINGS};
+use crate::fuzz::setting::SETTINGS;
 
 /// The files of a target that cannot be written: what it is, what it has seen, what depends on its
 /// kind, and all settings.
@@ -64,7 +66,7 @@ impl Subject {
             seq: 0,
             values: setting::defaults(),
         };
-        if kind.is_interval() {
+        if is_interval(kind) {
             let text = subject.read_only[READ_BEGIN].line()?;
             subject.seq = text
                 .strip_prefix("seq=")
@@ -79,8 +81,8 @@ impl Subject {
         let file = &self.read_only[READ_BEGIN];
         let seen = file.try_line();
         let right = match &seen {
-            Ok(text) => self.kind.is_interval() && *text == format!("seq={}\n", self.seq),
-            Err(error) => !self.kind.is_interval() && finding::errno_of(error) == Errno::EOPNOTSUPP,
+            Ok(text) => is_interval(self.kind) && *text == format!("seq={}\n", self.seq),
+            Err(error) => !is_interval(self.kind) && finding::errno_of(error) == Errno::EOPNOTSUPP,
         };
         (!right).then(|| format!("{}: read {seen:?}", file.name))
     }

@@ -5,8 +5,8 @@
 
 use nix::errno::Errno;
 
-use crate::fuzz::setting;
-use crate::fuzz::setting::{Kind, Refusal};
+use crate::fuzz::kind::{KINDS, Kind, PLAIN, TWO_PASS, is_interval, word};
+use crate::fuzz::line::{Refusal, addresses, line, number};
 
 /// The highest thread id (PID_MAX_LIMIT).
 const TID_MAX: i32 = 4_194_304;
@@ -61,15 +61,15 @@ impl Entry {
             "name={} pid={} kind={} range={range} owner={owner} state={state}\n",
             self.name,
             self.pid,
-            self.kind.name()
+            word(self.kind)
         )
     }
 
     /// What its file `kind` reads.
     pub fn kind_line(&self) -> String {
         match self.range {
-            None => format!("{}\n", self.kind.name()),
-            Some(_) => format!("{} {}\n", self.kind.name(), self.range()),
+            None => format!("{}\n", word(self.kind)),
+            Some(_) => format!("{} {}\n", word(self.kind), self.range()),
         }
     }
 }
@@ -120,7 +120,7 @@ impl Faults {
 }
 
 fn process_id(word: &str) -> Result<i32, Refusal> {
-    setting::number(word, i32::MIN.into(), i32::MAX.into()).map(|pid| pid as i32)
+    number(word, i32::MIN.into(), i32::MAX.into()).map(|pid| pid as i32)
 }
 
 fn check_name(name: &str, faults: &mut Faults) {
@@ -130,6 +130,15 @@ fn check_name(name: &str, faults: &mut Faults) {
     }
     if name.len() > LONGEST_NAME {
         faults.add(Errno::ENAMETOOLONG);
+    }
+}
+
+fn check_how(how: Option<&str>, faults: &mut Faults) {
+    match how {
+        None => {}
+        Some(how) if LEGAL.contains(&how) => {}
+        Some(how) if ILLEGAL.contains(&how) => faults.add(Errno::EPERM),
+        Some(_) => faults.add(Errno::EINVAL),
     }
 }
 
@@ -191,37 +200,22 @@ impl Table {
         if let Some(name) = keys.name {
             check_name(name, &mut faults);
         }
-        let word = keys.kind.unwrap_or(Kind::Plain.name());
-        let kind = Kind::ALL.into_iter().find(|kind| kind.name() == word);
+        let wanted = keys.kind.unwrap_or(word(PLAIN));
+        let kind = KINDS.into_iter().find(|&kind| word(kind) == wanted);
         if kind.is_none() {
             faults.add(Errno::EINVAL);
         }
         let range = keys.range.and_then(|range| match range {
             "all" => Some((0, u64::MAX)),
-            range => faults.of(setting::addresses(range)),
+            range => faults.of(addresses(range)),
         });
         if let Some(kind) = kind {
-            if kind.is_interval() != keys.range.is_some() {
-                faults.add(Errno::EINVAL);
-            }
-            if kind == Kind::TwoPass && !self.two_pass {
-                faults.add(Errno::EOPNOTSUPP);
-            }
-            if keys.how.is_some() && kind == Kind::None
-                || keys.how == Some("twice") && kind.is_interval()
-            {
-                faults.add(Errno::EINVAL);
-            }
-            if process.is_some_and(|(_, live)| !live) && kind != Kind::None {
+            self.check_kind(kind, &keys, &mut faults);
+            if process.is_some_and(|(_, live)| !live) && kind.is_some() {
                 faults.add(Errno::ESRCH);
             }
         }
-        match keys.how {
-            None => {}
-            Some(how) if LEGAL.contains(&how) => {}
-            Some(how) if ILLEGAL.contains(&how) => faults.add(Errno::EPERM),
-            Some(_) => faults.add(Errno::EINVAL),
-        }
+        check_how(keys.how, &mut faults);
         if let Some((pid, live)) = process {
             let name = keys.name.map_or_else(|| pid.to_string(), str::to_owned);
             if self.entries.iter().any(|entry| entry.name == name) {
@@ -245,6 +239,19 @@ impl Table {
         Err(faults.0)
     }
 
+    /// Whether the other words go with that kind.
+    fn check_kind(&self, kind: Kind, keys: &Keys<'_>, faults: &mut Faults) {
+        if is_interval(kind) != keys.range.is_some() {
+            faults.add(Errno::EINVAL);
+        }
+        if kind == TWO_PASS && !self.two_pass {
+            faults.add(Errno::EOPNOTSUPP);
+        }
+        if keys.how.is_some() && kind.is_none() || keys.how == Some("twice") && is_interval(kind) {
+            faults.add(Errno::EINVAL);
+        }
+    }
+
     /// The process of the target of that name, and whether it is there.
     fn process_of(&self, name: &str, keys: &Keys<'_>, faults: &mut Faults) -> Option<(i32, bool)> {
         check_name(name, faults);
@@ -262,7 +269,7 @@ impl Table {
     /// Whether a write(2) would attach a process of which nobody here knows whether it is there. It
     /// may be somebody else's.
     pub fn means_a_stranger(&self, bytes: &[u8]) -> bool {
-        let Ok(text) = setting::line(bytes) else {
+        let Ok(text) = line(bytes) else {
             return false;
         };
         let mut words = text.split_ascii_whitespace();
@@ -281,7 +288,7 @@ impl Table {
 
     /// What a write(2) to `control` or to that session does; or why it is refused.
     pub fn judge(&self, bytes: &[u8], owner: Owner) -> Result<Change, Refusal> {
-        let text = setting::line(bytes)?;
+        let text = line(bytes)?;
         let bad = || vec![Errno::EINVAL];
         let mut words = text.split_ascii_whitespace();
         match words.next() {

@@ -18,8 +18,6 @@ use mn_inject::os::wait::Waiter;
 use mn_inject::trigger::peer;
 use mn_inject::trigger::peer::Peer;
 
-use crate::hostile::conditions::Condition;
-
 /// How long it may take to begin, and to end.
 const STEP: Duration = Duration::from_secs(120);
 
@@ -49,6 +47,16 @@ impl Scene {
     pub fn is_over(&self) -> bool {
         self.is_over.load(Relaxed)
     }
+}
+
+/// Something that happens while the scenarios run.
+pub struct Condition {
+    /// Its name.
+    pub name: &'static str,
+    /// What is counted of it.
+    pub unit: &'static str,
+    /// Sets it up; the number is where random choices start.
+    pub begin: fn(&Waiter, u64) -> Result<Box<dyn Act>>,
 }
 
 /// What disturbs; dropped at the end, which must leave everything as it was.

@@ -20,8 +20,8 @@ use mn_inject::observe::CGROUP_PREFIX;
 use mn_inject::os::cgroup;
 
 use crate::exercise::Exercise;
+use crate::hostile::compare::{compare, without_verdict};
 use crate::hostile::trial::Trials;
-use crate::hostile::{compare, without_verdict};
 use crate::task::HostileOptions;
 
 /// How long whatever is left of a run may take to be gone.

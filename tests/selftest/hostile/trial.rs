@@ -16,8 +16,7 @@ use mn_inject::model::Ownership;
 use mn_inject::model::Report;
 use mn_inject::os::wait::{WaitError, Waiter};
 
-use crate::hostile::condition::Disturber;
-use crate::hostile::conditions::Condition;
+use crate::hostile::condition::{Condition, Disturber};
 use crate::task::HostileOptions;
 
 /// How long a run may take, whoever disturbs it.

@@ -14,9 +14,9 @@ use nix::unistd::gettid;
 use mn_inject::os::sys::Area;
 use mn_inject::trigger::operation::Operation;
 
-use crate::fuzz::processes;
 use crate::module_cases::outcome::{Failure, Outcome, demand, same};
 use crate::module_cases::rig::{Attached, MISBEHAVE, Rig, STEP, file, mrelease, refused};
+use crate::processes;
 
 /// The kernel's own first thread, which starts the others (kernel/kthread.c).
 const KTHREADD: i32 = 2;

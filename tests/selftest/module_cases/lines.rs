@@ -13,7 +13,8 @@ use nix::errno::Errno;
 use mn_inject::injector::DEVICE;
 use mn_inject::trigger::operation::Operation;
 
-use crate::fuzz::setting::{Order, SETTINGS};
+use crate::fuzz::order::Order;
+use crate::fuzz::setting::SETTINGS;
 use crate::fuzz::subject::READ_ONLY;
 use crate::module_cases::outcome::{Failure, Outcome, demand, same};
 use crate::module_cases::rig::{Attached, Rig, control, open, read, refused, write};

@@ -13,8 +13,9 @@ use nix::errno::Errno;
 
 use mn_inject::injector::FOLDER;
 use mn_inject::os::kernel;
+use mn_inject::os::limit::Limit;
 use mn_inject::os::sys;
-use mn_inject::os::wait::{Limit, Waiter};
+use mn_inject::os::wait::Waiter;
 use mn_inject::trigger::operation::Operation;
 use mn_inject::trigger::subject::Subject;
 
@@ -33,6 +34,8 @@ pub const MISBEHAVE: (&str, &str) = ("delay_us", "1");
 pub struct Rig<'a> {
     /// For all waiting.
     pub waiter: &'a Waiter,
+    /// The module's file, where it is known.
+    pub module: Option<&'a Path>,
     names: Cell<u32>,
 }
 
@@ -146,10 +149,11 @@ pub fn may_warn() -> Outcome {
 }
 
 impl<'a> Rig<'a> {
-    /// Waits by that waiter.
-    pub fn new(waiter: &'a Waiter) -> Self {
+    /// Waits by that waiter. `module` is the module's file, where it is known.
+    pub fn new(waiter: &'a Waiter, module: Option<&'a Path>) -> Self {
         Rig {
             waiter,
+            module,
             names: Cell::new(0),
         }
     }

@@ -16,7 +16,6 @@ use mn_inject::injector;
 use mn_inject::injector::DEVICE;
 use mn_inject::model::MODULE_NAME;
 use mn_inject::trigger::operation::Operation;
-use mn_inject::vm::boot::protocol;
 
 use crate::module_cases::log;
 use crate::module_cases::outcome::{Failure, Outcome, demand, same};
@@ -37,8 +36,8 @@ fn unload() -> Result<(), Errno> {
     delete_module(&name, DeleteModuleFlags::O_NONBLOCK)
 }
 
-fn load(parameters: &str) -> Outcome {
-    let file = File::open(protocol::MODULE).context("cannot open the module")?;
+fn load(module: &Path, parameters: &str) -> Outcome {
+    let file = File::open(module).context("cannot open the module")?;
     let parameters = CString::new(parameters).context("a parameter has a NUL")?;
     finit_module(&file, &parameters, ModuleInitFlags::empty())
         .context("cannot load the module again")?;
@@ -47,19 +46,20 @@ fn load(parameters: &str) -> Outcome {
     })
 }
 
-/// Skips a case after which the module could not be loaded again.
-fn may_unload() -> Outcome {
-    if !Path::new(protocol::MODULE).exists() {
-        return Err(Failure::Skip(
-            "the module's file is not where a guest has it, so it could not be loaded again",
-        ));
-    }
-    // What others have attached would go with it.
+/// The module's file. Skips a case after which the module could not be loaded again, or others would
+/// lose what they have attached.
+fn may_unload<'a>(rig: &Rig<'a>) -> Outcome<&'a Path> {
+    let module = file_to_load_again(rig.module)?;
     let others = read("control")?;
     if !others.is_empty() {
         return Err(Failure::Skip("somebody else has targets"));
     }
-    Ok(())
+    Ok(module)
+}
+
+fn file_to_load_again(module: Option<&Path>) -> Outcome<&Path> {
+    let reason = "the module's file is not known (--module), so it could not be loaded again";
+    module.ok_or(Failure::Skip(reason))
 }
 
 pub fn detach_running(rig: &Rig<'_>) -> Outcome {
@@ -124,7 +124,7 @@ fn demand_dead(files: &[(&str, File)]) -> Outcome {
 }
 
 pub fn unload_running(rig: &Rig<'_>) -> Outcome {
-    may_unload()?;
+    let module = may_unload(rig)?;
     // On as many processors as there are: some asleep in a callback, some waiting in one.
     let mut targets = Vec::new();
     for (setting, value) in [("sleep_us", SLEEP.as_micros()), ("delay_us", 100_000)]
@@ -153,7 +153,7 @@ pub fn unload_running(rig: &Rig<'_>) -> Outcome {
         }
         let dead = demand_dead(&files);
         let gone = demand(!injector::is_there(), || "the folder is still there".into());
-        load("").and(dead).and(gone)
+        load(module, "").and(dead).and(gone)
     } else {
         Ok(())
     };
@@ -175,39 +175,51 @@ pub fn unload_running(rig: &Rig<'_>) -> Outcome {
     Ok(())
 }
 
-pub fn unload_session(_: &Rig<'_>) -> Outcome {
-    may_unload()?;
+pub fn unload_session(rig: &Rig<'_>) -> Outcome {
+    let module = may_unload(rig)?;
     let session = open(Path::new(DEVICE))?;
     let result = unload();
     if result.is_ok() {
         drop(session);
-        load("")?;
+        load(module, "")?;
         return Err(Failure::Wrong("unloaded although a session is open".into()));
     }
     same("delete_module", result, Err(Errno::EWOULDBLOCK))?;
     demand(injector::is_there(), || "the folder is gone".into())?;
     drop(session);
     same("delete_module when it is closed", unload(), Ok(()))?;
-    load("")
+    load(module, "")
 }
 
 pub fn small_log(rig: &Rig<'_>) -> Outcome {
-    may_unload()?;
+    let module = may_unload(rig)?;
     same("delete_module", unload(), Ok(()))?;
     for wrong in ["log_kib=3", "log_kib=65537", "log_kib=-1", "log_kib=x"] {
-        if load(wrong).is_ok() {
+        if load(module, wrong).is_ok() {
             same("delete_module", unload(), Ok(()))?;
-            load("")?;
+            load(module, "")?;
             return Err(Failure::Wrong(format!("loaded with {wrong}")));
         }
     }
-    load(SMALL_LOG)?;
+    load(module, SMALL_LOG)?;
     let path = format!("/sys/module/{MODULE_NAME}/parameters/log_kib");
     let shown = fs::read_to_string(path).ok();
     let full = log::full(rig, MANY);
     same("delete_module", unload(), Ok(()))?;
-    load("")?;
+    load(module, "")?;
     full?;
     // A parameter need not be shown; where it is, it says what was given.
     same("log_kib", shown.as_deref().unwrap_or("4\n"), "4\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_module_is_loaded_again_from_wherever_it_was() {
+        let given = Path::new("somewhere/module.ko");
+        assert_eq!(file_to_load_again(Some(given)).unwrap(), given);
+        assert!(matches!(file_to_load_again(None), Err(Failure::Skip(_))));
+    }
 }

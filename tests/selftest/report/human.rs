@@ -9,6 +9,7 @@ use mn_inject::report::human::{fact, head};
 use mn_inject::report::text::{one_line, seconds};
 use mn_inject::report::verdict_word;
 
+use crate::exercise::{CaseResult, CaseVerdict};
 use crate::report::ExerciseReport;
 
 /// How many findings are printed; the JSON report has more.
@@ -29,6 +30,7 @@ pub(super) fn print(report: &ExerciseReport, out: &mut dyn Write) -> io::Result<
     writeln!(out)?;
 
     let done = &report.exercise;
+    cases(&done.cases, out)?;
     let width = done.operations.iter().map(|(name, _)| name.len()).max();
     for (operation, count) in &done.operations {
         let width = width.unwrap_or_default();
@@ -60,11 +62,39 @@ pub(super) fn print(report: &ExerciseReport, out: &mut dyn Write) -> io::Result<
         }
     }
     let verdict = verdict_word(exit);
-    let count: u64 = done.operations.iter().map(|(_, count)| count).sum();
+    write!(out, "{verdict}: {name}, ")?;
+    if !done.cases.is_empty() {
+        let skipped = done.cases_of(CaseVerdict::Skipped);
+        write!(out, "{} cases ({skipped} skipped), ", done.cases.len())?;
+    }
+    if !done.operations.is_empty() {
+        let count: u64 = done.operations.iter().map(|(_, count)| count).sum();
+        write!(out, "{count} operations, ")?;
+    }
     writeln!(
         out,
-        "{verdict}: {name}, {count} operations, {} findings ({} s)",
-        done.findings.len(),
-        seconds(done.millis),
+        "{} findings ({} s)",
+        done.wrong(),
+        seconds(done.millis)
     )
+}
+
+/// One line for each case, and under it why it is not well.
+fn cases(cases: &[CaseResult], out: &mut dyn Write) -> io::Result<()> {
+    for case in cases {
+        let word = match case.verdict {
+            CaseVerdict::Ok => "ok",
+            CaseVerdict::Finding => "FAIL",
+            CaseVerdict::Skipped => "skip",
+            CaseVerdict::NoVerdict => "no verdict",
+        };
+        writeln!(out, "{word:<10}  {}", one_line(&case.name))?;
+        for line in case.why.iter().flat_map(|why| why.lines()) {
+            writeln!(out, "{:<10}  {}", "", one_line(line))?;
+        }
+    }
+    if !cases.is_empty() {
+        writeln!(out)?;
+    }
+    Ok(())
 }

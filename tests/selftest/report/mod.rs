@@ -17,7 +17,7 @@ use mn_inject::report::json;
 use mn_inject::vm::build::stage::quote;
 
 use crate::NAME;
-use crate::exercise::Exercise;
+use crate::exercise::{CaseVerdict, Exercise};
 use crate::task::Task;
 
 /// The whole of an exercise.
@@ -41,24 +41,26 @@ pub struct ExerciseReport {
 }
 
 /// The current [`ExerciseReport::schema`].
-pub const SCHEMA: u32 = 3;
+pub const SCHEMA: u32 = 4;
 
 impl ExerciseReport {
     /// The exit code: 1 where something is wrong with the module or the kernel, 70 where that
-    /// cannot be known, and 0 only where something was done and all of it was well.
+    /// cannot be known, 4 where all cases are skipped, and 0 only where something was done and all
+    /// of it was well.
     pub fn exit(&self) -> Exit {
-        let Exercise {
-            operations,
-            findings,
-            trouble,
-            ..
-        } = &self.exercise;
-        if !findings.is_empty() {
+        let exercise = &self.exercise;
+        let is_done = exercise.operations.iter().any(|(_, count)| *count > 0)
+            || exercise.cases_of(CaseVerdict::Ok) > 0;
+        if exercise.wrong() > 0 {
             Exit::Fail
-        } else if !trouble.is_empty() || operations.iter().all(|(_, count)| *count == 0) {
+        } else if exercise.is_in_trouble() {
             Exit::NoVerdict
-        } else {
+        } else if is_done {
             Exit::Pass
+        } else if exercise.cases_of(CaseVerdict::Skipped) > 0 {
+            Exit::Skip
+        } else {
+            Exit::NoVerdict
         }
     }
 

@@ -66,9 +66,6 @@ pub fn provide(
     cache: &Cache,
     ui: &Ui,
 ) -> Result<Built> {
-    if let Origin::Tree(dir) = &spec.origin {
-        check_tree(dir)?;
-    }
     let build = Build::new(spec, toolchain, werror, cache, ui)?;
     if let Some(built) = build.cached()? {
         return Ok(built);
@@ -345,29 +342,6 @@ impl<'a> Build<'a> {
     }
 }
 
-/// Checks that a source tree of the user can be built in a separate directory.
-fn check_tree(dir: &Path) -> Result<()> {
-    for needed in ["Kconfig", "Makefile", "mm/mmu_notifier.c"] {
-        if !dir.join(needed).exists() {
-            bail!(
-                "{}: not a Linux source tree ({needed} is missing); give --linux the top of one",
-                dir.display()
-            );
-        }
-    }
-    for built in [".config", "include/config", "arch/x86/include/generated"] {
-        if dir.join(built).exists() {
-            bail!(
-                "{}: it was built in place ({built} is there), and the kernel refuses to build from \
-                 such a tree in another directory. Run `make mrproper` in it (this removes its .config; \
-                 keep a copy), or give --linux a clean `git worktree`",
-                dir.display()
-            );
-        }
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 impl Built {
     /// Placeholder without files, for tests.
@@ -394,24 +368,5 @@ impl Built {
             guest: config(name).unwrap(),
             _hold: cache::hold(Path::new("/")).unwrap().unwrap(),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_tree_that_cannot_be_built_is_explained() -> Result<()> {
-        let dir = tempfile::tempdir()?;
-        let text = format!("{:#}", check_tree(dir.path()).unwrap_err());
-        assert!(text.contains("Kconfig"), "{text}");
-        fs::create_dir(dir.path().join("mm"))?;
-        for file in ["Kconfig", "Makefile", "mm/mmu_notifier.c", ".config"] {
-            fs::write(dir.path().join(file), "")?;
-        }
-        let text = format!("{:#}", check_tree(dir.path()).unwrap_err());
-        assert!(text.contains("make mrproper"), "{text}");
-        Ok(())
     }
 }

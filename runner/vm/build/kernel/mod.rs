@@ -8,4 +8,4 @@ mod spec;
 
 pub use build::{Built, provide};
 pub use config::{Config, config};
-pub use spec::{BuildInfo, Origin, Spec};
+pub use spec::{BuildInfo, Origin, Spec, id_of_tree};

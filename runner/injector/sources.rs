@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The module's sources, which are part of this program.
+
+/// Every file that takes part in the module's build: path and content.
+pub const SOURCES: &[(&str, &str)] = &[
+    ("Kbuild", include_str!("../../Kbuild")),
+    (
+        "module/abstractions.rs",
+        include_str!("../../module/abstractions.rs"),
+    ),
+    ("module/breach.rs", include_str!("../../module/breach.rs")),
+    ("module/chance.rs", include_str!("../../module/chance.rs")),
+    ("module/command.rs", include_str!("../../module/command.rs")),
+    ("module/control.rs", include_str!("../../module/control.rs")),
+    (
+        "module/counters.rs",
+        include_str!("../../module/counters.rs"),
+    ),
+    ("module/example.rs", include_str!("../../module/example.rs")),
+    ("module/files.rs", include_str!("../../module/files.rs")),
+    ("module/filter.rs", include_str!("../../module/filter.rs")),
+    ("module/help.txt", include_str!("../../module/help.txt")),
+    ("module/how.rs", include_str!("../../module/how.rs")),
+    (
+        "module/injector.rs",
+        include_str!("../../module/injector.rs"),
+    ),
+    ("module/log.rs", include_str!("../../module/log.rs")),
+    (
+        "module/mmu_notifier_inject.rs",
+        include_str!("../../module/mmu_notifier_inject.rs"),
+    ),
+    (
+        "module/notifier.rs",
+        include_str!("../../module/notifier.rs"),
+    ),
+    (
+        "module/readings.rs",
+        include_str!("../../module/readings.rs"),
+    ),
+    ("module/session.rs", include_str!("../../module/session.rs")),
+    (
+        "module/snapshot.rs",
+        include_str!("../../module/snapshot.rs"),
+    ),
+    ("module/targets.rs", include_str!("../../module/targets.rs")),
+    ("module/text.rs", include_str!("../../module/text.rs")),
+    ("module/zap.rs", include_str!("../../module/zap.rs")),
+];
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use anyhow::Result;
+
+    use super::*;
+
+    #[test]
+    fn every_source_file_of_the_module_is_in_the_table() -> Result<()> {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let mut dirs = vec![root.join("module")];
+        while let Some(dir) = dirs.pop() {
+            for entry in std::fs::read_dir(&dir)? {
+                let path = entry?.path();
+                if path.is_dir() {
+                    dirs.push(path);
+                } else if !path
+                    .file_name()
+                    .is_some_and(|name| name.to_string_lossy().starts_with('.'))
+                {
+                    let name = path.strip_prefix(root)?;
+                    assert!(
+                        SOURCES.iter().any(|(known, _)| Path::new(known) == name),
+                        "{} is missing in runner/injector/sources.rs",
+                        name.display()
+                    );
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Carries out scenarios between two markers in the kernel's log.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+use nix::unistd::Pid;
+
+use crate::injector;
+use crate::kmsg::{KmsgReader, Record};
+use crate::model::{Initiator, Observation, Remains, Window};
+use crate::os::kernel;
+use crate::os::wait::{Limit, WaitError};
+use crate::scenario::{Scenario, TriggerKind};
+
+use crate::observe::session::{NOWHERE, STEP, Session};
+use crate::observe::setup::Setup;
+
+/// Time limit of the OOM reaper: its delay of 2 s, and 1 s for each victim that it cannot reap,
+/// with room for a slow machine.
+const REAPER: Duration = Duration::from_secs(30);
+
+/// Interval at which signals are checked for.
+const SLICE: Duration = Duration::from_millis(200);
+
+/// The reason why a window has no full record.
+pub enum WindowError {
+    /// The scenarios could not be carried out, for the reason in the window. The session can go
+    /// on.
+    Scenario(Box<Window>),
+    /// The session cannot go on.
+    Session(anyhow::Error),
+}
+
+/// The counts that only the scenarios of a window may change.
+#[derive(Clone, Copy)]
+struct Witnesses {
+    warns: Option<u64>,
+    entries: u64,
+}
+
+impl Witnesses {
+    fn read() -> Result<Self> {
+        Ok(Witnesses {
+            warns: kernel::warn_count(),
+            entries: injector::total_entries()?,
+        })
+    }
+}
+
+impl Session {
+    /// Carries out `group` between two markers.
+    ///
+    /// # Errors
+    ///
+    /// The scenarios could not be carried out, or a signal to end the program has arrived.
+    pub fn window(&mut self, group: &[Scenario]) -> Result<Window, WindowError> {
+        let begin = Instant::now();
+        match self.try_window(group) {
+            Ok(window) => Ok(window),
+            Err(error) if is_interrupt(&error) => Err(WindowError::Session(error)),
+            Err(error) => Err(WindowError::Scenario(Box::new(no_window(
+                group,
+                &format!("{error:#}"),
+                begin,
+            )))),
+        }
+    }
+
+    fn try_window(&mut self, group: &[Scenario]) -> Result<Window> {
+        let mut setups = Vec::with_capacity(group.len());
+        for &scenario in group {
+            let setup = self
+                .set_up(scenario)
+                .with_context(|| format!("cannot set up {}", scenario.name()))?;
+            setups.push(setup);
+        }
+
+        let label = group.first().map(Scenario::name).unwrap_or_default();
+        self.kmsg
+            .skip_to_end()
+            .context("cannot seek in /dev/kmsg")?;
+        let begin = self.kmsg.mark(&format!("begin {label}"))?;
+        let (drained, _) = self
+            .kmsg
+            .read_to(|record| begin.is(record), &mut Limit::new(STEP));
+        if !drained.last().is_some_and(|record| begin.is(record)) {
+            bail!("the begin marker is not in /dev/kmsg");
+        }
+        let before = Witnesses::read()?;
+
+        let acted = self.act(&mut setups);
+        // Also after an error: no callback may fail from here on.
+        let disarmed: Result<()> = setups.iter().try_for_each(Setup::disarm);
+
+        let end = self.kmsg.mark(&format!("end {label}"))?;
+        let (records, lost) = self.kmsg.read_until(&end, &mut Limit::new(STEP));
+        let after = Witnesses::read()?;
+        acted?;
+        disarmed?;
+
+        // Read before anything is removed: a release is logged, too.
+        let mut observations = Vec::with_capacity(setups.len());
+        for setup in &mut setups {
+            observations.push(setup.observation()?);
+        }
+        for (setup, observation) in setups.into_iter().zip(&mut observations) {
+            self.take_down(setup, observation)
+                .with_context(|| format!("cannot take down {}", observation.scenario))?;
+        }
+        Ok(Window {
+            observations,
+            records,
+            lost,
+            warn_count: before.warns.zip(after.warns),
+            total_entries: (before.entries, after.entries),
+        })
+    }
+
+    /// Carries out the operations of the scenarios.
+    fn act(&mut self, setups: &mut [Setup]) -> Result<()> {
+        // A reader of its own: it must not take the closing lines of the OOM reaper from that of
+        // the window. Opened before the first victim dies, so that it cannot miss one.
+        let mut reaper = None;
+        if setups
+            .iter()
+            .any(|setup| setup.scenario.trigger.kind.is_oom())
+        {
+            reaper = Some(KmsgReader::open_at_end().context("cannot open /dev/kmsg")?);
+        }
+        let mut victims = Vec::new();
+        for setup in setups.iter_mut() {
+            let pid = setup.subject.pid();
+            match setup.scenario.trigger.kind {
+                TriggerKind::Own(_) => setup.outcome = setup.subject.act(&self.waiter, STEP)?,
+                TriggerKind::Mrelease => setup.outcome = self.mrelease(setup)?,
+                TriggerKind::MemcgOom => {
+                    setup.subject.act_and_die()?;
+                    setup.subject.wait_held(&self.waiter, STEP)?;
+                    victims.push(pid);
+                }
+                TriggerKind::GlobalOom => {
+                    // The highest value: the OOM killer selects this process.
+                    set_oom_score_adj(pid, 1000)?;
+                    fs::write("/proc/sysrq-trigger", "f").context("f > /proc/sysrq-trigger")?;
+                    setup.subject.wait_held(&self.waiter, STEP)?;
+                    // Otherwise it would select the held victim again.
+                    set_oom_score_adj(pid, -1000)?;
+                    victims.push(pid);
+                }
+                TriggerKind::Zap { is_atomic } => setup.zap(is_atomic)?,
+                TriggerKind::Script(script) => self.play(script.steps, setup)?,
+            }
+        }
+        match reaper {
+            Some(reaper) => self.reaped(victims, reaper),
+            None => Ok(()),
+        }
+    }
+
+    /// Reaps the subject by `process_mrelease(2)`. Returns 0 or a negative errno.
+    pub(super) fn mrelease(&self, setup: &mut Setup) -> Result<i32> {
+        setup.begin_mrelease()?;
+        setup.end_mrelease(&self.waiter)
+    }
+
+    /// Waits until the OOM reaper has finished with all victims.
+    fn reaped(&self, mut left: Vec<Pid>, mut reaper: KmsgReader) -> Result<()> {
+        let mut limit = Limit::new(REAPER);
+        while !left.is_empty() {
+            if limit.is_over() {
+                bail!("the OOM reaper said nothing about {left:?} within {REAPER:?}");
+            }
+            // In slices, to check for signals in between.
+            reaper.read_to(
+                |record| {
+                    left.retain(|&pid| !is_closing_line(record, pid));
+                    left.is_empty()
+                },
+                &mut Limit::new(SLICE),
+            );
+            self.waiter.check()?;
+        }
+        Ok(())
+    }
+}
+
+fn set_oom_score_adj(pid: Pid, value: i32) -> Result<()> {
+    let path = format!("/proc/{pid}/oom_score_adj");
+    fs::write(&path, value.to_string()).with_context(|| format!("{value} > {path} failed"))
+}
+
+/// Whether the record is the closing line of the OOM reaper about that victim.
+fn is_closing_line(record: &Record, pid: Pid) -> bool {
+    record.is_kernel()
+        && [
+            format!("oom_reaper: reaped process {pid} ("),
+            format!("oom_reaper: unable to reap pid:{pid} ("),
+        ]
+        .iter()
+        .any(|start| record.text.starts_with(start))
+}
+
+fn is_interrupt(error: &anyhow::Error) -> bool {
+    error
+        .chain()
+        .any(|cause| matches!(cause.downcast_ref(), Some(WaitError::Interrupted(_))))
+}
+
+/// An empty window, for scenarios that could not be carried out.
+fn no_window(group: &[Scenario], why: &str, begin: Instant) -> Window {
+    let observation = |scenario: &Scenario| Observation {
+        scenario: scenario.name(),
+        notifiers: Vec::new(),
+        expectation: scenario.expectation(),
+        pid: 0,
+        comm: String::new(),
+        initiator: Initiator::Thread(0),
+        watched: NOWHERE,
+        calls: Vec::new(),
+        later: Vec::new(),
+        pages: None,
+        steps: Vec::new(),
+        remains: Remains::default(),
+        actors: Vec::new(),
+        outcome: 0,
+        trouble: Some(why.to_owned()),
+        millis: begin.elapsed().as_millis() as u64,
+    };
+    Window {
+        observations: group.iter().map(observation).collect(),
+        records: Vec::new(),
+        lost: None,
+        warn_count: None,
+        total_entries: (0, 0),
+    }
+}

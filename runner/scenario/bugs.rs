@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The known bugs of the kernel: the effect of each, and the kernels on which it was seen. The
+//! cases that show one name it.
+
+use crate::model::{Finding, FindingKind};
+
+/// A bug.
+#[derive(Debug)]
+pub struct Bug {
+    /// Its name, which is that of its section in docs/found-in-the-kernel.md.
+    pub name: &'static str,
+    /// The kernel's error; constant text.
+    pub about: &'static str,
+    /// The series of kernels that it was seen on, as the beginning of `uname -r`.
+    pub seen_on: &'static [&'static str],
+    /// The kinds of findings that show it. Other findings are failures all the same.
+    pub findings: &'static [FindingKind],
+}
+
+/// `__mmu_notifier_invalidate_range_start()` does not take back `active_invalidate_ranges` when a
+/// plain notifier has refused.
+pub const INTERVAL_REMOVAL_WAITS: Bug = Bug {
+    name: "interval-removal-waits",
+    about: "an interval notifier can never be removed after a plain notifier of the same mm has refused",
+    seen_on: &["7.2", "7.3"],
+    findings: &[FindingKind::Removal],
+};
+
+/// `mn_itree_invalidate()` has no `non_block_start()`.
+pub const INTERVAL_SLEEP_UNNOTICED: Bug = Bug {
+    name: "interval-sleep-unnoticed",
+    about: "an interval notifier that sleeps in non-blockable context is not noticed",
+    seen_on: &["7.2", "7.3"],
+    findings: &[FindingKind::DidNotFire],
+};
+
+/// `mn_hlist_invalidate_range_start()` has no `non_block_start()` around the ends that it calls.
+pub const END_AFTER_REFUSAL_UNNOTICED: Bug = Bug {
+    name: "end-after-refusal-unnoticed",
+    about: "an end that sleeps is not noticed where it comes since another notifier has refused",
+    seen_on: &["7.2", "7.3"],
+    findings: &[FindingKind::DidNotFire],
+};
+
+/// The section of SRCU in which plain notifiers are called is a recursive read lock for lockdep.
+pub const LOCK_IN_PLAIN_UNNOTICED: Bug = Bug {
+    name: "lock-in-plain-unnoticed",
+    about: "lockdep does not see that a plain notifier takes a lock that was held over an allocation",
+    seen_on: &["7.2", "7.3"],
+    findings: &[FindingKind::DidNotFire],
+};
+
+/// The known bugs.
+pub const BUGS: &[Bug] = &[
+    INTERVAL_REMOVAL_WAITS,
+    INTERVAL_SLEEP_UNNOTICED,
+    END_AFTER_REFUSAL_UNNOTICED,
+    LOCK_IN_PLAIN_UNNOTICED,
+];
+
+impl Bug {
+    /// Whether it was seen on that series of kernels. `release` is as in `uname -r`.
+    pub fn is_known_on(&self, release: &str) -> bool {
+        self.seen_on.iter().any(|series| {
+            release
+                .strip_prefix(series)
+                .is_some_and(|rest| !rest.starts_with(|c: char| c.is_ascii_digit()))
+        })
+    }
+
+    /// Whether all of the findings are of the kinds that show it.
+    pub fn explains(&self, findings: &[Finding]) -> bool {
+        findings
+            .iter()
+            .all(|finding| self.findings.contains(&finding.kind))
+    }
+}

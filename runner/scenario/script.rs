@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Scripts: the scenarios that take several steps, each of which is one row here. The steps
+//! themselves are in [`crate::observe`], and the outcome that is due of each in
+//! [`crate::contract::steps`].
+
+use NotifierKind::{Interval, Plain};
+
+use crate::contract::registration;
+use crate::model::{End, NotifierKind, Registration, Way};
+use crate::trigger::operation::Operation;
+
+/// The steps of a script.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Steps {
+    /// Begins a read side and ends it.
+    Read,
+    /// The same, with an invalidation in between; then once more without.
+    ReadDisturbed,
+    /// The same, with an invalidation of other addresses.
+    ReadElsewhere,
+    /// Begins a read side while a callback of the same invalidation sleeps, and another
+    /// invalidation has begun and ended.
+    ReadWaits,
+    /// Registers a notifier while a callback sleeps, and removes another one.
+    ChangeInInvalidation,
+    /// A read side with a `process_mrelease(2)` in between that the same notifier refuses.
+    ReadRefused,
+    /// A read side with an invalidation in between in which the notifier fails in blockable
+    /// context.
+    ReadFailed,
+    /// Looks at the pages while a start of an invalidation of them sleeps.
+    PagesInStart,
+    /// Looks at the pages while an end of an invalidation of them sleeps.
+    PagesInEnd,
+    /// The same in `process_mrelease(2)`, where the end waits without sleeping.
+    PagesInEndOfReaping,
+    /// A `process_mrelease(2)` that is refused for some pages, and reaps all others.
+    ReapsOthers,
+    /// Registers a notifier in some way, and removes it.
+    Register(Registration),
+    /// Lets a callback remove its own notifier.
+    RemoveInCallback,
+    /// Records the callbacks of each notifier when the process exits.
+    Exit,
+    /// The operation of the process, and nothing else.
+    Operation,
+}
+
+/// The death of the subject before the notifiers are removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Death {
+    /// It is not killed.
+    No,
+    /// It is killed by the OOM killer, and stops on its way out with its memory whole.
+    HeldAtExit,
+    /// It is killed when it is set up, and stops on its way out with its memory whole, for
+    /// `process_mrelease(2)`.
+    KilledBefore,
+}
+
+/// The thread that makes the calls on the watched addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Caller {
+    /// The subject itself.
+    Subject,
+    /// The helper that calls `process_mrelease(2)`.
+    Helper,
+    /// The runner's thread that writes to the module's files.
+    Runner,
+    /// The kernel thread of mm/oom_kill.c.
+    OomReaper,
+}
+
+/// A scenario of several steps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Script {
+    /// The steps.
+    pub steps: Steps,
+    /// The operation for which the subject prepares its memory.
+    pub operation: Operation,
+    /// The death of the subject.
+    pub death: Death,
+    /// The thread that makes the calls on the watched addresses.
+    pub caller: Caller,
+    /// The state of the subject when its notifiers are removed.
+    pub end: End,
+    /// Whether the calls of `->release()` are counted while the notifiers are removed.
+    pub counts_releases: bool,
+    /// Whether the module must have been loaded with `breach=1`.
+    pub needs_breach: bool,
+}
+
+/// A script in which the subject lives and carries out an operation.
+const fn alive(steps: Steps, operation: Operation) -> Script {
+    Script {
+        steps,
+        operation,
+        death: Death::No,
+        caller: Caller::Subject,
+        end: End::There,
+        counts_releases: false,
+        needs_breach: false,
+    }
+}
+
+/// A script in which the subject is reaped by `process_mrelease(2)`.
+const fn reaped(steps: Steps) -> Script {
+    Script {
+        death: Death::KilledBefore,
+        caller: Caller::Helper,
+        ..alive(steps, Operation::Hold)
+    }
+}
+
+/// A script that registers a notifier in some way.
+const fn registers(kind: NotifierKind, way: Way, end: End) -> Script {
+    let registration = Registration { kind, way };
+    Script {
+        end,
+        needs_breach: registration::behaviour(registration).is_some(),
+        ..alive(Steps::Register(registration), Operation::Hold)
+    }
+}
+
+/// The scripts.
+#[rustfmt::skip]
+#[expect(missing_docs, reason = "a row says what it is")]
+impl Script {
+    pub const READ: Script = alive(Steps::Read, Operation::Hold);
+    pub const READ_DISTURBED: Script = alive(Steps::ReadDisturbed, Operation::Dontneed);
+    pub const READ_ELSEWHERE: Script = alive(Steps::ReadElsewhere, Operation::Dontneed);
+    pub const READ_WAITS: Script = alive(Steps::ReadWaits, Operation::Dontneed);
+    pub const READ_REFUSED: Script = reaped(Steps::ReadRefused);
+    pub const READ_FAILED: Script = alive(Steps::ReadFailed, Operation::Dontneed);
+
+    pub const PAGES_IN_START_OF_MUNMAP: Script = alive(Steps::PagesInStart, Operation::MunmapWhole);
+    pub const PAGES_IN_START_OF_DONTNEED: Script = alive(Steps::PagesInStart, Operation::Dontneed);
+    pub const PAGES_IN_END_OF_MUNMAP: Script = alive(Steps::PagesInEnd, Operation::MunmapWhole);
+    pub const PAGES_IN_END_OF_DONTNEED: Script = alive(Steps::PagesInEnd, Operation::Dontneed);
+    pub const PAGES_IN_END_OF_REAPING: Script = reaped(Steps::PagesInEndOfReaping);
+    pub const REAPS_OTHERS: Script = reaped(Steps::ReapsOthers);
+
+    pub const REGISTER_LOCKED: Script = registers(Plain, Way::Locked, End::There);
+    pub const REGISTER_INTERVAL_LOCKED: Script = registers(Interval, Way::Locked, End::There);
+    pub const REGISTER_UNLOCKED: Script = registers(Plain, Way::Unlocked, End::There);
+    pub const REGISTER_RECURSIVE: Script = registers(Plain, Way::Recursive, End::Left);
+    pub const REGISTER_INTERVAL_RECURSIVE: Script = registers(Interval, Way::Recursive, End::There);
+    pub const REGISTER_IN_ATOMIC: Script = registers(Plain, Way::Atomic, End::There);
+    /// The list of notifiers is a circle after that.
+    pub const REGISTER_TWICE: Script = registers(Plain, Way::Twice, End::Left);
+    pub const REGISTER_AFTER_EXIT: Script = registers(Plain, Way::AfterExit, End::Left);
+    pub const REGISTER_INTERVAL_AFTER_EXIT: Script = registers(Interval, Way::AfterExit, End::Gone);
+
+    pub const CHANGE_IN_INVALIDATION: Script = alive(Steps::ChangeInInvalidation, Operation::Dontneed);
+    pub const REMOVE_IN_CALLBACK: Script = Script {
+        end: End::Left,
+        needs_breach: true,
+        ..alive(Steps::RemoveInCallback, Operation::MunmapWhole)
+    };
+    pub const RELEASE_AT_EXIT: Script = Script {
+        end: End::Gone,
+        counts_releases: true,
+        ..alive(Steps::Exit, Operation::Hold)
+    };
+    /// With an operation, whose callback shows whether the module counts as it should.
+    pub const RELEASE_AT_REMOVAL: Script = Script {
+        counts_releases: true,
+        ..alive(Steps::Operation, Operation::Dontneed)
+    };
+}

@@ -1,0 +1,333 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The triggers: each makes the kernel call the notifiers of a process.
+
+use nix::libc;
+
+use crate::model::{Arming, Context, Count, End, NotifierEvent, PagesFate, ReaperMessage};
+use crate::scenario::script::{Caller, Death, Script};
+use crate::trigger::operation::Operation;
+
+/// The way in which the kernel is made to call the notifiers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TriggerKind {
+    /// A process does something to its own memory.
+    Own(Operation),
+    /// `process_mrelease(2)` on a process that is held on its way out.
+    Mrelease,
+    /// A memory cgroup runs out of memory, and the OOM reaper reaps the victim, which is held.
+    MemcgOom,
+    /// The same for the whole machine, by sysrq `f`.
+    GlobalOom,
+    /// The module zaps the pages, as a driver may; or in an atomic section, which is a mistake.
+    Zap {
+        /// Whether it holds a spinlock meanwhile.
+        is_atomic: bool,
+    },
+    /// Several steps.
+    Script(Script),
+}
+
+impl TriggerKind {
+    /// Whether the OOM reaper makes the calls.
+    pub const fn is_oom(self) -> bool {
+        matches!(self, TriggerKind::MemcgOom | TriggerKind::GlobalOom)
+    }
+
+    /// The operation for which the subject prepares its memory.
+    pub const fn operation(self) -> Operation {
+        match self {
+            TriggerKind::Own(operation) => operation,
+            TriggerKind::Mrelease | TriggerKind::GlobalOom => Operation::Hold,
+            TriggerKind::MemcgOom => Operation::Hog,
+            // In an atomic section a zap of page tables need not end: it stops at every entry for
+            // as long as it should be preempted.
+            TriggerKind::Zap { .. } => Operation::HoldUntouched,
+            TriggerKind::Script(script) => script.operation,
+        }
+    }
+
+    /// The death of the subject before its notifiers are removed.
+    pub const fn death(self) -> Death {
+        match self {
+            TriggerKind::Own(_) | TriggerKind::Zap { .. } => Death::No,
+            TriggerKind::Mrelease => Death::KilledBefore,
+            TriggerKind::MemcgOom | TriggerKind::GlobalOom => Death::HeldAtExit,
+            TriggerKind::Script(script) => script.death,
+        }
+    }
+
+    /// The thread that makes the calls on the watched addresses.
+    pub const fn caller(self) -> Caller {
+        match self {
+            TriggerKind::Own(_) => Caller::Subject,
+            TriggerKind::Mrelease => Caller::Helper,
+            TriggerKind::MemcgOom | TriggerKind::GlobalOom => Caller::OomReaper,
+            TriggerKind::Zap { .. } => Caller::Runner,
+            TriggerKind::Script(script) => script.caller,
+        }
+    }
+
+    /// The state of the subject when its notifiers are removed.
+    pub const fn end(self) -> End {
+        match self {
+            TriggerKind::Script(script) => script.end,
+            _ => End::There,
+        }
+    }
+
+    /// Whether the calls of `->release()` are counted while the notifiers are removed.
+    pub const fn counts_releases(self) -> bool {
+        matches!(self, TriggerKind::Script(script) if script.counts_releases)
+    }
+
+    /// Whether the module must have been loaded with `breach=1`.
+    pub const fn needs_breach(self) -> bool {
+        match self {
+            TriggerKind::Zap { is_atomic } => is_atomic,
+            TriggerKind::Script(script) => script.needs_breach,
+            _ => false,
+        }
+    }
+}
+
+/// The effects of an invalidation that was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// The return value of the operation.
+    pub outcome: i32,
+    /// The number of calls.
+    pub calls: Count,
+    /// The closing line of the OOM reaper.
+    pub reaper: Option<ReaperMessage>,
+    /// The state of the pages.
+    pub pages: Option<PagesFate>,
+}
+
+/// One way to make the kernel call a notifier, and its effects.
+///
+/// The counts are those of Linux 7.2 and 7.3 for an area of 16 pages of its own.
+#[derive(Clone, Copy, Debug)]
+pub struct Trigger {
+    /// First part of the scenarios' names.
+    pub name: &'static str,
+    /// A description for people.
+    pub about: &'static str,
+    /// The way.
+    pub kind: TriggerKind,
+    /// The event of the calls.
+    pub event: NotifierEvent,
+    /// Their context.
+    pub context: Context,
+    /// Their number on the area.
+    pub calls: Count,
+    /// The closing line of the OOM reaper if no notifier refuses.
+    pub reaper: Option<ReaperMessage>,
+    /// The state of the area's pages if no notifier refuses, where that is checked.
+    pub pages: Option<PagesFate>,
+    /// The effects of a refusal. In blockable context the kernel ignores one.
+    pub refused: Option<Refused>,
+    /// The ways in which the injector is set.
+    pub armings: &'static [Arming],
+}
+
+const EAGAIN: i32 = -libc::EAGAIN;
+const EBUSY: i32 = -libc::EBUSY;
+const EINTR: i32 = -libc::EINTR;
+const ENOMEM: i32 = -libc::ENOMEM;
+
+/// One failure, and the two controls in which no callback fails.
+const ONE_ERROR: &[Arming] = &[
+    Arming::Fail(EAGAIN),
+    Arming::Filtered(EAGAIN),
+    Arming::Unarmed,
+];
+
+/// Every kind of error, and the controls.
+const ALL_ERRORS: &[Arming] = &[
+    Arming::Fail(EAGAIN),
+    Arming::Fail(EBUSY),
+    Arming::Fail(EINTR),
+    Arming::Fail(ENOMEM),
+    Arming::Filtered(EAGAIN),
+    Arming::Unarmed,
+];
+
+/// The controls alone.
+const NO_ERROR: &[Arming] = &[Arming::Filtered(EAGAIN), Arming::Unarmed];
+
+/// A trigger in blockable context.
+pub const fn blockable(
+    name: &'static str,
+    about: &'static str,
+    operation: Operation,
+    event: NotifierEvent,
+    calls: Count,
+) -> Trigger {
+    Trigger {
+        name,
+        about,
+        kind: TriggerKind::Own(operation),
+        event,
+        context: Context::Blockable,
+        calls,
+        reaper: None,
+        pages: None,
+        refused: None,
+        armings: ONE_ERROR,
+    }
+}
+
+use Count::{AtLeast, Exactly};
+use NotifierEvent::{Clear, ProtectionPage, ProtectionVma, Unmap};
+
+/// `munmap` of a whole VMA.
+pub const MUNMAP: Trigger = Trigger {
+    pages: Some(PagesFate::Gone),
+    armings: ALL_ERRORS,
+    ..blockable(
+        "munmap-whole",
+        "munmap of a whole VMA",
+        Operation::MunmapWhole,
+        Unmap,
+        Exactly(1),
+    )
+};
+
+/// `madvise(MADV_DONTNEED)`.
+pub const DONTNEED: Trigger = Trigger {
+    pages: Some(PagesFate::Zeroed),
+    armings: ALL_ERRORS,
+    ..blockable(
+        "madvise-dontneed",
+        "madvise(MADV_DONTNEED) of a VMA",
+        Operation::Dontneed,
+        Clear,
+        Exactly(1),
+    )
+};
+
+/// `fork`.
+pub const FORK: Trigger = Trigger {
+    pages: Some(PagesFate::Kept),
+    ..blockable(
+        "fork",
+        "fork, which write-protects private pages",
+        Operation::Fork,
+        ProtectionPage,
+        Exactly(1),
+    )
+};
+
+/// `process_mrelease(2)`.
+pub const MRELEASE: Trigger = Trigger {
+    name: "mrelease",
+    about: "process_mrelease of a dying process",
+    kind: TriggerKind::Mrelease,
+    event: Clear,
+    context: Context::NonBlockable,
+    calls: Exactly(1),
+    reaper: None,
+    pages: Some(PagesFate::Gone),
+    refused: Some(Refused {
+        outcome: EAGAIN,
+        calls: Exactly(1),
+        reaper: None,
+        pages: Some(PagesFate::Kept),
+    }),
+    armings: ALL_ERRORS,
+};
+
+/// The OOM reaper, after a memory cgroup ran out.
+pub const MEMCG_OOM: Trigger = Trigger {
+    name: "oom-memcg",
+    about: "the OOM reaper after a memory cgroup ran out",
+    kind: TriggerKind::MemcgOom,
+    event: Clear,
+    context: Context::NonBlockable,
+    calls: Exactly(1),
+    reaper: Some(ReaperMessage::Reaped),
+    pages: Some(PagesFate::Gone),
+    // MAX_OOM_REAP_RETRIES in mm/oom_kill.c
+    refused: Some(Refused {
+        outcome: 0,
+        calls: Exactly(10),
+        reaper: Some(ReaperMessage::UnableToReap),
+        pages: Some(PagesFate::Kept),
+    }),
+    armings: ONE_ERROR,
+};
+
+/// All triggers, in the order in which they run.
+#[rustfmt::skip]
+pub const TRIGGERS: &[Trigger] = &[
+    MUNMAP,
+    blockable("munmap-part", "munmap of pages inside a VMA", Operation::MunmapPart, Unmap, Exactly(1)),
+    blockable("munmap-two-vmas", "munmap across two VMAs", Operation::MunmapTwoVmas, Unmap, Exactly(1)),
+    DONTNEED,
+    blockable("madvise-dontneed-two-vmas", "madvise(MADV_DONTNEED) across two VMAs", Operation::DontneedTwoVmas, Clear, Exactly(2)),
+    blockable("madvise-free", "madvise(MADV_FREE) of a VMA", Operation::Free, Clear, Exactly(1)),
+    blockable("madvise-pageout", "madvise(MADV_PAGEOUT) of a shared memfd", Operation::Pageout, Clear, AtLeast(1)),
+    blockable("madvise-cold", "madvise(MADV_COLD), which must not notify", Operation::Cold, Clear, Exactly(0)),
+    blockable("madvise-willneed", "madvise(MADV_WILLNEED), which must not notify", Operation::Willneed, Clear, Exactly(0)),
+    Trigger {
+        pages: Some(PagesFate::Kept),
+        ..blockable("mprotect", "mprotect to read-only", Operation::Mprotect, ProtectionVma, Exactly(1))
+    },
+    blockable("mprotect-same", "mprotect to what it is, which must not notify", Operation::MprotectSame, ProtectionVma, Exactly(0)),
+    // The move of the page tables, then the unmapping of what they left.
+    blockable("mremap", "mremap to another address", Operation::Mremap, Unmap, Exactly(2)),
+    FORK,
+    blockable("copy-on-write", "write to a page shared with a child", Operation::CopyOnWrite, Clear, Exactly(1)),
+    MRELEASE,
+    MEMCG_OOM,
+    Trigger {
+        name: "oom-global",
+        about: "the OOM reaper after sysrq f",
+        kind: TriggerKind::GlobalOom,
+        event: Clear,
+        context: Context::NonBlockable,
+        calls: Exactly(1),
+        reaper: Some(ReaperMessage::Reaped),
+        pages: Some(PagesFate::Gone),
+        refused: None,
+        armings: NO_ERROR,
+    },
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_trigger_has_both_controls() {
+        for trigger in TRIGGERS {
+            assert!(
+                trigger.armings.contains(&Arming::Unarmed),
+                "{}",
+                trigger.name
+            );
+            assert!(
+                trigger
+                    .armings
+                    .iter()
+                    .any(|a| matches!(a, Arming::Filtered(_))),
+                "{}",
+                trigger.name
+            );
+        }
+    }
+
+    #[test]
+    fn every_error_is_tried_in_both_contexts() {
+        for context in [Context::Blockable, Context::NonBlockable] {
+            for errno in [EAGAIN, EBUSY, EINTR, ENOMEM] {
+                assert!(
+                    TRIGGERS.iter().any(|trigger| trigger.context == context
+                        && trigger.armings.contains(&Arming::Fail(errno))),
+                    "{errno} in {context} context"
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Carries out the cases, with a verdict on each.
+
+use std::fs;
+
+use anyhow::{Context as _, Result, bail};
+
+use mn_inject::model::MODULE_NAME;
+
+use crate::complaints::Complaints;
+use crate::exercise::{CaseResult, CaseVerdict, Exercise};
+use crate::module_cases::case::Case;
+use crate::module_cases::outcome::{Failure, Outcome, same};
+use crate::module_cases::rig::{self, Rig};
+use crate::module_cases::table::select;
+
+/// Which cases.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// Those of which the kernel does not complain.
+    Quiet,
+    /// Those of which it does. Lockdep speaks once and then never again, so they come last of all.
+    Loud,
+}
+
+/// Carries out those cases of that part whose names match one of the patterns.
+pub fn run(
+    part: Part,
+    only: &[String],
+    rig: &Rig<'_>,
+    complaints: &mut Complaints<'_>,
+    say: &mut dyn FnMut(&str),
+    exercise: &mut Exercise,
+) -> Result<()> {
+    for case in select(only) {
+        if case.loud != (part == Part::Loud) {
+            continue;
+        }
+        rig.waiter.check()?;
+        say(&format!("case {}", case.name));
+        let outcome = carry_out(case, rig)?;
+        let heard = if case.loud {
+            complaints.of_others_since_last()
+        } else {
+            complaints.since_last()
+        };
+        exercise.cases.push(judged(case.name, outcome, heard));
+    }
+    Ok(rig.waiter.check()?)
+}
+
+fn carry_out(case: &Case, rig: &Rig<'_>) -> Result<Outcome> {
+    let name = case.name;
+    if case.loud {
+        announce(&format!("case {name}: the complaints that follow are due"))?;
+    }
+    let outcome = rig::read("control").and_then(|before| {
+        (case.run)(rig)?;
+        same("control", rig::read("control")?, before)
+    });
+    if case.loud {
+        announce(&format!("case {name}: no more complaints are due"))?;
+    }
+    Ok(outcome)
+}
+
+/// The verdict on a case: a complaint of the kernel is a finding whatever the case has seen.
+fn judged(name: &str, outcome: Outcome, heard: Vec<String>) -> CaseResult {
+    let (verdict, why) = match outcome {
+        Ok(()) => (CaseVerdict::Ok, None),
+        Err(Failure::Skip(reason)) => (CaseVerdict::Skipped, Some(reason.to_owned())),
+        Err(Failure::Wrong(what)) => (CaseVerdict::Finding, Some(what)),
+        Err(Failure::Trouble(error)) => (CaseVerdict::NoVerdict, Some(format!("{error:#}"))),
+    };
+    let verdict = if heard.is_empty() {
+        verdict
+    } else {
+        CaseVerdict::Finding
+    };
+    CaseResult {
+        name: name.to_owned(),
+        verdict,
+        why: why.into_iter().chain(heard).collect(),
+    }
+}
+
+/// Tells whoever reads the kernel's log which complaints somebody has asked for.
+fn announce(what: &str) -> Result<()> {
+    fs::write("/dev/kmsg", format!("mn-selftest: {what}\n")).context("cannot write to /dev/kmsg")
+}
+
+/// Refuses a module that may break the kernel's rules: some cases, and the writes of the fuzz, would
+/// tell it to.
+pub fn demand_harmless() -> Result<()> {
+    let name = format!("mn-inject.{}-harmless", std::process::id());
+    let control = rig::file("control");
+    let say =
+        |line: String| fs::write(&control, &line).with_context(|| format!("\"{line}\" failed"));
+    say(format!(
+        "attach {} name={name} kind=none",
+        std::process::id()
+    ))?;
+    // Without a notifier nothing comes of it, even where it is taken.
+    let remove = rig::file("targets").join(&name).join("remove");
+    let taken = fs::write(remove, "1").is_ok();
+    say(format!("detach {name}"))?;
+    if taken {
+        bail!(
+            "the module is loaded with breach=1, and what is done here would bring the machine down; load it without (rmmod {MODULE_NAME}, and once more)"
+        );
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::anyhow;
+
+    use super::*;
+
+    #[test]
+    fn a_complaint_makes_any_case_a_finding() {
+        let outcomes: [fn() -> Outcome; 4] = [
+            || Ok(()),
+            || Err(Failure::Skip("no pid namespaces")),
+            || Err(Failure::Wrong("expected 1, got 2".into())),
+            || Err(Failure::Trouble(anyhow!("cannot fork"))),
+        ];
+        let verdicts = |heard: &[String]| {
+            outcomes.map(|outcome| judged("x", outcome(), heard.to_vec()).verdict)
+        };
+        assert_eq!(
+            verdicts(&[]),
+            [
+                CaseVerdict::Ok,
+                CaseVerdict::Skipped,
+                CaseVerdict::Finding,
+                CaseVerdict::NoVerdict
+            ]
+        );
+        let complaint = ["the kernel complained".to_owned()];
+        assert_eq!(verdicts(&complaint), [CaseVerdict::Finding; 4]);
+        let case = judged("x", outcomes[3](), complaint.to_vec());
+        assert_eq!(case.why, ["cannot fork", "the kernel complained"]);
+    }
+}
