@@ -29,10 +29,10 @@ pub use events::{Aftermath, Event, Planned, Progress, RunEvent};
 pub use expectation::{Count, End, Expectation, PagesFate, ReaperMessage};
 pub use form::{Expect, Recognised};
 pub use message::KernelMessage;
-pub use notifier::{Arming, Context, Injection, Notifier, NotifierEvent, NotifierKind};
+pub use notifier::{Arming, Context, FollowUp, Injection, Notifier, NotifierEvent, NotifierKind};
 pub use observation::{
-    AttachedNotifier, CALLBACK_SYMBOL, Call, Counters, FollowUp, Initiator, Later, MODULE_NAME,
-    Observation, PAIRED_SYMBOL, Pages, Remains, Window,
+    AttachedNotifier, CALLBACK_SYMBOL, Call, Counters, Initiator, Later, MODULE_NAME, Observation,
+    PAIRED_SYMBOL, Pages, Remains, Window,
 };
 pub use options::{Ownership, Part, RunOptions};
 pub use recording::Recording;

@@ -131,6 +131,18 @@ impl fmt::Display for NotifierKind {
     }
 }
 
+/// Callback that is not the start of an invalidation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FollowUp {
+    /// `invalidate_range_end`.
+    End,
+    /// `invalidate_finish`.
+    Finish,
+    /// `release`.
+    Release,
+}
+
 /// Action of a callback before it returns, besides failing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -161,7 +173,7 @@ pub struct Notifier {
 
 /// Setting of the injector of a notifier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase", tag = "mode", content = "value")]
+#[serde(rename_all = "snake_case", tag = "mode", content = "value")]
 pub enum Arming {
     /// The start returns this (negative) errno.
     Fail(i32),
@@ -172,6 +184,5 @@ pub enum Arming {
     /// The start does this and returns 0.
     AtStart(Injection),
     /// `invalidate_range_end` or `invalidate_finish` does this.
-    #[serde(rename = "misbehave_at_end")]
     AtEnd(Injection),
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::kmsg::Record;
 use crate::model::expectation::Expectation;
-use crate::model::notifier::{Context, Notifier, NotifierEvent, NotifierKind};
+use crate::model::notifier::{Context, FollowUp, Notifier, NotifierEvent, NotifierKind};
 use crate::model::step::Step;
 
 /// Notifier that was attached, with its counters.
@@ -51,18 +51,6 @@ pub struct Call {
     /// Stack of kernel functions that made the call, innermost first; empty where the kernel has
     /// no stack traces or no symbols.
     pub callers: Vec<String>,
-}
-
-/// Callback that is not the start of an invalidation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum FollowUp {
-    /// `invalidate_range_end`.
-    End,
-    /// `invalidate_finish`.
-    Finish,
-    /// `release`.
-    Release,
 }
 
 /// Call of a [`FollowUp`], as the module logged it.
