@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Does what the command line says, on this machine.
+//! Carries out the command that the command line names.
 
 use anyhow::Result;
 
@@ -9,11 +9,11 @@ use crate::model::exit::Exit;
 use crate::observe::CGROUP_PREFIX;
 use crate::{trigger, vm};
 
-/// Does a command.
+/// Carries out a command, and returns its exit code.
 ///
 /// # Errors
 ///
-/// It could not be done; nothing was said about a kernel.
+/// The command could not be carried out; there is no verdict on a kernel.
 pub fn carry_out(command: Command) -> Result<Exit> {
     match command {
         Command::Run(args) => run::run(&args),
@@ -25,11 +25,11 @@ pub fn carry_out(command: Command) -> Result<Exit> {
 }
 
 impl Process {
-    /// Is that process, to its end.
+    /// Main function of the process, which ends with its standard input.
     ///
     /// # Errors
     ///
-    /// It cannot do what it is told.
+    /// A request on standard input cannot be read or carried out, or its answer not be written.
     pub fn main(self) -> Result<Exit> {
         match self {
             Process::Subject => trigger::subject::main(),

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The form of the check: demanded, promised, recognised.
+//! Form of the check in the kernel under test: the one demanded, and the one recognised.
 
 use std::fmt;
 
@@ -30,24 +30,25 @@ impl Form {
     }
 }
 
-/// The form in which the kernel under test states the rule.
+/// Form in which the kernel under test enforces the rule on failures, as its messages show it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Recognised {
-    /// Info line, and `pr_warn("%pS callback failure not allowed\n")` in blockable context.
+    /// Info line, and `pr_warn("%pS callback failure not allowed\n")` in blockable context: the
+    /// seed patch.
     Seed,
     /// Info line, and `WARN_ON(blockable || _ret != -EAGAIN)` (mainline since 5.4).
     Mainline,
     /// Info line only (before 2018): the kernel has no check.
     InfoOnly,
-    /// Blockable failures were complained about in more than one way.
+    /// Failures in blockable context were reported in more than one form.
     Mixed,
-    /// Nothing failed in blockable context, so nothing could be recognised.
+    /// No callback failed in blockable context, so the form cannot be recognised.
     Unknown,
 }
 
 impl Recognised {
-    /// The name under which reports have the answer about the form, beside the scenarios'.
+    /// Name of the verdict on the form, which stands among the names of the scenarios in reports.
     pub const RESULT: &str = "kernel-form";
 }
 

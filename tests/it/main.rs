@@ -9,6 +9,7 @@ mod early;
 mod findings;
 mod found;
 mod history;
+mod judge;
 mod kmsg;
 mod ktap;
 mod layers;

@@ -6,7 +6,9 @@ use std::io::{self, Write};
 
 use crate::sample::{checked, fail, mixed, no_verdict, report, skip};
 use mn_inject::model::exit::Exit;
-use mn_inject::model::{Finding, FindingKind, Form, Recognised, Report, Verdict};
+use mn_inject::model::{
+    Arming, Finding, FindingKind, Form, Injection, Recognised, Report, Verdict,
+};
 use mn_inject::report::format::Format;
 use mn_inject::report::print;
 
@@ -237,6 +239,34 @@ fn every_field_is_documented() {
         );
     }
     assert!(text.contains(&format!("version {}", mn_inject::model::SCHEMA)));
+}
+
+#[test]
+fn every_arming_is_documented() {
+    let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/report.md"));
+    let text = text.unwrap();
+    let row = text
+        .lines()
+        .find(|line| line.starts_with("| `notifiers` |"));
+    let row = row.expect("no row for the notifiers");
+    let mut armings = vec![Arming::Fail(-11), Arming::Filtered(-11), Arming::Unarmed];
+    for injection in [
+        Injection::Sleep,
+        Injection::Delay,
+        Injection::Allocate,
+        Injection::Lock,
+        Injection::Remove,
+    ] {
+        armings.extend([Arming::AtStart(injection), Arming::AtEnd(injection)]);
+    }
+    for arming in armings {
+        let value = serde_json::to_value(arming).unwrap();
+        for word in [&value["mode"], &value["value"]] {
+            if let Some(word) = word.as_str() {
+                assert!(row.contains(&format!("`{word}`")), "{arming:?}: {word}");
+            }
+        }
+    }
 }
 
 fn form_fail() -> Verdict {

@@ -20,9 +20,8 @@ mod task;
 mod usage;
 mod vm;
 
-use std::process::ExitCode;
-
 use mn_inject::cli::program;
+use mn_inject::model::exit::Exit;
 
 use crate::cli::Cli;
 use crate::here::carry_out;
@@ -33,7 +32,7 @@ const NAME: &str = env!("CARGO_BIN_NAME");
 /// The program's name and version.
 const TOOL: &str = concat!(env!("CARGO_BIN_NAME"), " ", env!("CARGO_PKG_VERSION"));
 
-fn main() -> ExitCode {
+fn main() -> Exit {
     if mn_inject::guest::is_init() {
         mn_inject::guest::init(Some(guest::carry_out));
     }
