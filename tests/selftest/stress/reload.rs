@@ -12,6 +12,7 @@ use anyhow::{Context as _, Result};
 use mn_inject::injector::load;
 use mn_inject::injector::load::unload;
 use mn_inject::model::NotifierKind;
+use mn_inject::os::limit::Limit;
 
 use crate::stress::attach;
 use crate::stress::errno::{Call, is_allowed};
@@ -26,11 +27,14 @@ pub const WITH_FILES: &str = "reloads with files open";
 /// How often an open session prevented it.
 pub const REFUSED: &str = "unloading refused";
 
-/// How long sessions may take to be closed.
-const SESSIONS: Duration = Duration::from_secs(60);
+/// Time limit for all sessions to be closed.
+const SESSIONS_CLOSED: Duration = Duration::from_secs(60);
 
-/// How long it may take until somebody is there to be attached to.
-const SOMEBODY: Duration = Duration::from_secs(10);
+/// Time limit until a process is there to be attached to.
+const FIRST_TARGET: Duration = Duration::from_secs(10);
+
+/// Time limit for the first call of a new target.
+const FIRST_CALL: Duration = Duration::from_millis(500);
 
 /// Time between two attempts to attach or to unload.
 const PAUSE: Duration = Duration::from_millis(5);
@@ -66,12 +70,12 @@ pub fn step(worker: &mut Worker, module: &Path, wanted: Option<u64>, took: &mut 
     worker.heartbeat.step("reload");
     // Something of our own, so that there is a target and an open file each time, and wait until it
     // has seen a call.
-    let until = Instant::now() + SOMEBODY;
+    let mut limit = Limit::new(FIRST_TARGET);
     let target = loop {
         let request = attach::request(worker, NotifierKind::PlainEnd);
         match request.and_then(|request| worker.attach(&request)) {
             // All may be dying, or be missing just now.
-            None if Instant::now() < until => std::thread::sleep(PAUSE),
+            None if !limit.is_over() => std::thread::sleep(PAUSE),
             target => break target,
         }
     };
@@ -79,11 +83,11 @@ pub fn step(worker: &mut Worker, module: &Path, wanted: Option<u64>, took: &mut 
     if let Some(target) = &target {
         worker.set(target, "delay_us", "200");
         file = worker.open_target(target, "counters", false);
-        let until = Instant::now() + Duration::from_millis(500);
+        let mut limit = Limit::new(FIRST_CALL);
         while worker
             .counters(target)
             .is_some_and(|counters| counters.calls == 0)
-            && Instant::now() < until
+            && !limit.is_over()
         {
             std::thread::sleep(Duration::from_millis(1));
         }
@@ -120,7 +124,7 @@ pub fn step(worker: &mut Worker, module: &Path, wanted: Option<u64>, took: &mut 
 /// Unloads and loads. False where it could not be unloaded.
 fn reload(worker: &mut Worker, module: &Path, parameters: &CStr) -> bool {
     let world = worker.world.clone();
-    let until = Instant::now() + SESSIONS;
+    let mut limit = Limit::new(SESSIONS_CLOSED);
     let done = loop {
         let unloaded = world.module.change(|state| {
             let result = unload();
@@ -145,7 +149,7 @@ fn reload(worker: &mut Worker, module: &Path, parameters: &CStr) -> bool {
                 break false;
             }
         }
-        if Instant::now() >= until {
+        if limit.is_over() {
             worker.finding("the module is in use although all sessions are closed");
             break false;
         }
