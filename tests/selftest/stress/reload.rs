@@ -18,13 +18,13 @@ use crate::stress::attach;
 use crate::stress::errno::{Call, is_allowed};
 use crate::stress::worker::Worker;
 
-/// How often it was unloaded and loaded.
+/// Count of reloads: the module was unloaded and loaded.
 pub const RELOADS: &str = "reloads";
-/// How often with notifiers on processes that were at work.
+/// Count of reloads with targets attached to victims at work.
 pub const WITH_TARGETS: &str = "reloads with targets attached";
-/// How often with files of the module open.
+/// Count of reloads with files of the module open.
 pub const WITH_FILES: &str = "reloads with files open";
-/// How often an open session prevented it.
+/// Count of unloads that returned -EAGAIN because a session was open.
 pub const REFUSED: &str = "unloading refused";
 
 /// Time limit for all sessions to be closed.
@@ -44,7 +44,7 @@ pub fn load(path: &Path, parameters: &CStr) -> Result<()> {
     load::load(path, parameters).with_context(|| format!("cannot load {}", path.display()))
 }
 
-/// Waits for some time, longer where a reload takes long, or until all are to end.
+/// Waits for a random time plus the duration of the last reload, or until the workers are to end.
 fn rest(worker: &mut Worker, last: Duration) {
     let until = Instant::now() + Duration::from_millis(worker.rng.within(500..6000)) + last;
     worker.heartbeat.step("wait");
@@ -54,9 +54,10 @@ fn rest(worker: &mut Worker, last: Duration) {
     }
 }
 
-/// One step: a reload, after a rest unless there is a number of them to do. All end with the last.
+/// Reloads the module. If a number of reloads is wanted, ends the stress after the last one;
+/// otherwise waits before each.
 ///
-/// `took` is how long the last one took.
+/// `took` is the duration of the last reload.
 pub fn step(worker: &mut Worker, module: &Path, wanted: Option<u64>, took: &mut Duration) {
     worker.rng = worker.choices.step();
     match wanted {
@@ -68,13 +69,13 @@ pub fn step(worker: &mut Worker, module: &Path, wanted: Option<u64>, took: &mut 
         return;
     }
     worker.heartbeat.step("reload");
-    // Something of our own, so that there is a target and an open file each time, and wait until it
-    // has seen a call.
+    // Attach a target, wait for its first call, and hold a file of it open, so that each reload has
+    // at least these.
     let mut limit = Limit::new(FIRST_TARGET);
     let target = loop {
         let request = attach::request(worker, NotifierKind::PlainEnd);
         match request.and_then(|request| worker.attach(&request)) {
-            // All may be dying, or be missing just now.
+            // All victims may be dying or not started yet.
             None if !limit.is_over() => std::thread::sleep(PAUSE),
             target => break target,
         }
@@ -121,7 +122,7 @@ pub fn step(worker: &mut Worker, module: &Path, wanted: Option<u64>, took: &mut 
     }
 }
 
-/// Unloads and loads. False where it could not be unloaded.
+/// Unloads and loads the module. Returns false if it could not be unloaded.
 fn reload(worker: &mut Worker, module: &Path, parameters: &CStr) -> bool {
     let world = worker.world.clone();
     let mut limit = Limit::new(SESSIONS_CLOSED);
@@ -132,7 +133,7 @@ fn reload(worker: &mut Worker, module: &Path, parameters: &CStr) -> bool {
                 state.unloaded();
                 if let Err(error) = load(module, parameters) {
                     worker.finding(format_args!("{error:#}"));
-                    // Nothing works without it.
+                    // No other operation works without the module.
                     world.stop();
                 }
             }
