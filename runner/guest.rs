@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Inside the guest: the first and only program there.
+//! The program as the first process (init) of a guest.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -23,24 +23,25 @@ use crate::injector::load::load_file;
 use crate::model::{Ownership, RunOptions};
 use crate::vm::boot::protocol::{GuestOptions, MODULE, Mode, OPTIONS, PORT, PROBE_ANSWER};
 
-/// The task of [`Mode::Program`], carried out by the program that booted the guest for it.
+/// Function that carries out the task of [`Mode::Program`] in a guest.
 pub type Program = fn(Value, &mut Port) -> Result<()>;
 
-/// The channel to the host.
+/// Virtio-serial port to the host.
 #[derive(Debug)]
 pub struct Port(File);
 
 impl Port {
-    /// Writes one line.
+    /// Sends a line of JSON to the host.
     ///
     /// # Errors
     ///
-    /// The channel is broken.
-    pub fn send(&mut self, said: &impl Serialize) -> Result<()> {
-        send(&mut self.0, said)
+    /// The port cannot be written.
+    pub fn send(&mut self, line: &impl Serialize) -> Result<()> {
+        send(&mut self.0, line)
     }
 }
 
+/// File system that the guest needs.
 struct Mount {
     kind: &'static str,
     target: &'static str,
@@ -55,7 +56,7 @@ const fn plain(kind: &'static str, target: &'static str) -> Mount {
     }
 }
 
-/// In this order: later ones are mounted in earlier ones.
+/// File systems to mount, in this order: later ones are mounted inside of earlier ones.
 const MOUNTS: &[Mount] = &[
     plain("proc", "/proc"),
     plain("sysfs", "/sys"),
@@ -69,17 +70,17 @@ const MOUNTS: &[Mount] = &[
     },
 ];
 
-/// Whether this process is the first one of our guest, and not only of a pid namespace in it:
-/// nobody has mounted anything yet.
+/// Whether this process is the init of our guest. It has pid 1, and procfs is not mounted yet, which
+/// excludes the first process of a pid namespace.
 pub fn is_init() -> bool {
     std::process::id() == 1 && Path::new(OPTIONS).exists() && !Path::new("/proc/version").exists()
 }
 
-/// Does what the options say, and powers the machine off. `program` carries out [`Mode::Program`],
-/// in programs that have such a task.
+/// Carries out the task in the guest's options, and powers the machine off. `program` carries out
+/// [`Mode::Program`]; it is [`None`] in a program without such a task.
 pub fn init(program: Option<Program>) -> ! {
-    // A panic, too, ends in an orderly power-off. It was not followed by `Progress::End`, so the
-    // host does not take it for a result.
+    // A panic ends in an orderly power-off, too. `Progress::End` was not sent, so the host gives no
+    // verdict.
     let result = std::panic::catch_unwind(AssertUnwindSafe(|| work(program)));
     match result {
         Ok(Ok(())) => {}
@@ -89,6 +90,7 @@ pub fn init(program: Option<Program>) -> ! {
     power_off()
 }
 
+/// Mounts the file systems, and carries out the task.
 fn work(program: Option<Program>) -> Result<()> {
     let options = fs::read(OPTIONS).with_context(|| format!("cannot read {OPTIONS}"))?;
     let options: GuestOptions =
@@ -141,7 +143,7 @@ fn load_module() -> Result<()> {
     })
 }
 
-/// The channel to the host, found by its name.
+/// Opens the port to the host, which is found by its name.
 fn open_port() -> Result<File> {
     const PORTS: &str = "/sys/class/virtio-ports";
     let ports = fs::read_dir(PORTS).with_context(|| format!("cannot read {PORTS}"))?;
@@ -160,6 +162,7 @@ fn open_port() -> Result<File> {
     bail!("there is no virtio-serial port with the name {PORT}")
 }
 
+/// Runs the scenarios, and sends their lines to the host.
 fn suite(options: &RunOptions, port: &mut File) -> Result<()> {
     let mut lost = None;
     let module = Some(Path::new(MODULE));
@@ -174,21 +177,22 @@ fn suite(options: &RunOptions, port: &mut File) -> Result<()> {
     wait_for_host(port)
 }
 
-/// Waits until the host has everything. A write to the port only queues: what QEMU has not passed
-/// on when the machine is powered off would be lost.
+/// Waits for the byte by which the host confirms that it has everything. A write to the port only
+/// queues data, and data that QEMU has not passed on at power-off is lost.
 fn wait_for_host(port: &mut File) -> Result<()> {
     port.read_exact(&mut [0])
         .context("the host did not say that it has the results")
 }
 
-/// Writes one line.
-fn send(port: &mut File, said: &impl Serialize) -> Result<()> {
-    let mut line = serde_json::to_vec(said).context("cannot write a result as JSON")?;
+/// Writes a line of JSON.
+fn send(port: &mut File, line: &impl Serialize) -> Result<()> {
+    let mut line = serde_json::to_vec(line).context("cannot write a result as JSON")?;
     line.push(b'\n');
     port.write_all(&line)
         .context("cannot write to the results' channel")
 }
 
+/// Runs a shell on the console until it exits, or until `poweroff` and the like signal this process.
 fn shell() -> Result<()> {
     let console = |write: bool| -> Result<Stdio> {
         Ok(OpenOptions::new()
@@ -205,10 +209,10 @@ fn shell() -> Result<()> {
     io::stdout()
         .flush()
         .context("cannot write to the console")?;
-    // Not by `Command::current_dir`: with it the standard library, where it is linked statically,
-    // starts programs in a way that needs sockets, and this kernel has no network.
+    // Not by `Command::current_dir`: with it, a statically linked standard library starts programs in
+    // a way that needs sockets, and this kernel has no network.
     std::env::set_current_dir(FOLDER).with_context(|| format!("cannot enter {FOLDER}"))?;
-    // What the kernel says about a notifier is what one is here to see.
+    // The kernel's messages about notifiers are to be visible on the console.
     fs::write("/proc/sys/kernel/printk", "7").context("cannot set the console's log level")?;
     // `cttyhack` gives the shell a terminal of its own, and with it Ctrl-C and job control.
     let mut shell = Command::new("/bin/busybox");
@@ -222,7 +226,7 @@ fn shell() -> Result<()> {
         .stdin(console(false)?)
         .stdout(console(true)?)
         .stderr(console(true)?);
-    // busybox's `poweroff`, `halt` and `reboot` only tell the first process.
+    // busybox's `poweroff`, `halt` and `reboot` only send a signal to the first process.
     let (mut reader, mut writer) = io::pipe().context("cannot make a pipe")?;
     for signal in [SIGUSR1, SIGUSR2, SIGTERM] {
         let writer = writer.try_clone().context("cannot duplicate a pipe")?;
@@ -232,8 +236,8 @@ fn shell() -> Result<()> {
     let shell = shell.spawn().context("cannot start /bin/busybox")?;
     let shell = Pid::from_raw(shell.id().try_into().context("no process id")?);
     std::thread::spawn(move || {
-        // The first process inherits every orphan, and has to wait for it. The shell's status is
-        // that of whatever was typed last. Where it cannot be waited for, the guest ends, too.
+        // The first process inherits every orphan, and must wait for it. The status of the shell is
+        // ignored: it is that of the last command. If waiting fails, the guest ends, too.
         loop {
             match waitpid(None, None) {
                 Ok(status) if status.pid() == Some(shell) => break,
@@ -248,21 +252,21 @@ fn shell() -> Result<()> {
         .context("cannot wait for the shell's end")
 }
 
-/// Says on the console, at a level that reaches it, what went wrong.
+/// Writes an error to the kernel's log, at a level that is printed on the console.
 fn complain(text: &str) {
-    let said = OpenOptions::new()
+    let written = OpenOptions::new()
         .write(true)
         .open("/dev/kmsg")
         .and_then(|mut kmsg| kmsg.write_all(format!("<2>{text}\n").as_bytes()));
-    if said.is_err() {
+    if written.is_err() {
         eprintln!("{text}");
     }
 }
 
 fn power_off() -> ! {
     nix::unistd::sync();
-    // It returns only where it fails, and then the end of the first process makes the kernel
-    // panic, which the host sees.
+    // reboot() returns only if it fails. Then the exit of the first process makes the kernel panic,
+    // which the host recognises.
     let Err(e) = reboot(RebootMode::RB_POWER_OFF);
     complain(&format!("mn-inject: cannot power off: {e}"));
     std::process::exit(1)
@@ -274,7 +278,7 @@ mod tests {
     use crate::vm::boot::protocol::MOUNT_POINTS;
 
     #[test]
-    fn options_survive_the_way_into_the_guest() -> Result<()> {
+    fn options_are_read_as_they_were_written() -> Result<()> {
         for mode in [
             Mode::Suite(RunOptions::default()),
             Mode::Program(serde_json::json!({ "task": { "writes": 1 } })),
@@ -290,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn every_mount_has_its_place() {
+    fn every_mount_has_its_mount_point() {
         for mount in MOUNTS {
             assert!(
                 MOUNT_POINTS

@@ -2,7 +2,7 @@
 
 //! `mn-inject` makes mmu notifiers fail on purpose and proves whether the kernel notices.
 //!
-//! Data flows one way: scenario → trigger → module log and kmsg → oracle → verdict → report.
+//! Data flows one way: scenario → trigger → module log and kmsg → recording → oracle → report.
 
 pub mod cli;
 pub mod contract;

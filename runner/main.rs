@@ -2,13 +2,12 @@
 
 //! `mn-inject`, the program itself.
 
-use std::process::ExitCode;
-
 use mn_inject::cli::here::carry_out;
 use mn_inject::cli::{Cli, program};
 use mn_inject::guest;
+use mn_inject::model::exit::Exit;
 
-fn main() -> ExitCode {
+fn main() -> Exit {
     if guest::is_init() {
         guest::init(None);
     }

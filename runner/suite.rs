@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Carries out the scenarios on the running kernel, and sends what is seen: inside the guest and on
-//! real hardware alike.
+//! Carries out the scenarios of a run on the running kernel, and sends the lines of its recording.
+//! The same code runs in a guest and on real hardware.
 
 use std::path::Path;
 
@@ -11,7 +11,7 @@ use clap::Args;
 use crate::injector::{LoadedModule, demand_absent};
 use crate::kmsg::Record;
 use crate::model::{
-    Aftermath, Expect, Ownership, Part, Planned, Progress, RunOptions, UnitTest, Window,
+    Aftermath, Form, Ownership, Part, Planned, Progress, RunOptions, UnitTest, Window,
 };
 use crate::observe::complaints::{Watch, Watched};
 use crate::observe::kunit;
@@ -25,12 +25,12 @@ use crate::scenario::Scenario;
 use crate::scenario::cases::Boot;
 use crate::trigger::guard::Guard;
 
-/// What to run and how to say it: the same on real hardware and in a VM.
+/// Arguments that `run` and `vm run` have in common.
 #[derive(Clone, Debug, Default, Args)]
 pub struct SuiteArgs {
-    /// The form of the check that the kernel must have
-    #[arg(long, value_enum, default_value_t, value_name = "FORM")]
-    pub expect: Expect,
+    /// The form of the check that the kernel must have; without it, the one that is recognised
+    #[arg(long, value_enum, value_name = "FORM")]
+    pub expect: Option<Form>,
     /// Run only the scenarios whose name matches (shell pattern with * and ?; may be repeated)
     #[arg(long, value_name = "GLOB")]
     pub only: Vec<String>,
@@ -39,19 +39,22 @@ pub struct SuiteArgs {
     pub format: Format,
 }
 
-/// Host milliseconds that one scenario may take before somebody outside may call it hung. The
-/// waits inside are shorter.
+/// Longest time for one scenario, in milliseconds on the host's clock. After it the host declares the
+/// guest hung. All waits inside of a scenario are shorter.
 const SCENARIO_DEADLINE_MS: u64 = 15_000;
 
-/// As above, for all scenarios of the OOM reaper together.
+/// Longest time for all scenarios of the OOM reaper together, in milliseconds.
 const OOM_DEADLINE_MS: u64 = 60_000;
 
-/// Runs the scenarios with the module of that file, or with one that is loaded already, and sends
-/// what is seen: from [`Progress::Begin`] to [`Progress::End`]. Nothing is judged here.
+/// Runs the scenarios and sends the lines from [`Progress::Begin`] to [`Progress::End`]. Nothing is
+/// judged here.
+///
+/// `module` is loaded first and unloaded at the end; without it, the module must be loaded already.
 ///
 /// # Errors
 ///
-/// The module cannot be loaded; nothing was sent then. Every other error is sent.
+/// The guard process cannot be started, or the module cannot be loaded; then nothing was sent. Every
+/// later error is sent in [`Progress::Check`].
 pub fn run(
     options: &RunOptions,
     module: Option<&Path>,
@@ -59,14 +62,14 @@ pub fn run(
     send: &mut dyn FnMut(Progress),
 ) -> Result<()> {
     let mut watch = Watch::begin(machine);
-    // Where the runner is the first process, nothing outlives it.
+    // In a guest the runner is the first process: when it ends, so does everything else.
     let mut guard = match machine {
         Ownership::Ours => None,
         Ownership::Shared => Some(Guard::start()?),
     };
     let module = module
         .map(|path| {
-            // In this order, or the guard could unload a module that another process has loaded.
+            // In this order, so that the guard never unloads a module that another process loaded.
             demand_absent()?;
             if let Some(guard) = &mut guard {
                 guard.guard_module()?;
@@ -118,7 +121,7 @@ pub fn run(
                 teardown::unload(watch, module, in_window)
             }
         }
-        // Nothing was done, and perhaps nothing could be watched.
+        // Nothing was carried out, and the log may not be readable.
         Some(_) => Watched::default(),
     };
     drop(guard);
@@ -130,7 +133,7 @@ pub fn run(
     Ok(())
 }
 
-/// A scenario as the recording has it.
+/// Describes a scenario for the recording.
 fn described(scenario: &Scenario, skip: Option<&'static str>) -> Planned {
     Planned {
         name: scenario.name(),
@@ -141,13 +144,13 @@ fn described(scenario: &Scenario, skip: Option<&'static str>) -> Planned {
     }
 }
 
-/// What the windows so far have left behind.
+/// State that the windows so far have left behind.
 #[derive(Default)]
 struct Left {
     windows: usize,
-    /// Whether a task waits in the module forever.
+    /// Whether a task is blocked in the module forever.
     is_stuck: bool,
-    /// The first and the last record of the last window.
+    /// Sequence numbers of the first and the last record of the last window.
     last: Option<(u64, u64)>,
 }
 
@@ -159,19 +162,20 @@ impl Left {
         self.last = ends.map(|(first, last)| (first.seq, last.seq));
     }
 
-    /// Whether the window has the record: its complaints are looked for there.
+    /// Whether the last window contains the record. The oracle searches the records of windows for
+    /// complaints.
     fn is_in_last_window(&self, record: &Record) -> bool {
         self.last
             .is_some_and(|(first, last)| (first..=last).contains(&record.seq))
     }
 }
 
-/// The scenarios of that part of a run. On a machine of others, where nobody boots once more for
-/// those that spoil their boot, they are planned to be skipped.
+/// The scenarios of this part of the run. On a shared machine there is no other boot for those that
+/// spoil their boot, so they are planned here, and skipped.
 fn planned(options: &RunOptions, machine: Ownership) -> Vec<Scenario> {
     let mut plan = scenario::select(&options.only);
     plan.retain(|scenario| match &options.part {
-        // What this kernel cannot check spoils nothing.
+        // A scenario that this kernel cannot check is skipped, so it spoils nothing.
         Part::Together => {
             scenario.boot() == Boot::Shared
                 || machine == Ownership::Shared
@@ -183,14 +187,16 @@ fn planned(options: &RunOptions, machine: Ownership) -> Vec<Scenario> {
     plan
 }
 
+/// Results of the unit tests whose names match the patterns.
 fn wanted_unit_tests(options: &RunOptions) -> Vec<UnitTest> {
     let mut tests = kunit::results(&kunit::planned());
     tests.retain(|test| scenario::is_wanted(&options.only, &test.name));
     tests
 }
 
-/// Carries out the scenarios in order, those of the OOM reaper together: it takes its victims in
-/// an order of its own, two seconds after all of them died.
+/// Carries out the scenarios in order, those of the OOM reaper together in one window: it reaps its
+/// victims in an order of its own, two seconds after the kill (`OOM_REAPER_DELAY` in
+/// mm/oom_kill.c).
 fn observe(
     scenarios: &[Scenario],
     watch: &mut Watch,

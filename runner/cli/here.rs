@@ -1,37 +1,35 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Does what the command line says, on this machine.
-
-use std::io;
+//! Carries out the command that the command line names.
 
 use anyhow::Result;
 
-use crate::cli::{Command, ListArgs, Process, judge, list, rules, run};
+use crate::cli::{Command, Process, judge, list, run};
 use crate::model::exit::Exit;
 use crate::observe::CGROUP_PREFIX;
-use crate::{scenario, trigger, vm};
+use crate::{trigger, vm};
 
-/// Does a command.
+/// Carries out a command, and returns its exit code.
 ///
 /// # Errors
 ///
-/// It could not be done; nothing was said about a kernel.
+/// The command could not be carried out; there is no verdict on a kernel.
 pub fn carry_out(command: Command) -> Result<Exit> {
     match command {
         Command::Run(args) => run::run(&args),
         Command::Judge(args) => judge::run(&args),
-        Command::List(args) => list_scenarios(&args),
+        Command::List(args) => list::run(&args),
         Command::Vm(command) => vm::main(command),
         Command::Process(process) => process.main(),
     }
 }
 
 impl Process {
-    /// Is that process, to its end.
+    /// Main function of the process, which ends with its standard input.
     ///
     /// # Errors
     ///
-    /// It cannot do what it is told.
+    /// A request on standard input cannot be read or carried out, or its answer not be written.
     pub fn main(self) -> Result<Exit> {
         match self {
             Process::Subject => trigger::subject::main(),
@@ -40,18 +38,4 @@ impl Process {
         }?;
         Ok(Exit::Pass)
     }
-}
-
-fn list_scenarios(args: &ListArgs) -> Result<Exit> {
-    if args.rules {
-        rules::print(args.format, &mut io::stdout().lock())?;
-        return Ok(Exit::Pass);
-    }
-    let scenarios = scenario::select(&args.only);
-    if scenarios.is_empty() {
-        eprintln!("{}", scenario::none_matches(&args.only));
-        return Ok(Exit::Usage);
-    }
-    list::print(&scenarios, args.format, &mut io::stdout().lock())?;
-    Ok(Exit::Pass)
 }

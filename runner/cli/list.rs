@@ -1,15 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `mn-inject list`: the scenarios, with what each expects.
+//! `mn-inject list`: the scenarios with what each expects, or the contract.
 
 use std::io::{self, Write};
 
+use anyhow::{Context as _, Result};
 use serde::Serialize;
 
+use crate::cli::{ListArgs, rules};
+use crate::model::exit::Exit;
 use crate::model::{Arming, Expectation, Notifier, ReaperMessage};
 use crate::report::format::SimpleFormat;
+use crate::report::json;
 use crate::scenario::cases::{Boot, Case};
-use crate::scenario::{Scenario, Setting};
+use crate::scenario::{self, Scenario, Setting};
 
 /// One scenario in the JSON list.
 #[derive(Serialize)]
@@ -22,30 +26,46 @@ struct Entry {
     expectation: Expectation,
 }
 
-/// Prints the scenarios.
-pub fn print(
-    scenarios: &[Scenario],
-    format: SimpleFormat,
-    out: &mut dyn Write,
-) -> anyhow::Result<()> {
-    match format {
-        SimpleFormat::Human => Ok(human(scenarios, out)?),
-        SimpleFormat::Json => {
-            let entries: Vec<_> = scenarios
-                .iter()
-                .map(|scenario| Entry {
-                    name: scenario.name(),
-                    about: scenario.about(),
-                    rules: scenario.rules(),
-                    breaks: scenario.breaks(),
-                    notifiers: scenario.notifiers(),
-                    expectation: scenario.expectation(),
-                })
-                .collect();
-            serde_json::to_writer_pretty(&mut *out, &entries)?;
-            Ok(writeln!(out)?)
+impl Entry {
+    fn of(scenario: &Scenario) -> Self {
+        Entry {
+            name: scenario.name(),
+            about: scenario.about(),
+            rules: scenario.rules(),
+            breaks: scenario.breaks(),
+            notifiers: scenario.notifiers(),
+            expectation: scenario.expectation(),
         }
     }
+}
+
+/// Prints the list that the arguments ask for. The exit code is [`Exit::Usage`] where no scenario
+/// matches.
+///
+/// # Errors
+///
+/// A write to standard output fails.
+pub fn run(args: &ListArgs) -> Result<Exit> {
+    let mut out = io::stdout().lock();
+    if args.rules {
+        rules::print(args.format, &mut out).context("cannot print the contract")?;
+        return Ok(Exit::Pass);
+    }
+    let scenarios = scenario::select(&args.only);
+    if scenarios.is_empty() {
+        eprintln!("{}", scenario::none_matches(&args.only));
+        return Ok(Exit::Usage);
+    }
+    match args.format {
+        SimpleFormat::Human => human(&scenarios, &mut out),
+        SimpleFormat::Json => {
+            let entries: Vec<_> = scenarios.iter().map(Entry::of).collect();
+            json::print(&entries, &mut out)
+        }
+    }
+    .and_then(|()| out.flush())
+    .context("cannot print the scenarios")?;
+    Ok(Exit::Pass)
 }
 
 fn human(scenarios: &[Scenario], out: &mut dyn Write) -> io::Result<()> {
@@ -57,7 +77,7 @@ fn human(scenarios: &[Scenario], out: &mut dyn Write) -> io::Result<()> {
     Ok(())
 }
 
-/// What a scenario expects, in words.
+/// Describes the expectation of a scenario in words.
 fn expected(scenario: &Scenario) -> String {
     let want = scenario.expectation();
     let arming = match scenario.setting {
@@ -90,7 +110,7 @@ fn expected(scenario: &Scenario) -> String {
     text
 }
 
-/// The same of a case of the contract: which rules it keeps or breaks.
+/// Describes a case of the contract: the rules that it keeps or breaks.
 fn about_case(scenario: &Scenario, case: &Case) -> String {
     let rules: Vec<_> = case.rules.iter().map(u8::to_string).collect();
     let verb = if case.breaks { "breaks" } else { "keeps" };

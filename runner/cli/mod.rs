@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The command line.
+//! The command line of `mn-inject`: its commands and their arguments. Each command has a file of
+//! its own; [`here`] calls them.
 
 pub mod here;
 pub mod judge;
@@ -13,7 +14,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::model::Expect;
+use crate::model::Form;
 use crate::report::format::{Format, SimpleFormat};
 use crate::suite::SuiteArgs;
 use crate::vm::args::VmCommand;
@@ -22,7 +23,7 @@ use crate::vm::args::VmCommand;
 #[derive(Debug, Parser)]
 #[command(name = "mn-inject", version, max_term_width = 100)]
 pub struct Cli {
-    /// What to do.
+    /// The command.
     #[command(subcommand)]
     pub command: Command,
 }
@@ -32,48 +33,48 @@ pub struct Cli {
 pub enum Command {
     /// Run the scenarios on the kernel that is running now (root, module loaded or --module)
     Run(RunArgs),
-    /// Show the scenarios with what each expects
+    /// List the scenarios with the expectation of each
     List(ListArgs),
-    /// Judge a run again from its results.jsonl, which `run` and `vm run` keep
+    /// Judge recorded runs again: the results.jsonl that `run --output` and `vm run` keep
     Judge(JudgeArgs),
     /// Build a kernel and the module, and run the scenarios in a virtual machine
     #[command(subcommand)]
     Vm(VmCommand),
-    /// A process that another command has started
+    /// A process that another command starts
     #[command(flatten)]
     Process(Process),
 }
 
-/// The processes that a run starts, which are the program itself once more (`/proc/self/exe`).
+/// The processes that a run starts. They run the same program (`/proc/self/exe`).
 #[derive(Clone, Copy, Debug, Subcommand)]
 pub enum Process {
-    /// The process whose address space a scenario works on (started by `run`)
+    /// The process whose address space a scenario works on, the subject (started by `run`)
     #[command(hide = true)]
     Subject,
-    /// The process that does for `run` what may wait for ever (started by `run`)
+    /// The process that makes the calls that may block forever (started by `run`)
     #[command(hide = true)]
     Helper,
-    /// The process that takes away what a killed run has left (started by `run`)
+    /// The process that cleans up after a killed run (started by `run`)
     #[command(hide = true)]
     Guard,
 }
 
-/// `mn-inject run`
+/// Arguments of `mn-inject run`.
 #[derive(Clone, Debug, Default, Args)]
 pub struct RunArgs {
-    /// What to run
+    /// The selection of scenarios, and the form of the output
     #[command(flatten)]
     pub suite: SuiteArgs,
-    /// Load this module first and unload it at the end
+    /// Load this module before the run and unload it at the end
     #[arg(long, value_name = "PATH")]
     pub module: Option<PathBuf>,
-    /// Also write the JSON report and the kernel's log to this directory
+    /// Also write the recording (results.jsonl) and the JSON report to this directory
     #[arg(long, value_name = "DIR")]
     pub output: Option<PathBuf>,
-    /// Run although a WARN would bring the machine down (panic_on_warn, warn_limit)
+    /// Run even if a WARN would bring the machine down (panic_on_warn, warn_limit)
     #[arg(long)]
     pub allow_panic_on_warn: bool,
-    /// Run this scenario alone although it spoils the boot: it may leave a task that nobody can kill,
+    /// Run only this scenario even if it spoils the boot: it may leave a task that cannot be killed,
     /// turn lockdep off, or make the kernel kill a process; the module stays loaded
     #[arg(long, value_name = "NAME", conflicts_with = "only")]
     pub alone: Option<String>,
@@ -82,27 +83,27 @@ pub struct RunArgs {
     pub disposable: bool,
 }
 
-/// `mn-inject judge`
+/// Arguments of `mn-inject judge`.
 #[derive(Clone, Debug, Args)]
 pub struct JudgeArgs {
-    /// The results.jsonl of a run, each by itself
+    /// The results.jsonl of each run; - reads standard input
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
-    /// The form of the check that the kernel must have, instead of the one that the run demanded
+    /// The form of the check that the kernel must have [default: the one that the run demanded]
     #[arg(long, value_enum, value_name = "FORM")]
-    pub expect: Option<Expect>,
+    pub expect: Option<Form>,
     /// How results are printed
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
 }
 
-/// `mn-inject list`
+/// Arguments of `mn-inject list`.
 #[derive(Clone, Debug, Args)]
 pub struct ListArgs {
-    /// Show only the scenarios whose name matches
+    /// List only the scenarios whose name matches (shell pattern with * and ?; may be repeated)
     #[arg(long, value_name = "GLOB", conflicts_with = "rules")]
     pub only: Vec<String>,
-    /// Show the contract instead: its rules, and what the kernel says of whoever breaks them
+    /// Print the contract instead: its rules, and the kernel's messages about violations
     #[arg(long)]
     pub rules: bool,
     /// How the list is printed

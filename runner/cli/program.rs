@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The frame of a program: parses its command line and turns the outcome into an exit code.
+//! Frame of a program: parses its command line and turns the outcome into an exit code.
 
 use std::io;
-use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Parser;
 
 use crate::model::exit::Exit;
 
-/// Parses the command line of the program of that name, and carries out what it says.
-pub fn main<C: Parser>(name: &str, carry_out: impl FnOnce(C) -> Result<Exit>) -> ExitCode {
+/// Parses the command line of the program `name`, and passes it to `carry_out`. An error is printed
+/// on standard error.
+pub fn main<C: Parser>(name: &str, carry_out: impl FnOnce(C) -> Result<Exit>) -> Exit {
     let cli = match C::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -22,22 +22,23 @@ pub fn main<C: Parser>(name: &str, carry_out: impl FnOnce(C) -> Result<Exit>) ->
             } else {
                 Exit::Pass
             };
-            // Nobody is left to be told if this fails.
+            // If this write fails, there is no other place to report it.
             let _ = error.print();
-            return exit.into();
+            return exit;
         }
     };
     match carry_out(cli) {
-        Ok(exit) => exit.into(),
-        Err(error) if is_broken_pipe(&error) => Exit::NoVerdict.into(),
+        Ok(exit) => exit,
+        Err(error) if is_broken_pipe(&error) => Exit::NoVerdict,
         Err(error) => {
             eprintln!("{name}: {error:#}");
-            Exit::Unavailable.into()
+            Exit::Unavailable
         }
     }
 }
 
-/// Whether whoever reads our output is gone: nothing more to say, and nobody was told a verdict.
+/// Whether the reader of the output has closed it. Then the verdict was not delivered, and there is
+/// no use in an error message.
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error
         .chain()

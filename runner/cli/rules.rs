@@ -6,13 +6,13 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
-use crate::contract::{Form, Needs, RULE_ROWS, RULES, Rule, RuleRow};
+use crate::contract::{Needs, RULE_ROWS, RULES, Rule, RuleRow};
+use crate::model::Form;
 use crate::model::NotifierKind;
 use crate::report::format::SimpleFormat;
-use crate::scenario;
-use crate::scenario::Scenario;
+use crate::report::{Human, print_simple};
 use crate::scenario::cases::Boot;
-use crate::scenario::known_bugs;
+use crate::scenario::{self, Scenario, known_bugs};
 
 /// The contract as one document.
 #[derive(Serialize)]
@@ -22,7 +22,7 @@ struct Contract {
     scenarios: Vec<About>,
 }
 
-/// Which rules a scenario is about.
+/// A scenario, with the rules that it is about.
 #[derive(Serialize)]
 struct About {
     name: String,
@@ -33,8 +33,12 @@ struct About {
     known_bug: Option<&'static str>,
 }
 
-/// Prints the contract: in Markdown, which is docs/contract.md, or as JSON.
-pub fn print(format: SimpleFormat, out: &mut dyn Write) -> anyhow::Result<()> {
+/// Prints the contract in Markdown, which is docs/contract.md, or as JSON.
+///
+/// # Errors
+///
+/// A write to `out` fails.
+pub fn print(format: SimpleFormat, out: &mut dyn Write) -> io::Result<()> {
     let about = |scenario: &Scenario| About {
         name: scenario.name(),
         rules: scenario.rules(),
@@ -48,12 +52,12 @@ pub fn print(format: SimpleFormat, out: &mut dyn Write) -> anyhow::Result<()> {
         clauses: RULE_ROWS,
         scenarios: scenario::select(&[]).iter().map(about).collect(),
     };
-    match format {
-        SimpleFormat::Human => Ok(markdown(&contract, out)?),
-        SimpleFormat::Json => {
-            serde_json::to_writer_pretty(&mut *out, &contract)?;
-            Ok(writeln!(out)?)
-        }
+    print_simple(&contract, format, out)
+}
+
+impl Human for Contract {
+    fn human(&self, out: &mut dyn Write) -> io::Result<()> {
+        markdown(self, out)
     }
 }
 
@@ -61,8 +65,9 @@ fn markdown(contract: &Contract, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "# The contract of invalidate_range_start\n")?;
     writeln!(
         out,
-        "This is what `mn-inject list --rules` prints; the tables are in `runner/contract/`,\n\
-         `runner/scenario/cases.rs` and `runner/scenario/known_bugs.rs`, and the oracle computes from them what is due."
+        "This is what `mn-inject list --rules` prints. The tables are in `runner/contract/`,\n\
+         `runner/scenario/cases.rs` and `runner/scenario/known_bugs.rs`; the oracle computes from\n\
+         them which messages are due."
     )?;
     for rule in contract.rules {
         writeln!(out, "\n## Rule {}\n\n{}\n", rule.number, rule.text)?;
@@ -70,6 +75,11 @@ fn markdown(contract: &Contract, out: &mut dyn Write) -> io::Result<()> {
         clauses(rule, contract, out)?;
         scenarios(rule, contract, out)?;
     }
+    bugs(out)
+}
+
+/// The table of the known bugs.
+fn bugs(out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "\n## Known bugs of the kernel\n")?;
     writeln!(out, "| what | seen on | scenarios |")?;
     writeln!(out, "| --- | --- | --- |")?;
@@ -88,6 +98,7 @@ fn markdown(contract: &Contract, out: &mut dyn Write) -> io::Result<()> {
     Ok(())
 }
 
+/// The table of the clauses of a rule, where it has any.
 fn clauses(rule: &Rule, contract: &Contract, out: &mut dyn Write) -> io::Result<()> {
     let mut clauses = contract
         .clauses
@@ -140,6 +151,7 @@ fn clauses(rule: &Rule, contract: &Contract, out: &mut dyn Write) -> io::Result<
     Ok(())
 }
 
+/// The names of the scenarios that keep a rule, and of those that break it.
 fn scenarios(rule: &Rule, contract: &Contract, out: &mut dyn Write) -> io::Result<()> {
     for (breaks, word) in [(false, "Keep it"), (true, "Break it")] {
         let names: Vec<_> = contract

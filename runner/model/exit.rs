@@ -1,34 +1,37 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Exit codes, the ones of kselftest where it has one.
+//! Exit codes: those of kselftest (tools/testing/selftests/kselftest.h) where it has one, else those
+//! of sysexits.h.
 //!
 //! 2 is never used: the kselftest runner reports it as XFAIL, which counts as a pass.
 
-use std::process::ExitCode;
+use std::process::{ExitCode, Termination};
 
-/// Why the program ends.
+/// Result of a command, which is the exit code of the program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Exit {
-    /// Every scenario that ran passed, and at least one ran.
+    /// Every scenario that ran passed, and at least one ran. Also: a command that judges nothing did
+    /// its work.
     Pass = 0,
     /// A check failed: the kernel is wrong.
     Fail = 1,
-    /// Everything was skipped (`KSFT_SKIP`).
+    /// All scenarios were skipped (`KSFT_SKIP`).
     Skip = 4,
     /// The command line was wrong (`EX_USAGE`).
     Usage = 64,
-    /// The VM or the module could not run (`EX_UNAVAILABLE`).
+    /// The VM or the module could not run, or a file could not be read or written
+    /// (`EX_UNAVAILABLE`).
     Unavailable = 69,
-    /// The answer cannot be known (`EX_SOFTWARE`).
+    /// The run proves nothing about the kernel (`EX_SOFTWARE`).
     NoVerdict = 70,
-    /// Ended by Ctrl-C or SIGTERM, as a shell would say it (128 + SIGINT).
+    /// Ended by Ctrl-C or SIGTERM, in the form that a shell gives it (128 + SIGINT).
     Interrupted = 130,
 }
 
 impl Exit {
-    /// That of many runs: a failure is one whatever the others say, and what is not known is more
-    /// than what passed.
+    /// Combines the exit codes of several runs: a failure outranks everything, a missing verdict
+    /// outranks a pass, and a pass outranks a skip. No runs at all are a skip.
     pub fn of_all(exits: &[Exit]) -> Self {
         let is_known = |exit: &Exit| matches!(exit, Exit::Pass | Exit::Skip);
         if exits.contains(&Exit::Fail) {
@@ -43,9 +46,9 @@ impl Exit {
     }
 }
 
-impl From<Exit> for ExitCode {
-    fn from(exit: Exit) -> Self {
-        ExitCode::from(exit as u8)
+impl Termination for Exit {
+    fn report(self) -> ExitCode {
+        ExitCode::from(self as u8)
     }
 }
 
@@ -54,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn many_runs_are_as_good_as_the_worst() {
+    fn the_worst_of_several_runs_counts() {
         use Exit::{Fail, NoVerdict, Pass, Skip, Unavailable};
         for (exits, whole) in [
             (&[Pass, Skip][..], Pass),

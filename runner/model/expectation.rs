@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The demands of a scenario on the kernel, whatever its form of the check.
+//! Demands of a scenario on the kernel, without the messages that depend on the form of the check.
 
 use std::fmt;
 
@@ -9,18 +9,18 @@ use serde::{Deserialize, Serialize};
 use crate::model::message::KernelMessage;
 use crate::model::notifier::{Context, NotifierEvent};
 
-/// A number of calls that a scenario demands.
+/// Number of calls that a scenario demands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Count {
-    /// Exactly so many.
+    /// Exactly this number.
     Exactly(u64),
-    /// So many or more, where the kernel's own state decides (reclaim, for one).
+    /// This number or more, where the kernel's own state decides (reclaim, for example).
     AtLeast(u64),
 }
 
 impl Count {
-    /// Whether `n` calls are what was demanded.
+    /// Whether `n` calls meet the demand.
     pub fn admits(self, n: u64) -> bool {
         match self {
             Count::Exactly(want) => n == want,
@@ -38,7 +38,7 @@ impl fmt::Display for Count {
     }
 }
 
-/// What the OOM reaper has to say at the end (mm/oom_kill.c, `oom_reap_task`).
+/// Message with which the OOM reaper ends (mm/oom_kill.c, `oom_reap_task()`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ReaperMessage {
@@ -48,55 +48,58 @@ pub enum ReaperMessage {
     UnableToReap,
 }
 
-/// What a scenario demands of the kernel besides the messages, whatever its form of the check.
+/// Demands of a scenario on the kernel, except for the messages about callbacks, which depend on
+/// the form of the check.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Expectation {
-    /// The event that the calls on the watched range carry.
+    /// The event of the calls on the watched addresses.
     pub event: NotifierEvent,
-    /// The context that these calls have.
+    /// The context of these calls.
     pub context: Context,
-    /// How many of them there are.
+    /// The number of these calls.
     pub calls: Count,
-    /// What the triggering operation returns: 0 or a negative errno.
+    /// Result of the triggering operation: 0 or a negative errno.
     pub outcome: i32,
-    /// The OOM reaper's closing line, where the OOM reaper is the caller.
+    /// Last message of the OOM reaper; absent where it is not the caller.
     pub reaper: Option<ReaperMessage>,
-    /// What becomes of the pages of the watched addresses, where that is looked at.
+    /// Fate of the pages of the watched addresses; absent where it is not checked.
     pub pages: Option<PagesFate>,
-    /// Whether the caller must not sleep, though the call is blockable: a caller's own mistake.
+    /// Whether the caller must not sleep although the call is blockable, which is a bug of the
+    /// caller.
     pub is_atomic: bool,
-    /// What the kernel is to say that is not about a callback: of how somebody registers.
+    /// Messages of the kernel that are due and are not about a callback, but about a wrong
+    /// registration.
     pub said: Vec<KernelMessage>,
-    /// Whether what the kernel finds wrong with itself (lockdep, sleeping where it must not be
-    /// slept) is what this is about. Elsewhere it is trouble.
+    /// Whether the scenario demands reports of the kernel's own checks (lockdep, sleeping in atomic
+    /// context). In other scenarios, such a report is trouble.
     pub judges_symptoms: bool,
-    /// How the process is at the end.
+    /// State of the subject when its notifiers are removed.
     pub end: End,
 }
 
-/// How a process is when its notifiers are removed.
+/// State of a subject when its notifiers are removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum End {
-    /// It is there, alive or held on its way out, with its address space.
+    /// It has its address space: it is alive, or is held in its exit.
     There,
-    /// It is gone, and only a reference holds its address space.
+    /// It has exited, and only a reference holds its address space.
     Gone,
-    /// Something is left behind for good (a callback that never returns, a list that has no end),
-    /// so that nobody can look what remains.
+    /// Something is left behind forever (a callback that never returns, a list without an end), so
+    /// the remains cannot be read.
     Left,
 }
 
-/// What becomes of populated pages.
+/// Fate of populated pages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum PagesFate {
-    /// They keep their contents, and count in the process's RSS.
+    /// They keep their contents, and count in the subject's RSS.
     Kept,
-    /// They read as zeroes, and do not count any more.
+    /// They read as zeroes, and no longer count.
     Zeroed,
-    /// They cannot be read any more, and do not count.
+    /// They can no longer be read, and no longer count.
     Gone,
 }
 

@@ -1,29 +1,54 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The form of the check: demanded, promised, recognised.
+//! Form of the check in the kernel under test: the one demanded, and the one recognised.
 
 use std::fmt;
 
+use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
-/// The form in which the kernel under test states the rule.
+/// A form of the check: the one that a kernel promises, or the one that the user demands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Form {
+    /// The form of the seed patch: info line, and a pr_warn in blockable context
+    Seed,
+    /// The form of mainline since 5.4: info line, and a WARN unless -EAGAIN in non-blockable context
+    Mainline,
+}
+
+impl Form {
+    /// Both forms.
+    pub const ALL: [Form; 2] = [Form::Seed, Form::Mainline];
+
+    /// Its name, in reports and on the command line.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Form::Seed => "seed",
+            Form::Mainline => "mainline",
+        }
+    }
+}
+
+/// Form in which the kernel under test enforces the rule on failures, as its messages show it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Recognised {
-    /// Info line, and `pr_warn("%pS callback failure not allowed\n")` in blockable context.
+    /// Info line, and `pr_warn("%pS callback failure not allowed\n")` in blockable context: the
+    /// seed patch.
     Seed,
     /// Info line, and `WARN_ON(blockable || _ret != -EAGAIN)` (mainline since 5.4).
     Mainline,
     /// Info line only (before 2018): the kernel has no check.
     InfoOnly,
-    /// Blockable failures were complained about in more than one way.
+    /// Failures in blockable context were reported in more than one form.
     Mixed,
-    /// Nothing failed in blockable context, so nothing could be recognised.
+    /// No callback failed in blockable context, so the form cannot be recognised.
     Unknown,
 }
 
 impl Recognised {
-    /// The name under which reports have the answer about the form, beside the scenarios'.
+    /// Name of the verdict on the form, which stands among the names of the scenarios in reports.
     pub const RESULT: &str = "kernel-form";
 }
 
@@ -37,17 +62,4 @@ impl fmt::Display for Recognised {
             Recognised::Unknown => "unknown (nothing failed in blockable context)",
         })
     }
-}
-
-/// The form the user demands.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum Expect {
-    /// Recognise the form and hold the kernel to it.
-    #[default]
-    Auto,
-    /// The kernel must have the seed patch.
-    Seed,
-    /// The kernel must have the form of mainline since 5.4.
-    Mainline,
 }

@@ -1,29 +1,29 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What came of `vm matrix`: many runs, and one answer.
+//! Report of `vm matrix`: runs on several kernels, and one verdict.
 
 use serde::{Deserialize, Serialize};
 
 use crate::model::Report;
 use crate::model::exit::Exit;
 
-/// One row: a kernel in a form and a configuration, and what came of it.
+/// Row of the matrix: a kernel with a base and a configuration, and the result of its run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MatrixRun {
-    /// What `--kernel` calls it.
+    /// Name of the kernel, as `--kernel` takes it.
     pub kernel: String,
     /// `seed` or `mainline`.
     pub base: String,
     /// Name of the kernel configuration.
     pub config: String,
-    /// Why there is no report, where there is none: it could not be built, or not booted.
+    /// Why there is no report: the kernel could not be built or booted. Absent where there is one.
     pub error: Option<String>,
-    /// The report, as `vm run` gives it.
+    /// The report, as `vm run` makes it.
     pub report: Option<Report>,
 }
 
-/// All runs.
+/// Report of `vm matrix`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MatrixReport {
@@ -40,14 +40,14 @@ pub struct MatrixReport {
 pub const SCHEMA: u32 = 1;
 
 impl MatrixRun {
-    /// The exit code that it would have by itself, and no verdict where it could not run.
+    /// The exit code of this run alone: [`Exit::NoVerdict`] where there is no report.
     pub fn exit(&self) -> Exit {
         self.report.as_ref().map_or(Exit::NoVerdict, Report::exit)
     }
 }
 
 impl MatrixReport {
-    /// The exit code.
+    /// The exit code of all runs together: [`Exit::of_all()`].
     pub fn exit(&self) -> Exit {
         let exits: Vec<_> = self.runs.iter().map(MatrixRun::exit).collect();
         Exit::of_all(&exits)

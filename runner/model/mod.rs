@@ -2,10 +2,12 @@
 
 //! The types that all parts of the program share.
 //!
-//! Data flows one way: a scenario is triggered, the module's log and `/dev/kmsg` are read into a
-//! [`Window`], a [`Recording`] has the windows of all boots of a run, the oracle turns it into a
-//! [`Report`], and the reports print that. Nothing here does I/O.
+//! Data flows one way: a scenario is triggered; the module's log and `/dev/kmsg` are read into a
+//! [`Window`]; a [`Recording`] holds the windows of all boots of a run; the oracle turns it into a
+//! [`Report`], which is printed. Nothing here does I/O.
 
+mod boot;
+mod events;
 pub mod exit;
 mod expectation;
 mod form;
@@ -22,16 +24,18 @@ mod verdict;
 
 pub use crate::kmsg::Complaint;
 pub use crate::os::kernel::KernelInfo;
+pub use boot::Boot;
+pub use events::{Aftermath, Event, Planned, Progress, RunEvent};
 pub use expectation::{Count, End, Expectation, PagesFate, ReaperMessage};
-pub use form::{Expect, Recognised};
+pub use form::{Form, Recognised};
 pub use message::KernelMessage;
-pub use notifier::{Arming, Context, Injection, Notifier, NotifierEvent, NotifierKind};
+pub use notifier::{Arming, Context, FollowUp, Injection, Notifier, NotifierEvent, NotifierKind};
 pub use observation::{
-    AttachedNotifier, CALLBACK_SYMBOL, Call, Counters, FollowUp, Initiator, Later, MODULE_NAME,
-    Observation, PAIRED_SYMBOL, Pages, Remains, Window,
+    AttachedNotifier, CALLBACK_SYMBOL, Call, Counters, Initiator, Later, MODULE_NAME, Observation,
+    PAIRED_SYMBOL, Pages, Remains, Window,
 };
 pub use options::{Ownership, Part, RunOptions};
-pub use recording::{Aftermath, Boot, Event, Planned, Progress, Recording, RunEvent};
+pub use recording::Recording;
 pub use report::{Report, SCHEMA, ScenarioResult, TOOL, UnitTest, VmInfo};
 pub use step::{Between, ExitCallback, Registration, Seen, Step, StepKind, Way};
 pub use tally::{Counts, Tally};

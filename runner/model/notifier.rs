@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Notifiers and their callbacks, in the kernel's terms.
+//! Notifiers, their callbacks, and the injections, in the kernel's terms.
 
 use std::fmt;
 
@@ -34,7 +34,7 @@ impl NotifierEvent {
         NotifierEvent::Exclusive,
     ];
 
-    /// The name of the event's folder in debugfs, which is the kernel's name without its prefix.
+    /// Name of the event's directory in debugfs: the kernel's name without `MMU_NOTIFY_`.
     pub const fn name(self) -> &'static str {
         match self {
             NotifierEvent::Unmap => "UNMAP",
@@ -48,7 +48,7 @@ impl NotifierEvent {
         }
     }
 
-    /// The event of that debugfs name.
+    /// Returns the event with this debugfs name.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|event| event.name() == name)
     }
@@ -60,13 +60,14 @@ impl fmt::Display for NotifierEvent {
     }
 }
 
-/// Whether a call may sleep: `mmu_notifier_range_blockable()`.
+/// Whether a callback may sleep: `mmu_notifier_range_blockable()`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Context {
-    /// The call may sleep, and a failure breaks the contract.
+    /// The callback may sleep, and a failure breaks the contract.
     Blockable,
-    /// The OOM reaper or `process_mrelease`: the callback may refuse with `-EAGAIN`.
+    /// The callback must not sleep, and may return `-EAGAIN`: the caller is the OOM reaper or
+    /// `process_mrelease()`.
     NonBlockable,
 }
 
@@ -79,17 +80,18 @@ impl fmt::Display for Context {
     }
 }
 
-/// What sort of notifier is attached; the names are the module's.
+/// Kind of a notifier. The names are those of the module's debugfs files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum NotifierKind {
     /// `struct mmu_notifier` with `invalidate_range_start`.
     Plain,
-    /// One that has `invalidate_range_end` as well, and so must never refuse.
+    /// `struct mmu_notifier` with `invalidate_range_start` and `invalidate_range_end`, of which
+    /// the start must never fail.
     PlainEnd,
     /// `struct mmu_interval_notifier` on the watched addresses.
     Interval,
-    /// One whose `invalidate_start` is followed by an `invalidate_finish`.
+    /// `struct mmu_interval_notifier` with `invalidate_start` and `invalidate_finish`.
     IntervalTwoPass,
 }
 
@@ -102,7 +104,7 @@ impl NotifierKind {
         NotifierKind::IntervalTwoPass,
     ];
 
-    /// The module's name for it.
+    /// The module's name for the kind.
     pub const fn name(self) -> &'static str {
         match self {
             NotifierKind::Plain => "plain",
@@ -112,9 +114,14 @@ impl NotifierKind {
         }
     }
 
-    /// Whether it is a `struct mmu_interval_notifier`.
+    /// Whether the kind is a `struct mmu_interval_notifier`.
     pub const fn is_interval(self) -> bool {
         matches!(self, NotifierKind::Interval | NotifierKind::IntervalTwoPass)
+    }
+
+    /// Whether each start is followed by a callback of its own: an end or a finish.
+    pub const fn has_ends(self) -> bool {
+        matches!(self, NotifierKind::PlainEnd | NotifierKind::IntervalTwoPass)
     }
 }
 
@@ -124,47 +131,58 @@ impl fmt::Display for NotifierKind {
     }
 }
 
-/// What a callback does before it returns, besides failing.
+/// Callback that is not the start of an invalidation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FollowUp {
+    /// `invalidate_range_end`.
+    End,
+    /// `invalidate_finish`.
+    Finish,
+    /// `release`.
+    Release,
+}
+
+/// Action of a callback before it returns, besides failing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Injection {
     /// Sleeps for a millisecond.
     Sleep,
-    /// Waits as long as the module does without sleeping, which is none.
+    /// Busy-waits for the longest time that the module allows, which breaks no rule.
     Delay,
     /// Allocates a page with `GFP_KERNEL`.
     Allocate,
-    /// Takes a mutex that was held over such an allocation.
+    /// Takes a mutex that was held across such an allocation.
     Lock,
-    /// Removes its own notifier.
+    /// Unregisters its own notifier.
     Remove,
 }
 
-/// A notifier of a scenario: what it is, and what it is told to do.
+/// Notifier of a scenario: its kind, and the setting of its injector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Notifier {
-    /// What sort of notifier it is.
+    /// Its kind.
     pub kind: NotifierKind,
-    /// What it is told to do.
+    /// Setting of its injector.
     pub arming: Arming,
-    /// Whether an interval notifier watches addresses next to the scenario's, not those.
+    /// Whether it is an interval notifier on addresses next to the watched ones, not on those.
     pub is_elsewhere: bool,
 }
 
-/// How the injector of a notifier was set.
+/// Setting of the injector of a notifier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase", tag = "mode", content = "value")]
+#[serde(rename_all = "snake_case", tag = "mode", content = "value")]
 pub enum Arming {
-    /// The callback fails with this (negative) errno.
+    /// The start returns this (negative) errno.
     Fail(i32),
-    /// As `Fail`, but the address filter leaves the scenario's range out: nothing is due.
+    /// As `Fail`, but the address filter excludes the watched addresses: no message is due.
     Filtered(i32),
-    /// Attached, no error set: nothing is due.
+    /// Attached without an injection: no message is due.
     Unarmed,
-    /// The start does this, and agrees.
+    /// The start does this and returns 0.
     AtStart(Injection),
-    /// The end does this, or the second pass.
-    #[serde(rename = "misbehave_at_end")]
+    /// `invalidate_range_end` or `invalidate_finish` does this.
     AtEnd(Injection),
 }

@@ -1,26 +1,26 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The record of a scenario: everything that was seen while it ran.
+//! Record of a scenario: everything that was seen while it ran.
 
 use serde::{Deserialize, Serialize};
 
 use crate::kmsg::Record;
 use crate::model::expectation::Expectation;
-use crate::model::notifier::{Context, Notifier, NotifierEvent, NotifierKind};
+use crate::model::notifier::{Context, FollowUp, Notifier, NotifierEvent, NotifierKind};
 use crate::model::step::Step;
 
-/// A notifier that was attached, with what its counters say.
+/// Notifier that was attached, with its counters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AttachedNotifier {
-    /// What it is.
+    /// Its kind and setting.
     pub notifier: Notifier,
-    /// The module's counters, a second witness for its calls.
+    /// The module's counters: a second witness of its calls, besides the log.
     pub counters: Counters,
 }
 
-/// One start of an invalidation as the module logged it: `invalidate_range_start` of a notifier,
-/// or `invalidate` or `invalidate_start` of an interval notifier.
+/// Start of an invalidation as the module logged it: a call of `invalidate_range_start`, or of
+/// `invalidate` or `invalidate_start` of an interval notifier.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Call {
@@ -30,42 +30,30 @@ pub struct Call {
     pub seq: u64,
     /// Nanoseconds on the kernel's monotonic clock.
     pub time_ns: u64,
-    /// Why the kernel invalidates.
+    /// Reason of the invalidation.
     pub event: NotifierEvent,
     /// First byte of the range.
     pub start: u64,
     /// First byte after the range.
     pub end: u64,
-    /// Whether the call may sleep.
+    /// Whether the callback may sleep.
     pub context: Context,
-    /// Thread that made the call (`current->pid` in the initial namespace).
+    /// Thread that made the call (`current->pid` in the initial pid namespace).
     pub tid: i32,
     /// Its `comm`.
     pub comm: String,
-    /// Whether the injector did something to it.
+    /// Whether the injector acted on it.
     pub injected: bool,
-    /// What the callback returned: 0 or a negative errno.
+    /// Return value of the callback: 0 or a negative errno.
     pub returned: i32,
-    /// The sequence number that an interval notifier was given; 0 for the others.
+    /// `cur_seq` argument of an interval notifier; 0 for the others.
     pub cur_seq: u64,
-    /// The kernel's functions that made the call, from the innermost; empty where the kernel has
-    /// no stack traces or no names.
+    /// Stack of kernel functions that made the call, innermost first; empty where the kernel has
+    /// no stack traces or no symbols.
     pub callers: Vec<String>,
 }
 
-/// A callback that follows on a start.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum FollowUp {
-    /// `invalidate_range_end`.
-    End,
-    /// `invalidate_finish`.
-    Finish,
-    /// `release`.
-    Release,
-}
-
-/// What the module logged besides the starts.
+/// Call of a [`FollowUp`], as the module logged it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Later {
@@ -75,80 +63,80 @@ pub struct Later {
     pub seq: u64,
     /// As in [`Call`].
     pub time_ns: u64,
-    /// Which callback.
+    /// The callback.
     pub op: FollowUp,
     /// First byte of the range; 0 for a release.
     pub start: u64,
     /// First byte after the range; 0 for a release.
     pub end: u64,
-    /// Whether the call may sleep.
+    /// Whether the callback may sleep.
     pub context: Context,
     /// Thread that made the call.
     pub tid: i32,
-    /// Whether the injector did something to it.
+    /// Whether the injector acted on it.
     pub injected: bool,
 }
 
-/// The module's own counters of one target, read after the operation.
+/// The module's counters of one target, read after the operation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Counters {
-    /// Calls of `invalidate_range_start`.
+    /// Starts of invalidations.
     pub calls: u64,
-    /// Calls that were made to fail.
+    /// Starts that the injector acted on.
     pub injected: u64,
-    /// Calls that followed on them: ends and finishes.
+    /// Calls of `invalidate_range_end` and `invalidate_finish`.
     pub ends: u64,
     /// Log entries that were overwritten before they could be read.
     pub overwritten: u64,
 }
 
-/// What the pages of the watched addresses were afterwards, looked at through `/proc/PID/mem`,
-/// and what `/proc/PID/smaps` says of them.
+/// State of the pages of the watched addresses after the operation, from `/proc/PID/mem` and
+/// `/proc/PID/smaps`. Counted in pages.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Pages {
-    /// Pages that have what the process wrote to them.
+    /// Pages with the contents that the subject wrote.
     pub kept: u64,
     /// Pages that read as zeroes.
     pub zeroed: u64,
     /// Pages that cannot be read.
     pub gone: u64,
-    /// Pages with something else in them.
+    /// Pages with other contents.
     pub damaged: u64,
-    /// RSS of the watched addresses in pages before it was looked at.
+    /// RSS of the watched addresses, read before the pages.
     pub rss: u64,
 }
 
-/// What was left when all notifiers had been removed.
+/// State after all notifiers were removed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Remains {
-    /// Removals that did not return within their deadline: index of the notifier. And
-    /// registrations that did not: a number behind those.
+    /// Removals that did not return within their deadline, as indices of notifiers; and
+    /// registrations that did not, as numbers behind those.
     pub stuck: Vec<usize>,
-    /// Whether `mmu_interval_read_begin()` of a new interval notifier returned: it waits for
-    /// ever where the sequence number has stayed odd. Absent where nobody asked.
+    /// Whether `mmu_interval_read_begin()` of a new interval notifier returned. It blocks forever
+    /// if the sequence number has stayed odd. Absent where it was not called.
     pub reads: Option<bool>,
-    /// `mm_users` and `mm_count` when the process was gone, but for the reference through which
-    /// they are read. Absent where they were not looked at.
+    /// `mm_users` and `mm_count` after the subject has exited, without the reference through which
+    /// they are read. Absent where they were not read.
     pub mm: Option<(i64, i64)>,
 }
 
 impl Remains {
-    /// Whether somebody waits for ever, so that nobody can look at the rest.
+    /// Whether a task is blocked forever, so the rest cannot be read.
     pub fn is_stuck(&self) -> bool {
         !self.stuck.is_empty() || self.reads == Some(false)
     }
 }
 
-/// Who makes the calls on the watched addresses, where nobody interferes.
+/// Thread that is to make the calls on the watched addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Initiator {
-    /// The thread of that id.
+    /// The thread with this id.
     Thread(i32),
-    /// The kernel thread of mm/oom_kill.c.
+    /// The kernel thread `oom_reaper` (mm/oom_kill.c).
     OomReaper,
 }
 
@@ -160,41 +148,43 @@ pub struct Observation {
     pub scenario: String,
     /// The notifiers, in the order in which they were attached.
     pub notifiers: Vec<AttachedNotifier>,
-    /// What the scenario demands.
+    /// The demands of the scenario.
     pub expectation: Expectation,
-    /// The process whose address space was attached.
+    /// Process id of the subject.
     pub pid: i32,
     /// Its `comm`.
     pub comm: String,
-    /// Who is to make the calls on the watched addresses. Reclaim, migration and the like make
-    /// some of their own at times, and those prove nothing.
+    /// Thread that is to make the calls on the watched addresses. Reclaim and migration make calls
+    /// of their own at times, which prove nothing.
     pub initiator: Initiator,
-    /// The addresses the scenario works on; calls elsewhere in the process are none of its
-    /// business. Empty (`start == end`) never happens.
+    /// Watched addresses: the first byte that the scenario works on, and the first byte after them.
+    /// Never empty. Calls on other addresses of the subject are not judged.
     pub watched: (u64, u64),
-    /// All calls on the process's address space during the window, in the module's order.
+    /// All starts on the subject's address space during the window, in the order of the module's
+    /// log.
     pub calls: Vec<Call>,
-    /// What else the module logged, in its order.
+    /// All other calls that the module logged, in its order.
     pub later: Vec<Later>,
-    /// The pages afterwards, where they were looked at.
+    /// State of the pages after the operation; absent where it was not read.
     pub pages: Option<Pages>,
-    /// The steps, where there are several.
+    /// The steps; empty where the scenario is a single operation.
     pub steps: Vec<Step>,
-    /// What was left when all was over.
+    /// State after all notifiers were removed.
     pub remains: Remains,
-    /// Threads of ours besides the initiator that act in this scenario.
+    /// Thread ids of this program, besides the initiator, that act in the scenario.
     pub actors: Vec<i32>,
-    /// What the triggering operation returned: 0 or a negative errno.
+    /// Result of the triggering operation: 0 or a negative errno.
     pub outcome: i32,
-    /// Anything that kept the scenario from being carried out as planned; makes it "no verdict".
+    /// Why the scenario could not be carried out as planned, which makes it "no verdict"; absent
+    /// where it could.
     pub trouble: Option<String>,
-    /// How long the scenario took, in milliseconds by the clock of the kernel under test, which
-    /// under TCG is virtual time.
+    /// Duration of the scenario in milliseconds, on the clock of the kernel under test, which is
+    /// virtual time under TCG.
     pub millis: u64,
 }
 
 impl Observation {
-    /// What the counters of all notifiers say together.
+    /// Sum of the counters of all notifiers.
     pub fn counters(&self) -> Counters {
         self.notifiers
             .iter()
@@ -208,36 +198,39 @@ impl Observation {
             })
     }
 
-    /// What sort of notifier a call was made to; a log that names one that is not there is no log.
+    /// Kind of the notifier that a call was made to; [`None`] where the log names a notifier that
+    /// was not attached.
     pub fn kind(&self, call: &Call) -> Option<NotifierKind> {
         Some(self.notifiers.get(call.notifier)?.notifier.kind)
     }
 }
 
-/// The symbol of the callback of a plain notifier as `%pS` prints it, without offset and size.
+/// Symbol of the start callback of a plain notifier, as `%pS` prints it without offset and size.
 pub const CALLBACK_SYMBOL: &str = "mmu_notifier_inject_invalidate_range_start";
 
-/// The same of one that has ends as well.
+/// Symbol of the start callback of a plain notifier that has ends, too.
 pub const PAIRED_SYMBOL: &str = "mmu_notifier_inject_paired_invalidate_range_start";
 
-/// The name of the kernel module.
+/// Name of the kernel module.
 pub const MODULE_NAME: &str = "mmu_notifier_inject";
 
-/// What was seen between two markers in the kernel's log. Usually one scenario; several where
-/// their effects cannot be told apart in time (the OOM reaper works off all victims together).
+/// Part of the kernel's log between two markers, with the scenarios that ran in it. Usually one;
+/// several where their effects cannot be separated in time (the OOM reaper handles its victims
+/// together).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Window {
     /// The scenarios, in the order in which they were triggered.
     pub observations: Vec<Observation>,
-    /// All records of `/dev/kmsg` between the markers, those of others included.
+    /// All records of `/dev/kmsg` between the markers, including those of other drivers.
     pub records: Vec<Record>,
-    /// Why `records` may be incomplete (overrun, missing marker, a gap in sequence numbers).
+    /// Why `records` may be incomplete (overrun, missing marker, a gap in the sequence numbers);
+    /// absent where they are complete.
     pub lost: Option<String>,
-    /// `/sys/kernel/warn_count` before and after, where the kernel has it.
+    /// `/sys/kernel/warn_count` before and after; absent where the kernel has none.
     pub warn_count: Option<(u64, u64)>,
-    /// The module's count of all log entries of all targets before and after: whatever is made to
-    /// fail is logged, and failures of a target that is not in this window would make the messages
+    /// The module's count of log entries of all targets, before and after. Every injected failure
+    /// is logged, and failures of a target outside of this window would make the messages
     /// ambiguous.
     pub total_entries: (u64, u64),
 }

@@ -1,41 +1,42 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The options of a run, and the boots that it takes.
+//! Options of a run, and the boots that it takes.
 
 use serde::{Deserialize, Serialize};
 
 use crate::kmsg::Record;
 use crate::kmsg::complaint::ComplaintKind;
 
-/// What to run.
+/// Options of a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RunOptions {
-    /// Names of scenarios to run as shell patterns; empty means all.
+    /// Shell patterns of the names of scenarios to run; empty means all.
     pub only: Vec<String>,
-    /// Which of those.
+    /// The part of these that this boot runs.
     pub part: Part,
-    /// Whether the machine may be harmed (global OOM).
+    /// Whether other processes on the machine may be harmed (global OOM).
     pub disposable: bool,
-    /// Whether to run although a WARN brings the machine down.
+    /// Whether to run even if a WARN brings the machine down (panic_on_warn).
     pub allow_panic_on_warn: bool,
 }
 
-/// A part of a run: what one boot is for.
+/// Part of a run that one boot carries out.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Part {
-    /// All scenarios that leave the boot as they found it, and the module's unit tests.
+    /// All scenarios that leave nothing behind, and the module's unit tests.
     #[default]
     Together,
-    /// Those that leave something behind for good, and do not mind what others have left.
+    /// Scenarios that leave something behind (a task that cannot be killed) and are not disturbed
+    /// by what others left.
     Spoiled,
-    /// The scenario of that name, on a boot of its own.
+    /// The scenario with this name, on a boot of its own.
     Alone(String),
 }
 
 impl Part {
-    /// What reports call it.
+    /// Name of the part in reports.
     pub fn name(&self) -> &str {
         match self {
             Part::Together => "together",
@@ -45,20 +46,20 @@ impl Part {
     }
 }
 
-/// Whom the machine is for.
+/// Use of the machine.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Ownership {
-    /// For nothing but this: every complaint is about what we do.
+    /// Used only by this program: every complaint of the kernel is about what it does.
     Ours,
-    /// For others, too: what another driver does must not be blamed on us.
+    /// Used by other programs, too: complaints about other drivers must not count.
     #[default]
     Shared,
 }
 
 impl Ownership {
-    /// Whether a complaint of the kernel counts: on a machine of others, where it casts doubt on all
-    /// that follows, or names mmu notifiers.
+    /// Whether a complaint of the kernel counts. On a shared machine, it does if it casts doubt on
+    /// everything that follows, or names mmu notifiers.
     pub fn counts(self, record: &Record, kind: &ComplaintKind) -> bool {
         self == Ownership::Ours || kind.disturbs || record.text.contains("mmu_notifier")
     }
@@ -70,7 +71,7 @@ mod tests {
     use crate::kmsg::Complaints;
 
     #[test]
-    fn another_driver_is_blamed_only_for_what_disturbs() {
+    fn complaints_of_other_drivers_count_only_if_they_disturb() {
         let records = [
             "WARNING: drivers/x.c:1 at x+0x1/0x2, CPU#0: a/1",
             "UBSAN: shift-out-of-bounds in x.c:1:2",

@@ -1,41 +1,41 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The report of a run.
+//! Report of a run. `docs/report.md` describes its JSON.
 
 use serde::{Deserialize, Serialize};
 
 use crate::kmsg::Complaint;
-use crate::model::form::{Expect, Recognised};
+use crate::model::form::{Form, Recognised};
 use crate::model::observation::Observation;
 use crate::model::verdict::{Matched, Verdict};
 use crate::os::kernel::KernelInfo;
 
-/// One scenario's part of the report.
+/// Result of a scenario.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ScenarioResult {
-    /// The scenario's name, `[a-z0-9-]` only.
+    /// Name of the scenario, `[a-z0-9-]` only.
     pub name: String,
     /// Name of its trigger.
     pub trigger: String,
-    /// How the injector is set, in a word; absent for a case of the contract.
+    /// Setting of the injector, in one word; absent for a case of the contract, which has several.
     pub setting: Option<String>,
     /// Numbers of the rules of the contract that it is about.
     pub rules: Vec<u8>,
-    /// The answer.
+    /// The verdict.
     pub verdict: Verdict,
-    /// What was recorded; absent where the scenario was skipped.
+    /// The record; absent where the scenario was skipped.
     pub observation: Option<Observation>,
-    /// The messages that were due and seen.
+    /// Messages that were due and seen.
     pub matched: Vec<Matched>,
-    /// Lines of other drivers that complain about a notifier of theirs, as they were read.
+    /// Lines of the kernel about the notifiers of other drivers, as they were read.
     pub foreign: Vec<String>,
-    /// A known bug that is not there any more: the scenario passed.
+    /// Known bug that the kernel no longer has, as the scenario passed; absent where there is none.
     pub bug_gone: Option<String>,
 }
 
 impl ScenarioResult {
-    /// One without evidence, of which only the name is known.
+    /// Creates a result without evidence, of which only the name is known.
     pub fn new(name: String, verdict: Verdict) -> Self {
         ScenarioResult {
             name,
@@ -51,13 +51,13 @@ impl ScenarioResult {
     }
 }
 
-/// The answer about one of the module's own unit tests.
+/// Result of one of the module's unit tests.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct UnitTest {
-    /// `kunit-`, the suite, `-`, and the case.
+    /// `kunit-SUITE-CASE`.
     pub name: String,
-    /// The answer.
+    /// The verdict.
     pub verdict: Verdict,
 }
 
@@ -67,7 +67,7 @@ pub struct UnitTest {
 pub struct VmInfo {
     /// Package and exact version of the kernel source, or the user's tree.
     pub source: String,
-    /// Whether that is a version that this program was tested with; a user's tree never is.
+    /// Whether this program was tested with that version; false for a user's tree.
     pub tested: bool,
     /// `seed`, `mainline` or `user tree`.
     pub base: String,
@@ -77,23 +77,23 @@ pub struct VmInfo {
     pub patches: Vec<String>,
     /// `kvm` or `tcg`.
     pub accelerator: String,
-    /// Why that accelerator, where there was a choice.
+    /// Why this accelerator was chosen; empty where there was no choice.
     pub accelerator_reason: String,
-    /// Milliseconds per stage, in the order in which they ran: (stage, milliseconds).
+    /// Duration of the stages, in the order in which they ran: (stage, milliseconds).
     pub stages: Vec<(String, u64)>,
-    /// Paths of the logs that were kept: (what, path).
+    /// Logs that were kept: (name, path).
     pub logs: Vec<(String, String)>,
 }
 
 impl VmInfo {
-    /// The path of that log.
+    /// Path of the log with this name.
     pub fn log(&self, what: &str) -> Option<&str> {
         let log = self.logs.iter().find(|(name, _)| name == what);
         log.map(|(_, path)| path.as_str())
     }
 }
 
-/// The whole run.
+/// Report of a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Report {
@@ -102,39 +102,39 @@ pub struct Report {
     pub schema: u32,
     /// `mn-inject` and its version.
     pub tool: String,
-    /// The kernel under test; absent where it never answered.
+    /// The kernel under test; absent where its runner never started.
     pub kernel: Option<KernelInfo>,
     /// The virtual machine; absent on real hardware.
     pub vm: Option<VmInfo>,
     /// The form of the check that was recognised.
     pub form: Recognised,
     /// The form that was demanded.
-    pub expect: Expect,
-    /// How many scenarios were planned, and how many unit tests there are.
+    pub expect: Option<Form>,
+    /// Number of scenarios that were planned and of unit tests that have results.
     pub planned: usize,
-    /// The verdict on the form itself, then one entry per scenario that was planned, in that
-    /// order. Fewer than `planned` means that the run was cut short.
+    /// Verdict on the form.
     pub form_verdict: Verdict,
-    /// The scenarios' results.
+    /// One result for each planned scenario, in the order of the table. If there are fewer results
+    /// than `planned`, the run was cut short.
     pub scenarios: Vec<ScenarioResult>,
-    /// The results of the module's unit tests, where the kernel runs them.
+    /// Results of the module's unit tests; empty where the kernel does not run them.
     pub unit_tests: Vec<UnitTest>,
-    /// What the kernel complained about from before the module was loaded until after it was
-    /// unloaded. Each is in `trouble`, too.
+    /// Complaints of the kernel, from before the module was loaded until after it was unloaded. Each
+    /// is in `trouble`, too.
     pub complaints: Vec<Complaint>,
-    /// Why the run as a whole cannot be trusted, where it cannot (panic, hang, truncation);
-    /// not empty makes the whole run "no verdict".
+    /// Why the run as a whole proves nothing (panic, hang, truncation). If it is not empty, the whole
+    /// run is "no verdict".
     pub trouble: Vec<String>,
-    /// How long the run took, in milliseconds: in a VM, the host's from the first QEMU's start to
-    /// the last one's end.
+    /// Duration of the run in milliseconds: in a VM, on the host's clock, from the start of the
+    /// first QEMU to the end of the last.
     pub millis: u64,
 }
 
-/// `mn-inject` and its version, as reports have it.
+/// `mn-inject` and its version, as in reports.
 pub const TOOL: &str = concat!("mn-inject ", env!("CARGO_PKG_VERSION"));
 
 impl Report {
-    /// The verdict on the form and those on the scenarios, each with its name.
+    /// Verdict on the form, and the verdicts on the scenarios, each with its name.
     pub fn verdicts(&self) -> impl Iterator<Item = (&str, &Verdict)> {
         let scenarios = self.scenarios.iter();
         let scenarios = scenarios.map(|result| (result.name.as_str(), &result.verdict));

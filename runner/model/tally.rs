@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The results of a run in numbers, and the exit code that follows from them.
+//! Counts of the results of a run, and the exit code that follows from them.
 
 use std::collections::BTreeSet;
 
@@ -8,16 +8,16 @@ use crate::model::exit::Exit;
 use crate::model::report::Report;
 use crate::model::verdict::Verdict;
 
-/// Results in numbers.
+/// Counts of results.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Counts {
-    /// Results that are a pass.
+    /// Passes.
     pub passed: usize,
     /// Failures.
     pub failed: usize,
     /// Results without a verdict.
     pub no_verdict: usize,
-    /// Scenarios that were not run.
+    /// Results that were skipped.
     pub skipped: usize,
     /// Known bugs of the kernel.
     pub known_bugs: usize,
@@ -35,20 +35,20 @@ impl Counts {
     }
 }
 
-/// The results of a run in numbers.
+/// Counts of the results of a run.
 #[derive(Debug, Default)]
 pub struct Tally {
     /// The scenarios.
     pub scenarios: Counts,
     /// The unit tests of the module.
     pub unit_tests: Counts,
-    /// Scenarios and unit tests that were planned and have no result.
+    /// Number of scenarios and unit tests that were planned and have no result.
     pub missing: usize,
     /// Whether the form of the check is not accepted.
     pub form_failed: bool,
-    /// Whether there is no verdict on it.
+    /// Whether there is no verdict on the form of the check.
     pub form_no_verdict: bool,
-    /// Why the run as a whole cannot be trusted.
+    /// Why the run as a whole proves nothing.
     pub problems: Vec<String>,
 }
 
@@ -92,7 +92,7 @@ impl Tally {
 }
 
 impl Report {
-    /// The exit code.
+    /// The exit code of the run.
     ///
     /// | the run | the results | exit |
     /// | --- | --- | --- |
@@ -102,10 +102,11 @@ impl Report {
     /// | whole | all scenarios skipped, or none planned | 4 |
     /// | whole | the rest passed | 0 |
     ///
-    /// A unit test that passes says nothing about the kernel, so alone it makes no run a pass.
+    /// A unit test that passes proves nothing about the kernel, so no run is a pass by unit tests
+    /// alone.
     ///
-    /// A failure outranks a missing verdict: its own evidence is sound, and the kernel is wrong
-    /// whatever the other scenario would have said.
+    /// A failure outranks a missing verdict: its evidence is sound, and the kernel is wrong whatever
+    /// the result of the other scenario would have been.
     pub fn exit(&self) -> Exit {
         let tally = Tally::of(self);
         if !tally.problems.is_empty() {
@@ -123,7 +124,7 @@ impl Report {
         }
     }
 
-    /// Why it is no pass, a sentence each; empty where it is one.
+    /// Reasons why the run is no pass, one sentence each; empty where it is one.
     pub fn problems(&self) -> Vec<String> {
         if self.exit() == Exit::Pass {
             return Vec::new();

@@ -4,29 +4,29 @@
 
 use serde::{Deserialize, Serialize};
 
-/// What kind of disagreement a finding is. The words are part of the output.
+/// Kind of a finding. The words are part of the output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FindingKind {
-    /// A message was due and is not there.
+    /// A message was due and was not seen.
     DidNotFire,
-    /// A message is there and was not due.
+    /// A message was seen and was not due.
     FiredWhenItShouldNot,
-    /// The message is there with another text, level, errno, context, symbol or module.
+    /// A message was seen with another text, level, errno, context, symbol or module.
     Altered,
-    /// The messages are there in another order.
+    /// Messages were seen in another order.
     OutOfOrder,
-    /// The kernel called the notifier in another way than the operation should make it.
+    /// The kernel called the notifier in another way than the operation must cause.
     Calls,
-    /// The operation returned something else than it should.
+    /// The operation had another result than it must have.
     Outcome,
-    /// The pages are not what they should be.
+    /// The pages are not in the state that they must be in.
     Pages,
-    /// A step of the scenario had another result than it should.
+    /// A step of the scenario had another result than it must have.
     Step,
-    /// A notifier could not be removed at once, or something of it was left.
+    /// A notifier could not be removed in time, or something of it was left.
     Removal,
-    /// The kernel's form of the check is not one that is accepted.
+    /// The kernel's form of the check is not accepted.
     Form,
     /// A unit test of the module failed.
     UnitTest,
@@ -48,7 +48,7 @@ impl FindingKind {
         FindingKind::UnitTest,
     ];
 
-    /// The words by which a person and a test know this kind.
+    /// Words for this kind in reports, by which tests recognise it.
     pub const fn words(self) -> &'static str {
         match self {
             FindingKind::DidNotFire => "did not fire when it should",
@@ -66,7 +66,7 @@ impl FindingKind {
     }
 }
 
-/// One disagreement between what was due and what was seen, with its evidence.
+/// Disagreement between what was due and what was seen, with its evidence. It makes a failure.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Finding {
@@ -74,9 +74,9 @@ pub struct Finding {
     pub kind: FindingKind,
     /// One sentence for a person.
     pub text: String,
-    /// What was due, where something was.
+    /// What was due; absent where nothing was.
     pub due: Option<String>,
-    /// The kernel's line as it was read, where there is one.
+    /// The kernel's line as it was read; absent where there is none.
     pub seen: Option<String>,
     /// Sequence number of that line in `/dev/kmsg`.
     pub kmsg_seq: Option<u64>,
@@ -85,7 +85,7 @@ pub struct Finding {
 }
 
 impl Finding {
-    /// One that points at nothing else.
+    /// Creates a finding without evidence.
     pub const fn new(kind: FindingKind, text: String) -> Self {
         Finding {
             kind,
@@ -98,42 +98,42 @@ impl Finding {
     }
 }
 
-/// The answer about one scenario.
+/// Verdict on a scenario, on a unit test, or on the form of the check.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "result")]
 pub enum Verdict {
     /// Everything that was due was seen, and nothing else.
     Pass,
-    /// The kernel did something else.
+    /// The kernel behaved differently.
     Fail {
-        /// What, each with its evidence; never empty.
+        /// The differences; never empty.
         findings: Vec<Finding>,
     },
-    /// The kernel did what is known to be wrong with it: see the table in `runner/known.rs`.
+    /// The kernel showed a known bug: see the table in `runner/scenario/known_bugs.rs`.
     KnownBug {
-        /// Which, and why it is one; constant text.
+        /// Description of the bug; constant text.
         reason: String,
-        /// What it did, each with its evidence; never empty.
+        /// The differences that the bug explains; never empty.
         findings: Vec<Finding>,
     },
-    /// It cannot be known.
+    /// The record proves nothing.
     NoVerdict {
         /// Why; never empty.
         reasons: Vec<String>,
     },
-    /// Not run.
+    /// The scenario was not run.
     Skip {
         /// Why; constant text for a given cause.
         reason: String,
     },
 }
 
-/// A message that was due and was seen.
+/// Message that was due and was seen.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Matched {
     /// Sequence number of the call in the module's log; absent for a closing line of the OOM
-    /// reaper about a victim that it called no notifier for.
+    /// reaper about a victim for which it called no notifier.
     pub call_seq: Option<u64>,
     /// Sequence number of the line in `/dev/kmsg`.
     pub kmsg_seq: u64,

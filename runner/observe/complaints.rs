@@ -69,6 +69,20 @@ impl Watch {
         });
     }
 
+    /// The records since the last time, up to now. The caller judges them: the end has only the
+    /// complaints after them.
+    pub fn since_last(&mut self) -> Vec<Record> {
+        let read = match &mut self.kmsg {
+            Some(kmsg) => kmsg
+                .mark("watched until here")
+                .map(|marker| kmsg.read_until(&marker, &mut Limit::new(END))),
+            None => Ok((Vec::new(), Some("it cannot be read".to_owned()))),
+        };
+        let (records, lost) = read.unwrap_or_else(|error| (Vec::new(), Some(error.to_string())));
+        self.lost = self.lost.take().or(lost);
+        records
+    }
+
     /// Reads to the end of the log. lockdep may have turned itself off after a report.
     pub fn end_without_lockdep(mut self, expected: impl Fn(&Record) -> bool) -> Watched {
         self.lockdep = None;
@@ -77,15 +91,9 @@ impl Watch {
 
     /// Reads to the end of the log.
     pub fn end(mut self, expected: impl Fn(&Record) -> bool) -> Watched {
-        if let Some(mut kmsg) = self.kmsg.take() {
-            match kmsg.mark("watched until here") {
-                Ok(marker) => {
-                    let (records, lost) = kmsg.read_until(&marker, &mut Limit::new(END));
-                    self.lost = self.lost.or(lost);
-                    self.add(&records, expected);
-                }
-                Err(error) => self.lost = self.lost.or(Some(error.to_string())),
-            }
+        if self.kmsg.is_some() {
+            let records = self.since_last();
+            self.add(&records, expected);
         }
         let mut watched = Watched {
             complaints: self.seen.kept,

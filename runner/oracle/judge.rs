@@ -3,9 +3,7 @@
 //! Judges the windows of a run.
 
 use crate::contract;
-use crate::model::{
-    Call, Expect, Finding, Observation, Recognised, ScenarioResult, Verdict, Window,
-};
+use crate::model::{Call, Finding, Form, Observation, Recognised, ScenarioResult, Verdict, Window};
 use crate::oracle::message::{Caller, Content, shown};
 use crate::oracle::seen::Scan;
 use crate::oracle::{compare, demand, effects, expect, form, trust, witness};
@@ -24,7 +22,7 @@ pub struct Judgement {
 }
 
 /// Judges all windows of a run.
-pub fn judge(windows: &[Window], demanded: Expect) -> Judgement {
+pub fn judge(windows: &[Window], demanded: Option<Form>) -> Judgement {
     let scanned: Vec<(&Window, Scan<'_>, Vec<String>)> = windows
         .iter()
         .map(|window| {

@@ -4,7 +4,7 @@
 
 use crate::kmsg::{Complaint, Complaints};
 use crate::model::{
-    Boot, Expect, Recording, Report, SCHEMA, ScenarioResult, UnitTest, Verdict, Window,
+    Boot, Form, Recording, Report, SCHEMA, ScenarioResult, UnitTest, Verdict, Window,
 };
 use crate::oracle::judge::judge;
 use crate::oracle::records::is_judged;
@@ -14,7 +14,7 @@ use crate::scenario::known_bugs;
 ///
 /// A boot that did not come to its end is trouble of the run, and a scenario without a result is
 /// missing in the count, so that an incomplete run cannot pass.
-pub fn report(recording: &Recording, expect: Expect) -> Report {
+pub fn report(recording: &Recording, expect: Option<Form>) -> Report {
     let boots = &recording.boots;
     let windows: Vec<Window> = boots.iter().flat_map(|boot| boot.windows.clone()).collect();
     let mut judgement = judge(&windows, expect);

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The formats of reports.
+//! Formats of reports.
 
 use clap::ValueEnum;
 
-/// How results are printed.
+/// Format of the report of a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Format {
     /// A table, with the evidence under every failure.
@@ -16,7 +16,7 @@ pub enum Format {
     Json,
 }
 
-/// How something is printed that has no form in KTAP.
+/// Format of an output that has no form in KTAP.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum SimpleFormat {
     /// A table.

@@ -1,21 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A table that a person reads at a glance, with the evidence under every failure.
+//! Report for a person: a table, with the evidence for every result that is no pass below it.
 
 use std::io::{self, Write};
 
 use crate::model::exit::Exit;
 use crate::model::{
-    Expect, KernelInfo, Recognised, Report, ScenarioResult, UnitTest, Verdict, VmInfo,
+    Form, KernelInfo, Recognised, Report, ScenarioResult, Tally, UnitTest, Verdict, VmInfo,
 };
+use crate::report::text::{evidence, one_line, seconds, verdict_word};
 
-use crate::model::Tally;
-use crate::report::text::{evidence, one_line, seconds};
-
-/// Where the text of a scenario's lines starts.
+/// Indentation of the lines under a scenario.
 const INDENT: &str = "      ";
 
-/// How many complaints of the kernel are printed whole; the JSON report has all.
+/// Maximum number of complaints of the kernel that are printed; the JSON report has all.
 const COMPLAINTS: usize = 3;
 
 pub(super) fn print(report: &Report, out: &mut dyn Write) -> io::Result<()> {
@@ -26,9 +24,9 @@ pub(super) fn print(report: &Report, out: &mut dyn Write) -> io::Result<()> {
         out,
     )?;
     let demanded = match report.expect {
-        Expect::Auto => "",
-        Expect::Seed => ", seed demanded",
-        Expect::Mainline => ", mainline demanded",
+        None => "",
+        Some(Form::Seed) => ", seed demanded",
+        Some(Form::Mainline) => ", mainline demanded",
     };
     fact(out, "check", &format!("{}{demanded}", report.form))?;
     writeln!(out)?;
@@ -38,7 +36,7 @@ pub(super) fn print(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     closing(report, out)
 }
 
-/// As [`print()`], without what is as it should be.
+/// Prints only the results that are no pass, and the closing lines.
 pub(super) fn why_no_pass(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     let mut wrong = report.unit_tests.clone();
     wrong.retain(|test| test.verdict != Verdict::Pass);
@@ -47,12 +45,12 @@ pub(super) fn why_no_pass(report: &Report, out: &mut dyn Write) -> io::Result<()
     closing(report, out)
 }
 
-/// One line of a report's head.
+/// Writes a line of the head of a report: a name and its value.
 pub fn fact(out: &mut dyn Write, name: &str, value: &str) -> io::Result<()> {
     writeln!(out, "{name:<9}{}", one_line(value))
 }
 
-/// What ran on what.
+/// Writes the head of a report: the tool, the kernel and the virtual machine.
 pub fn head(
     tool: &str,
     kernel: Option<&KernelInfo>,
@@ -73,12 +71,13 @@ pub fn head(
     }
 }
 
-/// The source of a kernel, marked where nobody knows how this program does on it.
+/// The source of a kernel, marked where this program was not tested with it.
 pub(super) fn source(vm: &VmInfo) -> String {
     let mark = if vm.tested { "" } else { " (untested)" };
     format!("{}{mark}", vm.source)
 }
 
+/// Writes the lines about the virtual machine.
 fn machine(vm: &VmInfo, out: &mut dyn Write) -> io::Result<()> {
     let text = format!("{}, {}, config {}", source(vm), vm.base, vm.config);
     fact(out, "source", &text)?;
@@ -93,8 +92,8 @@ fn machine(vm: &VmInfo, out: &mut dyn Write) -> io::Result<()> {
     fact(out, "vm", &format!("{}{why}", vm.accelerator))
 }
 
-/// One row for each trigger, one column for each setting of the injector; and below, the cases of the
-/// contract.
+/// Writes the verdicts: a table with a row for each trigger and a column for each setting of the
+/// injector, and below it a line for each case of the contract.
 fn table(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     let mut rows: Vec<(String, Vec<(String, &'static str)>)> = Vec::new();
     let mut columns: Vec<String> = Vec::new();
@@ -131,7 +130,7 @@ fn table(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     for (name, cells) in &rows {
         let mut row = format!("{name:<width$}");
         for column in &columns {
-            // Of two results of one name, which are trouble enough, the last is shown.
+            // Two results with one name make the run "no verdict"; the last of them is shown.
             let cell = cells.iter().rev().find(|(setting, _)| setting == column);
             let cell = cell.map_or("", |(_, word)| word);
             row.push_str(&format!("  {cell:<0$}", column.len().max(WORD)));
@@ -153,7 +152,7 @@ fn table(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     Ok(())
 }
 
-/// One row for each of these unit tests of the module.
+/// Writes a line for each of these unit tests of the module.
 fn unit_tests(tests: &[UnitTest], out: &mut dyn Write) -> io::Result<()> {
     for test in tests {
         writeln!(out, "{}  {}", word(&test.verdict), one_line(&test.name))?;
@@ -167,14 +166,14 @@ fn unit_tests(tests: &[UnitTest], out: &mut dyn Write) -> io::Result<()> {
     Ok(())
 }
 
-/// What stands behind every result that is no pass, and what other drivers did.
+/// Writes the evidence for every result that is no pass, and the lines of other drivers.
 fn behind(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     let mut skipped: Vec<(&str, Vec<&str>)> = Vec::new();
-    let mut said = false;
+    let mut is_empty = true;
     if !matches!(report.form_verdict, Verdict::Pass) {
         writeln!(out, "{}  kernel-form", word(&report.form_verdict))?;
         details(out, &report.form_verdict)?;
-        said = true;
+        is_empty = false;
     }
     for scenario in &report.scenarios {
         if let Verdict::Skip { reason } = &scenario.verdict {
@@ -188,7 +187,7 @@ fn behind(report: &Report, out: &mut dyn Write) -> io::Result<()> {
         if scenario.verdict == Verdict::Pass && is_plain {
             continue;
         }
-        said = true;
+        is_empty = false;
         writeln!(out, "{}  {}", word(&scenario.verdict), counts(scenario))?;
         details(out, &scenario.verdict)?;
         if let Some(bug) = &scenario.bug_gone {
@@ -199,20 +198,20 @@ fn behind(report: &Report, out: &mut dyn Write) -> io::Result<()> {
         }
     }
     for (reason, names) in &skipped {
-        said = true;
+        is_empty = false;
         let names = match names.as_slice() {
             names if names.len() > 3 => format!("{} scenarios", names.len()),
             names => names.join(", "),
         };
         writeln!(out, "SKIP  {}: {}", one_line(&names), one_line(reason))?;
     }
-    if said {
+    if !is_empty {
         writeln!(out)?;
     }
     Ok(())
 }
 
-/// A scenario's name with its numbers.
+/// The name of a scenario with its numbers.
 fn counts(scenario: &ScenarioResult) -> String {
     let name = one_line(&scenario.name);
     match &scenario.observation {
@@ -226,7 +225,7 @@ fn counts(scenario: &ScenarioResult) -> String {
     }
 }
 
-/// Length of a verdict's word.
+/// Width of the longest word for a verdict.
 const WORD: usize = 4;
 
 const fn word(verdict: &Verdict) -> &'static str {
@@ -239,6 +238,7 @@ const fn word(verdict: &Verdict) -> &'static str {
     }
 }
 
+/// Writes the evidence for a verdict.
 fn details(out: &mut dyn Write, verdict: &Verdict) -> io::Result<()> {
     match verdict {
         Verdict::Pass => Ok(()),
@@ -258,6 +258,8 @@ fn details(out: &mut dyn Write, verdict: &Verdict) -> io::Result<()> {
     }
 }
 
+/// Writes what concerns the run as a whole: trouble, complaints, logs, and the verdict with the
+/// counts.
 fn closing(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     let tally = Tally::of(report);
     for problem in &tally.problems {
@@ -277,7 +279,7 @@ fn closing(report: &Report, out: &mut dyn Write) -> io::Result<()> {
             writeln!(out, "{what}: {path}")?;
         }
     }
-    let verdict = crate::report::verdict_word(exit);
+    let verdict = verdict_word(exit);
     let missing = match tally.missing {
         0 => String::new(),
         missing => format!(", {missing} never ran"),

@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The whole report as JSON. The fields are described in docs/report.md.
+//! Reports as JSON. docs/report.md describes the fields.
 
 use std::io::{self, Write};
 
 use serde::Serialize;
 
-/// Prints the report, with a newline at its end.
+/// Writes the report as one JSON document with a newline at its end.
+///
+/// # Errors
+///
+/// A write to `out` fails.
 pub fn print(report: &impl Serialize, out: &mut dyn Write) -> io::Result<()> {
     serde_json::to_writer_pretty(&mut *out, report)?;
     writeln!(out)

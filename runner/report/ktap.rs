@@ -1,16 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! KTAP version 1 (Documentation/dev-tools/ktap.rst), one flat level: parsers downstream lose the
-//! names of parents.
+//! Report as KTAP version 1 (Documentation/dev-tools/ktap.rst). It is not nested, as some parsers
+//! lose the names of the parents.
 //!
-//! Test 1 is the form of the check. A run that cannot be trusted as a whole fails there, so that
-//! a reader of KTAP alone does not see a run in which all is well.
+//! Test 1 is the form of the check. A run that proves nothing as a whole fails there, so the KTAP
+//! output alone does not look like a pass.
 
 use std::io::{self, Write};
 
-use crate::model::{Recognised, Report, Verdict};
-
-use crate::model::Tally;
+use crate::model::{Recognised, Report, Tally, Verdict};
 use crate::report::text::{evidence, one_line};
 
 pub(super) fn print(report: &Report, out: &mut dyn Write) -> io::Result<()> {
@@ -26,7 +24,7 @@ pub(super) fn print(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     } else if report.form_verdict == Verdict::Pass
         && tally.scenarios.passed + tally.scenarios.failed == 0
     {
-        // It alone must not make a run of nothing look like a pass.
+        // The form alone must not make a run without results look like a pass.
         &Verdict::Skip {
             reason: "no scenario passed or failed".to_owned(),
         }
@@ -71,7 +69,7 @@ struct Totals {
     error: usize,
 }
 
-/// One result line, with its evidence before it: parsers add what comes before to the test.
+/// Writes a result line after its evidence: parsers assign the lines before it to the test.
 fn result(
     out: &mut dyn Write,
     number: usize,
@@ -79,7 +77,7 @@ fn result(
     verdict: &Verdict,
     totals: &mut Totals,
 ) -> io::Result<()> {
-    // A '#' would start a directive, and other characters do not survive everywhere.
+    // A '#' would start a directive, and some parsers change other characters.
     let name: String = name
         .chars()
         .map(|c| match c {
@@ -122,10 +120,10 @@ fn result(
     }
 }
 
-/// A line of the kernel's that a parser looks for must not be taken for that line.
+/// Writes a diagnostic line. Text that a parser would take for a line of its own is changed.
 fn diagnostic(out: &mut dyn Write, line: &str) -> io::Result<()> {
     let mut line = one_line(line).into_owned();
-    // kunit.py looks for these anywhere in a line and stops reading there.
+    // kunit.py searches every line for these, and stops reading there.
     for end in [
         "List of all partitions:",
         "Kernel panic - not syncing: VFS:",
@@ -133,7 +131,7 @@ fn diagnostic(out: &mut dyn Write, line: &str) -> io::Result<()> {
     ] {
         line = line.replace(end, &end.replace(": ", ":").replace(' ', "_"));
     }
-    // "# Subtest:" would open another level.
+    // "# Subtest:" would start a nested test.
     if line.starts_with("Subtest:") {
         line.insert(0, '_');
     }

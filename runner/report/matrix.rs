@@ -1,19 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What came of `vm matrix`, for a person: a row for each run, and below the table the evidence of
-//! every run that is no pass.
+//! Report of `vm matrix` for a person: a table with a row for each run, and below it the evidence
+//! for every run that is no pass.
 
 use std::io::{self, Write};
 
 use crate::model::exit::Exit;
 use crate::model::matrix::{MatrixReport, MatrixRun};
-
 use crate::model::{Counts, Tally};
 use crate::report::human::{fact, source, why_no_pass};
-use crate::report::text::{one_line, seconds, table};
-use crate::report::verdict_word;
+use crate::report::text::{one_line, seconds, table, verdict_word};
 
-/// The columns that count scenarios.
+/// Columns with counts of scenarios.
 #[expect(clippy::type_complexity, reason = "a table of names and fields")]
 const COUNTS: &[(&str, fn(&Counts) -> usize)] = &[
     ("passed", |count| count.passed),
@@ -23,7 +21,7 @@ const COUNTS: &[(&str, fn(&Counts) -> usize)] = &[
     ("known bugs", |count| count.known_bugs),
 ];
 
-/// What stands where there is no report.
+/// Cell of a run without a report.
 const NOTHING: &str = "-";
 
 pub(super) fn print(report: &MatrixReport, out: &mut dyn Write) -> io::Result<()> {
@@ -65,7 +63,7 @@ fn row(run: &MatrixRun) -> Vec<String> {
     let vm = report.and_then(|report| report.vm.as_ref());
     let tally = report.map(Tally::of);
     let nothing = || NOTHING.to_owned();
-    // The package's name says nothing that the kernel's does not.
+    // The name of the package repeats the name of the kernel.
     let version = vm.map(source).map(|text| match text.split_once(' ') {
         Some((_, version)) => version.to_owned(),
         None => text,
@@ -87,11 +85,11 @@ fn row(run: &MatrixRun) -> Vec<String> {
     row
 }
 
-/// Why a run is no pass.
+/// Writes why a run is no pass.
 fn behind(run: &MatrixRun, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "\n== {} {} {}", run.kernel, run.base, run.config)?;
     if let Some(error) = &run.error {
-        // It has the end of a log with it.
+        // The lines after the first are the end of a log.
         let mut lines = error.lines();
         let first = lines.next().unwrap_or_default();
         writeln!(out, "no verdict on the run: {}", one_line(first))?;

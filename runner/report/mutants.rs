@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What came of `vm mutants`, for a person: a row for each mutant, and below the table what is not
+//! The report of `vm mutants` for people: a row for each mutant, and below the table whatever is not
 //! as it should be.
 
 use std::io::{self, Write};
@@ -84,7 +84,7 @@ fn row(run: &MutantRun) -> Vec<String> {
         Fate::Survived => "SURVIVED",
         Fate::NoVerdict { .. } => "NO VERDICT",
     };
-    // The scenario that it claims, where that is one of them.
+    // The scenario that it claims, if that is one of those that failed.
     let claimed = |name: &String| claim.killed_by.contains(name);
     let kill = run
         .kills
@@ -95,9 +95,10 @@ fn row(run: &MutantRun) -> Vec<String> {
         (Fate::Doubted { by, says }, _) => (by.clone(), shortened(says)),
         (_, None) => (NOTHING.to_owned(), NOTHING.to_owned()),
         (_, Some(kill)) => {
+            // Of a run that was not complete, the number says nothing about the mutant.
             let by = match run.kills.len() - 1 {
-                0 => kill.scenario.clone(),
-                more => format!("{} (+{more})", kill.scenario),
+                more if more > 0 && run.complete => format!("{} (+{more})", kill.scenario),
+                _ => kill.scenario.clone(),
             };
             (by, kill.says.join(", "))
         }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `results.jsonl`: the recording of a run as it grows, all boots in one file.
+//! Writer of `results.jsonl`, the recording of a run with all of its boots.
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 
 use crate::model::Event;
 
-/// The file. Guests that run side by side write to it, a line at a time.
+/// The open file. The threads of guests that run side by side share it; each adds whole lines.
 #[derive(Debug)]
 pub struct Recorder {
     path: PathBuf,
@@ -19,11 +19,11 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// Makes the file, which replaces an older one.
+    /// Creates the file, or truncates an older one.
     ///
     /// # Errors
     ///
-    /// It cannot be written.
+    /// The file cannot be created.
     pub fn create(path: &Path) -> Result<Self> {
         let file =
             File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
@@ -33,11 +33,12 @@ impl Recorder {
         })
     }
 
-    /// Adds a line, which is in the file when this returns.
+    /// Appends a line. It is passed to the kernel before this returns, so it survives a crash of
+    /// this program.
     ///
     /// # Errors
     ///
-    /// It cannot be written.
+    /// The file cannot be written.
     pub fn add(&self, event: &Event) -> Result<()> {
         let mut line = serde_json::to_vec(event).context("cannot write an event as JSON")?;
         line.push(b'\n');

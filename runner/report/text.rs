@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Text for a terminal and for a parser of lines.
+//! Text for a terminal and for parsers that read lines.
 
 use std::borrow::Cow;
 use std::io::{self, Write};
 
 use crate::model::Finding;
+use crate::model::exit::Exit;
 
 /// Maximum number of findings printed for one scenario; the JSON report has more.
 const SHOWN: usize = 6;
 
-/// Escapes control characters. Kernel lines contain text of other origin, such as the name that a
-/// process gives itself: no control character may reach a terminal, and no line break a parser.
+/// Escapes control characters. Lines of the kernel contain foreign text, such as the name that a
+/// process sets for itself: no control character may reach a terminal, and no line break a parser.
 pub fn one_line(text: &str) -> Cow<'_, str> {
     if text.contains(char::is_control) {
         let escape = |c: char| {
@@ -27,7 +28,7 @@ pub fn one_line(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// Cuts a sentence at a word so that it fits into a table.
+/// Cuts a sentence after a word so that it fits into a table.
 pub(super) fn shortened(text: &str) -> String {
     /// In characters.
     const LONGEST: usize = 72;
@@ -74,6 +75,16 @@ pub(super) fn evidence(findings: &[Finding]) -> Vec<String> {
     lines
 }
 
+/// The verdict on a kernel that an exit code stands for.
+pub const fn verdict_word(exit: Exit) -> &'static str {
+    match exit {
+        Exit::Pass => "PASS",
+        Exit::Fail => "FAIL",
+        Exit::Skip => "SKIP",
+        _ => "NO VERDICT",
+    }
+}
+
 /// Formats milliseconds as seconds with tenths.
 pub fn seconds(millis: u64) -> String {
     format!("{}.{}", millis / 1000, millis % 1000 / 100)
@@ -111,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn columns_are_aligned_after_a_letter_of_two_bytes() -> io::Result<()> {
+    fn columns_are_aligned_after_a_two_byte_letter() -> io::Result<()> {
         let rows = [["ü.patch", "pass"], ["a.patch", "fail"]].map(|row| row.map(str::to_owned));
         let mut out = Vec::new();
         table(&rows.map(Vec::from), &mut out)?;

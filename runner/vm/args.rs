@@ -1,55 +1,36 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The command line of `vm`.
+//! The command line of `mn-inject vm`: its commands and their arguments.
 
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
+use crate::model::Form;
 use crate::report::format::SimpleFormat;
 use crate::suite::SuiteArgs;
 use crate::vm::kernels::{self, Packaged};
 
-/// `mn-inject vm`
+/// Commands of `mn-inject vm`.
 #[derive(Debug, Subcommand)]
 pub enum VmCommand {
-    /// Build what is missing, boot the guest, run the scenarios, and say the verdict
+    /// Build what is missing, boot the guest, run the scenarios, and print the verdict
     Run(VmRunArgs),
-    /// Do what `vm run` does on several kernels side by side, and say it in one table
+    /// Run the scenarios on several kernels side by side, and print one table
     Matrix(VmMatrixArgs),
-    /// Do what `vm run` does on kernels that are wrong on purpose, and say which scenario noticed
+    /// Run the scenarios on kernels that are wrong on purpose, and print which scenario noticed
     Mutants(VmMutantsArgs),
-    /// Build what is missing and print where it is
+    /// Build what is missing, and print the paths
     Build(VmBuildArgs),
     /// Boot the guest to a shell, with the module loaded and debugfs mounted
     Shell(VmShellArgs),
-    /// Time a boot of the guest that does nothing, which no run can be quicker than
+    /// Time a boot of a guest that does nothing: the lower bound for every run
     Floor(VmFloorArgs),
     /// Remove everything that was built and downloaded
     Clean,
 }
 
-/// Where the kernel comes from when no tree of the user's is given.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum Base {
-    /// The packaged kernel with the seed patch
-    #[default]
-    Seed,
-    /// The packaged kernel as it is
-    Mainline,
-}
-
-impl Base {
-    /// The word for it.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Base::Seed => "seed",
-            Base::Mainline => "mainline",
-        }
-    }
-}
-
-/// Which kernel: a source, patches and a configuration.
+/// Arguments that choose a kernel: a source, patches and a configuration.
 #[derive(Clone, Debug, Args)]
 pub struct KernelArgs {
     /// The series of Linux whose packaged source is built
@@ -62,15 +43,21 @@ pub struct KernelArgs {
     )]
     pub kernel: &'static Packaged,
     /// The packaged kernel to start from
-    #[arg(long, value_enum, default_value_t, conflicts_with = "linux")]
-    pub base: Base,
+    #[arg(
+        long,
+        value_enum,
+        default_value = "seed",
+        value_name = "FORM",
+        conflicts_with = "linux"
+    )]
+    pub base: Form,
     /// The kernel configuration
     #[arg(long, default_value = "core", value_name = "NAME")]
     pub config: String,
     /// Apply this patch of the kernel, or of this program's module/, on top (may be repeated)
     #[arg(long, value_name = "FILE", conflicts_with = "linux")]
     pub patch: Vec<PathBuf>,
-    /// Build this kernel tree instead of a packaged one (the tree itself is left as it is)
+    /// Build this kernel tree instead of a packaged one (the tree itself is not changed)
     #[arg(long, value_name = "DIR")]
     pub linux: Option<PathBuf>,
     /// Install missing packages with the package manager
@@ -79,10 +66,10 @@ pub struct KernelArgs {
 }
 
 impl KernelArgs {
-    /// A packaged kernel, by what a command has found out by itself.
+    /// Chooses a packaged kernel, for a command that has no such arguments.
     pub fn packaged(
         kernel: &'static Packaged,
-        base: Base,
+        base: Form,
         config: &str,
         patch: Vec<PathBuf>,
     ) -> Self {
@@ -97,10 +84,10 @@ impl KernelArgs {
     }
 }
 
-/// How the guest is run.
+/// Accelerator of the guest.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Accel {
-    /// KVM where it proves to work, else TCG
+    /// KVM if a probe guest boots with it, else TCG
     #[default]
     Auto,
     /// QEMU's own translation; works everywhere
@@ -109,13 +96,13 @@ pub enum Accel {
     Kvm,
 }
 
-/// `mn-inject vm run`
+/// Arguments of `mn-inject vm run`.
 #[derive(Clone, Debug, Args)]
 pub struct VmRunArgs {
-    /// Which kernel
+    /// The kernel
     #[command(flatten)]
     pub kernel: KernelArgs,
-    /// What to run
+    /// The selection of scenarios, and the form of the output
     #[command(flatten)]
     pub suite: SuiteArgs,
     /// How the guest is run
@@ -127,7 +114,7 @@ pub struct VmRunArgs {
     /// Add this to the guest's kernel command line
     #[arg(long, value_name = "ARGS")]
     pub append: Option<String>,
-    /// Do it so many times, and say how often it passed
+    /// Run the scenarios N times, and print how often they passed
     #[arg(
         long,
         default_value_t = 1,
@@ -138,7 +125,7 @@ pub struct VmRunArgs {
     pub times: u32,
 }
 
-/// How the suite is run on many kernels.
+/// Arguments of the commands that run the scenarios on many kernels.
 #[derive(Clone, Debug, Args)]
 pub struct VmManyArgs {
     /// How the results are printed
@@ -155,15 +142,15 @@ pub struct VmManyArgs {
     pub install_deps: bool,
 }
 
-/// `mn-inject vm matrix`
+/// Arguments of `mn-inject vm matrix`.
 #[derive(Clone, Debug, Args)]
 pub struct VmMatrixArgs {
     /// A series of Linux (may be repeated; all if not given)
     #[arg(long = "kernel", value_parser = kernels::parser(), value_name = "NAME")]
     pub kernels: Vec<&'static Packaged>,
-    /// A form of it, which the kernel must have (may be repeated; all if not given)
+    /// A base, whose form of the check the kernel must have (may be repeated; all if not given)
     #[arg(long = "base", value_enum, value_name = "BASE")]
-    pub bases: Vec<Base>,
+    pub bases: Vec<Form>,
     /// A kernel configuration (may be repeated)
     #[arg(long = "config", default_value = "core", value_name = "NAME")]
     pub configs: Vec<String>,
@@ -191,7 +178,7 @@ pub struct VmMutantsArgs {
     pub kernel: &'static Packaged,
     /// The form of it, for those that do not say (`Base:`)
     #[arg(long, value_enum, default_value = "mainline")]
-    pub base: Base,
+    pub base: Form,
     /// The kernel configuration, for those that do not say (`Config:`)
     #[arg(long, default_value = "core", value_name = "NAME")]
     pub config: String,
@@ -199,26 +186,30 @@ pub struct VmMutantsArgs {
     /// with * and ?; may be repeated)
     #[arg(long, value_name = "GLOB")]
     pub only: Vec<String>,
+    /// Run all scenarios on every mutant, also after those that it claims (`Killed-by:`), or those
+    /// of its rule (`Rule:`), have killed it
+    #[arg(long)]
+    pub all: bool,
     /// How they are run
     #[command(flatten)]
     pub how: VmManyArgs,
 }
 
-/// `mn-inject vm build`
+/// Arguments of `mn-inject vm build`.
 #[derive(Clone, Debug, Args)]
 pub struct VmBuildArgs {
-    /// Which kernel
+    /// The kernel
     #[command(flatten)]
     pub kernel: KernelArgs,
-    /// Build the module again, and take its warnings for errors
+    /// Build the module again, and treat its warnings as errors
     #[arg(long)]
     pub werror: bool,
 }
 
-/// `mn-inject vm shell`
+/// Arguments of `mn-inject vm shell`.
 #[derive(Clone, Debug, Args)]
 pub struct VmShellArgs {
-    /// Which kernel
+    /// The kernel
     #[command(flatten)]
     pub kernel: KernelArgs,
     /// How the guest is run
@@ -226,10 +217,10 @@ pub struct VmShellArgs {
     pub accel: Accel,
 }
 
-/// `mn-inject vm floor`
+/// Arguments of `mn-inject vm floor`.
 #[derive(Clone, Debug, Args)]
 pub struct VmFloorArgs {
-    /// Which kernel
+    /// The kernel
     #[command(flatten)]
     pub kernel: KernelArgs,
     /// How the guest is run
@@ -237,10 +228,12 @@ pub struct VmFloorArgs {
     pub accel: Accel,
 }
 
-/// A guest for a program's own task.
+/// Arguments for a guest with a task of the program itself: [`Mode::Program`].
+///
+/// [`Mode::Program`]: crate::vm::boot::protocol::Mode::Program
 #[derive(Clone, Debug, Args)]
 pub struct VmGuestArgs {
-    /// Which kernel
+    /// The kernel
     #[command(flatten)]
     pub kernel: KernelArgs,
     /// How the guest is run

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `mn-inject vm`: from a machine with nothing to a verdict on a kernel.
+//! `mn-inject vm`: builds a kernel, boots it, and gives a verdict on it.
 //!
-//! [`build`] makes a kernel and the module, [`boot`] runs guests and makes a report of what they
-//! send, [`commands`] has a file for each command, and [`host`] is what all of them need of the
-//! machine.
+//! [`build`] makes a kernel and the module; [`boot`] runs guests and makes a report of the lines that
+//! they send; [`commands`] has a file for each command; [`host`] has what they need of the machine:
+//! cache, progress, signals.
 
 pub mod args;
 pub mod boot;
@@ -22,11 +22,12 @@ use crate::vm::host::progress::Ui;
 use crate::vm::host::signals::Interrupted;
 use crate::vm::host::{cache, signals};
 
-/// Does a command, and says on stderr what kept it from being done.
+/// Carries out a command, and returns its exit code. A failure is printed on standard error, and
+/// becomes [`Exit::Unavailable`].
 ///
 /// # Errors
 ///
-/// None that a user could cause: those are told and become [`Exit::Unavailable`].
+/// The signal handlers cannot be installed.
 pub fn main(command: VmCommand) -> Result<Exit> {
     with_ui("mn-inject", |ui| match command {
         VmCommand::Run(args) => run::run(&args, ui),
@@ -39,12 +40,12 @@ pub fn main(command: VmCommand) -> Result<Exit> {
     })
 }
 
-/// Does `work` for the program of that name, which SIGINT and SIGTERM interrupt, and says on stderr
-/// what kept it from being done.
+/// Calls `work` for the program `program`. SIGINT and SIGTERM end it with [`Exit::Interrupted`]. A
+/// failure is printed on standard error, and becomes [`Exit::Unavailable`].
 ///
 /// # Errors
 ///
-/// None that a user could cause: those are told and become [`Exit::Unavailable`].
+/// The signal handlers cannot be installed.
 pub fn with_ui(program: &str, work: impl FnOnce(&Ui) -> Result<Exit>) -> Result<Exit> {
     signals::install()?;
     let ui = Ui::new();

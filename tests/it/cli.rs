@@ -73,6 +73,20 @@ fn help_of_the_selftest_tells_what_each_takes() {
     }
 }
 
+#[test]
+fn a_pattern_that_no_case_matches_is_said() {
+    for arguments in [&["cases"][..], &["vm", "cases"], &["vm", "hostile"]] {
+        let mut command = mn_selftest(arguments);
+        command
+            .args(["--only", "nothing-of-the-kind"])
+            .assert()
+            .code(64)
+            .stdout("")
+            .stderr(predicate::str::contains("nothing-of-the-kind"));
+    }
+    assert!(said(mn_selftest(&["cases", "--list"])).starts_with("| case |"));
+}
+
 /// `hostile` runs the scenarios by its own program: a guest has no other.
 #[test]
 fn the_selftest_runs_the_scenarios_as_the_program_does() {
@@ -84,7 +98,7 @@ fn the_selftest_runs_the_scenarios_as_the_program_does() {
             .stdout("")
             .stderr(predicate::str::contains("nothing-of-the-kind"));
     }
-    for process in ["target", "helper", "guard"] {
+    for process in ["subject", "helper", "guard"] {
         // They end with their input.
         for mut command in [mn_inject(&[process]), mn_selftest(&[process])] {
             command.write_stdin("done\n".repeat(usize::from(process == "guard")));

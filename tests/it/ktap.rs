@@ -9,7 +9,7 @@ use crate::sample::{checked, fail, mixed, no_verdict, report, skip};
 use mn_inject::model::exit::Exit;
 use mn_inject::model::{Report, Verdict};
 use mn_inject::report::format::Format;
-use mn_inject::report::{exit, print};
+use mn_inject::report::print;
 use serde_json::Value;
 
 /// A Linux source tree, for the tools that come with it. Builds the default kernel if need be.
@@ -108,7 +108,7 @@ fn the_parser_succeeds_exactly_where_we_pass() {
         checked(),
     ] {
         let (code, cases, _) = parsed(&report);
-        assert_eq!(code == Some(0), exit(&report) == Exit::Pass, "{cases:?}");
+        assert_eq!(code == Some(0), report.exit() == Exit::Pass, "{cases:?}");
     }
 }
 

@@ -5,9 +5,11 @@
 mod cli;
 mod contract;
 mod design;
+mod early;
 mod findings;
 mod found;
 mod history;
+mod judge;
 mod kmsg;
 mod ktap;
 mod layers;

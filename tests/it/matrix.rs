@@ -7,7 +7,7 @@ use mn_inject::model::exit::Exit;
 use mn_inject::model::matrix::{MatrixReport, MatrixRun, SCHEMA};
 use mn_inject::model::{Report, Verdict};
 use mn_inject::report::format::SimpleFormat;
-use mn_inject::report::print_matrix;
+use mn_inject::report::print_simple;
 
 /// A run of the sample kernel, with these verdicts.
 fn run(base: &str, verdicts: &[Verdict]) -> MatrixRun {
@@ -47,7 +47,7 @@ fn matrix(runs: Vec<MatrixRun>) -> MatrixReport {
 
 fn printed(matrix: &MatrixReport, format: SimpleFormat) -> String {
     let mut out = Vec::new();
-    print_matrix(matrix, format, &mut out).unwrap();
+    print_simple(matrix, format, &mut out).unwrap();
     String::from_utf8(out).unwrap()
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Kernels that are wrong on purpose: what counts as noticed, and what does not.
+//! Kernels that are wrong on purpose: the verdict on a mutant, and the report of `vm mutants`.
 
 use std::path::{Path, PathBuf};
 
@@ -8,10 +8,11 @@ use mn_inject::contract::RULES;
 use mn_inject::model::exit::Exit;
 use mn_inject::model::{Report, Verdict};
 use mn_inject::oracle::mutants::{
-    Claim, Fate, Mutant, MutantRun, MutantsReport, SCHEMA, Unmodified, judge, why_no_pass,
+    Claim, Fate, Mutant, MutantRun, MutantsReport, SCHEMA, Unmodified, is_settled, judge,
+    why_it_did_not_pass, why_no_control,
 };
 use mn_inject::report::format::SimpleFormat;
-use mn_inject::report::print_mutants;
+use mn_inject::report::print_simple;
 
 use crate::sample::{fail, no_verdict, report, skip};
 
@@ -30,7 +31,7 @@ fn ours(folder: &str) -> Vec<Mutant> {
 }
 
 #[test]
-fn every_mutant_of_ours_says_what_it_breaks_and_who_must_notice() {
+fn every_mutant_claims_a_rule_and_a_scenario() {
     let mutants = ours("mutants");
     assert!(mutants.len() >= 30, "{}", mutants.len());
     for Mutant { name, claim, .. } in &mutants {
@@ -44,14 +45,14 @@ fn every_mutant_of_ours_says_what_it_breaks_and_who_must_notice() {
             mutants
                 .iter()
                 .any(|mutant| mutant.claim.rule == Some(rule.number)),
-            "nobody breaks rule {}",
+            "no mutant breaks rule {}",
             rule.number
         );
     }
 }
 
 #[test]
-fn every_lie_of_ours_says_who_must_doubt_it() {
+fn every_lie_claims_the_scenarios_that_doubt_it() {
     let lies = ours("lies");
     assert!(!lies.is_empty());
     for Mutant { name, path, claim } in &lies {
@@ -92,11 +93,11 @@ fn lie(doubted_by: &[&str], doubts: &[&str]) -> Mutant {
 }
 
 fn fate(mutant: &Mutant, report: Report) -> Fate {
-    judge(mutant, &Ok(report)).0
+    judge(mutant, Ok(&report)).0
 }
 
 #[test]
-fn a_kill_is_one_by_the_scenario_and_in_the_words_that_are_claimed() {
+fn a_kill_is_by_the_claimed_scenario_and_in_the_claimed_words() {
     let wrong = || report(&[Verdict::Pass, fail()]);
     let words = "did not fire when it should";
     for (killed_by, says) in [
@@ -156,12 +157,12 @@ fn a_lie_is_doubted_and_the_kernel_not_blamed() {
     let claimed = lie(&[FAILED], &[REASON]);
     let believed = fate(&claimed, report(&[Verdict::Pass]));
     assert_eq!(believed, Fate::Survived);
-    let (fate, _) = judge(&claimed, &Err("[module] `make` failed".to_owned()));
+    let (fate, _) = judge(&claimed, Err("[module] `make` failed"));
     assert!(matches!(fate, Fate::NoVerdict { .. }), "{fate:?}");
 }
 
 #[test]
-fn what_passes_has_survived_and_what_is_not_known_is_no_kill() {
+fn a_pass_is_a_survivor_and_an_unknown_result_is_no_kill() {
     let any = mutant(&[], &[]);
     assert_eq!(fate(&any, report(&[Verdict::Pass, skip()])), Fate::Survived);
     let known = Verdict::KnownBug {
@@ -183,19 +184,80 @@ fn what_passes_has_survived_and_what_is_not_known_is_no_kill() {
         let fate = fate(&any, unknown);
         assert!(matches!(fate, Fate::NoVerdict { .. }), "{fate:?}");
     }
-    let (fate, kills) = judge(&any, &Err("[kernel] `make` failed".to_owned()));
+    let (fate, kills) = judge(&any, Err("[kernel] `make` failed"));
     assert!(matches!(fate, Fate::NoVerdict { reasons } if reasons.len() == 1));
     assert!(kills.is_empty());
 }
 
+#[test]
+fn only_a_kill_as_claimed_settles_a_mutant_after_its_first_run() {
+    let words = "did not fire when it should";
+    let first = || report(&[Verdict::Pass, fail()]);
+    for settled in [
+        mutant(&[FAILED], &[words]),
+        mutant(&[FAILED], &[]),
+        mutant(&[], &[]),
+    ] {
+        assert!(is_settled(&settled, &first()), "{settled:?}");
+    }
+    for open in [
+        mutant(&["munmap-0"], &[words]),
+        mutant(&[FAILED], &["fired out of order"]),
+        lie(&[FAILED], &[]),
+    ] {
+        assert!(!is_settled(&open, &first()), "{open:?}");
+    }
+
+    let any = mutant(&[], &[]);
+    let mut hung = first();
+    hung.trouble.push("the guest hung".to_owned());
+    let mut short = first();
+    short.planned += 1;
+    for unknown in [
+        report(&[Verdict::Pass]),
+        report(&[no_verdict()]),
+        report(&[skip()]),
+        report(&[]),
+        hung,
+        short,
+    ] {
+        assert!(!is_settled(&any, &unknown), "{unknown:?}");
+    }
+}
+
+/// The first run of a mutant is made on the unmodified kernel, too.
+#[test]
+fn a_first_run_that_fails_on_the_unmodified_kernel_proves_nothing() {
+    let known = Verdict::KnownBug {
+        reason: "x".to_owned(),
+        findings: Vec::new(),
+    };
+    for good in [[Verdict::Pass, skip()], [skip(), skip()], [known, skip()]] {
+        assert_eq!(why_no_control(&report(&good)), [""; 0]);
+    }
+    let mut hung = report(&[Verdict::Pass]);
+    hung.trouble.push("the guest hung".to_owned());
+    for (bad, why) in [
+        (report(&[fail()]), "munmap-0 did not pass"),
+        (
+            report(&[Verdict::Pass, no_verdict()]),
+            "munmap-1 did not pass",
+        ),
+        (hung, "the guest hung"),
+    ] {
+        assert_eq!(why_no_control(&bad), [why]);
+    }
+}
+
 fn run(name: &str, result: Result<Report, String>) -> MutantRun {
     let mutant = mutant(&[FAILED], &["did not fire when it should"]);
-    let (fate, kills) = judge(&mutant, &result);
+    let (fate, kills) = judge(&mutant, result.as_ref().map_err(String::as_str));
     MutantRun {
         name: name.to_owned(),
         claim: mutant.claim,
         fate,
         kills,
+        complete: true,
         report: result.is_ok().then(|| format!("out/{name}/report.json")),
         millis: result.map_or(0, |report| report.millis),
     }
@@ -209,7 +271,7 @@ fn all(unmodified: &[Verdict], mutants: Vec<MutantRun>) -> MutantsReport {
         unmodified: vec![Unmodified {
             base: "seed".to_owned(),
             config: "core".to_owned(),
-            reasons: why_no_pass(&Ok(report(unmodified))),
+            reasons: why_it_did_not_pass(&report(unmodified)),
             report: None,
         }],
         mutants,
@@ -220,13 +282,21 @@ fn killed() -> MutantRun {
     run("killed", Ok(report(&[Verdict::Pass, fail(), fail()])))
 }
 
+/// Killed by the scenarios that it claims, after which no others ran.
+fn stopped() -> MutantRun {
+    MutantRun {
+        complete: false,
+        ..run("stopped", Ok(report(&[fail(), fail()])))
+    }
+}
+
 fn survived() -> MutantRun {
     run("survived", Ok(report(&[Verdict::Pass])))
 }
 
 fn doubted() -> MutantRun {
     let lie = lie(&[FAILED], &[]);
-    let (fate, kills) = judge(&lie, &Ok(report(&[Verdict::Pass, no_verdict()])));
+    let (fate, kills) = judge(&lie, Ok(&report(&[Verdict::Pass, no_verdict()])));
     MutantRun {
         claim: lie.claim,
         fate,
@@ -243,7 +313,7 @@ fn unbuilt() -> MutantRun {
 }
 
 #[test]
-fn the_exit_code_is_that_of_the_worst() {
+fn the_exit_code_is_that_of_the_worst_mutant() {
     let pass = [Verdict::Pass];
     for (unmodified, mutants, exit) in [
         (&pass[..], vec![killed()], Exit::Pass),
@@ -263,20 +333,28 @@ fn the_exit_code_is_that_of_the_worst() {
 }
 
 #[test]
-fn a_row_for_each_mutant_and_below_what_is_not_as_it_should_be() {
+fn each_mutant_has_a_row_and_problems_are_below_the_table() {
     let otherwise = run("otherwise", Ok(report(&[fail(), Verdict::Pass])));
     let report = all(
         &[Verdict::Pass],
-        vec![killed(), otherwise, survived(), unbuilt(), doubted()],
+        vec![
+            killed(),
+            stopped(),
+            otherwise,
+            survived(),
+            unbuilt(),
+            doubted(),
+        ],
     );
     let mut out = Vec::new();
-    print_mutants(&report, SimpleFormat::Human, &mut out).unwrap();
+    print_simple(&report, SimpleFormat::Human, &mut out).unwrap();
     insta::assert_snapshot!(String::from_utf8(out).unwrap(), @r#"
     tool     mn-inject 0.1.0
     kernel   7.3
 
     mutant     rule  base  config  fate        by             which says                                                     seconds
     killed     1     seed  core    killed      munmap-1 (+1)  did not fire when it should, fired when it should not          3.2
+    stopped    1     seed  core    killed      munmap-1       did not fire when it should, fired when it should not          3.2
     otherwise  1     seed  core    OTHERWISE   munmap-0       did not fire when it should, fired when it should not          3.2
     survived   1     seed  core    SURVIVED    -              -                                                              3.2
     unbuilt    1     seed  core    NO VERDICT  -              -                                                              0.0
@@ -294,15 +372,15 @@ fn a_row_for_each_mutant_and_below_what_is_not_as_it_should_be() {
           [kernel] `make` failed
               cc1: \u{1b}[31merror
 
-    FAIL: 1 of 5 mutants killed, 1 doubted as they must be, 1 otherwise than claimed, 1 survived, 1 without a verdict
+    FAIL: 2 of 6 mutants killed, 1 doubted as they must be, 1 otherwise than claimed, 1 survived, 1 without a verdict
     "#);
 }
 
 #[test]
-fn the_json_is_read_back_as_it_was() {
-    let report = all(&[fail()], vec![killed(), survived(), unbuilt()]);
+fn the_json_report_round_trips() {
+    let report = all(&[fail()], vec![killed(), stopped(), survived(), unbuilt()]);
     let mut out = Vec::new();
-    print_mutants(&report, SimpleFormat::Json, &mut out).unwrap();
+    print_simple(&report, SimpleFormat::Json, &mut out).unwrap();
     let read: MutantsReport = serde_json::from_slice(&out).unwrap();
     assert_eq!(read, report);
 }

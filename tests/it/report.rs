@@ -6,9 +6,11 @@ use std::io::{self, Write};
 
 use crate::sample::{checked, fail, mixed, no_verdict, report, skip};
 use mn_inject::model::exit::Exit;
-use mn_inject::model::{Expect, Finding, FindingKind, Recognised, Report, Verdict};
+use mn_inject::model::{
+    Arming, Finding, FindingKind, Form, Injection, Recognised, Report, Verdict,
+};
 use mn_inject::report::format::Format;
-use mn_inject::report::{exit, print};
+use mn_inject::report::print;
 
 fn printed(report: &Report, format: Format) -> String {
     let mut out = Vec::new();
@@ -169,7 +171,7 @@ fn json_is_the_documented_schema() {
 fn in_trouble() -> Report {
     let mut report = report(&[Verdict::Pass, Verdict::Pass]);
     report.kernel = None;
-    report.expect = Expect::Mainline;
+    report.expect = Some(Form::Mainline);
     report.scenarios.truncate(1);
     report.trouble = vec!["the guest panicked: Kernel panic - not syncing: VFS: x\nsecond".into()];
     report
@@ -239,6 +241,34 @@ fn every_field_is_documented() {
     assert!(text.contains(&format!("version {}", mn_inject::model::SCHEMA)));
 }
 
+#[test]
+fn every_arming_is_documented() {
+    let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/report.md"));
+    let text = text.unwrap();
+    let row = text
+        .lines()
+        .find(|line| line.starts_with("| `notifiers` |"));
+    let row = row.expect("no row for the notifiers");
+    let mut armings = vec![Arming::Fail(-11), Arming::Filtered(-11), Arming::Unarmed];
+    for injection in [
+        Injection::Sleep,
+        Injection::Delay,
+        Injection::Allocate,
+        Injection::Lock,
+        Injection::Remove,
+    ] {
+        armings.extend([Arming::AtStart(injection), Arming::AtEnd(injection)]);
+    }
+    for arming in armings {
+        let value = serde_json::to_value(arming).unwrap();
+        for word in [&value["mode"], &value["value"]] {
+            if let Some(word) = word.as_str() {
+                assert!(row.contains(&format!("`{word}`")), "{arming:?}: {word}");
+            }
+        }
+    }
+}
+
 fn form_fail() -> Verdict {
     Verdict::Fail {
         findings: vec![Finding {
@@ -274,11 +304,11 @@ fn exit_codes() {
     for (verdicts, form, code) in table {
         let mut report = report(&verdicts);
         report.form_verdict = form;
-        assert_eq!(exit(&report), code, "{report:?}");
+        assert_eq!(report.exit(), code, "{report:?}");
 
         // Trouble outranks everything.
         report.trouble.push("the guest hung".into());
-        assert_eq!(exit(&report), Exit::NoVerdict);
+        assert_eq!(report.exit(), Exit::NoVerdict);
     }
 }
 
@@ -291,7 +321,7 @@ fn unit_tests_and_complaints_count() {
         report.unit_tests.truncate(1);
         report.planned = 2;
         change(&mut report);
-        exit(&report)
+        report.exit()
     };
     assert_eq!(with(&|_| {}), Exit::Pass);
     let unit_test = |verdict: Verdict| {
@@ -306,7 +336,7 @@ fn unit_tests_and_complaints_count() {
         Exit::Skip
     );
     assert_eq!(with(&|report| report.unit_tests.clear()), Exit::NoVerdict);
-    assert_eq!(exit(&checked()), Exit::NoVerdict);
+    assert_eq!(checked().exit(), Exit::NoVerdict);
 }
 
 #[test]
@@ -315,7 +345,7 @@ fn a_run_that_is_not_whole_has_no_verdict() {
     let damaged = |change: &dyn Fn(&mut Report)| {
         let mut report = whole.clone();
         change(&mut report);
-        exit(&report)
+        report.exit()
     };
     assert_eq!(damaged(&|_| {}), Exit::Pass);
     assert_eq!(damaged(&|report| report.planned = 3), Exit::NoVerdict);

@@ -3,7 +3,7 @@
 //! Wrong logs of the module, and kernels that are wrong in the same lines: the former give no
 //! verdict, and the latter fail.
 
-use mn_inject::model::{Arming, Context, Expect, NotifierKind, Verdict, Window};
+use mn_inject::model::{Arming, Context, Form, NotifierKind, Verdict, Window};
 use mn_inject::oracle::{Judgement, judge};
 
 use crate::history::{EAGAIN, Kernel, Plan, Style, Trigger, history, one};
@@ -49,7 +49,7 @@ fn without_lines(windows: &mut [Window], part: &str) {
 
 #[track_caller]
 fn is_in_doubt(windows: &[Window], words: &str) {
-    let judgement = judge(windows, Expect::Auto);
+    let judgement = judge(windows, None);
     assert!(
         judgement.doubts.iter().any(|doubt| doubt.contains(words)),
         "{:?}",
@@ -63,7 +63,7 @@ fn is_in_doubt(windows: &[Window], words: &str) {
 
 #[track_caller]
 fn is_the_kernels_fault(windows: &[Window]) -> Judgement {
-    let judgement = judge(windows, Expect::Auto);
+    let judgement = judge(windows, None);
     assert_eq!(judgement.doubts, [] as [String; 0]);
     let failed = |verdict: &Verdict| matches!(verdict, Verdict::Fail { .. });
     let mut results = judgement.results.iter();
@@ -76,7 +76,7 @@ fn is_the_kernels_fault(windows: &[Window]) -> Judgement {
 
 #[test]
 fn a_correct_module_is_not_in_doubt() {
-    let judgement = judge(&run(&[unmap(EBUSY), mrelease(EAGAIN)]), Expect::Auto);
+    let judgement = judge(&run(&[unmap(EBUSY), mrelease(EAGAIN)]), None);
     assert_eq!(judgement.doubts, [] as [String; 0]);
     let verdicts = judgement.results.iter().map(|result| &result.verdict);
     assert!(verdicts.into_iter().all(|v| *v == Verdict::Pass));
@@ -234,7 +234,7 @@ fn failures_without_lines_are_in_doubt_only_if_they_could_refuse() {
     let mut windows = run(&[mrelease(EAGAIN)]);
     without_lines(&mut windows, "callback fail");
     windows[0].observations[0].outcome = 0;
-    let judgement = judge(&windows, Expect::Seed);
+    let judgement = judge(&windows, Some(Form::Seed));
     assert_eq!(judgement.doubts.len(), 1, "{:?}", judgement.doubts);
 }
 
@@ -252,6 +252,6 @@ fn an_interval_notifier_that_refuses_needs_no_line() {
     let o = &mut windows[0].observations[0];
     o.notifiers[0].notifier.kind = NotifierKind::Interval;
     o.outcome = 0;
-    let judgement = judge(&windows, Expect::Seed);
+    let judgement = judge(&windows, Some(Form::Seed));
     assert_eq!(judgement.doubts, [] as [String; 0]);
 }

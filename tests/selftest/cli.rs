@@ -13,14 +13,14 @@ use mn_inject::vm::args::VmGuestArgs;
 
 use crate::hostile;
 use crate::hostile::condition::ConditionArgs;
-use crate::stress::victim::VictimArgs;
-use crate::task::{FloodOptions, FuzzOptions, HostileOptions, StressOptions};
+use crate::stress::role::VictimArgs;
+use crate::task::{CasesOptions, FloodOptions, FuzzOptions, HostileOptions, StressOptions};
 
 /// Test the module of mn-inject, and mn-inject itself.
 #[derive(Debug, Parser)]
 #[command(name = crate::NAME, version, max_term_width = 100)]
 pub struct Cli {
-    /// What to do.
+    /// The subcommand.
     #[command(subcommand)]
     pub command: Command,
 }
@@ -28,6 +28,8 @@ pub struct Cli {
 /// The subcommands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Carry out the module's cases on the running kernel, with a verdict on each (root)
+    Cases(CasesArgs),
     /// Write nonsense to the module's files on the running kernel (root)
     Fuzz(Here<FuzzOptions>),
     /// Load, attach, make fail and unload from all sides at once on the running kernel (root)
@@ -44,10 +46,10 @@ pub enum Command {
     /// Do the same in a virtual machine
     #[command(subcommand)]
     Vm(VmCommand),
-    /// `mn-inject run`, which `hostile` starts
+    /// `mn-inject run` (started by `hostile`)
     #[command(hide = true)]
     Run(RunArgs),
-    /// A process that a run has started
+    /// A process of a run (started by `run`)
     #[command(flatten)]
     Process(Process),
     /// A process that disturbs a run (started by `hostile`)
@@ -61,6 +63,8 @@ pub enum Command {
 /// `mn-selftest vm`
 #[derive(Debug, Subcommand)]
 pub enum VmCommand {
+    /// Do what `mn-selftest cases` does in a virtual machine
+    Cases(InVm<CasesOptions>),
     /// Do what `mn-selftest fuzz` does in a virtual machine with a kernel that checks itself
     Fuzz(InVm<FuzzOptions>),
     /// Do what `mn-selftest stress` does in a virtual machine with a kernel that checks itself
@@ -73,16 +77,27 @@ pub enum VmCommand {
     Flood(InVm<FloodOptions>),
 }
 
+/// `mn-selftest cases`
+#[derive(Clone, Debug, Args)]
+pub struct CasesArgs {
+    /// The task and the module
+    #[command(flatten)]
+    pub here: Here<CasesOptions>,
+    /// Print the table of the cases, as in docs/module.md, and do nothing else
+    #[arg(long, conflicts_with_all = ["only", "module", "format"])]
+    pub list: bool,
+}
+
 /// A task on the running kernel.
 #[derive(Clone, Debug, Args)]
 pub struct Here<T: Args> {
-    /// What to do
+    /// The task
     #[command(flatten)]
     pub options: T,
     /// Load this module first and unload it at the end
     #[arg(long, value_name = "PATH")]
     pub module: Option<PathBuf>,
-    /// How the outcome is printed
+    /// How results are printed
     #[arg(long, value_enum, default_value_t)]
     pub format: SimpleFormat,
 }
@@ -90,13 +105,13 @@ pub struct Here<T: Args> {
 /// A task in a virtual machine.
 #[derive(Clone, Debug, Args)]
 pub struct InVm<T: Args> {
-    /// What to do
+    /// The task
     #[command(flatten)]
     pub options: T,
-    /// Where
+    /// The guest
     #[command(flatten)]
     pub guest: VmGuestArgs,
-    /// How the outcome is printed
+    /// How results are printed
     #[arg(long, value_enum, default_value_t)]
     pub format: SimpleFormat,
 }
@@ -117,7 +132,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_command_line_is_sound() {
+    fn the_command_line_is_valid() {
         Cli::command().debug_assert();
     }
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Does what the command line says, on this machine.
+//! Carries out a command on this machine.
 
-use std::io;
+use std::io::{self, Write as _};
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail};
@@ -16,18 +16,28 @@ use mn_inject::os::kernel;
 use mn_inject::report::format::SimpleFormat;
 
 use crate::cli::Command;
+use crate::module_cases::table;
 use crate::perform::perform;
 use crate::report::ExerciseReport;
 use crate::task::Task;
+use crate::usage::nothing_matches;
 use crate::{TOOL, hostile, report, stress, vm};
 
-/// Does a command.
+/// Carries out a command.
 ///
 /// # Errors
 ///
-/// It could not be done; nothing was said about the module.
+/// The command could not be carried out; there is no result about the module.
 pub fn carry_out(command: Command) -> Result<Exit> {
     match command {
+        Command::Cases(args) if args.list => {
+            io::stdout().write_all(table::markdown().as_bytes())?;
+            Ok(Exit::Pass)
+        }
+        Command::Cases(args) => {
+            let args = args.here;
+            here(Task::Cases(args.options), args.module, args.format)
+        }
         Command::Fuzz(args) => here(Task::Fuzz(args.options), args.module, args.format),
         Command::Stress(args) => here(Task::Stress(args.options), args.module, args.format),
         Command::Hostile(args) => here(Task::Hostile(args.options), args.module, args.format),
@@ -41,10 +51,14 @@ pub fn carry_out(command: Command) -> Result<Exit> {
 }
 
 fn here(task: Task, module: Option<PathBuf>, format: SimpleFormat) -> Result<Exit> {
+    if let Some(why) = nothing_matches(&task) {
+        eprintln!("{why}");
+        return Ok(Exit::Usage);
+    }
     if !geteuid().is_root() {
         bail!("{} needs root", task.name());
     }
-    // Draws nothing where standard error is no terminal.
+    // Draws nothing if standard error is not a terminal.
     let bar = ProgressBar::new_spinner();
     let module = module.as_deref();
     let exercise = perform(&task, module, Ownership::Shared, &mut |said| {

@@ -1,86 +1,131 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Carries out an exercise, and asks the kernel afterwards whether all is well. Inside the
-//! guest and on real hardware alike.
+//! Carries out a task, then checks the kernel's log, the same inside the guest and on real
+//! hardware.
 
 use std::path::Path;
+use std::time::Instant;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 
 use mn_inject::injector::LoadedModule;
 use mn_inject::model::Ownership;
 use mn_inject::observe::complaints::Watch;
 use mn_inject::observe::teardown;
 use mn_inject::oracle::is_callback_warn;
+use mn_inject::os::wait::Waiter;
 
+use crate::complaints::{self, Complaints};
 use crate::exercise::Exercise;
+use crate::module_cases::rig::Rig;
+use crate::module_cases::{self, Part};
 use crate::task::Task;
 use crate::{flood, fuzz, hostile, stress};
 
-/// Does it with the module of that file; `fuzz` and `flood` can do with one that is loaded already. `say` hears
-/// every second how far it is.
+/// Carries out the task with the module of that file; `cases`, `fuzz` and `flood` can also use a
+/// module that is already loaded. `say` is called every second with the progress.
 pub fn perform(
     task: &Task,
     module: Option<&Path>,
     machine: Ownership,
     say: &mut dyn FnMut(&str),
 ) -> Exercise {
-    // What disturbs the runs there fills the log, too; each run watches it for itself.
-    if let Task::Hostile(options) = task {
-        let Some(module) = module else {
-            return Exercise {
-                trouble: vec!["hostile loads the module itself: say which".to_owned()],
-                ..Exercise::default()
-            };
-        };
-        return hostile::run(options, module, machine, say);
+    let begin = Instant::now();
+    let mut exercise = Exercise::default();
+    if let Err(error) = carry_out(task, module, machine, say, &mut exercise) {
+        exercise.trouble.push(format!("{error:#}"));
     }
-    let mut watch = Watch::begin(machine);
-    let carried_out = carry_out(task, module, &mut |said| {
-        // Before it is overwritten: failures fill the log quickly.
-        watch.catch_up(is_callback_warn);
-        say(said);
-    });
-    let (mut exercise, module) = carried_out.unwrap_or_else(|error| {
-        let exercise = Exercise {
-            trouble: vec![format!("{error:#}")],
-            ..Exercise::default()
-        };
-        (exercise, None)
-    });
-    say("asking the kernel whether all is well");
-    let aftermath = teardown::unload(watch, module, is_callback_warn);
-    let complaints = aftermath.complaints.into_iter().map(|complaint| {
-        let lines = complaint.lines.join("\n");
-        format!("the kernel complained ({}): {lines}", complaint.what)
-    });
-    exercise.findings.extend(complaints);
-    exercise.trouble.extend(aftermath.doubts);
+    exercise.millis = u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX);
     exercise
 }
 
-/// What came of it, and the module where it was loaded here and is so still.
 fn carry_out(
     task: &Task,
     module: Option<&Path>,
+    machine: Ownership,
     say: &mut dyn FnMut(&str),
-) -> Result<(Exercise, Option<LoadedModule>)> {
-    match (task, module) {
-        (Task::Stress(options), Some(module)) => Ok((stress::run(options, module, say), None)),
-        (Task::Stress(_), None) => anyhow::bail!("stress loads the module itself: say which"),
-        (Task::Fuzz(options), module) => {
-            let module = load(module)?;
-            Ok((fuzz::run(options, say), module))
+    exercise: &mut Exercise,
+) -> Result<()> {
+    // The conditions there fill the log, too; each run watches the log itself.
+    if let Task::Hostile(options) = task {
+        let module = demanded(module, task)?;
+        return hostile::run(options, module, machine, say, exercise);
+    }
+    let mut watch = Watch::begin(machine);
+    let mut loaded = None;
+    let done = watched(task, module, &mut watch, &mut loaded, say, exercise);
+    say("asking the kernel whether all is well");
+    let aftermath = teardown::unload(watch, loaded, is_callback_warn);
+    let complaints = aftermath.complaints.iter().map(complaints::text);
+    exercise.findings.extend(complaints);
+    exercise.trouble.extend(aftermath.doubts);
+    done
+}
+
+/// Carries out a task while the kernel's log is watched. `loaded` receives the module if it is
+/// loaded here.
+fn watched(
+    task: &Task,
+    module: Option<&Path>,
+    watch: &mut Watch,
+    loaded: &mut Option<LoadedModule>,
+    say: &mut dyn FnMut(&str),
+    exercise: &mut Exercise,
+) -> Result<()> {
+    // The stress loads and unloads the module itself.
+    if !matches!(task, Task::Stress(_)) {
+        let load = |path| LoadedModule::load(path, c"");
+        *loaded = module.map(load).transpose()?;
+    }
+    let mut catching_up = |watch: &mut Watch, said: &str| {
+        // Failures fill the log quickly: read it before it is overwritten.
+        watch.catch_up(is_callback_warn);
+        say(said);
+    };
+    match task {
+        Task::Cases(_) | Task::Fuzz(_) => step_by_step(task, module, watch, say, exercise),
+        Task::Stress(options) => {
+            let module = demanded(module, task)?;
+            let say = &mut |said: &str| catching_up(watch, said);
+            stress::run(options, module, say, exercise)
         }
-        (Task::Flood(options), module) => {
-            let module = load(module)?;
-            Ok((flood::run(options, say), module))
+        Task::Flood(options) => {
+            let say = &mut |said: &str| catching_up(watch, said);
+            flood::run(options, say, exercise)
         }
-        (Task::Hostile(_), _) => anyhow::bail!("hostile watches for itself"),
+        Task::Hostile(_) => anyhow::bail!("hostile watches for itself"),
     }
 }
 
-fn load(module: Option<&Path>) -> Result<Option<LoadedModule>> {
-    let load = |path| LoadedModule::load(path, c"");
-    module.map(load).transpose()
+/// Runs the module's cases, and between the quiet and the loud ones the writes of the fuzz. The
+/// kernel's complaints are read after each step.
+fn step_by_step(
+    task: &Task,
+    module: Option<&Path>,
+    watch: &mut Watch,
+    say: &mut dyn FnMut(&str),
+    exercise: &mut Exercise,
+) -> Result<()> {
+    let waiter = Waiter::new().context("cannot block signals")?;
+    let mut complaints = Complaints::new(watch);
+    // Complaints about loading the module belong to no step.
+    exercise.findings.extend(complaints.since_last());
+    let rig = Rig::new(&waiter, module);
+    let only = match task {
+        Task::Cases(options) => options.only.as_slice(),
+        _ => {
+            fuzz::demand_no_targets()?;
+            &[]
+        }
+    };
+    module_cases::demand_harmless()?;
+    module_cases::run(Part::Quiet, only, &rig, &mut complaints, say, exercise)?;
+    if let Task::Fuzz(options) = task {
+        fuzz::run(options, &waiter, &mut complaints, say, exercise)?;
+    }
+    module_cases::run(Part::Loud, only, &rig, &mut complaints, say, exercise)
+}
+
+fn demanded<'a>(module: Option<&'a Path>, task: &Task) -> Result<&'a Path> {
+    module.with_context(|| format!("{} loads the module itself: say which", task.name()))
 }

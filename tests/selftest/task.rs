@@ -4,9 +4,18 @@
 
 use serde::{Deserialize, Serialize};
 
-use mn_inject::model::Expect;
+use mn_inject::model::Form;
 
-/// What `stress` is told.
+/// Options of `cases`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, clap::Args)]
+#[serde(deny_unknown_fields)]
+pub struct CasesOptions {
+    /// Only the cases whose name matches (shell pattern with * and ?; may be repeated)
+    #[arg(long, value_name = "GLOB")]
+    pub only: Vec<String>,
+}
+
+/// Options of `stress`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, clap::Args)]
 #[serde(deny_unknown_fields)]
 pub struct StressOptions {
@@ -22,7 +31,7 @@ pub struct StressOptions {
     pub reloads: Option<u64>,
 }
 
-/// What `fuzz` is told.
+/// Options of `fuzz`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, clap::Args)]
 #[serde(deny_unknown_fields)]
 pub struct FuzzOptions {
@@ -34,7 +43,7 @@ pub struct FuzzOptions {
     pub seed: u64,
 }
 
-/// What `hostile` is told.
+/// Options of `hostile`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, clap::Args)]
 #[serde(deny_unknown_fields)]
 pub struct HostileOptions {
@@ -52,36 +61,39 @@ pub struct HostileOptions {
     pub seed: u64,
 }
 
-/// What `flood` is told.
+/// Options of `flood`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, clap::Args)]
 #[serde(deny_unknown_fields)]
 pub struct FloodOptions {
     /// How many callbacks fail, at least
     #[arg(long, default_value_t = 100_000, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub failures: u64,
-    /// The form of the check that the kernel must have
-    #[arg(long, value_enum, default_value_t, value_name = "FORM")]
-    pub expect: Expect,
+    /// The form of the check that the kernel must have; without it, the one that is recognised
+    #[arg(long, value_enum, value_name = "FORM")]
+    pub expect: Option<Form>,
 }
 
-/// One of the exercises, with what it is told.
+/// An exercise with its options.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Task {
-    /// Load, unload, attach and make fail from all sides at once.
+    /// Carry out the module's cases.
+    Cases(CasesOptions),
+    /// Load and unload the module, attach processes and make callbacks fail, all at once.
     Stress(StressOptions),
     /// Write nonsense to the module's files.
     Fuzz(FuzzOptions),
-    /// Run the scenarios while somebody disturbs them, and kill the run.
+    /// Run the scenarios while they are disturbed, and kill the run.
     Hostile(HostileOptions),
     /// Make very many callbacks fail.
     Flood(FloodOptions),
 }
 
 impl Task {
-    /// Its name, which is that of its command.
+    /// Name of its command.
     pub const fn name(&self) -> &'static str {
         match self {
+            Task::Cases(_) => "cases",
             Task::Stress(_) => "stress",
             Task::Fuzz(_) => "fuzz",
             Task::Hostile(_) => "hostile",
@@ -95,7 +107,7 @@ impl Task {
             Task::Stress(options) => Some(options.seed),
             Task::Fuzz(options) => Some(options.seed),
             Task::Hostile(options) => Some(options.seed),
-            Task::Flood(_) => None,
+            Task::Cases(_) | Task::Flood(_) => None,
         }
     }
 }
@@ -105,8 +117,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_task_survives_the_way_into_the_guest() {
+    fn a_task_can_be_sent_to_the_guest() {
         for task in [
+            Task::Cases(CasesOptions {
+                only: vec!["zap".to_owned()],
+            }),
             Task::Stress(StressOptions {
                 seconds: 1,
                 seed: 2,
@@ -121,7 +136,7 @@ mod tests {
             }),
             Task::Flood(FloodOptions {
                 failures: 7,
-                expect: Expect::Mainline,
+                expect: Some(Form::Mainline),
             }),
         ] {
             let value = serde_json::to_value(&task).unwrap();

@@ -4,6 +4,7 @@
 
 mod apt;
 mod archive;
+pub mod check;
 pub mod deps;
 pub mod elf;
 pub mod kernel;

@@ -2,15 +2,14 @@
 
 //! Provides the kernel and the module for the arguments of a command.
 
-use std::fs;
+use anyhow::Result;
 
-use anyhow::{Context, Result};
-
-use crate::vm::args::{Base, KernelArgs};
+use crate::model::Form;
+use crate::vm::args::KernelArgs;
 use crate::vm::build::kernel::{self, Built, Origin, Spec};
 use crate::vm::build::patch::Patch;
 use crate::vm::build::toolchain::{self, Toolchain};
-use crate::vm::build::{deps, source};
+use crate::vm::build::{check, deps, source};
 use crate::vm::host::cache::Cache;
 use crate::vm::host::progress::Ui;
 use crate::vm::kernels::Packaged;
@@ -32,10 +31,9 @@ pub struct Needs {
 /// Wrong arguments, missing packages, or a failed step.
 pub fn provide(args: &KernelArgs, needs: Needs, cache: &Cache, ui: &Ui) -> Result<Built> {
     // Errors in the arguments are reported before anything else is done.
-    kernel::config(&args.config)?;
     let mut patches = match args.base {
-        Base::Seed => vec![seed(args.kernel)],
-        Base::Mainline => Vec::new(),
+        Form::Seed => vec![seed(args.kernel)],
+        Form::Mainline => Vec::new(),
     };
     let mut module_patches = Vec::new();
     for path in &args.patch {
@@ -46,15 +44,7 @@ pub fn provide(args: &KernelArgs, needs: Needs, cache: &Cache, ui: &Ui) -> Resul
             patches.push(patch);
         }
     }
-    let tree = match &args.linux {
-        None => None,
-        Some(dir) => Some(fs::canonicalize(dir).with_context(|| {
-            format!(
-                "cannot find {}; give --linux the top of a kernel tree",
-                dir.display()
-            )
-        })?),
-    };
+    let tree = check::check(args, cache)?;
     let uses = deps::Uses {
         packaged: tree.is_none(),
         patches: tree.is_none() && !(patches.is_empty() && module_patches.is_empty()),

@@ -71,7 +71,7 @@ pub fn provide(kernel: &Packaged, cache: &Cache, ui: &Ui) -> Result<Source> {
 
 /// The preferred source of a kernel in the cache. Sources in the cache are complete, as a rename
 /// puts them there.
-fn present(cache: &Cache, kernel: &Packaged) -> Result<Option<Source>> {
+pub(super) fn present(cache: &Cache, kernel: &Packaged) -> Result<Option<Source>> {
     let dir = cache.path("sources");
     let entries = match fs::read_dir(&dir) {
         Ok(entries) => entries,

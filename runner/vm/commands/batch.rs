@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Runs the suite on many kernels, side by side.
+//! Runs suites on many kernels, side by side.
 //!
 //! All kernels of one source are built in one tree and in one thread, one after the other; sources
-//! are built at the same time, and a kernel that was built runs while the next one builds.
+//! are built at the same time, and a kernel that was built is booted while the next one builds.
 
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
@@ -11,13 +11,13 @@ use std::thread::ScopedJoinHandle;
 
 use anyhow::{Result, anyhow};
 
-use crate::model::{Expect, Report};
-use crate::vm::args::{Accel, Base, KernelArgs};
+use crate::model::{Form, Report};
+use crate::vm::args::{Accel, KernelArgs, VmManyArgs};
 use crate::vm::boot::suite;
 use crate::vm::boot::suite::Suite;
-use crate::vm::build::deps;
 use crate::vm::build::kernel::Built;
 use crate::vm::build::provide::{Needs, provide};
+use crate::vm::build::{check, deps};
 use crate::vm::host::cache;
 use crate::vm::host::cache::Cache;
 use crate::vm::host::progress::Ui;
@@ -25,30 +25,38 @@ use crate::vm::host::signals;
 use crate::vm::host::signals::Interrupted;
 use crate::vm::host::slots::{Slots, Work};
 
-/// One kernel, and what is to run on it.
+/// One kernel and the runs on it.
 #[derive(Clone, Debug)]
 pub struct Job {
-    /// What a person calls it.
+    /// Name in progress messages.
     pub label: String,
-    /// The kernel; a packaged one.
+    /// The kernel, which must be a packaged one.
     pub kernel: KernelArgs,
-    /// The scenarios; empty means all.
+    /// Runs in their order.
+    pub runs: Vec<Run>,
+}
+
+/// One run of the suite.
+#[derive(Clone, Debug)]
+pub struct Run {
+    /// Patterns of the scenarios; empty means all.
     pub only: Vec<String>,
-    /// Where its logs and its report go.
+    /// Directory for its logs and its report.
     pub output: PathBuf,
 }
 
+/// Whether a job, given by its number, is settled by the report of its latest run, so that its
+/// remaining runs are left out.
+pub type Settled<'a> = &'a (dyn Fn(usize, &Report) -> bool + Sync);
+
 impl Job {
-    /// The form that its kernel must have.
-    pub fn expect(&self) -> Expect {
-        match self.kernel.base {
-            Base::Seed => Expect::Seed,
-            Base::Mainline => Expect::Mainline,
-        }
+    /// The form of the check that its kernel must have.
+    pub fn expect(&self) -> Option<Form> {
+        Some(self.kernel.base)
     }
 }
 
-/// The places of the jobs of each source, in the order in which they are built.
+/// Numbers of the jobs of each source, in the order in which they are built.
 fn lanes(jobs: &[Job]) -> Vec<Vec<usize>> {
     let mut lanes: Vec<(&str, Vec<usize>)> = Vec::new();
     for (at, job) in jobs.iter().enumerate() {
@@ -61,45 +69,51 @@ fn lanes(jobs: &[Job]) -> Vec<Vec<usize>> {
     lanes.into_iter().map(|(_, lane)| lane).collect()
 }
 
-/// What all jobs share.
+/// State that all jobs share.
 struct Batch<'a> {
     jobs: &'a [Job],
+    settled: Settled<'a>,
     accel: Accel,
     slots: Slots,
     cache: &'a Cache,
     ui: &'a Ui,
-    /// What came of each job so far.
-    results: Mutex<Vec<Option<Result<Report>>>>,
+    /// Results of the jobs that have ended.
+    results: Mutex<Vec<Option<Result<Vec<Report>>>>>,
 }
 
-/// Does all jobs. Returns what came of each, in their order: its report, or why there is none.
+/// Runs all jobs. Returns for each, in their order, the reports of its runs, at least one; or the
+/// error that it ended with.
 ///
 /// # Errors
 ///
-/// [`Interrupted`], which is that of all, and what keeps all of them from beginning.
+/// [`Interrupted`], or an error before the first job.
 pub fn run(
     jobs: &[Job],
-    accel: Accel,
-    install_deps: bool,
+    settled: Settled<'_>,
+    how: &VmManyArgs,
     cache: &Cache,
     ui: &Ui,
-) -> Result<Vec<Result<Report>>> {
+) -> Result<Vec<Result<Vec<Report>>>> {
     for job in jobs {
-        cache::make_dir(&job.output)?;
+        check::check(&job.kernel, cache)?;
+        for run in &job.runs {
+            cache::make_dir(&run.output)?;
+        }
     }
-    // Once for all: two package managers at a time do not get along.
+    // Once for all jobs: two package managers cannot run at the same time.
     let uses = deps::Uses {
         packaged: true,
         patches: jobs
             .iter()
-            .any(|job| job.kernel.base == Base::Seed || !job.kernel.patch.is_empty()),
+            .any(|job| job.kernel.base == Form::Seed || !job.kernel.patch.is_empty()),
         shell: false,
     };
-    deps::provide(uses, install_deps, ui)?;
+    deps::provide(uses, how.install_deps, ui)?;
 
     let batch = Batch {
         jobs,
-        accel,
+        settled,
+        accel: how.accel,
         slots: Slots::of_this_machine(),
         cache,
         ui,
@@ -131,7 +145,7 @@ pub fn run(
         .collect()
 }
 
-/// Waits for all of them. One that panicked has said so, and its job has no result.
+/// Waits for all threads. A panic was printed, and leaves its job without a result.
 fn join(threads: Vec<ScopedJoinHandle<'_, ()>>) {
     for thread in threads {
         drop(thread.join());
@@ -139,17 +153,16 @@ fn join(threads: Vec<ScopedJoinHandle<'_, ()>>) {
 }
 
 impl Batch<'_> {
-    /// Builds the kernels of one source, and lets each run as soon as it is there.
+    /// Builds the kernels of one source, and boots each as soon as it is built.
     fn work_off(&self, lane: &[usize]) {
         std::thread::scope(|scope| {
             let mut guests = Vec::new();
             for &at in lane {
-                let job = &self.jobs[at];
-                let ui = self.ui.of_run(job.label.clone());
-                match self.build(job, &ui) {
+                let ui = self.ui.of_run(self.jobs[at].label.clone());
+                match self.build(&self.jobs[at], &ui) {
                     Ok(built) => guests.push(scope.spawn(move || {
-                        let report = self.judge(job, &built, &ui);
-                        self.end(at, report, &ui);
+                        let reports = self.judge(at, &built, &ui);
+                        self.end(at, reports, &ui);
                     })),
                     Err(error) => self.end(at, Err(error), &ui),
                 }
@@ -164,24 +177,34 @@ impl Batch<'_> {
         provide(&job.kernel, Needs::default(), self.cache, ui)
     }
 
-    fn judge(&self, job: &Job, built: &Built, ui: &Ui) -> Result<Report> {
-        let suite = Suite {
-            expect: job.expect(),
-            only: &job.only,
-            accel: self.accel,
-            append: None,
-            output: &job.output,
-        };
-        suite::judge(built, &suite, &self.slots, self.cache, ui)
+    fn judge(&self, at: usize, built: &Built, ui: &Ui) -> Result<Vec<Report>> {
+        let job = &self.jobs[at];
+        let mut reports = Vec::new();
+        for run in &job.runs {
+            let suite = Suite {
+                expect: job.expect(),
+                only: &run.only,
+                accel: self.accel,
+                append: None,
+                output: &run.output,
+            };
+            let report = suite::judge(built, &suite, &self.slots, self.cache, ui)?;
+            let settled = (self.settled)(at, &report);
+            reports.push(report);
+            if settled {
+                break;
+            }
+        }
+        Ok(reports)
     }
 
-    /// Keeps what came of a job.
-    fn end(&self, at: usize, result: Result<Report>, ui: &Ui) {
+    /// Keeps the result of a job.
+    fn end(&self, at: usize, result: Result<Vec<Report>>, ui: &Ui) {
         match &result {
             Ok(_) => {}
-            // Said once, and not by every job.
+            // Printed once, and not for every job.
             Err(error) if error.is::<Interrupted>() => {}
-            // The rest stands below the table.
+            // The rest is below the table.
             Err(error) => {
                 let text = format!("{error:#}");
                 ui.line("error", text.lines().next().unwrap_or_default());
@@ -197,21 +220,20 @@ mod tests {
     use super::*;
     use crate::vm::kernels::KERNELS;
 
-    fn job(kernel: usize, base: Base) -> Job {
+    fn job(kernel: usize, base: Form) -> Job {
         Job {
             label: String::new(),
             kernel: KernelArgs::packaged(&KERNELS[kernel], base, "core", Vec::new()),
-            only: Vec::new(),
-            output: PathBuf::new(),
+            runs: Vec::new(),
         }
     }
 
     #[test]
-    fn what_is_built_in_one_tree_is_built_in_one_lane() {
+    fn kernels_of_one_source_are_built_in_one_lane() {
         let jobs = [
-            job(0, Base::Seed),
-            job(1, Base::Seed),
-            job(0, Base::Mainline),
+            job(0, Form::Seed),
+            job(1, Form::Seed),
+            job(0, Form::Mainline),
         ];
         assert_eq!(lanes(&jobs), [vec![0, 2], vec![1]]);
         assert!(lanes(&[]).is_empty());
@@ -219,7 +241,7 @@ mod tests {
 
     #[test]
     fn each_job_demands_the_form_of_its_base() {
-        assert_eq!(job(0, Base::Seed).expect(), Expect::Seed);
-        assert_eq!(job(0, Base::Mainline).expect(), Expect::Mainline);
+        assert_eq!(job(0, Form::Seed).expect(), Some(Form::Seed));
+        assert_eq!(job(0, Form::Mainline).expect(), Some(Form::Mainline));
     }
 }

@@ -8,13 +8,13 @@ use anyhow::{Context, Result};
 
 use crate::model::exit::Exit;
 use crate::model::matrix::{MatrixReport, MatrixRun, SCHEMA};
-use crate::model::{Report, TOOL};
+use crate::model::{Form, Report, TOOL};
 use crate::report;
 use crate::scenario;
-use crate::vm::args::{Base, KernelArgs, VmMatrixArgs};
+use crate::vm::args::{KernelArgs, VmMatrixArgs};
 use crate::vm::build::kernel;
 use crate::vm::commands::batch;
-use crate::vm::commands::batch::Job;
+use crate::vm::commands::batch::{Job, Run};
 use crate::vm::host::cache;
 use crate::vm::host::cache::Cache;
 use crate::vm::host::output::output;
@@ -25,7 +25,7 @@ use crate::vm::kernels::{KERNELS, Packaged};
 #[derive(Clone, Copy, Debug)]
 struct Row<'a> {
     kernel: &'static Packaged,
-    base: Base,
+    base: Form,
     config: &'a str,
 }
 
@@ -57,7 +57,7 @@ fn plan(args: &VmMatrixArgs) -> Vec<Row<'_>> {
     }
     let mut bases = args.bases.clone();
     if bases.is_empty() {
-        bases.extend([Base::Seed, Base::Mainline]);
+        bases.extend([Form::Seed, Form::Mainline]);
     }
     let mut rows: Vec<Row<'_>> = Vec::new();
     for kernel in kernels {
@@ -96,7 +96,7 @@ pub fn run(args: &VmMatrixArgs, ui: &Ui) -> Result<Exit> {
         .iter()
         .map(|row| row.job(args, &output, several))
         .collect();
-    let results = batch::run(&jobs, args.how.accel, args.how.install_deps, &cache, ui)?;
+    let results = batch::run(&jobs, &|_, _| true, &args.how, &cache, ui)?;
     let report = MatrixReport {
         schema: SCHEMA,
         tool: TOOL.to_owned(),
@@ -107,7 +107,7 @@ pub fn run(args: &VmMatrixArgs, ui: &Ui) -> Result<Exit> {
             .collect(),
     };
     cache::write_report(&output.join("matrix.json"), &report)?;
-    report::print_matrix(&report, args.how.format, &mut std::io::stdout().lock())
+    report::print_simple(&report, args.how.format, &mut std::io::stdout().lock())
         .context("cannot write the report to stdout")?;
     ui.line("output", &output.display().to_string());
     Ok(report.exit())
@@ -119,15 +119,17 @@ impl Row<'_> {
         Job {
             label: self.label(several),
             kernel: KernelArgs::packaged(self.kernel, self.base, self.config, Vec::new()),
-            only: args.only.clone(),
-            output: self.output(output),
+            runs: vec![Run {
+                only: args.only.clone(),
+                output: self.output(output),
+            }],
         }
     }
 
     /// Row of the report.
-    fn result(&self, result: Result<Report>) -> MatrixRun {
+    fn result(&self, result: Result<Vec<Report>>) -> MatrixRun {
         let (error, report) = match result {
-            Ok(report) => (None, Some(report)),
+            Ok(mut reports) => (None, reports.pop()),
             Err(error) => (Some(format!("{error:#}")), None),
         };
         MatrixRun {

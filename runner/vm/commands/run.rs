@@ -44,7 +44,7 @@ pub fn run(args: &VmRunArgs, ui: &Ui) -> Result<Exit> {
     let report = suite::judge(&built, &suite, &Slots::of_this_machine(), &cache, ui)?;
     show(&report, args.suite.format)?;
     ui.line("output", &output.display().to_string());
-    Ok(crate::report::exit(&report))
+    Ok(report.exit())
 }
 
 fn show(report: &Report, format: Format) -> Result<()> {

@@ -15,7 +15,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use crate::vm::host::progress::Ui;
-use crate::vm::host::signals;
+use crate::vm::host::{signals, space};
 
 /// Environment variable with the path of the cache.
 pub const CACHE_VARIABLE: &str = "MN_INJECT_CACHE";
@@ -56,10 +56,15 @@ impl Cache {
     ///
     /// # Errors
     ///
-    /// The directory is neither empty nor a cache of this program, or cannot be used.
+    /// The directory is neither empty nor a cache of this program, no kernel can be built in its
+    /// path, or it cannot be used.
     pub fn open() -> Result<Self> {
         let root = root()?;
+        let advice = format!("set {CACHE_VARIABLE} to a directory with another path");
+        // Before the directory is created, and after: symbolic links may lead to it.
+        space::check_path(&root, &advice)?;
         make_dir(&root)?;
+        space::check_path(&root, &advice)?;
         let tag = root.join(TAG);
         if !tag.exists() && has_others_files(&root)? {
             bail!(
@@ -88,6 +93,16 @@ impl Cache {
             "{relative:?} is unknown to `vm clean`"
         );
         self.root.join(relative)
+    }
+
+    /// Checks that so many bytes are free on the disk of the cache.
+    ///
+    /// # Errors
+    ///
+    /// There are fewer, or that cannot be found out.
+    pub fn check_room(&self, needed: u64) -> Result<()> {
+        let advice = format!("set {CACHE_VARIABLE} to a directory on another disk");
+        space::check_room(&self.root, needed, &advice)
     }
 
     /// Creates a directory in the cache, and returns its path as [`Cache::path`] does.
@@ -347,7 +362,7 @@ pub fn explain(error: io::Error, what: &str, path: &Path) -> anyhow::Error {
 /// Error message for a full disk.
 pub fn disk_full(path: &Path) -> String {
     format!(
-        "the disk that holds {} is full; a kernel needs about 5 GB. Free some, or set {CACHE_VARIABLE} to a directory on another disk",
+        "the disk that holds {} is full; the first build of a kernel takes about 3 GB. Free some, or set {CACHE_VARIABLE} to a directory on another disk",
         path.display()
     )
 }

@@ -7,3 +7,4 @@ pub mod output;
 pub mod progress;
 pub mod signals;
 pub mod slots;
+pub mod space;

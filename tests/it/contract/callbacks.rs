@@ -54,7 +54,7 @@ fn only_the_callbacks_of_the_operation_are_counted() {
         window.total_entries.1 += 1;
         o.calls.push(call);
         recount(o);
-        verdict_of(&windows, Expect::Auto)
+        verdict_of(&windows, None)
     };
     assert_eq!(found(&with_end(|_| {})), [FindingKind::Calls]);
     let elsewhere = |later: &mut Later| (later.start, later.end) = (0x9000, 0xa000);
@@ -87,7 +87,7 @@ fn a_notifier_that_is_left_out_is_one_finding() {
     o.calls.pop();
     recount(o);
     window.total_entries.1 -= 1;
-    let verdict = verdict_of(&windows, Expect::Auto);
+    let verdict = verdict_of(&windows, None);
     assert_eq!(found(&verdict), [FindingKind::Calls]);
 }
 
@@ -110,7 +110,7 @@ fn the_warn_about_an_end_is_not_taken_for_the_checks() {
         adjust(window, true, -(removed as i64));
         renumber(window);
     }
-    let kinds: Vec<_> = judge(&windows, Expect::Auto)
+    let kinds: Vec<_> = judge(&windows, None)
         .results
         .iter()
         .map(|result| found(&result.verdict))

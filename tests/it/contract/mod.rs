@@ -8,7 +8,7 @@ mod effects;
 mod properties;
 
 use mn_inject::model::{
-    Arming, Context, Count, End, Expect, Finding, FindingKind, FollowUp, Later, NotifierEvent,
+    Arming, Context, Count, End, Finding, FindingKind, FollowUp, Form, Later, NotifierEvent,
     NotifierKind, Observation, Pages, PagesFate, Recognised, Seen, Step, StepKind, Verdict, Window,
 };
 use mn_inject::oracle::judge;
@@ -69,7 +69,7 @@ fn window(writer: &mut Writer<'_>, setting: &Setting, pid: i32) -> Window {
     window
 }
 
-fn verdict_of(windows: &[Window], demanded: Expect) -> Verdict {
+fn verdict_of(windows: &[Window], demanded: Option<Form>) -> Verdict {
     judge(windows, demanded).results.pop().unwrap().verdict
 }
 
@@ -105,5 +105,5 @@ fn with_setting(
         ..Pages::default()
     });
     change(o);
-    verdict_of(&windows, Expect::Auto)
+    verdict_of(&windows, None)
 }

@@ -35,7 +35,7 @@ proptest! {
     #[test]
     fn a_correct_kernel_passes(kernel in kernels(), setting in setting()) {
         let windows = run_of(kernel, &setting);
-        let judgement = judge(&windows, Expect::Auto);
+        let judgement = judge(&windows, None);
         prop_assert_eq!(&judgement.form_verdict, &Verdict::Pass);
         let form = if kernel == Kernel::Seed { Recognised::Seed } else { Recognised::Mainline };
         prop_assert_eq!(judgement.form, form);
@@ -55,7 +55,7 @@ proptest! {
             || !setting.notifiers.iter().any(|(kind, arming)| {
                 kind.is_interval() && matches!(arming, Arming::Fail(_))
             });
-        let verdict = verdict_of(&windows, Expect::Mainline);
+        let verdict = verdict_of(&windows, Some(Form::Mainline));
         prop_assert_eq!(verdict == Verdict::Pass, !(fails && reaches_plain), "{:?}", verdict);
     }
 
@@ -106,7 +106,7 @@ proptest! {
                 prop_assume!(is_numbered(o));
             }
         }
-        let verdict = verdict_of(&windows, Expect::Auto);
+        let verdict = verdict_of(&windows, None);
         prop_assert!(found(&verdict).contains(&FindingKind::Calls), "{:?}", verdict);
     }
 
@@ -125,7 +125,7 @@ proptest! {
         o.notifiers[call.notifier].counters.calls -= 1;
         window.total_entries.1 -= 1;
         close_gaps(o, window.total_entries.0);
-        let verdict = verdict_of(&windows, Expect::Auto);
+        let verdict = verdict_of(&windows, None);
         prop_assert!(found(&verdict).contains(&FindingKind::Calls), "{:?}", verdict);
     }
 
@@ -154,7 +154,7 @@ proptest! {
         for (seq, record) in (first..).zip(&mut window.records) {
             record.seq = seq;
         }
-        let verdict = verdict_of(&windows, Expect::Auto);
+        let verdict = verdict_of(&windows, None);
         prop_assert!(matches!(verdict, Verdict::Fail { .. }), "{:?}", verdict);
     }
 }

@@ -2,7 +2,7 @@
 
 //! The kernels whose lines are rendered.
 
-use mn_inject::model::Expect;
+use mn_inject::model::Form;
 
 /// A kernel, by its check of failed starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,10 +23,10 @@ pub enum Kernel {
 
 impl Kernel {
     /// The form that a correct kernel is held to.
-    pub fn form(self) -> Expect {
+    pub fn form(self) -> Option<Form> {
         match self {
-            Kernel::Seed => Expect::Seed,
-            _ => Expect::Mainline,
+            Kernel::Seed => Some(Form::Seed),
+            _ => Some(Form::Mainline),
         }
     }
 }

@@ -16,7 +16,7 @@ fn a_missing_line_of_one_of_two_scenarios_passes_in_neither() {
     let mut history = history(Style::of(Kernel::Seed), &plans, &[]);
     drop_message(&mut history.windows[0], &mut history.origins[0], 1);
     renumber(&mut history.windows[0]);
-    for result in judge(&history.windows, Expect::Seed).results {
+    for result in judge(&history.windows, Some(Form::Seed)).results {
         assert_eq!(kinds(&result), [DID_NOT_FIRE]);
     }
 }
@@ -32,7 +32,7 @@ fn a_surplus_message_is_blamed_on_its_task_alone() {
     let text = format!("{SYMBOL} callback failure not allowed");
     insert(&mut window, end, 4, 1001, &text);
     assert_eq!(
-        all_kinds(&judge(&[window], Expect::Seed)),
+        all_kinds(&judge(&[window], Some(Form::Seed))),
         [vec![], vec![FIRED]]
     );
 
@@ -44,7 +44,7 @@ fn a_surplus_message_is_blamed_on_its_task_alone() {
     let text = NOTIFIER_WARN.replace(": a/1", ": victim (1)/1001");
     insert(&mut window, end, 4, 1001, &text);
     assert_eq!(
-        all_kinds(&judge(&[window], Expect::Mainline)),
+        all_kinds(&judge(&[window], Some(Form::Mainline))),
         [vec![], vec![FIRED]]
     );
 }
@@ -64,7 +64,7 @@ fn missing_lines_of_one_of_two_scenarios_are_missing_in_both() {
         drop_message(window, origins, at.unwrap());
     }
     renumber(window);
-    for result in judge(&history.windows, Expect::Mainline).results {
+    for result in judge(&history.windows, Some(Form::Mainline)).results {
         assert_eq!(kinds(&result), [DID_NOT_FIRE; 2]);
     }
 }
@@ -76,7 +76,7 @@ fn a_line_that_is_missing_before_an_equal_one_is_missing_in_both_scenarios() {
     let mut window = both(Style::of(Kernel::Seed), refused, refused);
     window.records[0].text = format!("{SYMBOL} callback failure not allowed");
     window.records[0].level = 4;
-    for result in judge(&[window], Expect::Seed).results {
+    for result in judge(&[window], Some(Form::Seed)).results {
         assert_eq!(kinds(&result), [DID_NOT_FIRE, FIRED]);
     }
 }
@@ -89,7 +89,7 @@ fn a_line_behind_a_closing_line_belongs_to_the_next_victim() {
     // Behind the info line and the closing line of the first victim.
     insert(&mut window, 2, 4, REAPER_TID, &complaint);
     assert_eq!(
-        all_kinds(&judge(&[window], Expect::Seed)),
+        all_kinds(&judge(&[window], Some(Form::Seed))),
         [vec![], vec![FIRED]]
     );
 }
@@ -104,7 +104,7 @@ fn a_complaint_can_belong_to_a_scenario_without_due_lines() {
         let mut window = both(Style::of(Kernel::Seed), first, second);
         let at = if first == agrees { 0 } else { 1 };
         insert(&mut window, at, 4, RUNNER_TID, &complaint);
-        for result in judge(&[window], Expect::Seed).results {
+        for result in judge(&[window], Some(Form::Seed)).results {
             assert_eq!(kinds(&result), [FIRED]);
         }
     }
@@ -121,7 +121,7 @@ fn wrong_lines_among_equal_ones_are_found_in_each_possible_scenario() {
     for at in [1, 3] {
         window.records[at].level = 5;
     }
-    for result in judge(&[window], Expect::Seed).results {
+    for result in judge(&[window], Some(Form::Seed)).results {
         let found = kinds(&result);
         assert!(!found.is_empty());
         assert!(
@@ -137,7 +137,7 @@ fn a_wrong_line_in_its_own_place_belongs_to_one_scenario() {
     let mut window = both(Style::of(Kernel::Seed), refused, refused);
     window.records[1].level = 5;
     assert_eq!(
-        all_kinds(&judge(&[window], Expect::Seed)),
+        all_kinds(&judge(&[window], Some(Form::Seed))),
         [vec![], vec![FindingKind::Altered]]
     );
 }
@@ -151,7 +151,7 @@ fn a_wrong_line_is_not_taken_for_the_next_one() {
     window.records[3].level = 5;
     window.records.remove(1);
     renumber(&mut window);
-    let found = findings(&judge(&[window], Expect::Seed).results[0]);
+    let found = findings(&judge(&[window], Some(Form::Seed)).results[0]);
     let places: Vec<_> = found.iter().map(|f| (f.kind, f.call_seq)).collect();
     assert_eq!(
         places,
@@ -175,7 +175,7 @@ fn a_line_of_another_task_is_the_same_only_if_nothing_else_differs() {
         window.records.pop();
         insert(&mut window, 1, level, 1001, text);
         assert_eq!(
-            all_kinds(&judge(&[window], Expect::Seed)),
+            all_kinds(&judge(&[window], Some(Form::Seed))),
             [first, second],
             "{level} {text}"
         );

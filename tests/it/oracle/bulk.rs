@@ -21,7 +21,7 @@ fn shuffled() -> Window {
 
 #[test]
 fn a_complete_disorder_is_one_finding() {
-    let found = |window| kinds(&judge(&[window], Expect::Seed).results[0]);
+    let found = |window| kinds(&judge(&[window], Some(Form::Seed)).results[0]);
     assert_eq!(found(shuffled()), [FindingKind::OutOfOrder]);
     // If a line is missing or surplus besides, that is the finding.
     let mut window = shuffled();
@@ -51,7 +51,7 @@ fn many_wrong_lines_are_compared_task_by_task() {
     // The first task's last line.
     missing.records.remove(1199);
     for (window, more) in [(surplus, FIRED), (missing, DID_NOT_FIRE)] {
-        let results = judge(&[window], Expect::Seed).results;
+        let results = judge(&[window], Some(Form::Seed)).results;
         let count = |result: &ScenarioResult, kind| {
             let found = kinds(result).into_iter();
             found.filter(|found| *found == kind).count()
@@ -82,7 +82,7 @@ fn a_million_events_are_judged_in_linear_time() {
     let plans = [one(Trigger::Unmap(Arming::Fail(EAGAIN)), 500_000)];
     let mut history = history(Style::of(Kernel::Seed), &plans, &[]);
     let started = processor_time();
-    let judgement = judge(&history.windows, Expect::Auto);
+    let judgement = judge(&history.windows, None);
     let all_right = processor_time() - started;
     assert_eq!(judgement.results[0].verdict, Verdict::Pass);
     assert_eq!(judgement.results[0].matched.len(), 1_000_000);
@@ -92,7 +92,7 @@ fn a_million_events_are_judged_in_linear_time() {
         record.level += 1;
     }
     let started = processor_time();
-    let found = kinds(&judge(&history.windows, Expect::Auto).results[0]);
+    let found = kinds(&judge(&history.windows, None).results[0]);
     let all_wrong = processor_time() - started;
     assert!(found.iter().all(|kind| *kind == FindingKind::Altered));
     // No slower by an order of magnitude.

@@ -200,8 +200,8 @@ fn is_found(
     let before = &history.windows[..place.window];
     let index = before.iter().map(|window| window.observations.len());
     let index = index.sum::<usize>() + place.observation;
-    for demanded in [Expect::Auto, style.kernel.form()] {
-        if demanded == Expect::Auto && !was_recognisable {
+    for demanded in [None, style.kernel.form()] {
+        if demanded.is_none() && !was_recognisable {
             continue;
         }
         let judgement = judge(&history.windows, demanded);
@@ -218,7 +218,7 @@ fn is_found(
             judgement.results[index].verdict
         );
         // Other windows pass, unless the form cannot be recognised any more.
-        if judgement.form_verdict == Verdict::Pass || demanded != Expect::Auto {
+        if judgement.form_verdict == Verdict::Pass || demanded.is_some() {
             let observations = history.windows.iter().enumerate();
             let windows = observations.flat_map(|(at, w)| w.observations.iter().map(move |_| at));
             for (result, window) in judgement.results.iter().zip(windows) {

@@ -5,13 +5,13 @@
 use super::damage::drop_message;
 use super::*;
 
-fn run_suite(kernel: Kernel, demanded: Expect) -> Judgement {
+fn run_suite(kernel: Kernel, demanded: Option<Form>) -> Judgement {
     judge(&history(Style::of(kernel), &suite(), &[]).windows, demanded)
 }
 
 #[test]
 fn a_kernel_without_a_check_fails() {
-    let judgement = run_suite(Kernel::NoCheck, Expect::Auto);
+    let judgement = run_suite(Kernel::NoCheck, None);
     assert_eq!(judgement.form, Recognised::InfoOnly);
     let Verdict::Fail { findings } = &judgement.form_verdict else {
         panic!("{:?}", judgement.form_verdict);
@@ -29,7 +29,7 @@ fn a_kernel_without_a_check_fails() {
 
 #[test]
 fn an_inverted_check_is_missing_and_surplus() {
-    let judgement = run_suite(Kernel::Inverted, Expect::Auto);
+    let judgement = run_suite(Kernel::Inverted, None);
     assert_eq!(judgement.form, Recognised::InfoOnly);
     assert_eq!(
         all_kinds(&judgement),
@@ -47,7 +47,7 @@ fn an_inverted_check_is_missing_and_surplus() {
 
 #[test]
 fn a_check_of_the_wrong_variable_warns_about_legal_failures() {
-    for demanded in [Expect::Auto, Expect::Mainline] {
+    for demanded in [None, Some(Form::Mainline)] {
         let judgement = run_suite(Kernel::WrongVariable, demanded);
         assert_eq!(judgement.form, Recognised::Mainline);
         assert_eq!(judgement.form_verdict, Verdict::Pass);
@@ -68,7 +68,7 @@ fn a_check_of_the_wrong_variable_warns_about_legal_failures() {
 
 #[test]
 fn a_mixture_of_both_forms_fails() {
-    let judgement = run_suite(Kernel::Both, Expect::Auto);
+    let judgement = run_suite(Kernel::Both, None);
     assert_eq!(judgement.form, Recognised::Mixed);
     assert!(matches!(judgement.form_verdict, Verdict::Fail { .. }));
     assert_eq!(kinds(&judgement.results[0]), [FIRED; 2]);
@@ -83,7 +83,7 @@ fn a_check_that_fires_only_once_fails() {
         .unwrap();
     drop_message(&mut history.windows[0], &mut history.origins[0], last);
     renumber(&mut history.windows[0]);
-    let judgement = judge(&history.windows, Expect::Auto);
+    let judgement = judge(&history.windows, None);
     assert_eq!(judgement.form, Recognised::Mainline);
     assert_eq!(kinds(&judgement.results[0]), [DID_NOT_FIRE]);
 }
@@ -100,7 +100,7 @@ fn messages_that_both_forms_share_are_judged_without_the_form() {
         &[],
     )
     .windows;
-    let judgement = judge(&windows, Expect::Auto);
+    let judgement = judge(&windows, None);
     assert_eq!(judgement.form, Recognised::Unknown);
     assert_eq!(
         judgement.form_verdict,
@@ -111,7 +111,7 @@ fn messages_that_both_forms_share_are_judged_without_the_form() {
     assert_eq!(judgement.results[0].verdict, Verdict::Pass);
     assert_eq!(judgement.results[1].verdict, Verdict::Pass);
     assert!(no_verdict(&judgement.results[2]).contains("form of the check"));
-    let judgement = judge(&windows, Expect::Seed);
+    let judgement = judge(&windows, Some(Form::Seed));
     assert_eq!(judgement.results[2].verdict, Verdict::Pass);
 }
 
@@ -119,7 +119,7 @@ fn messages_that_both_forms_share_are_judged_without_the_form() {
 fn the_form_is_not_recognised_from_evidence_in_doubt() {
     let mut windows = history(Style::of(Kernel::NoCheck), &suite()[..1], &[]).windows;
     windows[0].lost = Some("overrun".into());
-    let judgement = judge(&windows, Expect::Auto);
+    let judgement = judge(&windows, None);
     assert!(matches!(judgement.form_verdict, Verdict::NoVerdict { .. }));
     assert!(no_verdict(&judgement.results[0]).contains("overrun"));
 }
@@ -133,7 +133,7 @@ fn a_complaint_without_its_info_line_shows_the_form() {
         let mut windows = history(Style::of(kernel), &suite()[..1], &[]).windows;
         windows[0].records.retain(|record| record.level == 4);
         renumber(&mut windows[0]);
-        let judgement = judge(&windows, Expect::Auto);
+        let judgement = judge(&windows, None);
         assert_eq!(judgement.form, form);
         assert_eq!(kinds(&judgement.results[0]), [DID_NOT_FIRE; 2]);
     }
@@ -146,7 +146,7 @@ fn the_form_does_not_depend_on_the_context_in_the_info_line() {
     for record in &mut windows[0].records {
         record.text = record.text.replace("in blockable", "in non-blockable");
     }
-    let judgement = judge(&windows, Expect::Auto);
+    let judgement = judge(&windows, None);
     assert_eq!(judgement.form, Recognised::Seed);
     assert_eq!(judgement.form_verdict, Verdict::Pass);
     assert_eq!(
@@ -159,7 +159,7 @@ fn the_form_does_not_depend_on_the_context_in_the_info_line() {
 fn a_mixture_is_held_to_its_more_frequent_form() {
     let mut windows = history(Style::of(Kernel::Both), &suite()[..1], &[]).windows;
     // As many of one as of the other: the WARNs are surplus.
-    for finding in findings(&judge(&windows, Expect::Auto).results[0]) {
+    for finding in findings(&judge(&windows, None).results[0]) {
         assert!(finding.seen.unwrap().contains("WARNING"));
     }
     // One pr_warn less: the remaining one is surplus.
@@ -167,7 +167,7 @@ fn a_mixture_is_held_to_its_more_frequent_form() {
     let at = windows[0].records.iter().position(is_pr_warn).unwrap();
     windows[0].records.remove(at);
     renumber(&mut windows[0]);
-    let judgement = judge(&windows, Expect::Auto);
+    let judgement = judge(&windows, None);
     assert_eq!(judgement.form, Recognised::Mixed);
     let found = findings(&judgement.results[0]);
     assert_eq!(found.len(), 1);
@@ -184,7 +184,7 @@ fn a_check_in_non_blockable_context_alone_shows_its_form() {
         .retain(|record| !record.text.starts_with("WARNING: "));
     adjust(window, true, -2);
     renumber(window);
-    let judgement = judge(&windows, Expect::Auto);
+    let judgement = judge(&windows, None);
     assert_eq!(judgement.form, Recognised::InfoOnly);
     let mut found = all_kinds(&judgement);
     assert_eq!(found.remove(0), [DID_NOT_FIRE; 2]);
@@ -195,14 +195,14 @@ fn a_check_in_non_blockable_context_alone_shows_its_form() {
     let end = windows[5].records.len();
     let text = NOTIFIER_WARN.replace(": a/1", ": mn-inject/70");
     insert(&mut windows[5], end, 4, RUNNER_TID, &text);
-    let judgement = judge(&windows, Expect::Auto);
+    let judgement = judge(&windows, None);
     assert_eq!(judgement.form, Recognised::InfoOnly);
     assert_eq!(all_kinds(&judgement)[6], [FIRED; 2]);
 }
 
 #[test]
 fn the_form_has_no_verdict_if_a_failure_was_planned_or_a_window_left_out() {
-    let form_of = |windows: &[Window]| judge(windows, Expect::Auto).form_verdict;
+    let form_of = |windows: &[Window]| judge(windows, None).form_verdict;
     // No failure was planned, but a lost record could be of one.
     let mut windows = history(Style::of(Kernel::Seed), &suite()[2..3], &[]).windows;
     assert!(matches!(form_of(&windows), Verdict::Skip { .. }));

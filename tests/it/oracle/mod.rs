@@ -15,7 +15,7 @@ mod witnesses;
 
 use mn_inject::kmsg::Record;
 use mn_inject::model::{
-    Arming, Call, Context, Count, Expect, FindingKind, Injection, KernelMessage, NotifierEvent,
+    Arming, Call, Context, Count, FindingKind, Form, Injection, KernelMessage, NotifierEvent,
     NotifierKind, Observation, ReaperMessage, Recognised, ScenarioResult, Verdict, Window,
 };
 use mn_inject::oracle::{Judgement, NOTHING_FAILED, is_callback_warn, is_judged, judge};

@@ -42,7 +42,7 @@ fn concurrent(callers: bool, order: &[(usize, usize)]) -> Judgement {
         .map(|(o, n)| lines[o * 2 * calls + n].clone())
         .collect();
     renumber(&mut window);
-    judge(&[window], Expect::Seed)
+    judge(&[window], Some(Form::Seed))
 }
 
 #[test]
@@ -163,7 +163,7 @@ fn a_single_task_without_callers_has_an_order() {
     window.records.pop();
     window.records.swap(0, 1);
     renumber(&mut window);
-    let found = kinds(&judge(&[window], Expect::Seed).results[0]);
+    let found = kinds(&judge(&[window], Some(Form::Seed)).results[0]);
     assert!(found.contains(&DID_NOT_FIRE), "{found:?}");
     assert!(found.contains(&FindingKind::OutOfOrder), "{found:?}");
 }
@@ -208,7 +208,7 @@ fn without_callers_equal_lines_of_two_tasks_give_no_verdict() {
         writer.print(index, call);
     }
     let (window, _) = writer.end(vec![a, b], 3, 0);
-    for result in judge(&[window], Expect::Seed).results {
+    for result in judge(&[window], Some(Form::Seed)).results {
         assert!(no_verdict(&result).contains("cannot be told without caller="));
     }
 }

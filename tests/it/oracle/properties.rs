@@ -14,7 +14,7 @@ proptest! {
 
     #[test]
     fn a_correct_kernel_passes((style, history) in any_history()) {
-        for demanded in [Expect::Auto, style.kernel.form()] {
+        for demanded in [None, style.kernel.form()] {
             let judgement = judge(&history.windows, demanded);
             if is_recognisable(&history.windows) {
                 prop_assert_eq!(&judgement.form_verdict, &Verdict::Pass);
@@ -32,7 +32,7 @@ proptest! {
                         && call.returned != 0
                         && call.returned != EAGAIN
                 });
-                if demanded == Expect::Auto && judgement.form == Recognised::Unknown && depends {
+                if demanded.is_none() && judgement.form == Recognised::Unknown && depends {
                     let is_open = matches!(result.verdict, Verdict::NoVerdict { .. });
                     prop_assert!(is_open);
                 } else {
@@ -47,7 +47,7 @@ proptest! {
                 .flat_map(|result| &result.matched)
                 .map(|matched| matched.kmsg_seq)
                 .collect();
-            if judgement.form != Recognised::Unknown || demanded != Expect::Auto {
+            if judgement.form != Recognised::Unknown || demanded.is_some() {
                 prop_assert_eq!(matched.len(), ours);
             }
         }
@@ -57,8 +57,8 @@ proptest! {
     fn a_demand_of_the_other_form_fails((style, history) in any_history()) {
         prop_assume!(is_recognisable(&history.windows));
         let other = match style.kernel.form() {
-            Expect::Seed => Expect::Mainline,
-            _ => Expect::Seed,
+            Some(Form::Seed) => Some(Form::Mainline),
+            _ => Some(Form::Seed),
         };
         let judgement = judge(&history.windows, other);
         let has_failed = matches!(judgement.form_verdict, Verdict::Fail { .. });
@@ -115,7 +115,7 @@ proptest! {
         }
         // A shift of both counts is no disagreement.
         let is_sound = which == 2;
-        let judgement = judge(&windows, Expect::Auto);
+        let judgement = judge(&windows, None);
         let first: usize = windows[..at].iter().map(|window| window.observations.len()).sum();
         let verdict = &judgement.results[first].verdict;
         prop_assert_eq!(matches!(verdict, Verdict::NoVerdict { .. }), !is_sound || {

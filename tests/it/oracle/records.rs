@@ -12,7 +12,7 @@ fn a_line_about_another_driver_is_reported_and_not_judged() {
     line.caller = Some("T900".into());
     line.text = "gpu_mn+0x0/0x10 [gpu] callback failure not allowed".into();
     history.windows[0].records.push(line);
-    let result = &judge(&history.windows, Expect::Auto).results[0];
+    let result = &judge(&history.windows, None).results[0];
     assert_eq!(result.verdict, Verdict::Pass);
     assert_eq!(
         result.foreign,

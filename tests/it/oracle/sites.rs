@@ -20,7 +20,7 @@ fn the_warn_about_an_end_is_not_due_without_an_end() {
         writer.warn(origin, "mm/mmu_notifier.c:542", symbol, 1000, "victim (1)");
     }
     let (window, _) = writer.end(vec![o], warns, calls);
-    let judgement = judge(&[window], Expect::Auto);
+    let judgement = judge(&[window], None);
     assert_eq!(judgement.form_verdict, Verdict::Pass);
     assert_eq!(kinds(&judgement.results[0]), [FIRED; 2]);
     let Verdict::Fail { findings } = &judgement.results[0].verdict else {
@@ -42,7 +42,7 @@ fn a_single_warn_from_another_place_is_wrong() {
     let first = records.find(|record| record.text.starts_with("WARNING"));
     let first = first.unwrap();
     first.text = first.text.replace(":534", ":999");
-    let found = findings(&judge(&windows, Expect::Auto).results[0]);
+    let found = findings(&judge(&windows, None).results[0]);
     assert_eq!(found.len(), 1);
     assert_eq!(
         found[0].text,
@@ -63,7 +63,7 @@ fn warns_about_legal_failures_do_not_show_the_place_of_the_check() {
         let text = text.replace(": a/1", ": mn-inject/70");
         insert(&mut legal, at, 4, RUNNER_TID, &text);
     }
-    let judgement = judge(&[busy, legal], Expect::Mainline);
+    let judgement = judge(&[busy, legal], Some(Form::Mainline));
     assert_eq!(all_kinds(&judgement), [vec![], vec![FIRED; 3]]);
 }
 
@@ -75,7 +75,7 @@ fn without_callers_a_warn_belongs_to_the_task_in_its_header() {
     let mut windows = history(style, &suite()[..1], &[]).windows;
     let foreign = "gpu_mn+0x0/0x10 [gpu] callback failed with -11 in blockable context.";
     insert(&mut windows[0], 1, 6, 900, foreign);
-    let judgement = judge(&windows, Expect::Auto);
+    let judgement = judge(&windows, None);
     assert_eq!(judgement.results[0].verdict, Verdict::Pass);
 }
 
@@ -89,11 +89,11 @@ fn a_warn_is_about_the_callback_in_the_info_line_before_it() {
     let warn = NOTIFIER_WARN.replace(": a/1", ": victim (1)/1000");
     insert(&mut windows[0], end, 6, 1000, foreign);
     insert(&mut windows[0], end + 1, 4, 1000, &warn);
-    let judgement = judge(&windows, Expect::Auto);
+    let judgement = judge(&windows, None);
     assert_eq!(judgement.results[0].verdict, Verdict::Pass);
     assert_eq!(judgement.results[0].foreign.len(), 2);
     insert(&mut windows[0], end + 2, 4, 1000, &warn);
-    assert_eq!(kinds(&judge(&windows, Expect::Auto).results[0]), [FIRED]);
+    assert_eq!(kinds(&judge(&windows, None).results[0]), [FIRED]);
 }
 
 /// One WARN of each task comes from another place than the WARN of the other task. Which of the two
@@ -107,7 +107,7 @@ fn of_equally_frequent_places_the_first_is_the_checks() {
     let last = last.unwrap();
     last.text = last.text.replace(":534", ":999");
     for _ in 0..20 {
-        let judgement = judge(std::slice::from_ref(&window), Expect::Auto);
+        let judgement = judge(std::slice::from_ref(&window), None);
         assert_eq!(all_kinds(&judgement), [vec![], vec![FindingKind::Altered]]);
     }
 }

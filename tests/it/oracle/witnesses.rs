@@ -8,7 +8,7 @@ use super::*;
 fn disagreeing_witnesses_are_all_named() {
     let mut windows = history(Style::of(Kernel::Mainline), &suite()[..1], &[]).windows;
     windows[0].warn_count = Some((7, 7));
-    let reasons = no_verdict(&judge(&windows, Expect::Auto).results[0]);
+    let reasons = no_verdict(&judge(&windows, None).results[0]);
     for words in [
         "warn_count went from 7 to 7",
         "2 headers of WARNs",
@@ -19,10 +19,7 @@ fn disagreeing_witnesses_are_all_named() {
     }
     // A kernel without warn_count has one witness less.
     windows[0].warn_count = None;
-    assert_eq!(
-        judge(&windows, Expect::Auto).results[0].verdict,
-        Verdict::Pass
-    );
+    assert_eq!(judge(&windows, None).results[0].verdict, Verdict::Pass);
 }
 
 #[test]
@@ -33,7 +30,7 @@ fn records_of_user_space_do_not_count() {
             record.facility = 1;
         }
     }
-    let judgement = judge(&history.windows, Expect::Auto);
+    let judgement = judge(&history.windows, None);
     assert_eq!(judgement.form, Recognised::InfoOnly);
     assert_eq!(kinds(&judgement.results[0]), [DID_NOT_FIRE; 2]);
 }
@@ -43,10 +40,10 @@ fn a_clock_that_runs_back_gives_no_verdict() {
     let mut windows = history(Style::of(Kernel::Seed), &suite()[..1], &[]).windows;
     let calls = &mut windows[0].observations[0].calls;
     calls[2].time_ns = calls[1].time_ns;
-    let judgement = judge(&windows, Expect::Auto);
+    let judgement = judge(&windows, None);
     assert_eq!(judgement.results[0].verdict, Verdict::Pass);
     windows[0].observations[0].calls[2].time_ns -= 1;
-    let judgement = judge(&windows, Expect::Auto);
+    let judgement = judge(&windows, None);
     assert!(no_verdict(&judgement.results[0]).contains("back in time"));
 }
 
@@ -78,7 +75,7 @@ fn an_injector_that_ignores_its_setting_gives_no_verdict() {
         let call = o.calls.last_mut().unwrap();
         (call.event, call.returned, call.injected) = (event, returned, injected);
         recount(o);
-        let result = &judge(&windows, Expect::Seed).results[0];
+        let result = &judge(&windows, Some(Form::Seed)).results[0];
         let is_doubted = matches!(
             &result.verdict,
             Verdict::NoVerdict { reasons } if reasons.iter().any(|r| r.contains("as it was told"))
@@ -96,7 +93,7 @@ fn an_injector_that_ignores_its_setting_gives_no_verdict() {
         let o = &mut windows[0].observations[0];
         o.calls[0].injected = injected;
         recount(o);
-        let verdict = &judge(&windows, Expect::Seed).results[0].verdict;
+        let verdict = &judge(&windows, Some(Form::Seed)).results[0].verdict;
         assert_eq!(*verdict == Verdict::Pass, !injected, "{verdict:?}");
     }
 }

@@ -1,29 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What disturbs a run.
+//! The table of the conditions under which a run is disturbed.
 
 mod log;
 mod machine;
 mod others;
 mod threads;
 
-use anyhow::Result;
+use crate::hostile::condition::Condition;
 
-use mn_inject::os::wait::Waiter;
-
-use crate::hostile::condition::Act;
-
-/// Something that happens while the scenarios run.
-pub struct Condition {
-    /// Its name.
-    pub name: &'static str,
-    /// What is counted of it.
-    pub unit: &'static str,
-    /// Sets it up; the number is where random choices start.
-    pub begin: fn(&Waiter, u64) -> Result<Box<dyn Act>>,
-}
-
-/// All of them.
+/// All conditions.
 pub const CONDITIONS: &[Condition] = &[
     Condition {
         name: "printk-flood",
@@ -81,3 +67,20 @@ pub const CONDITIONS: &[Condition] = &[
         begin: others::stop,
     },
 ];
+
+/// The names of all conditions.
+pub fn names() -> Vec<&'static str> {
+    CONDITIONS.iter().map(|condition| condition.name).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_condition_has_a_name_of_its_own() {
+        let names = names();
+        let unique: std::collections::HashSet<_> = names.iter().collect();
+        assert_eq!(unique.len(), names.len());
+    }
+}

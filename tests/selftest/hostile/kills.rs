@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Kills a run at random moments, and looks whether anything of it is left.
+//! Kills a run at random moments, and checks that nothing of it is left over.
 
 use std::fs;
 use std::path::Path;
@@ -18,21 +18,22 @@ use mn_inject::model::Report;
 use mn_inject::model::exit::Exit;
 use mn_inject::observe::CGROUP_PREFIX;
 use mn_inject::os::cgroup;
-use mn_inject::report;
+use mn_inject::os::limit::Limit;
 
 use crate::exercise::Exercise;
-use crate::hostile::trial::Trials;
-use crate::hostile::{compare, without_verdict};
+use crate::hostile::compare::{compare, without_verdict};
+use crate::hostile::trial::{SAY_EVERY, Trials};
+use crate::random::Rng;
 use crate::task::HostileOptions;
 
-/// How long whatever is left of a run may take to be gone.
+/// Time limit for the end of all processes of a killed run.
 const GONE: Duration = Duration::from_secs(60);
 
-/// What the run after a kill runs: each way to reach a notifier with a failure.
+/// Scenarios of the run after a kill: each way to make a notifier fail.
 const NEXT: &[&str] = &["munmap-whole-eagain", "mrelease-eagain", "r04-all-agree"];
 
-/// One time the module was there before the run, the other time the run loads it: what is left is
-/// to be without it then.
+/// Kills runs and checks what they leave over. In turns, the run loads the module itself, and then
+/// must not leave it loaded, or the module is loaded before the run.
 pub(crate) fn run(
     options: &HostileOptions,
     module: &Path,
@@ -43,61 +44,107 @@ pub(crate) fn run(
     if options.kills == 0 {
         return Ok(());
     }
-    // What outlives a run that is killed becomes our child, and is waited for.
+    // Processes that outlive a killed run become children of this one, which waits for them.
     prctl::set_child_subreaper(true).context("PR_SET_CHILD_SUBREAPER failed")?;
-    let mut rng = fastrand::Rng::with_seed(options.seed);
-    let mut killed: u64 = 0;
-    let mut ended: u64 = 0;
-    // The next run is not asked for what this kernel does wrong.
+    let mut rng = Rng::new(options.seed);
+    let mut kills = Kills::default();
+    // The next run leaves out the scenarios that fail on this kernel anyway.
     let next: Vec<&str> = NEXT
         .iter()
         .copied()
         .filter(|name| passes(baseline, name))
         .collect();
-    while killed < options.kills {
-        let what = format!("kill {} of {}", killed + 1, options.kills);
-        let loads = killed.is_multiple_of(2);
+    while kills.killed < options.kills {
+        let what = format!("kill {} of {}", kills.killed + 1, options.kills);
+        let moment = Duration::from_millis(baseline.millis).mul_f64(rng.fraction());
+        let finding = match kills.one(module, trials, &what, moment)? {
+            None => passes_again(module, trials, &what, &next)?,
+            finding => finding,
+        };
+        if let Some(finding) = finding {
+            let when = when(&what, moment);
+            exercise.findings.push(format!("{when}: {finding}"));
+            break;
+        }
+    }
+    for (name, count) in [
+        ("runs killed", kills.killed),
+        ("runs that were over before", kills.ended),
+    ] {
+        exercise.operations.push((name.to_owned(), count));
+    }
+    compare_afterwards(module, baseline, trials, exercise)
+}
+
+/// What was done.
+#[derive(Debug, Default)]
+struct Kills {
+    killed: u64,
+    /// Runs that came to their end before.
+    ended: u64,
+}
+
+impl Kills {
+    /// Starts a run and kills it at that moment. Returns what it has left, where it has left
+    /// something.
+    fn one(
+        &mut self,
+        module: &Path,
+        trials: &mut Trials<'_>,
+        what: &str,
+        moment: Duration,
+    ) -> Result<Option<String>> {
+        let loads = self.killed.is_multiple_of(2);
         let loaded = if loads {
             None
         } else {
             Some(LoadedModule::load(module, c"breach=1")?)
         };
         let (run, _) = trials.start(loads.then_some(module), &[])?;
-        let moment = Duration::from_millis(baseline.millis).mul_f64(rng.f64());
-        if trials.ended_within(&what, run, moment)?.is_some() {
-            ended += 1;
+        if trials.ended_within(what, run, moment)?.is_some() {
+            self.ended += 1;
         } else {
             kill(run, Signal::SIGKILL).context("cannot kill the run")?;
             waitpid(run, None).context("cannot wait for the run")?;
-            killed += 1;
+            self.killed += 1;
         }
-        let when = format!("{what}, {} ms after it began", moment.as_millis());
-        orphans_gone(trials, &when)?;
+        orphans_gone(trials, &when(what, moment))?;
         let left = left_over(loaded.is_some());
-        drop(loaded);
-        if !left.is_empty() {
-            exercise
-                .findings
-                .push(format!("{when}: left over: {}", left.join(", ")));
-            break;
-        }
-        if !next.is_empty() {
-            let (run, path) = trials.start(Some(module), &next)?;
-            let report = trials.finish(&what, run, &path)?;
-            if report::exit(&report) != Exit::Pass {
-                exercise.findings.push(format!(
-                    "{when}: the next run does not pass: {}",
-                    without_verdict(&report).join("; ")
-                ));
-                break;
-            }
-        }
+        Ok((!left.is_empty()).then(|| format!("left over: {}", left.join(", "))))
     }
-    exercise.operations.push(("runs killed".to_owned(), killed));
-    exercise
-        .operations
-        .push(("runs that were over before".to_owned(), ended));
+}
 
+fn when(what: &str, moment: Duration) -> String {
+    format!("{what}, {} ms after it began", moment.as_millis())
+}
+
+/// Runs these scenarios, and says why they do not pass, where they do not.
+fn passes_again(
+    module: &Path,
+    trials: &mut Trials<'_>,
+    what: &str,
+    next: &[&str],
+) -> Result<Option<String>> {
+    if next.is_empty() {
+        return Ok(None);
+    }
+    let (run, path) = trials.start(Some(module), next)?;
+    let report = trials.finish(what, run, &path)?;
+    Ok((report.exit() != Exit::Pass).then(|| {
+        format!(
+            "the next run does not pass: {}",
+            without_verdict(&report).join("; ")
+        )
+    }))
+}
+
+/// A whole run after the kills, which must come to the same verdicts as before.
+fn compare_afterwards(
+    module: &Path,
+    baseline: &Report,
+    trials: &mut Trials<'_>,
+    exercise: &mut Exercise,
+) -> Result<()> {
     let loaded = LoadedModule::load(module, c"breach=1")?;
     let after = trials.undisturbed(None)?;
     drop(loaded);
@@ -122,22 +169,26 @@ fn passes(report: &Report, name: &str) -> bool {
     results.any(|result| result.name == name && result.verdict == mn_inject::model::Verdict::Pass)
 }
 
-/// Waits until every process of a run that was killed is gone: they have become our children.
+/// Waits until every process of a killed run has ended: they have become children of this process.
+///
+/// # Errors
+///
+/// One is still there after [`GONE`], without the time in which this process cannot look.
 fn orphans_gone(trials: &mut Trials<'_>, when: &str) -> Result<()> {
-    let until = Instant::now() + GONE;
-    let mut next = Instant::now() + Duration::from_secs(1);
+    let mut limit = Limit::new(GONE);
+    let mut next = Instant::now() + SAY_EVERY;
     loop {
         match waitid(Id::All, WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG) {
             Err(Errno::ECHILD) => return Ok(()),
             Ok(WaitStatus::StillAlive) => {
-                if Instant::now() >= until {
+                if limit.is_over() {
                     bail!("{when}: a process of the run is still there after {GONE:?}");
                 }
                 if Instant::now() >= next {
                     trials.say(when);
-                    next += Duration::from_secs(1);
+                    next = Instant::now() + SAY_EVERY;
                 }
-                trials.waiter.child_changes(Duration::from_millis(500))?;
+                trials.waiter.child_changes(limit.slice())?;
             }
             Ok(_) | Err(Errno::EINTR) => {}
             Err(errno) => return Err(errno).context("cannot wait for children"),
@@ -145,7 +196,7 @@ fn orphans_gone(trials: &mut Trials<'_>, when: &str) -> Result<()> {
     }
 }
 
-/// What a run has left, in words.
+/// Describes everything that a run has left over.
 fn left_over(was_loaded: bool) -> Vec<String> {
     let mut left = Vec::new();
     if injector::is_there() != was_loaded {

@@ -1,19 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `record`, `log` and `counters`: what is written down, and that all of it agrees.
+//! `record`, `log` and `counters`: which calls are recorded, and that the files agree.
 
 use nix::errno::Errno;
 
+use mn_inject::injector::formats::{Entry, EventCount, Op};
+use mn_inject::model::{FollowUp, NotifierEvent};
 use mn_inject::trigger::operation::Operation;
 
 use crate::module_cases::outcome::{Outcome, demand, same};
 use crate::module_cases::rig::{MISBEHAVE, Rig, mrelease, total};
 
 pub fn record(rig: &Rig<'_>) -> Outcome {
-    let (mut target, attached) = rig.subject(Operation::Dontneed, "")?;
+    let (mut subject, attached) = rig.subject(Operation::Dontneed, "")?;
     attached.set_all(&[MISBEHAVE, ("times", "2")])?;
     let before = total()?;
-    rig.act(&mut target, 5)?;
+    rig.act(&mut subject, 5)?;
     let log = attached.log()?;
     same("entries with record injected", log.len(), 2)?;
     demand(log.iter().all(|entry| entry.injected), || {
@@ -21,8 +23,8 @@ pub fn record(rig: &Rig<'_>) -> Outcome {
     })?;
     same("total", total()? - before, 2)?;
     attached.set_all(&[("record", "all"), ("times", "1")])?;
-    rig.act(&mut target, 3)?;
-    let seen = attached.injected(target.watched())?;
+    rig.act(&mut subject, 3)?;
+    let seen = attached.injected(subject.watched())?;
     same(
         "entries with record all",
         seen,
@@ -31,36 +33,39 @@ pub fn record(rig: &Rig<'_>) -> Outcome {
 }
 
 pub fn agree(rig: &Rig<'_>) -> Outcome {
-    let target = rig.target(Operation::Dontneed)?;
-    let attached = rig.attach(target.pid().as_raw(), "kind=plain-end")?;
-    // From the first call on, on all addresses, since the counters know of no others.
+    let subject = rig.start(Operation::Dontneed)?;
+    let attached = rig.attach(subject.pid().as_raw(), "kind=plain-end")?;
+    // All calls on all addresses must be in the log, since the counters count all of them.
     attached.set_all(&[("record", "all"), MISBEHAVE, ("interval", "2")])?;
-    let mut target = target;
+    let mut subject = subject;
     let before = total()?;
-    rig.act(&mut target, 7)?;
+    rig.act(&mut subject, 7)?;
     let (log, counters) = (attached.log()?, attached.counters()?);
     same("total", total()? - before, log.len() as u64)?;
-    let count = |op: &str| log.iter().filter(|entry| entry.op == op).count() as u64;
+    let count = |op: Op| log.iter().filter(|entry| entry.op == op).count() as u64;
     let injected = log.iter().filter(|entry| entry.injected).count() as u64;
     same("overwritten", counters.overwritten, 0)?;
-    same("starts", counters.starts, count("start"))?;
-    same("calls", counters.calls, count("start"))?;
-    same("ends", counters.ends, count("end"))?;
+    same("starts", counters.starts, count(Op::Start))?;
+    same("calls", counters.calls, count(Op::Start))?;
+    same("ends", counters.ends, count(Op::Later(FollowUp::End)))?;
     same("injected", counters.injected, injected)?;
     same("refused", counters.refused, 0)?;
-    same("paired", counters.paired.as_str(), "yes")?;
-    let sum = |value: fn(&(String, String, u64, u64)) -> u64| -> u64 {
-        counters.events.iter().map(value).sum()
-    };
-    same("calls by event", sum(|event| event.2), counters.calls)?;
-    same("injected by event", sum(|event| event.3), counters.injected)?;
-    for (event, context, calls, _) in &counters.events {
+    same("paired", counters.paired, Some(true))?;
+    let sum = |value: fn(&EventCount) -> u64| -> u64 { counters.events.iter().map(value).sum() };
+    same("calls by event", sum(|count| count.calls), counters.calls)?;
+    same(
+        "injected by event",
+        sum(|count| count.injected),
+        counters.injected,
+    )?;
+    for count in &counters.events {
+        let (event, context) = (count.event, count.context);
         let seen = log
             .iter()
-            .filter(|entry| entry.op == "start" && &entry.event == event)
-            .filter(|entry| &entry.context == context)
+            .filter(|entry| entry.op == Op::Start)
+            .filter(|entry| (entry.event, entry.context) == (event, context))
             .count() as u64;
-        same(&format!("calls with {event}, {context}"), *calls, seen)?;
+        same(&format!("calls with {event}, {context}"), count.calls, seen)?;
     }
     demand(
         log.windows(2)
@@ -70,28 +75,27 @@ pub fn agree(rig: &Rig<'_>) -> Outcome {
 }
 
 pub fn callers(rig: &Rig<'_>) -> Outcome {
-    let (mut target, attached) = rig.subject(Operation::MunmapWhole, "")?;
+    let (mut subject, attached) = rig.subject(Operation::MunmapWhole, "")?;
     attached.set_all(&[("record", "all")])?;
-    rig.act(&mut target, 1)?;
+    rig.act(&mut subject, 1)?;
     let log = attached.log()?;
     let entry = log
         .iter()
-        .find(|entry| entry.is_start_in(target.watched()) && entry.event == "UNMAP");
-    let named = |entry: &crate::module_cases::observe::Entry, part: &str| {
-        entry.callers.iter().any(|caller| caller.contains(part))
-    };
+        .find(|entry| entry.is_start_in(subject.watched()) && entry.event == NotifierEvent::Unmap);
+    let named =
+        |entry: &Entry, part: &str| entry.callers.iter().any(|caller| caller.contains(part));
     demand(entry.is_some_and(|entry| named(entry, "unmap")), || {
         format!("no caller of munmap's callback has unmap in its name: {log:?}")
     })?;
     same(
         "tid",
         entry.map(|entry| entry.tid),
-        Some(target.pid().as_raw()),
+        Some(subject.pid().as_raw()),
     )?;
     same(
         "comm",
         entry.map(|entry| entry.comm.clone()),
-        Some(target.comm()?),
+        Some(subject.comm()?),
     )?;
 
     let (victim, attached) = rig.victim("")?;
@@ -103,12 +107,12 @@ pub fn callers(rig: &Rig<'_>) -> Outcome {
     })
 }
 
-/// What holds of a log that has had more entries than it takes.
+/// Demands that a log that overflows keeps the latest entries, and counts the others.
 pub fn full(rig: &Rig<'_>, calls: usize) -> Outcome {
-    let (mut target, attached) = rig.subject(Operation::Dontneed, "")?;
+    let (mut subject, attached) = rig.subject(Operation::Dontneed, "")?;
     attached.set("record", "all")?;
     let before = total()?;
-    rig.act(&mut target, calls)?;
+    rig.act(&mut subject, calls)?;
     let (log, counters) = (attached.log()?, attached.counters()?);
     demand(counters.overwritten > 0 && !log.is_empty(), || {
         format!("{calls} calls: {} entries, {counters:?}", log.len())
@@ -122,7 +126,7 @@ pub fn full(rig: &Rig<'_>, calls: usize) -> Outcome {
     demand(log.windows(2).all(|two| two[0].seq < two[1].seq), || {
         "the log is out of order".into()
     })?;
-    // The latest are those that stay.
+    // The latest entries are kept.
     same(
         "the last entry",
         log.last().map(|entry| entry.seq),

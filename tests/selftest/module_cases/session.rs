@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Targets that are there for as long as somebody holds the device open.
+//! Sessions: targets that exist as long as the device is open.
 
 use std::io::Read;
 use std::path::Path;
@@ -9,19 +9,20 @@ use anyhow::Context as _;
 use nix::errno::Errno;
 
 use mn_inject::injector::DEVICE;
+use mn_inject::injector::files::target_folder;
 use mn_inject::trigger::operation::Operation;
 
 use crate::module_cases::outcome::{Outcome, demand, same};
 use crate::module_cases::rig::{Attached, Rig, STEP, listed, open, read, wait_for, write};
 
 pub fn closed(rig: &Rig<'_>) -> Outcome {
-    let target = rig.target(Operation::Hold)?;
+    let subject = rig.start(Operation::Hold)?;
     let (name, other) = (rig.name(), rig.name());
     let session = open(Path::new(DEVICE))?;
-    let line = format!("attach {} name={name}", target.pid());
+    let line = format!("attach {} name={name}", subject.pid());
     same(&line, write(&session, line.as_bytes())?, Ok(()))?;
-    // One that stays, to tell them apart.
-    let line = format!("attach {} name={other}", target.pid());
+    // Another target, which must stay.
+    let line = format!("attach {} name={other}", subject.pid());
     same(
         &line,
         crate::module_cases::rig::control(line.as_bytes())?,
@@ -50,52 +51,46 @@ pub fn closed(rig: &Rig<'_>) -> Outcome {
     })?;
     drop(again);
     same("control when it is closed", listed(&name)?, None)?;
-    demand(
-        !crate::module_cases::rig::file("targets")
-            .join(&name)
-            .exists(),
-        || "its folder is still there".into(),
-    )?;
+    demand(!target_folder(&name).exists(), || {
+        "its folder is still there".into()
+    })?;
     other.demand_state("live")?;
     other.detach()
 }
 
 pub fn killed(rig: &Rig<'_>) -> Outcome {
-    let target = rig.target(Operation::Hold)?;
-    let mut owner = rig.target(Operation::Hold)?;
+    let subject = rig.start(Operation::Hold)?;
+    let mut owner = rig.start(Operation::Hold)?;
     let name = rig.name();
-    let line = format!("attach {} name={name}", target.pid());
+    let line = format!("attach {} name={name}", subject.pid());
     let result = owner.write_to(Path::new(DEVICE), &line, rig.waiter, STEP)?;
     same(&line, result, 0)?;
     demand(listed(&name)?.is_some(), || "it is not there".into())?;
     owner.kill()?;
     drop(owner);
-    // It was waited for, so its files are closed.
+    // The drop has waited for the process, so its files are closed.
     let gone = wait_for(|| Ok(listed(&name)?.is_none()))?;
     demand(gone, || "it is there although its owner was killed".into())?;
-    demand(
-        !crate::module_cases::rig::file("targets")
-            .join(&name)
-            .exists(),
-        || "its folder is still there".into(),
-    )
+    demand(!target_folder(&name).exists(), || {
+        "its folder is still there".into()
+    })
 }
 
 pub fn target_is_owner(rig: &Rig<'_>) -> Outcome {
-    // The session is closed while its own target's memory goes.
-    let mut target = rig.target(Operation::Hold)?;
+    // The session is closed while the address space of its own target is torn down.
+    let mut subject = rig.start(Operation::Hold)?;
     let name = rig.name();
-    let line = format!("attach {} name={name}", target.pid());
-    let result = target.write_to(Path::new(DEVICE), &line, rig.waiter, STEP)?;
+    let line = format!("attach {} name={name}", subject.pid());
+    let result = subject.write_to(Path::new(DEVICE), &line, rig.waiter, STEP)?;
     same(&line, result, 0)?;
-    target.kill()?;
-    drop(target);
+    subject.kill()?;
+    drop(subject);
     let gone = wait_for(|| Ok(listed(&name)?.is_none()))?;
     demand(gone, || "it is there although its owner was killed".into())
 }
 
 pub fn same_lines(rig: &Rig<'_>) -> Outcome {
-    let target = rig.target(Operation::Hold)?;
+    let subject = rig.start(Operation::Hold)?;
     let session = open(Path::new(DEVICE))?;
     let before = read("control")?;
     for (line, errno) in [
@@ -111,7 +106,7 @@ pub fn same_lines(rig: &Rig<'_>) -> Outcome {
     same("control after it", read("control")?, before)?;
     let name = rig.name();
     for line in [
-        format!("attach {} name={name}\n", target.pid()),
+        format!("attach {} name={name}\n", subject.pid()),
         format!("detach {name}\n"),
     ] {
         same(&line, write(&session, line.as_bytes())?, Ok(()))?;

@@ -2,71 +2,64 @@
 
 //! Detaching and unloading while callbacks run and files are open.
 
-use std::ffi::CString;
+use std::ffi::CStr;
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result};
+use anyhow::Context as _;
 use nix::errno::Errno;
-use nix::kmod::{DeleteModuleFlags, ModuleInitFlags, delete_module, finit_module};
 
 use mn_inject::injector;
-use mn_inject::injector::DEVICE;
+use mn_inject::injector::line::errno_of;
+use mn_inject::injector::load;
+use mn_inject::injector::load::unload;
+use mn_inject::injector::{DEVICE, files::target_folder};
 use mn_inject::model::MODULE_NAME;
 use mn_inject::trigger::operation::Operation;
-use mn_inject::vm::boot::protocol;
 
 use crate::module_cases::log;
 use crate::module_cases::outcome::{Failure, Outcome, demand, same};
-use crate::module_cases::rig::{Rig, STEP, errno, file, open, read, write};
+use crate::module_cases::rig::{Rig, STEP, open, read, write};
 
-/// How long a callback sleeps that is to be met running.
+/// Time for which a callback sleeps, long enough to detach or unload while it runs.
 const SLEEP: Duration = Duration::from_millis(300);
 
-/// The least that a log may be given, in KiB.
-const SMALL_LOG: &str = "log_kib=4";
+/// The smallest log that can be set, in KiB.
+const SMALL_LOG: &CStr = c"log_kib=4";
 
-/// More calls than such a log has room for.
+/// More calls than fit into such a log.
 const MANY: usize = 400;
 
-fn unload() -> Result<(), Errno> {
-    let name = CString::new(MODULE_NAME).map_err(|_| Errno::EINVAL)?;
-    // Without waiting for users, as rmmod does it.
-    delete_module(&name, DeleteModuleFlags::O_NONBLOCK)
-}
-
-fn load(parameters: &str) -> Outcome {
-    let file = File::open(protocol::MODULE).context("cannot open the module")?;
-    let parameters = CString::new(parameters).context("a parameter has a NUL")?;
-    finit_module(&file, &parameters, ModuleInitFlags::empty())
-        .context("cannot load the module again")?;
+fn load(module: &Path, parameters: &CStr) -> Outcome {
+    load::load(module, parameters).context("cannot load the module again")?;
     demand(injector::is_there(), || {
         "the module's folder is not there".into()
     })
 }
 
-/// Skips a case after which the module could not be loaded again.
-fn may_unload() -> Outcome {
-    if !Path::new(protocol::MODULE).exists() {
-        return Err(Failure::Skip(
-            "the module's file is not where a guest has it, so it could not be loaded again",
-        ));
-    }
-    // What others have attached would go with it.
+/// Returns the module's file. Skips the case if the module could not be loaded again, or if there
+/// are targets of others, which would be detached.
+fn may_unload<'a>(rig: &Rig<'a>) -> Outcome<&'a Path> {
+    let module = file_to_load_again(rig.module)?;
     let others = read("control")?;
     if !others.is_empty() {
         return Err(Failure::Skip("somebody else has targets"));
     }
-    Ok(())
+    Ok(module)
+}
+
+fn file_to_load_again(module: Option<&Path>) -> Outcome<&Path> {
+    let reason = "the module's file is not known (--module), so it could not be loaded again";
+    module.ok_or(Failure::Skip(reason))
 }
 
 pub fn detach_running(rig: &Rig<'_>) -> Outcome {
-    let (mut target, attached) = rig.subject(Operation::Dontneed, "")?;
+    let (mut subject, attached) = rig.subject(Operation::Dontneed, "")?;
     attached.set("sleep_us", &SLEEP.as_micros().to_string())?;
     let begin = Instant::now();
-    target.act_and_die()?;
+    subject.act_and_die()?;
     attached.wait_misbehaves()?;
     let name = attached.name.clone();
     attached.detach()?;
@@ -74,13 +67,13 @@ pub fn detach_running(rig: &Rig<'_>) -> Outcome {
     demand(took >= SLEEP, || {
         format!("detached {took:?} after the begin of a callback of {SLEEP:?}")
     })?;
-    same("the operation", target.acted(rig.waiter, STEP)?, 0)?;
-    demand(!file("targets").join(&name).exists(), || {
+    same("the operation", subject.acted(rig.waiter, STEP)?, 0)?;
+    demand(!target_folder(&name).exists(), || {
         "its folder is still there".into()
     })?;
-    // Nothing sleeps any more.
+    // The callback is gone, so nothing sleeps any more.
     let begin = Instant::now();
-    rig.act(&mut target, 1)?;
+    rig.act(&mut subject, 1)?;
     let took = begin.elapsed();
     demand(took < SLEEP, || {
         format!("the operation took {took:?} when all is detached")
@@ -88,7 +81,7 @@ pub fn detach_running(rig: &Rig<'_>) -> Outcome {
 }
 
 pub fn detached_files(rig: &Rig<'_>) -> Outcome {
-    let (_target, attached) = rig.subject(Operation::Hold, "")?;
+    let (_subject, attached) = rig.subject(Operation::Hold, "")?;
     let files = [
         "settings",
         "counters",
@@ -103,17 +96,19 @@ pub fn detached_files(rig: &Rig<'_>) -> Outcome {
     attached.detach()?;
     demand_dead(&files)?;
     match File::open(&again) {
-        Err(error) => same("a new open", errno(&error), Errno::ENOENT),
+        Err(error) => same("a new open", errno_of(&error), Errno::ENOENT),
         Ok(_) => Err(Failure::Wrong(
             "a detached target's file can be opened".into(),
         )),
     }
 }
 
-/// Demands that open files of a target that is gone say EIO.
+/// Demands that reads and writes of open files of a detached target return EIO.
 fn demand_dead(files: &[(&str, File)]) -> Outcome {
     for (name, file) in files {
-        let seen = file.read_at(&mut [0; 64], 0).map_err(|error| errno(&error));
+        let seen = file
+            .read_at(&mut [0; 64], 0)
+            .map_err(|error| errno_of(&error));
         same(&format!("read of {name}"), seen, Err(Errno::EIO))?;
         if !["settings", "counters", "log"].contains(name) {
             let seen = write(file, b"0")?;
@@ -124,41 +119,41 @@ fn demand_dead(files: &[(&str, File)]) -> Outcome {
 }
 
 pub fn unload_running(rig: &Rig<'_>) -> Outcome {
-    may_unload()?;
-    // On as many processors as there are: some asleep in a callback, some waiting in one.
-    let mut targets = Vec::new();
+    let module = may_unload(rig)?;
+    // Callbacks on all processors: some sleep, some busy-wait.
+    let mut subjects = Vec::new();
     for (setting, value) in [("sleep_us", SLEEP.as_micros()), ("delay_us", 100_000)]
         .into_iter()
         .cycle()
         .take(4)
     {
-        let (target, attached) = rig.subject(Operation::Dontneed, "")?;
+        let (subject, attached) = rig.subject(Operation::Dontneed, "")?;
         attached.set(setting, &value.to_string())?;
-        targets.push((target, attached));
+        subjects.push((subject, attached));
     }
-    let files = [("settings", &targets[0].1), ("range", &targets[1].1)]
+    let files = [("settings", &subjects[0].1), ("range", &subjects[1].1)]
         .into_iter()
         .map(|(name, attached)| Ok((name, open(&attached.path(name))?)))
         .collect::<Outcome<Vec<_>>>()?;
     let begin = Instant::now();
-    for (target, _) in &mut targets {
-        target.act_and_die()?;
+    for (subject, _) in &mut subjects {
+        subject.act_and_die()?;
     }
-    targets[2].1.wait_misbehaves()?;
+    subjects[2].1.wait_misbehaves()?;
     let result = unload();
     let took = begin.elapsed();
     let loaded = if result.is_ok() {
-        for (_, attached) in &mut targets {
+        for (_, attached) in &mut subjects {
             attached.forget();
         }
         let dead = demand_dead(&files);
         let gone = demand(!injector::is_there(), || "the folder is still there".into());
-        load("").and(dead).and(gone)
+        load(module, c"").and(dead).and(gone)
     } else {
         Ok(())
     };
-    for (target, _) in &mut targets {
-        same("the operation", target.acted(rig.waiter, STEP)?, 0)?;
+    for (subject, _) in &mut subjects {
+        same("the operation", subject.acted(rig.waiter, STEP)?, 0)?;
     }
     same("delete_module", result, Ok(()))?;
     demand(took >= SLEEP, || {
@@ -167,47 +162,59 @@ pub fn unload_running(rig: &Rig<'_>) -> Outcome {
     loaded?;
     same("control of the new module", read("control")?.as_str(), "")?;
     same("total of the new module", read("total")?.as_str(), "0\n")?;
-    // What ran in the old module's callbacks is none of the new one's business.
-    for (mut target, _) in targets {
-        rig.act(&mut target, 1)?;
-        rig.finish(target)?;
+    // The subjects whose callbacks ran in the old module are not attached to the new one.
+    for (mut subject, _) in subjects {
+        rig.act(&mut subject, 1)?;
+        rig.finish(subject)?;
     }
     Ok(())
 }
 
-pub fn unload_session(_: &Rig<'_>) -> Outcome {
-    may_unload()?;
+pub fn unload_session(rig: &Rig<'_>) -> Outcome {
+    let module = may_unload(rig)?;
     let session = open(Path::new(DEVICE))?;
     let result = unload();
     if result.is_ok() {
         drop(session);
-        load("")?;
+        load(module, c"")?;
         return Err(Failure::Wrong("unloaded although a session is open".into()));
     }
     same("delete_module", result, Err(Errno::EWOULDBLOCK))?;
     demand(injector::is_there(), || "the folder is gone".into())?;
     drop(session);
     same("delete_module when it is closed", unload(), Ok(()))?;
-    load("")
+    load(module, c"")
 }
 
 pub fn small_log(rig: &Rig<'_>) -> Outcome {
-    may_unload()?;
+    let module = may_unload(rig)?;
     same("delete_module", unload(), Ok(()))?;
-    for wrong in ["log_kib=3", "log_kib=65537", "log_kib=-1", "log_kib=x"] {
-        if load(wrong).is_ok() {
+    for wrong in [c"log_kib=3", c"log_kib=65537", c"log_kib=-1", c"log_kib=x"] {
+        if load(module, wrong).is_ok() {
             same("delete_module", unload(), Ok(()))?;
-            load("")?;
-            return Err(Failure::Wrong(format!("loaded with {wrong}")));
+            load(module, c"")?;
+            return Err(Failure::Wrong(format!("loaded with {wrong:?}")));
         }
     }
-    load(SMALL_LOG)?;
+    load(module, SMALL_LOG)?;
     let path = format!("/sys/module/{MODULE_NAME}/parameters/log_kib");
     let shown = fs::read_to_string(path).ok();
     let full = log::full(rig, MANY);
     same("delete_module", unload(), Ok(()))?;
-    load("")?;
+    load(module, c"")?;
     full?;
-    // A parameter need not be shown; where it is, it says what was given.
+    // The parameter may be hidden in sysfs; if it is shown, it has the value that was set.
     same("log_kib", shown.as_deref().unwrap_or("4\n"), "4\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_module_is_loaded_again_from_its_own_file() {
+        let given = Path::new("somewhere/module.ko");
+        assert_eq!(file_to_load_again(Some(given)).unwrap(), given);
+        assert!(matches!(file_to_load_again(None), Err(Failure::Skip(_))));
+    }
 }

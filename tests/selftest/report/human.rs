@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What came of an exercise, for a person.
+//! The report of an exercise as text.
 
 use std::io::{self, Write};
 
@@ -9,9 +9,10 @@ use mn_inject::report::human::{fact, head};
 use mn_inject::report::text::{one_line, seconds};
 use mn_inject::report::verdict_word;
 
+use crate::exercise::{CaseResult, CaseVerdict};
 use crate::report::ExerciseReport;
 
-/// How many findings are printed; the JSON report has more.
+/// Number of findings that are printed; the JSON report has all.
 const SHOWN: usize = 20;
 
 pub(super) fn print(report: &ExerciseReport, out: &mut dyn Write) -> io::Result<()> {
@@ -29,6 +30,7 @@ pub(super) fn print(report: &ExerciseReport, out: &mut dyn Write) -> io::Result<
     writeln!(out)?;
 
     let done = &report.exercise;
+    cases(&done.cases, out)?;
     let width = done.operations.iter().map(|(name, _)| name.len()).max();
     for (operation, count) in &done.operations {
         let width = width.unwrap_or_default();
@@ -38,7 +40,7 @@ pub(super) fn print(report: &ExerciseReport, out: &mut dyn Write) -> io::Result<
         writeln!(out)?;
     }
     for finding in done.findings.iter().take(SHOWN) {
-        // The kernel's reports have many lines.
+        // A complaint of the kernel has many lines.
         let mut lines = finding.lines();
         writeln!(out, "FAIL  {}", one_line(lines.next().unwrap_or_default()))?;
         for line in lines {
@@ -60,11 +62,39 @@ pub(super) fn print(report: &ExerciseReport, out: &mut dyn Write) -> io::Result<
         }
     }
     let verdict = verdict_word(exit);
-    let count: u64 = done.operations.iter().map(|(_, count)| count).sum();
+    write!(out, "{verdict}: {name}, ")?;
+    if !done.cases.is_empty() {
+        let skipped = done.cases_of(CaseVerdict::Skipped);
+        write!(out, "{} cases ({skipped} skipped), ", done.cases.len())?;
+    }
+    if !done.operations.is_empty() {
+        let count: u64 = done.operations.iter().map(|(_, count)| count).sum();
+        write!(out, "{count} operations, ")?;
+    }
     writeln!(
         out,
-        "{verdict}: {name}, {count} operations, {} findings ({} s)",
-        done.findings.len(),
-        seconds(done.millis),
+        "{} findings ({} s)",
+        done.wrong(),
+        seconds(done.millis)
     )
+}
+
+/// Prints one line for each case, and below it the reasons if it is not ok.
+fn cases(cases: &[CaseResult], out: &mut dyn Write) -> io::Result<()> {
+    for case in cases {
+        let word = match case.verdict {
+            CaseVerdict::Ok => "ok",
+            CaseVerdict::Finding => "FAIL",
+            CaseVerdict::Skipped => "skip",
+            CaseVerdict::NoVerdict => "no verdict",
+        };
+        writeln!(out, "{word:<10}  {}", one_line(&case.name))?;
+        for line in case.why.iter().flat_map(|why| why.lines()) {
+            writeln!(out, "{:<10}  {}", "", one_line(line))?;
+        }
+    }
+    if !cases.is_empty() {
+        writeln!(out)?;
+    }
+    Ok(())
 }

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The report of an exercise.
+//! Tests of the report of an exercise.
 
 use mn_inject::model::exit::Exit;
-use mn_inject::model::{Expect, KernelInfo, VmInfo};
+use mn_inject::model::{KernelInfo, VmInfo};
 use mn_inject::report::format::SimpleFormat;
 
-use crate::exercise::Exercise;
+use crate::exercise::{CaseResult, CaseVerdict, Exercise};
 use crate::report::{ExerciseReport, SCHEMA};
-use crate::task::{FloodOptions, FuzzOptions, HostileOptions, StressOptions, Task};
+use crate::task::{CasesOptions, FloodOptions, FuzzOptions, HostileOptions, StressOptions, Task};
 
 fn printed(report: &ExerciseReport, format: SimpleFormat) -> String {
     let mut out = Vec::new();
@@ -43,6 +43,7 @@ fn report(findings: &[&str]) -> ExerciseReport {
         }),
         exercise: Exercise {
             operations: vec![("attach".into(), 1200), ("load and unload".into(), 3)],
+            cases: Vec::new(),
             findings: findings.iter().map(|text| (*text).to_owned()).collect(),
             trouble: Vec::new(),
             millis: 61_240,
@@ -50,8 +51,30 @@ fn report(findings: &[&str]) -> ExerciseReport {
     }
 }
 
+/// One case of each verdict.
+fn cases() -> Vec<CaseResult> {
+    let case = |name: &str, verdict, why: &[&str]| CaseResult {
+        name: name.to_owned(),
+        verdict,
+        why: why.iter().map(|text| (*text).to_owned()).collect(),
+    };
+    vec![
+        case("attach-zombie", CaseVerdict::Ok, &[]),
+        case("log-small", CaseVerdict::Skipped, &["no file"]),
+        case(
+            "zap",
+            CaseVerdict::Finding,
+            &[
+                "a byte: expected 1, got 2",
+                "the kernel: BUG: x\n line \x1b[31m",
+            ],
+        ),
+        case("read-on", CaseVerdict::NoVerdict, &["cannot fork"]),
+    ]
+}
+
 #[test]
-fn human_where_all_is_well() {
+fn human_without_a_finding() {
     insta::assert_snapshot!(printed(&report(&[]), SimpleFormat::Human), @r###"
     tool     mn-selftest 0.1.0
     kernel   7.3.4 x86_64 #1 SMP
@@ -92,12 +115,14 @@ fn human_with_a_finding() {
 }
 
 #[test]
-fn the_report_is_documented_and_comes_back_as_it_was() {
+fn the_report_is_documented_and_can_be_read_back() {
     let doc = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/report.md");
     let doc = std::fs::read_to_string(doc).unwrap();
     let mut report = report(&["a"]);
+    report.exercise.cases = cases();
     for task in [
         report.task.clone(),
+        Task::Cases(CasesOptions { only: Vec::new() }),
         Task::Fuzz(FuzzOptions { writes: 9, seed: 1 }),
         Task::Hostile(HostileOptions {
             condition: vec!["load".to_owned()],
@@ -107,7 +132,7 @@ fn the_report_is_documented_and_comes_back_as_it_was() {
         }),
         Task::Flood(FloodOptions {
             failures: 7,
-            expect: Expect::Auto,
+            expect: None,
         }),
     ] {
         report.task = task;
@@ -121,9 +146,14 @@ fn the_report_is_documented_and_comes_back_as_it_was() {
         let top = value.as_object().unwrap().keys();
         let exercise = value["exercise"].as_object().unwrap().keys();
         let options = options.as_object().unwrap().keys();
-        for key in top.chain(exercise).chain(options).chain([name]) {
+        let case = value["exercise"]["cases"][0].as_object().unwrap().keys();
+        for key in top.chain(exercise).chain(options).chain(case).chain([name]) {
             assert!(doc.contains(&format!("`{key}`")), "{key} is not documented");
         }
+    }
+    for verdict in ["ok", "finding", "skipped", "no_verdict"] {
+        assert!(printed(&report, SimpleFormat::Json).contains(&format!("\"{verdict}\"")));
+        assert!(doc.contains(&format!("`{verdict}`")), "{verdict}");
     }
     assert!(doc.contains(&format!("`flood`, version {SCHEMA}")));
 }
@@ -142,6 +172,7 @@ fn exit(operations: &[u64], findings: &[&str], trouble: &[&str]) -> Exit {
                 .iter()
                 .map(|count| ("write".to_owned(), *count))
                 .collect(),
+            cases: Vec::new(),
             findings: texts(findings),
             trouble: texts(trouble),
             millis: 1,
@@ -151,12 +182,59 @@ fn exit(operations: &[u64], findings: &[&str], trouble: &[&str]) -> Exit {
 }
 
 #[test]
-fn only_what_was_done_and_is_well_passes() {
+fn only_operations_without_a_finding_pass() {
     assert_eq!(exit(&[0, 1], &[], &[]), Exit::Pass);
     assert_eq!(exit(&[], &[], &[]), Exit::NoVerdict);
     assert_eq!(exit(&[0, 0], &[], &[]), Exit::NoVerdict);
     assert_eq!(exit(&[1], &[], &["cut short"]), Exit::NoVerdict);
     assert_eq!(exit(&[1], &["leak"], &[]), Exit::Fail);
-    // What was found was found, however the rest went.
+    // A finding counts even if the exercise could not be completed.
     assert_eq!(exit(&[0], &["leak"], &["cut short"]), Exit::Fail);
+}
+
+#[test]
+fn human_with_cases() {
+    let mut report = report(&[]);
+    report.task = Task::Cases(CasesOptions { only: Vec::new() });
+    report.again = "mn-selftest vm cases".into();
+    report.vm = None;
+    report.exercise.operations.clear();
+    report.exercise.cases = cases();
+    insta::assert_snapshot!(printed(&report, SimpleFormat::Human), @r###"
+    tool     mn-selftest 0.1.0
+    kernel   7.3.4 x86_64 #1 SMP
+    again    mn-selftest vm cases
+
+    ok          attach-zombie
+    skip        log-small
+                no file
+    FAIL        zap
+                a byte: expected 1, got 2
+                the kernel: BUG: x
+                 line \u{1b}[31m
+    no verdict  read-on
+                cannot fork
+
+    FAIL: cases, 4 cases (1 skipped), 1 findings (61.2 s)
+    "###);
+}
+
+#[test]
+fn the_worst_case_decides() {
+    let exit_of = |verdicts: &[CaseVerdict]| {
+        let mut report = report(&[]);
+        report.exercise.operations.clear();
+        report.exercise.cases = cases();
+        report
+            .exercise
+            .cases
+            .retain(|case| verdicts.contains(&case.verdict));
+        report.exit()
+    };
+    let (ok, skipped) = (CaseVerdict::Ok, CaseVerdict::Skipped);
+    let (finding, no_verdict) = (CaseVerdict::Finding, CaseVerdict::NoVerdict);
+    assert_eq!(exit_of(&[ok, skipped]), Exit::Pass);
+    assert_eq!(exit_of(&[skipped]), Exit::Skip);
+    assert_eq!(exit_of(&[ok, skipped, no_verdict]), Exit::NoVerdict);
+    assert_eq!(exit_of(&[ok, skipped, no_verdict, finding]), Exit::Fail);
 }

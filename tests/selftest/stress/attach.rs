@@ -7,10 +7,14 @@ use std::sync::Arc;
 
 use nix::errno::Errno;
 
-use crate::stress::choice;
-use crate::stress::victims::{Class, Victim};
-use crate::stress::worker::{Wish, Worker};
-use crate::stress::world::{Harm, Kind, Target};
+use mn_inject::model::NotifierKind;
+
+use crate::stress::class::Class;
+use crate::stress::class::MayReturn;
+use crate::stress::request::AttachRequest;
+use crate::stress::target::Target;
+use crate::stress::victims::Victim;
+use crate::stress::worker::{On, Worker};
 
 /// No more targets than that at a time: each has a log, and each makes every call of its process
 /// slower.
@@ -20,29 +24,28 @@ const MOST: usize = 24;
 const CLASSES: [Class; 3] = [Class::Agreeing, Class::Plain, Class::Interval];
 
 /// Somebody to whom a notifier of that kind may be attached, and how.
-pub fn wish(worker: &mut Worker, kind: Kind) -> Option<Wish> {
-    let drawn = worker.rng.usize(..);
+pub fn request(worker: &mut Worker, kind: NotifierKind) -> Option<AttachRequest> {
     let classes: Vec<_> = CLASSES
         .into_iter()
-        .filter_map(|class| Some((class, class.harm(kind)?)))
+        .filter_map(|class| Some((class, class.may_return(kind)?)))
         .collect();
-    let (class, harm) = *classes.get(drawn % classes.len().max(1))?;
+    let (class, may_return) = *worker.rng.any(&classes)?;
     let mut victims = worker.world.victims_of(class);
     // The dead are rather for now and then.
-    if !choice::once_in(8, &mut worker.rng) {
+    if !worker.rng.one_in(8) {
         victims.retain(|victim| !victim.is_dead());
     }
-    let victim = choice::one(&victims, &mut worker.rng)?;
-    Some(Wish {
+    let victim = worker.rng.any(&victims)?;
+    Some(AttachRequest {
         kind,
         victim: Some(victim.clone()),
         pid: victim.pid.as_raw(),
-        harm,
+        may_return,
     })
 }
 
-fn attach_as(worker: &mut Worker, wish: &Wish) -> Option<Arc<Target>> {
-    let target = worker.attach(wish)?;
+fn attach_as(worker: &mut Worker, request: &AttachRequest) -> Option<Arc<Target>> {
+    let target = worker.attach(request)?;
     worker.world.add_target(target.clone());
     Some(target)
 }
@@ -52,57 +55,57 @@ fn is_full(worker: &Worker) -> bool {
 }
 
 /// Attaches a notifier of that kind to somebody.
-pub fn attach(worker: &mut Worker, kind: Kind) -> bool {
-    let wish = wish(worker, kind);
-    !is_full(worker) && wish.is_some_and(|wish| attach_as(worker, &wish).is_some())
+pub fn attach(worker: &mut Worker, kind: NotifierKind) -> bool {
+    let request = request(worker, kind);
+    !is_full(worker) && request.is_some_and(|request| attach_as(worker, &request).is_some())
 }
 
 /// Attaches two notifiers to the same process.
 pub fn attach_twice(worker: &mut Worker) -> bool {
-    let kinds = [Kind::Plain, Kind::PlainEnd, Kind::Interval, Kind::TwoPass];
-    let first = kinds[worker.rng.usize(..4)];
-    let second = kinds[worker.rng.usize(..4)];
-    let Some(wish) = wish(worker, first) else {
+    let first = *worker.rng.pick(&NotifierKind::ALL);
+    let second = *worker.rng.pick(&NotifierKind::ALL);
+    let Some(request) = request(worker, first) else {
         return false;
     };
-    let Some(harm) = wish.victim.as_ref().and_then(|v| v.class.harm(second)) else {
+    let class = request.victim.as_ref().map(|victim| victim.class);
+    let Some(may_return) = class.and_then(|class| class.may_return(second)) else {
         return false;
     };
-    if is_full(worker) || attach_as(worker, &wish).is_none() {
+    if is_full(worker) || attach_as(worker, &request).is_none() {
         return false;
     }
-    let again = Wish {
+    let again = AttachRequest {
         kind: second,
-        harm,
-        ..wish
+        may_return,
+        ..request
     };
     attach_as(worker, &again).is_some()
 }
 
 /// Attaches under a name that is in use.
 pub fn attach_name_in_use(worker: &mut Worker) -> bool {
-    let Some(wish) = wish(worker, Kind::Plain) else {
+    let Some(request) = request(worker, NotifierKind::Plain) else {
         return false;
     };
-    let Some(target) = worker.attach(&wish) else {
+    let Some(target) = worker.attach(&request) else {
         return false;
     };
     // Not in the world: nobody but us detaches it. The module may, by going, but then the name is
     // free in the next one.
-    if let Some(victim) = wish.victim.as_deref()
-        && choice::once_in(8, &mut worker.rng)
+    if let Some(victim) = request.victim.as_deref()
+        && worker.rng.one_in(8)
     {
         // As somebody else may do at any time.
         kill(worker, victim);
     }
-    let moment = worker.world.presence.moment();
-    let line = format!("attach {} name={}", wish.pid, target.name);
-    let result = worker.write_control(&line, moment);
-    match (result, wish.victim.as_deref()) {
+    let moment = worker.moment();
+    let line = format!("attach {} name={}", request.pid, target.name);
+    let result = worker.write_control(&line);
+    match (result, request.victim.as_deref()) {
         (None | Some(Err(Errno::EEXIST)), _) => {}
         // The process is looked for before the name.
         (Some(Err(Errno::ESRCH)), Some(victim)) => worker.is_ending(victim),
-        (Some(result), _) if !worker.world.is_upset(&target, moment) => {
+        (Some(result), _) if !worker.has_raced(On::Target(&target), moment) => {
             let name = &target.name;
             worker.finding(format_args!("attach to {name}, in use, came to {result:?}"));
         }
@@ -121,10 +124,12 @@ pub fn attach_nobody(worker: &mut Worker) -> bool {
     } else {
         &["0", "-1", "2147483647"]
     };
-    let pid = pids[worker.rng.usize(..pids.len())];
-    let kind = ["", " kind=plain-end", " range=1000-2000 kind=interval"][worker.rng.usize(..3)];
+    let pid = worker.rng.pick(pids);
+    let kind = *worker
+        .rng
+        .pick(&["", " kind=plain-end", " range=1000-2000 kind=interval"]);
     let name = worker.world.new_name();
-    worker.say(&format!("attach {pid} name={name}{kind}"), Errno::ESRCH)
+    worker.refused_line(&format!("attach {pid} name={name}{kind}"), Errno::ESRCH)
 }
 
 /// Writes lines that mean nothing.
@@ -146,35 +151,34 @@ pub fn say_nonsense(worker: &mut Worker) -> bool {
         ("detach a b", Errno::EINVAL),
         ("detach nobody-has-this-name", Errno::ENOENT),
     ];
-    let (line, errno) = LINES[worker.rng.usize(..LINES.len())];
-    worker.say(line, errno)
+    let (line, errno) = *worker.rng.pick(LINES);
+    worker.refused_line(line, errno)
 }
 
 /// Attaches to a process that is not ours to harm: ourselves, or the first of all.
 pub fn attach_other(worker: &mut Worker, pid: u32) -> bool {
-    let kinds = [Kind::Plain, Kind::PlainEnd, Kind::Interval, Kind::TwoPass];
-    let kind = kinds[worker.rng.usize(..4)];
+    let kind = *worker.rng.pick(&NotifierKind::ALL);
     let Ok(pid) = i32::try_from(pid) else {
         return false;
     };
-    let wish = Wish {
+    let request = AttachRequest {
         kind,
         victim: None,
         pid,
-        harm: Harm::Nothing,
+        may_return: MayReturn::Success,
     };
-    !is_full(worker) && attach_as(worker, &wish).is_some()
+    !is_full(worker) && attach_as(worker, &request).is_some()
 }
 
 /// Attaches to a process that is being killed at this very moment.
 pub fn attach_dying(worker: &mut Worker) -> bool {
-    let Some(wish) = wish(worker, Kind::PlainEnd) else {
+    let Some(request) = request(worker, NotifierKind::PlainEnd) else {
         return false;
     };
-    if let Some(victim) = wish.victim.as_deref() {
+    if let Some(victim) = request.victim.as_deref() {
         kill(worker, victim);
     }
-    !is_full(worker) && attach_as(worker, &wish).is_some()
+    !is_full(worker) && attach_as(worker, &request).is_some()
 }
 
 fn kill(worker: &Worker, victim: &Victim) {
@@ -186,7 +190,7 @@ fn kill(worker: &Worker, victim: &Victim) {
 /// Detaches some target.
 pub fn detach(worker: &mut Worker) -> bool {
     let targets = worker.world.targets();
-    match choice::one(&targets, &mut worker.rng) {
+    match worker.rng.any(&targets) {
         Some(target) => worker.detach(target),
         None => false,
     }

@@ -5,9 +5,10 @@
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
+use mn_inject::model::NotifierKind;
+
 use crate::stress::choice::Operation;
 use crate::stress::worker::Worker;
-use crate::stress::world::Kind;
 use crate::stress::{attach, held, knobs, reads, session};
 
 /// How long a worker rests that could not do what it had chosen.
@@ -18,22 +19,22 @@ pub const TABLE: &[Operation<Worker, bool>] = &[
     Operation {
         name: "attach plain",
         weight: 6,
-        act: |worker| attach::attach(worker, Kind::Plain),
+        act: |worker| attach::attach(worker, NotifierKind::Plain),
     },
     Operation {
         name: "attach plain-end",
         weight: 6,
-        act: |worker| attach::attach(worker, Kind::PlainEnd),
+        act: |worker| attach::attach(worker, NotifierKind::PlainEnd),
     },
     Operation {
         name: "attach interval",
         weight: 6,
-        act: |worker| attach::attach(worker, Kind::Interval),
+        act: |worker| attach::attach(worker, NotifierKind::Interval),
     },
     Operation {
         name: "attach interval-two-pass",
         weight: 6,
-        act: |worker| attach::attach(worker, Kind::TwoPass),
+        act: |worker| attach::attach(worker, NotifierKind::IntervalTwoPass),
     },
     Operation {
         name: "attach twice",
@@ -196,7 +197,7 @@ pub const TABLE: &[Operation<Worker, bool>] = &[
 pub fn step(worker: &mut Worker) {
     // Whoever wants to unload the module waits for it.
     if worker.world.no_sessions.load(SeqCst) && worker.session.is_some() {
-        worker.beat.step("session: close");
+        worker.heartbeat.step("session: close");
         session::close(worker);
         worker.world.counts.one("session: close");
     }
@@ -205,7 +206,7 @@ pub fn step(worker: &mut Worker) {
     let Some(operation) = operation else {
         return;
     };
-    worker.beat.step(operation.name);
+    worker.heartbeat.step(operation.name);
     if (operation.act)(worker) {
         worker.world.counts.one(operation.name);
     } else {
@@ -216,7 +217,7 @@ pub fn step(worker: &mut Worker) {
 
 /// Lets go of everything that a worker holds.
 pub fn end(worker: &mut Worker) {
-    worker.beat.step("ending");
+    worker.heartbeat.step("ending");
     worker.held.clear();
     session::close(worker);
 }

@@ -89,10 +89,10 @@ const ALLOWED: &[(Call, &[Errno], &[Errno])] = &[
     (Call::Load, &[], &[]),
 ];
 
-/// Whether `call` may end with `errno`; `upset`: somebody else was detaching or unloading.
-pub fn is_allowed(call: Call, errno: Errno, upset: bool) -> bool {
+/// Whether `call` may end with `errno`; `has_raced`: somebody else was detaching or unloading.
+pub fn is_allowed(call: Call, errno: Errno, has_raced: bool) -> bool {
     ALLOWED.iter().any(|(known, always, then)| {
-        *known == call && (always.contains(&errno) || (upset && then.contains(&errno)))
+        *known == call && (always.contains(&errno) || (has_raced && then.contains(&errno)))
     })
 }
 
@@ -149,8 +149,8 @@ mod tests {
             (Call::Unload, Errno::EBUSY),
             (Call::ReadDevice, Errno::EIO),
         ] {
-            for upset in [false, true] {
-                assert!(!is_allowed(call, errno, upset), "{call} {errno}");
+            for has_raced in [false, true] {
+                assert!(!is_allowed(call, errno, has_raced), "{call} {errno}");
             }
         }
         // Only a refusal that was asked for.

@@ -4,17 +4,16 @@
 //! once they are dead: nothing runs in an address space then that nobody has any more.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
-use mn_inject::os::wait::Limit;
+use mn_inject::os::limit::Limit;
 
-use crate::stress::choice;
 use crate::stress::choice::Operation;
-use crate::stress::victim::Role;
-use crate::stress::victims::{Class, Victim};
-use crate::stress::worker::Worker;
-use crate::stress::world::Target;
+use crate::stress::class::Class;
+use crate::stress::role::Role;
+use crate::stress::target::Target;
+use crate::stress::victims::Victim;
+use crate::stress::worker::{On, Worker};
 
 /// The classes of victims.
 const CLASSES: [Class; 3] = [Class::Agreeing, Class::Plain, Class::Interval];
@@ -49,11 +48,11 @@ pub const TABLE: &[Operation<Worker, bool>] = &[
         weight: 2,
         act: |worker| {
             let victims = worker.world.victims();
-            let Some(victim) = choice::one(&victims, &mut worker.rng) else {
+            let Some(victim) = worker.rng.any(&victims) else {
                 return false;
             };
             let victim = victim.clone();
-            if worker.rng.bool() {
+            if worker.rng.one_in(2) {
                 bury(worker, &victim);
             } else if let Err(error) = victim.kill() {
                 worker.finding(format_args!("{error:#}"));
@@ -79,7 +78,7 @@ pub const TABLE: &[Operation<Worker, bool>] = &[
 /// Starts the one that nobody attaches to. Like all victims it dies with the thread that started it,
 /// which is why the main thread does not.
 pub fn begin(worker: &mut Worker) {
-    match Victim::start(Role::Control, Class::Untouched, worker.rng.u64(..)) {
+    match Victim::start(Role::Control, Class::Untouched, worker.rng.bits()) {
         Ok(victim) => {
             // It is the first and only one.
             let _ = worker.world.control.set(Arc::new(victim));
@@ -98,8 +97,8 @@ pub fn fill(worker: &mut Worker) {
             .filter(|victim| !victim.is_dead())
             .count();
         for _ in living..crowd() {
-            worker.beat.step("start a victim");
-            match Victim::start(Role::Busy, class, worker.rng.u64(..)) {
+            worker.heartbeat.step("start a victim");
+            match Victim::start(Role::Busy, class, worker.rng.bits()) {
                 Ok(victim) => {
                     worker.world.counts.one("start a victim");
                     worker.world.add_victim(Arc::new(victim));
@@ -118,7 +117,7 @@ pub fn step(worker: &mut Worker) {
     let Some(operation) = operation else {
         return;
     };
-    worker.beat.step(operation.name);
+    worker.heartbeat.step(operation.name);
     if (operation.act)(worker) {
         worker.world.counts.one(operation.name);
     }
@@ -146,7 +145,7 @@ fn bury(worker: &mut Worker, victim: &Arc<Victim>) {
         {
             look_at_dead(worker, &target);
             // Some stay for others to work on, or for the module to take with it.
-            if choice::once_in(2, &mut worker.rng) {
+            if worker.rng.one_in(2) {
                 worker.detach(&target);
             }
         }
@@ -157,10 +156,10 @@ fn bury(worker: &mut Worker, victim: &Arc<Victim>) {
 /// a start was refused in blockable context the kernel calls the ends twice, so only those are
 /// looked at of whom nobody refuses.
 fn look_at_dead(worker: &Worker, target: &Target) {
-    let moment = worker.world.presence.moment();
+    let moment = worker.moment();
     let mut limit = Limit::new(worker.world.patience);
     loop {
-        worker.beat.steps.fetch_add(1, SeqCst);
+        worker.heartbeat.still();
         match worker.read(target, "state").as_deref() {
             // It is being detached.
             None => return,
@@ -179,15 +178,15 @@ fn look_at_dead(worker: &Worker, target: &Target) {
         .victim
         .as_ref()
         .is_some_and(|victim| victim.class == Class::Agreeing);
-    if let Some(sums) = worker.counters(target)
+    if let Some(counters) = worker.counters(target)
         && agreeing
         && target.kind.has_ends()
     {
         worker.world.counts.one("pairs looked at");
-        if !sums.is_paired() && !worker.world.is_upset(target, moment) {
+        if !counters.is_paired() && !worker.has_raced(On::Target(target), moment) {
             let (name, kind) = (&target.name, target.kind);
             worker.finding(format_args!(
-                "{name} ({kind:?}) is dead and not paired: {sums:?}"
+                "{name} ({kind}) is dead and not paired: {counters:?}"
             ));
         }
     }
@@ -195,7 +194,7 @@ fn look_at_dead(worker: &Worker, target: &Target) {
 
 /// Ends all victims.
 pub fn end(worker: &mut Worker) {
-    worker.beat.step("ending");
+    worker.heartbeat.step("ending");
     for victim in worker.world.victims() {
         bury(worker, &victim);
     }

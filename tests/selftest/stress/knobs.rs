@@ -2,16 +2,20 @@
 
 //! Setting what a target does, and to which calls.
 
-use fastrand::Rng;
-use nix::errno::Errno;
+use mn_inject::model::NotifierEvent;
 
-use crate::stress::choice;
-use crate::stress::parse::EVENTS;
+use crate::fuzz::grammar;
+use crate::fuzz::setting::SETTINGS;
+use crate::random::Rng;
+use crate::stress::class::MayReturn;
+use crate::stress::target::Target;
 use crate::stress::worker::Worker;
-use crate::stress::world::{Harm, Target};
 
 /// The most failures that one write lets through: each prints lines, and on mainline a backtrace.
-const MOST_TIMES: u32 = 4;
+const MOST_TIMES: usize = 4;
+
+/// How many values are tried until one is wrong. About half of them are.
+const TRIES: usize = 20;
 
 /// A file, and a value that it takes.
 struct Knob {
@@ -30,7 +34,7 @@ const KNOBS: &[Knob] = &[
         file: "range",
         value: |worker, target| {
             let (start, end) = worker.range(target.victim.as_deref());
-            match worker.rng.u32(..3) {
+            match worker.rng.below(3) {
                 0 => "all".into(),
                 1 => format!("{start:x}-{end:X}"),
                 _ => format!("{start:#x}-{end:#x}"),
@@ -39,7 +43,7 @@ const KNOBS: &[Knob] = &[
     },
     Knob {
         file: "task",
-        value: |worker, target| match worker.rng.u32(..4) {
+        value: |worker, target| match worker.rng.below(4) {
             0 => "comm=mn-victim".into(),
             1 => format!(
                 "tid={}",
@@ -50,57 +54,57 @@ const KNOBS: &[Knob] = &[
     },
     Knob {
         file: "probability",
-        value: |worker, _| worker.rng.u32(..=100).to_string(),
+        value: |worker, _| worker.rng.below(101).to_string(),
     },
     Knob {
         file: "interval",
-        value: |worker, _| worker.rng.u32(1..=4).to_string(),
+        value: |worker, _| (1 + worker.rng.below(4)).to_string(),
     },
     Knob {
         file: "times",
-        value: |worker, target| match (target.harm, worker.rng.u32(..=MOST_TIMES)) {
-            (Harm::Nothing, 0) => "-1".into(),
+        value: |worker, target| match (target.may_return, worker.rng.below(MOST_TIMES + 1)) {
+            (MayReturn::Success, 0) => "-1".into(),
             (_, times) => times.to_string(),
         },
     },
     Knob {
         file: "space",
-        value: |worker, _| worker.rng.u32(..20).to_string(),
+        value: |worker, _| worker.rng.below(20).to_string(),
     },
     Knob {
         file: "verbose",
-        value: |worker, _| match choice::once_in(20, &mut worker.rng) {
-            true => worker.rng.u32(1..=2).to_string(),
+        value: |worker, _| match worker.rng.one_in(20) {
+            true => (1 + worker.rng.below(2)).to_string(),
             false => "0".into(),
         },
     },
     Knob {
         file: "delay_us",
-        value: |worker, _| worker.rng.u32(..200).to_string(),
+        value: |worker, _| worker.rng.below(200).to_string(),
     },
     Knob {
         file: "callback",
         value: |worker, target| match target.kind.has_ends() {
-            true => ["start", "end"][worker.rng.usize(..2)].into(),
+            true => (*worker.rng.pick(&["start", "end"])).into(),
             false => "start".into(),
         },
     },
     Knob {
         file: "record",
-        value: |worker, _| ["injected", "all"][worker.rng.usize(..2)].into(),
+        value: |worker, _| (*worker.rng.pick(&["injected", "all"])).into(),
     },
     Knob {
         file: "sleep_us",
         // Where it may meet a non-blockable context the kernel complains by design.
         value: |worker, target| {
-            let sleep = worker.rng.u32(..2000);
+            let sleep = worker.rng.below(2000);
             if target.sleeps { sleep } else { 0 }.to_string()
         },
     },
     Knob {
         file: "context",
         value: |worker, target| {
-            let context = ["any", "blockable", "nonblockable"][worker.rng.usize(..3)];
+            let context = *worker.rng.pick(&["any", "blockable", "nonblockable"]);
             if target.sleeps { "blockable" } else { context }.into()
         },
     },
@@ -108,52 +112,28 @@ const KNOBS: &[Knob] = &[
 
 /// Some events, in any order.
 fn events(rng: &mut Rng) -> String {
-    let mut events = EVENTS;
+    let mut events = NotifierEvent::ALL.map(NotifierEvent::name);
     rng.shuffle(&mut events);
-    match rng.usize(..=EVENTS.len()) {
+    match rng.below(events.len() + 1) {
         0 => "all".into(),
         count => events[..count].join(","),
     }
 }
 
-/// Values that a file must refuse, and how.
-const WRONG: &[(&str, &str, &[Errno])] = &[
-    ("probability", "101", &[Errno::ERANGE]),
-    ("probability", "+1", &[Errno::EINVAL]),
-    ("interval", "0", &[Errno::ERANGE]),
-    ("times", "-2", &[Errno::ERANGE]),
-    ("space", "\n", &[Errno::EINVAL]),
-    ("verbose", "3", &[Errno::ERANGE]),
-    ("sleep_us", "10000001", &[Errno::ERANGE]),
-    ("delay_us", "1 ", &[Errno::EINVAL]),
-    ("lock", "2", &[Errno::ERANGE]),
-    ("events", "UNMAP,UNMAP", &[Errno::EINVAL]),
-    ("events", "UNMAPPED", &[Errno::EINVAL]),
-    ("range", "0x2000-0x1000", &[Errno::EINVAL]),
-    ("context", "sometimes", &[Errno::EINVAL]),
-    ("task", "tid=0", &[Errno::ERANGE]),
-    ("task", "comm=", &[Errno::EINVAL]),
-    ("callback", "release", &[Errno::EINVAL]),
-    ("record", "none", &[Errno::EINVAL]),
-    ("actions/UNMAP/error", "1", &[Errno::ERANGE]),
-    ("actions/CLEAR/error", "-4096", &[Errno::ERANGE]),
-    ("actions/CLEAR/error", "EAGAIN", &[Errno::EINVAL]),
-];
-
 /// The errors that a target may be told to return.
-fn errors(harm: Harm) -> &'static [&'static str] {
+fn errors(harm: MayReturn) -> &'static [&'static str] {
     match harm {
-        Harm::Nothing => &["0"],
-        Harm::Again => &["-11", "0"],
-        Harm::Any => &["-11", "-1", "-12", "-4095", "0"],
+        MayReturn::Success => &["0"],
+        MayReturn::Again => &["-11", "0"],
+        MayReturn::Any => &["-11", "-1", "-12", "-4095", "0"],
     }
 }
 
 /// Sets something other than an error.
 pub fn set(worker: &mut Worker) -> bool {
     let targets = worker.world.targets();
-    let target = choice::one(&targets, &mut worker.rng).cloned();
-    let knob = choice::one(KNOBS, &mut worker.rng);
+    let target = worker.rng.any(&targets).cloned();
+    let knob = worker.rng.any(KNOBS);
     let (Some(target), Some(knob)) = (target, knob) else {
         return false;
     };
@@ -164,18 +144,16 @@ pub fn set(worker: &mut Worker) -> bool {
 /// Lets some event fail.
 pub fn arm(worker: &mut Worker) -> bool {
     let targets = worker.world.targets();
-    let target = choice::one(&targets, &mut worker.rng).cloned();
-    let event = choice::one(&EVENTS, &mut worker.rng).copied();
-    let times = worker.rng.u32(1..=MOST_TIMES).to_string();
-    let drawn = worker.rng.usize(..);
-    let (Some(target), Some(event)) = (target, event) else {
+    let target = worker.rng.any(&targets).cloned();
+    let event = *worker.rng.pick(&NotifierEvent::ALL);
+    let times = (1 + worker.rng.below(MOST_TIMES)).to_string();
+    let Some(target) = target else {
         return false;
     };
-    if target.harm == Harm::Nothing {
+    if target.may_return == MayReturn::Success {
         return false;
     }
-    let errors = errors(target.harm);
-    let error = errors[drawn % errors.len()];
+    let error = *worker.rng.pick(errors(target.may_return));
     worker.set(&target, &format!("actions/{event}/error"), error)
         && worker.set(&target, "times", &times)
 }
@@ -183,10 +161,10 @@ pub fn arm(worker: &mut Worker) -> bool {
 /// Lets no event fail any more.
 pub fn disarm(worker: &mut Worker) -> bool {
     let targets = worker.world.targets();
-    let Some(target) = choice::one(&targets, &mut worker.rng).cloned() else {
+    let Some(target) = worker.rng.any(&targets).cloned() else {
         return false;
     };
-    EVENTS
+    NotifierEvent::ALL
         .iter()
         .all(|event| worker.set(&target, &format!("actions/{event}/error"), "0"))
 }
@@ -194,16 +172,24 @@ pub fn disarm(worker: &mut Worker) -> bool {
 /// Writes something that must be refused.
 pub fn set_wrong(worker: &mut Worker) -> bool {
     let targets = worker.world.targets();
-    let target = choice::one(&targets, &mut worker.rng).cloned();
-    let wrong = choice::one(WRONG, &mut worker.rng).copied();
-    match (target, wrong) {
-        (Some(target), Some((file, value, with))) => worker.refused(&target, file, value, with),
-        _ => false,
-    }
+    let target = worker.rng.any(&targets).cloned();
+    let setting = *worker.rng.pick(&SETTINGS);
+    let Some(target) = target else {
+        return false;
+    };
+    let kind = Some(target.kind);
+    let wrong = (0..TRIES).find_map(|_| {
+        let value = grammar::value(&mut worker.rng, setting.rule, kind);
+        let refusal = setting.rule.judge(&value, kind).err()?;
+        Some((value, refusal))
+    });
+    wrong.is_some_and(|(value, refusal)| {
+        worker.refused_value(&target, setting.path, &value, &refusal)
+    })
 }
 
 /// Lets the next calls fail that come of the death of a target's process.
-pub fn arm_for_reaping(worker: &Worker, target: &Target, times: u32) -> bool {
+pub fn arm_for_reaping(worker: &Worker, target: &Target, times: usize) -> bool {
     worker.set(target, "context", "nonblockable")
         && worker.set(target, "times", &times.to_string())
         && worker.set(target, "actions/CLEAR/error", "-11")
@@ -215,7 +201,7 @@ mod tests {
 
     #[test]
     fn events_are_each_named_once() {
-        let mut rng = choice::Choices::new(3, 3).step();
+        let mut rng = Rng::new(3);
         for _ in 0..200 {
             let text = events(&mut rng);
             if text == "all" {
@@ -223,19 +209,19 @@ mod tests {
             }
             let names: Vec<_> = text.split(',').collect();
             for (index, name) in names.iter().enumerate() {
-                assert!(EVENTS.contains(name), "{text}");
+                assert!(NotifierEvent::from_name(name).is_some(), "{text}");
                 assert!(!names[..index].contains(name), "{text}");
             }
         }
     }
 
     #[test]
-    fn nobody_refuses_who_may_not() {
-        assert_eq!(errors(Harm::Nothing), ["0"]);
-        for error in errors(Harm::Again) {
+    fn errors_respect_the_class() {
+        assert_eq!(errors(MayReturn::Success), ["0"]);
+        for error in errors(MayReturn::Again) {
             assert!(["0", "-11"].contains(error));
         }
-        for error in errors(Harm::Any) {
+        for error in errors(MayReturn::Any) {
             assert!((-4095..=0).contains(&error.parse::<i32>().unwrap()));
         }
     }

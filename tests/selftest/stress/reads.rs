@@ -7,14 +7,20 @@ use std::fs;
 use anyhow::Result;
 use nix::errno::Errno;
 
-use crate::stress::choice;
-use crate::stress::parse;
-use crate::stress::worker::{Worker, path, root};
-use crate::stress::world::Target;
+use mn_inject::injector::formats::{Entry, Mm, Seq, Settings, check_order};
+use mn_inject::injector::{files, formats, target_file};
+use mn_inject::model::NotifierEvent;
+
+use crate::stress::target::Target;
+use crate::stress::worker::Worker;
 
 /// Events that only a process itself causes in its own address space. The others also come from
 /// whoever needs its memory.
-const OWN_EVENTS: [&str; 3] = ["UNMAP", "PROTECTION_VMA", "PROTECTION_PAGE"];
+const OWN_EVENTS: [NotifierEvent; 3] = [
+    NotifierEvent::Unmap,
+    NotifierEvent::ProtectionVma,
+    NotifierEvent::ProtectionPage,
+];
 
 /// Reads something of a target and parses it.
 fn read<T>(
@@ -24,7 +30,7 @@ fn read<T>(
     check: impl Fn(&Worker, &Target, T),
 ) -> bool {
     let targets = worker.world.targets();
-    let Some(target) = choice::one(&targets, &mut worker.rng) else {
+    let Some(target) = worker.rng.any(&targets) else {
         return false;
     };
     let Some(text) = worker.read(target, file) else {
@@ -40,7 +46,7 @@ fn read<T>(
 /// Reads some target's counters.
 pub fn counters(worker: &mut Worker) -> bool {
     let targets = worker.world.targets();
-    match choice::one(&targets, &mut worker.rng) {
+    match worker.rng.any(&targets) {
         Some(target) => worker.counters(target).is_some(),
         None => false,
     }
@@ -48,14 +54,20 @@ pub fn counters(worker: &mut Worker) -> bool {
 
 /// Reads some target's log.
 pub fn log(worker: &mut Worker) -> bool {
-    read(worker, "log", parse::log, |worker, target, entries| {
+    let log = |text: &str| {
+        let entries = formats::log(text)?;
+        entries.iter().try_for_each(Entry::check)?;
+        check_order(&entries)?;
+        Ok(entries)
+    };
+    read(worker, "log", log, |worker, target, entries| {
         let Some(control) = worker.world.control.get() else {
             return;
         };
-        let control = u64::try_from(control.pid.as_raw()).unwrap_or_default();
+        let control = control.pid.as_raw();
         let strange = entries
             .iter()
-            .find(|entry| entry.tid == control && OWN_EVENTS.contains(&entry.event.as_str()));
+            .find(|entry| entry.tid == control && OWN_EVENTS.contains(&entry.event));
         if let Some(entry) = strange {
             worker.finding(format_args!(
                 "process {control} has no notifier, but is in the log of {}: {entry:?}",
@@ -67,7 +79,7 @@ pub fn log(worker: &mut Worker) -> bool {
 
 /// Reads some target's settings.
 pub fn settings(worker: &mut Worker) -> bool {
-    read(worker, "settings", parse::settings, |_, _, ()| {})
+    read(worker, "settings", Settings::parse, |_, _, _| {})
 }
 
 /// Reads what some target is.
@@ -78,7 +90,7 @@ pub fn identity(worker: &mut Worker) -> bool {
     };
     let pid = |text: &str| Ok(text.trim_end().parse::<i32>()?);
     read(worker, "state", state, |_, _, ()| {})
-        && read(worker, "mm", parse::mm, |_, _, ()| {})
+        && read(worker, "mm", |text| Mm::parse(text)?.check(), |_, _, ()| {})
         && read(worker, "pid", pid, |worker, target, pid| {
             let known = target.victim.as_ref().map(|victim| victim.pid.as_raw());
             if known.is_some_and(|known| known != pid) {
@@ -90,8 +102,8 @@ pub fn identity(worker: &mut Worker) -> bool {
             "kind",
             |text| Ok(text.to_owned()),
             |worker, target, text| {
-                if text.split_whitespace().next() != Some(target.kind.word()) {
-                    let kind = target.kind.word();
+                if text.split_whitespace().next() != Some(target.kind.name()) {
+                    let kind = target.kind.name();
                     worker.finding(format_args!("{}/kind is {text:?}, not {kind}", target.name));
                 }
             },
@@ -101,16 +113,16 @@ pub fn identity(worker: &mut Worker) -> bool {
 /// Looks at the range of an interval notifier, as a driver does that mirrors it.
 pub fn look(worker: &mut Worker) -> bool {
     let mut targets = worker.world.targets();
-    targets.retain(|target| target.kind.has_range());
-    let Some(target) = choice::one(&targets, &mut worker.rng).cloned() else {
+    targets.retain(|target| target.kind.is_interval());
+    let Some(target) = worker.rng.any(&targets).cloned() else {
         return false;
     };
     let Some(text) = worker.read(&target, "read_begin") else {
         return false;
     };
-    match parse::sequence(&text) {
+    match Seq::parse(&text).and_then(|seq| seq.check().map(|()| seq)) {
         // Whether something has come between is everybody's choice.
-        Ok(seq) => worker.may_refuse(&target, "read_retry", &seq.to_string(), Errno::EAGAIN),
+        Ok(seq) => worker.may_refuse(&target, "read_retry", &seq.to_string(), &[Errno::EAGAIN]),
         Err(error) => {
             worker.finding(format_args!("{}/read_begin: {error:#}", target.name));
             false
@@ -123,10 +135,10 @@ pub fn list(worker: &mut Worker) -> bool {
     let Some(text) = worker.read_root("control") else {
         return false;
     };
-    if let Err(error) = parse::list(&text) {
+    if let Err(error) = formats::targets(&text) {
         worker.finding(format_args!("control: {error:#}"));
     }
-    match fs::read_dir(root("targets")) {
+    match fs::read_dir(files::path("targets")) {
         // Whatever goes while it is read.
         Ok(entries) => entries.flatten().count() > 0,
         Err(_) => false,
@@ -138,8 +150,8 @@ pub fn others(worker: &mut Worker) -> bool {
     let Some(total) = worker.read_root("total") else {
         return false;
     };
-    if total.trim_end().parse::<u64>().is_err() {
-        worker.finding(format_args!("total is {total:?}"));
+    if let Err(error) = formats::total(&total) {
+        worker.finding(format_args!("total: {error:#}"));
     }
     match worker.read_root("help") {
         Some(help) => {
@@ -154,7 +166,7 @@ pub fn others(worker: &mut Worker) -> bool {
 
 /// Looks for the folder of a target that nobody has.
 pub fn nobody(worker: &mut Worker) -> bool {
-    let file = path("stress.0.0", "counters");
+    let file = target_file("stress.0.0", "counters");
     match fs::read_to_string(&file) {
         Err(error) if error.raw_os_error() == Some(Errno::ENOENT as i32) => true,
         result => {
@@ -167,8 +179,8 @@ pub fn nobody(worker: &mut Worker) -> bool {
 /// Makes the kernel call notifiers of somebody from outside, by writing to its `clear_refs`.
 pub fn clear_refs(worker: &mut Worker) -> bool {
     let victims = worker.world.victims();
-    let what = ["1", "4"][worker.rng.usize(..2)];
-    match choice::one(&victims, &mut worker.rng) {
+    let what = *worker.rng.pick(&["1", "4"]);
+    match worker.rng.any(&victims) {
         // It may be gone, and soft-dirty bits are an option of the kernel.
         Some(victim) => fs::write(format!("/proc/{}/clear_refs", victim.pid), what).is_ok(),
         None => false,

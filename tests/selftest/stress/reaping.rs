@@ -14,17 +14,20 @@ use nix::errno::Errno;
 use nix::sys::ptrace;
 use nix::sys::wait::WaitStatus;
 
+use mn_inject::model::NotifierKind;
 use mn_inject::os::cgroup;
 use mn_inject::os::cgroup::Cgroup;
 use mn_inject::os::sys;
 
-use crate::stress::choice;
 use crate::stress::choice::Operation;
+use crate::stress::class::Class;
+use crate::stress::class::MayReturn;
+use crate::stress::helper::Helper;
 use crate::stress::knobs;
-use crate::stress::victim::Role;
-use crate::stress::victims::{Class, Helper};
-use crate::stress::worker::{Wish, Worker};
-use crate::stress::world::{Harm, Kind, Target};
+use crate::stress::request::AttachRequest;
+use crate::stress::role::Role;
+use crate::stress::target::Target;
+use crate::stress::worker::Worker;
 
 /// First part of the names of our cgroups; the runner's pid follows.
 pub const CGROUP_PREFIX: &str = "mn-inject-stress.";
@@ -75,7 +78,7 @@ pub fn step(worker: &mut Worker, table: &[Operation<Worker, Result<bool>>]) {
     let Some(operation) = operation else {
         return;
     };
-    worker.beat.step(operation.name);
+    worker.heartbeat.step(operation.name);
     match (operation.act)(worker) {
         Ok(true) => worker.world.counts.one(operation.name),
         Ok(false) => {}
@@ -86,26 +89,27 @@ pub fn step(worker: &mut Worker, table: &[Operation<Worker, Result<bool>>]) {
 /// Attaches one or two notifiers to a process of the worker's own, all of a kind that may refuse
 /// together. They are told to refuse some of the calls. Says whether any was told.
 fn attach(worker: &mut Worker, helper: &Helper) -> (Vec<Arc<Target>>, bool) {
-    let class = [Class::Plain, Class::Interval, Class::Agreeing][worker.rng.usize(..3)];
+    let class = *worker
+        .rng
+        .pick(&[Class::Plain, Class::Interval, Class::Agreeing]);
     let mut armed = false;
     let mut targets = Vec::new();
-    for _ in 0..worker.rng.usize(1..=2) {
-        let kinds = [Kind::Plain, Kind::PlainEnd, Kind::Interval, Kind::TwoPass];
-        let kind = kinds[worker.rng.usize(..4)];
-        let times = worker.rng.u32(..6);
-        let Some(harm) = class.harm(kind) else {
+    for _ in 0..=worker.rng.below(2) {
+        let kind = *worker.rng.pick(&NotifierKind::ALL);
+        let times = worker.rng.below(6);
+        let Some(may_return) = class.may_return(kind) else {
             continue;
         };
-        let wish = Wish {
+        let request = AttachRequest {
             kind,
             victim: None,
             pid: helper.pid().as_raw(),
-            harm,
+            may_return,
         };
-        let Some(target) = worker.attach(&wish) else {
+        let Some(target) = worker.attach(&request) else {
             continue;
         };
-        if harm != Harm::Nothing && !target.sleeps {
+        if may_return != MayReturn::Success && !target.sleeps {
             knobs::arm_for_reaping(worker, &target, times);
             armed |= times > 0;
         }
@@ -129,7 +133,7 @@ fn mrelease(worker: &mut Worker) -> Result<bool> {
     hold_at_exit(&helper)?;
     helper.kill()?;
     wait_held(&mut helper)?;
-    if choice::once_in(3, &mut worker.rng) {
+    if worker.rng.one_in(3) {
         // Somebody who is dying can still be attached to.
         detach(worker, &targets);
         let again;
@@ -139,7 +143,7 @@ fn mrelease(worker: &mut Worker) -> Result<bool> {
         worker.world.counts.one("attach to a held process");
     }
     let pidfd = sys::pidfd_open(helper.pid()).context("pidfd_open")?;
-    for _ in 0..worker.rng.u32(1..=3) {
+    for _ in 0..=worker.rng.below(3) {
         worker.world.counts.one("process_mrelease calls");
         match sys::process_mrelease(&pidfd) {
             Ok(()) => {}
@@ -147,7 +151,7 @@ fn mrelease(worker: &mut Worker) -> Result<bool> {
             Err(errno) => worker.finding(format_args!("process_mrelease came to {errno}")),
         }
     }
-    let late = worker.rng.bool();
+    let late = worker.rng.one_in(2);
     if !late {
         detach(worker, &targets);
     }
@@ -181,7 +185,7 @@ fn oom(worker: &mut Worker, count: usize, held: bool) -> Result<bool> {
     if cgroup::missing().is_some() {
         return Ok(false);
     }
-    let number = worker.beat.steps.load(SeqCst);
+    let number = worker.heartbeat.steps.load(SeqCst);
     let name = format!("{CGROUP_PREFIX}{}-{number}", std::process::id());
     // Declared before the helpers, so it goes after them.
     let cgroup = Cgroup::new(&name, LIMIT)?;
@@ -210,7 +214,7 @@ fn oom(worker: &mut Worker, count: usize, held: bool) -> Result<bool> {
         for helper in &mut helpers {
             wait_held(helper)?;
             // The reaper comes 2 s after the killer, and tries for a second.
-            std::thread::sleep(Duration::from_millis(2000 + worker.rng.u64(..1200)));
+            std::thread::sleep(Duration::from_millis(2000 + worker.rng.within(..1200)));
             ptrace::cont(helper.pid(), None).context("cannot let it go")?;
         }
     }

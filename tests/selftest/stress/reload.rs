@@ -2,22 +2,20 @@
 
 //! The worker that unloads and loads the module while all others use it.
 
-use std::ffi::CString;
-use std::fs::File;
+use std::ffi::CStr;
 use std::path::Path;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
-use nix::errno::Errno;
-use nix::kmod::{DeleteModuleFlags, ModuleInitFlags, delete_module, finit_module};
 
-use mn_inject::model::MODULE_NAME;
+use mn_inject::injector::load;
+use mn_inject::injector::load::unload;
+use mn_inject::model::NotifierKind;
 
 use crate::stress::attach;
 use crate::stress::errno::{Call, is_allowed};
 use crate::stress::worker::Worker;
-use crate::stress::world::Kind;
 
 /// How often it was unloaded and loaded.
 pub const RELOADS: &str = "reloads";
@@ -37,27 +35,17 @@ const SOMEBODY: Duration = Duration::from_secs(10);
 /// Time between two attempts to attach or to unload.
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// `delete_module(2)`.
-pub fn unload() -> Result<(), Errno> {
-    // It is a constant without a NUL.
-    let name = CString::new(MODULE_NAME).map_err(|_| Errno::EINVAL)?;
-    delete_module(&name, DeleteModuleFlags::O_NONBLOCK)
-}
-
-/// `finit_module(2)`.
-pub fn load(path: &Path, parameters: &str) -> Result<()> {
-    let file = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
-    let parameters = CString::new(parameters).context("module parameters")?;
-    finit_module(&file, &parameters, ModuleInitFlags::empty())
-        .with_context(|| format!("cannot load {}", path.display()))
+/// Loads the module.
+pub fn load(path: &Path, parameters: &CStr) -> Result<()> {
+    load::load(path, parameters).with_context(|| format!("cannot load {}", path.display()))
 }
 
 /// Waits for some time, longer where a reload takes long, or until all are to end.
 fn rest(worker: &mut Worker, last: Duration) {
-    let until = Instant::now() + Duration::from_millis(worker.rng.u64(500..6000)) + last;
-    worker.beat.step("wait");
+    let until = Instant::now() + Duration::from_millis(worker.rng.within(500..6000)) + last;
+    worker.heartbeat.step("wait");
     while Instant::now() < until && !worker.world.is_stopping() {
-        worker.beat.steps.fetch_add(1, SeqCst);
+        worker.heartbeat.still();
         std::thread::sleep(Duration::from_millis(50));
     }
 }
@@ -75,13 +63,13 @@ pub fn step(worker: &mut Worker, module: &Path, wanted: Option<u64>, took: &mut 
     if worker.world.is_stopping() {
         return;
     }
-    worker.beat.step("reload");
+    worker.heartbeat.step("reload");
     // Something of our own, so that there is a target and an open file each time, and wait until it
     // has seen a call.
     let until = Instant::now() + SOMEBODY;
     let target = loop {
-        let wish = attach::wish(worker, Kind::PlainEnd);
-        match wish.and_then(|wish| worker.attach(&wish)) {
+        let request = attach::request(worker, NotifierKind::PlainEnd);
+        match request.and_then(|request| worker.attach(&request)) {
             // All may be dying, or be missing just now.
             None if Instant::now() < until => std::thread::sleep(PAUSE),
             target => break target,
@@ -92,7 +80,10 @@ pub fn step(worker: &mut Worker, module: &Path, wanted: Option<u64>, took: &mut 
         worker.set(target, "delay_us", "200");
         file = worker.open_target(target, "counters", false);
         let until = Instant::now() + Duration::from_millis(500);
-        while worker.counters(target).is_some_and(|sums| sums.calls == 0) && Instant::now() < until
+        while worker
+            .counters(target)
+            .is_some_and(|counters| counters.calls == 0)
+            && Instant::now() < until
         {
             std::thread::sleep(Duration::from_millis(1));
         }
@@ -100,8 +91,8 @@ pub fn step(worker: &mut Worker, module: &Path, wanted: Option<u64>, took: &mut 
     for target in worker.world.targets() {
         worker.counters(&target);
     }
-    let small = ["log_kib=4", "log_kib=16", "log_kib=64", ""];
-    let parameters = small[worker.rng.usize(..small.len())];
+    let small = [c"log_kib=4", c"log_kib=16", c"log_kib=64", c""];
+    let parameters = *worker.rng.pick(&small);
 
     let busy = target.is_some() || !worker.world.targets().is_empty();
     let begin = Instant::now();
@@ -127,14 +118,14 @@ pub fn step(worker: &mut Worker, module: &Path, wanted: Option<u64>, took: &mut 
 }
 
 /// Unloads and loads. False where it could not be unloaded.
-fn reload(worker: &mut Worker, module: &Path, parameters: &str) -> bool {
+fn reload(worker: &mut Worker, module: &Path, parameters: &CStr) -> bool {
     let world = worker.world.clone();
     let until = Instant::now() + SESSIONS;
     let done = loop {
-        let unloaded = world.presence.change(|presence| {
+        let unloaded = world.module.change(|state| {
             let result = unload();
             if result.is_ok() {
-                presence.gone();
+                state.unloaded();
                 if let Err(error) = load(module, parameters) {
                     worker.finding(format_args!("{error:#}"));
                     // Nothing works without it.
@@ -158,7 +149,7 @@ fn reload(worker: &mut Worker, module: &Path, parameters: &str) -> bool {
             worker.finding("the module is in use although all sessions are closed");
             break false;
         }
-        worker.beat.steps.fetch_add(1, SeqCst);
+        worker.heartbeat.still();
         std::thread::sleep(PAUSE);
     };
     world.no_sessions.store(false, SeqCst);

@@ -2,7 +2,7 @@
 
 //! Targets that live as long as the device is open.
 
-use std::fs::{File, OpenOptions};
+use std::fs::OpenOptions;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
@@ -10,15 +10,19 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 
-use mn_inject::os::wait::Limit;
+use mn_inject::injector::formats::targets;
+use mn_inject::injector::{DEVICE, detach_line, target_file};
+use mn_inject::model::NotifierKind;
+use mn_inject::os::limit::Limit;
 
 use crate::stress::attach;
-use crate::stress::errno::{Call, is_allowed};
-use crate::stress::parse;
-use crate::stress::victim::Role;
-use crate::stress::victims::Helper;
-use crate::stress::worker::{Worker, errno_of, path, read_once, write_once};
-use crate::stress::world::{Kind, Target};
+use crate::stress::errno::Call;
+use crate::stress::files::{errno, read_once, write_once};
+use crate::stress::helper::Helper;
+use crate::stress::open::Session;
+use crate::stress::role::Role;
+use crate::stress::target::Target;
+use crate::stress::worker::{On, Worker};
 
 /// No session has more targets than that.
 const MOST: usize = 4;
@@ -26,48 +30,25 @@ const MOST: usize = 4;
 /// How long the end of a session may take.
 const ENDING: Duration = Duration::from_secs(20);
 
-const KINDS: [Kind; 4] = [Kind::Plain, Kind::PlainEnd, Kind::Interval, Kind::TwoPass];
-
-/// The device, open in this process.
-#[derive(Debug)]
-pub struct Session {
-    device: File,
-    targets: Vec<Arc<Target>>,
-}
-
 /// Opens the device.
 pub fn open(worker: &mut Worker) -> bool {
     if worker.session.is_some() || worker.world.no_sessions.load(SeqCst) {
         return false;
     }
-    let moment = worker.world.presence.moment();
-    match OpenOptions::new()
-        .read(true)
-        .write(true)
-        .open(crate::stress::DEVICE)
-    {
-        Ok(device) => {
-            worker.session = Some(Session {
-                device,
-                targets: Vec::new(),
-            });
-            true
-        }
-        Err(error) => {
-            let upset = worker.world.presence.is_upset_since(moment);
-            let errno = errno_of(&error);
-            if !is_allowed(Call::OpenDevice, errno, upset) {
-                worker.finding(format_args!("{} failed with {errno}", Call::OpenDevice));
-            }
-            false
-        }
-    }
+    let device = worker.call(Call::OpenDevice, On::Module, DEVICE, || {
+        errno(OpenOptions::new().read(true).write(true).open(DEVICE))
+    });
+    worker.session = device.map(|device| Session {
+        device,
+        targets: Vec::new(),
+    });
+    worker.session.is_some()
 }
 
 /// Attaches somebody through it.
 pub fn attach(worker: &mut Worker) -> bool {
-    let kind = KINDS[worker.rng.usize(..KINDS.len())];
-    let Some(wish) = attach::wish(worker, kind) else {
+    let kind = *worker.rng.pick(&NotifierKind::ALL);
+    let Some(request) = attach::request(worker, kind) else {
         return false;
     };
     let Some(mut session) = worker.session.take() else {
@@ -76,10 +57,10 @@ pub fn attach(worker: &mut Worker) -> bool {
     let mut done = false;
     if session.targets.len() < MOST {
         // As long as the device is open the module stays.
-        let moment = worker.world.presence.moment();
-        let (line, target) = worker.attach_line(&wish, moment);
-        let result = write_once(&mut session.device, &line);
-        if let Some(target) = worker.attached(&wish, target, result, false) {
+        let moment = worker.moment();
+        let (line, target) = worker.attach_line(&request, moment);
+        let result = write_once(&session.device, &line);
+        if let Some(target) = worker.attached(&request, target, result, false) {
             worker.world.add_target(target.clone());
             session.targets.push(target);
             done = true;
@@ -91,24 +72,20 @@ pub fn attach(worker: &mut Worker) -> bool {
 
 /// Detaches somebody through it.
 pub fn detach(worker: &mut Worker) -> bool {
-    let Some(session) = &mut worker.session else {
+    let Some(target) = worker.session.as_mut().and_then(|it| it.targets.pop()) else {
         return false;
     };
-    let Some(target) = session.targets.pop() else {
+    let Some(session) = &worker.session else {
         return false;
     };
     target.begin_detach();
     worker.world.remove_target(&target);
-    let line = format!("detach {}", target.name);
-    match write_once(&mut session.device, &line) {
-        Ok(()) => true,
-        Err(errno) => {
-            if !is_allowed(Call::Detach, errno, target.is_contested()) {
-                worker.finding(format_args!("{line:?} > device failed with {errno}"));
-            }
-            false
-        }
-    }
+    let on = On::DetachedBySession(&target);
+    let what = format_args!("{} > device", target.name);
+    let detached = worker.call(Call::Detach, on, what, || {
+        write_once(&session.device, detach_line(&target.name))
+    });
+    detached.is_some()
 }
 
 /// Reads which targets it has.
@@ -116,16 +93,15 @@ pub fn list(worker: &mut Worker) -> bool {
     let Some(session) = &worker.session else {
         return false;
     };
-    let listed = match read_once(&session.device) {
-        Ok(text) => match parse::list(&text) {
-            Ok(names) => names,
-            Err(error) => {
-                worker.finding(format_args!("the device: {error:#}"));
-                return false;
-            }
-        },
-        Err(errno) => {
-            worker.finding(format_args!("{} failed with {errno}", Call::ReadDevice));
+    let Some(text) = worker.call(Call::ReadDevice, On::Session, DEVICE, || {
+        read_once(&session.device)
+    }) else {
+        return false;
+    };
+    let listed: Vec<_> = match targets(&text) {
+        Ok(targets) => targets.into_iter().map(|target| target.name).collect(),
+        Err(error) => {
+            worker.finding(format_args!("the device: {error:#}"));
             return false;
         }
     };
@@ -176,7 +152,7 @@ fn going(worker: &Worker, targets: &[Arc<Target>]) -> Vec<String> {
 fn are_gone(worker: &Worker, names: &[String], why: &str) {
     let mut limit = Limit::new(ENDING);
     for name in names {
-        while path(name, "counters").exists() {
+        while target_file(name, "counters").exists() {
             if limit.is_over() {
                 worker.finding(format_args!("{name} is still there after {why}"));
                 return;
@@ -219,8 +195,8 @@ pub fn killed(worker: &mut Worker) -> bool {
 }
 
 fn try_killed(worker: &mut Worker) -> anyhow::Result<bool> {
-    let moment = worker.world.presence.moment();
-    let by_signal = worker.rng.bool();
+    let moment = worker.moment();
+    let by_signal = worker.rng.one_in(2);
     let mut helper = Helper::start(Role::Session)?;
     let answer = helper.answer()?;
     if answer != "open 0" {
@@ -228,21 +204,19 @@ fn try_killed(worker: &mut Worker) -> anyhow::Result<bool> {
             .strip_prefix("open ")
             .and_then(|errno| errno.parse().ok())
             .map_or(Errno::UnknownErrno, Errno::from_raw);
-        let upset = worker.world.presence.is_upset_since(moment);
-        if !is_allowed(Call::OpenDevice, errno, upset) {
-            worker.finding(format_args!("{} failed with {errno}", Call::OpenDevice));
-        }
+        let (call, on) = (Call::OpenDevice, On::Module);
+        worker.judged(call, on, moment, DEVICE, Err::<(), _>(errno));
         return Ok(false);
     }
     // As long as the helper has the device open the module stays.
-    let moment = worker.world.presence.moment();
-    let mut targets = Vec::new();
-    for _ in 0..worker.rng.usize(1..=MOST) {
-        let kind = KINDS[worker.rng.usize(..KINDS.len())];
-        let Some(wish) = attach::wish(worker, kind) else {
+    let moment = worker.moment();
+    let mut attached = Vec::new();
+    for _ in 0..=worker.rng.below(MOST) {
+        let kind = *worker.rng.pick(&NotifierKind::ALL);
+        let Some(request) = attach::request(worker, kind) else {
             break;
         };
-        let (line, target) = worker.attach_line(&wish, moment);
+        let (line, target) = worker.attach_line(&request, moment);
         helper.say(&line)?;
         let answer = helper.answer()?;
         let result = match answer.strip_prefix("wrote ").map(str::parse) {
@@ -250,12 +224,12 @@ fn try_killed(worker: &mut Worker) -> anyhow::Result<bool> {
             Some(Ok(errno)) => Err(Errno::from_raw(errno)),
             _ => anyhow::bail!("the answer was {answer:?}"),
         };
-        if let Some(target) = worker.attached(&wish, target, result, false) {
+        if let Some(target) = worker.attached(&request, target, result, false) {
             worker.world.add_target(target.clone());
-            targets.push(target);
+            attached.push(target);
         }
     }
-    let names = going(worker, &targets);
+    let names = going(worker, &attached);
     if by_signal {
         helper.kill()?;
     } else {

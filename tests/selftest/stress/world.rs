@@ -2,154 +2,18 @@
 
 //! What all workers share: who is there, what was found, and whether the module is.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
+use crate::stress::class::Class;
 use crate::stress::counts::Counts;
-use crate::stress::parse::Sums;
-use crate::stress::victims::{Class, Victim};
+use crate::stress::module_state::ModuleState;
+use crate::stress::target::Target;
+use crate::stress::victims::Victim;
 
 /// No more findings than that are kept: the first ones tell.
 const MAX_FINDINGS: usize = 100;
-
-/// How a target is attached.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// Start only.
-    Plain,
-    /// Start and end.
-    PlainEnd,
-    /// An interval notifier.
-    Interval,
-    /// An interval notifier with two passes.
-    TwoPass,
-}
-
-impl Kind {
-    /// The module's word for it.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Kind::Plain => "plain",
-            Kind::PlainEnd => "plain-end",
-            Kind::Interval => "interval",
-            Kind::TwoPass => "interval-two-pass",
-        }
-    }
-
-    /// Whether it is registered on a range of addresses.
-    pub const fn has_range(self) -> bool {
-        matches!(self, Kind::Interval | Kind::TwoPass)
-    }
-
-    /// Whether every start is followed by an end of its own.
-    pub const fn has_ends(self) -> bool {
-        matches!(self, Kind::PlainEnd | Kind::TwoPass)
-    }
-}
-
-/// What a target may be told to refuse with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Harm {
-    /// Nothing.
-    Nothing,
-    /// `-EAGAIN`.
-    Again,
-    /// Any errno.
-    Any,
-}
-
-/// A notifier of ours on some address space.
-#[derive(Debug)]
-pub struct Target {
-    /// Its folder. No two targets ever have the same.
-    pub name: String,
-    /// How it was attached.
-    pub kind: Kind,
-    /// To whom. As long as this exists its process id is not used again. `None`: to a process that
-    /// is not ours to end.
-    pub victim: Option<Arc<Victim>>,
-    /// What it may be told.
-    pub harm: Harm,
-    /// Whether it may sleep: then it is only meant for blockable context, where that is no bug.
-    pub sleeps: bool,
-    /// How often the module had been unloaded when it was attached.
-    pub unloads: u64,
-    /// How many have begun to detach it.
-    pub detachers: AtomicU32,
-    /// Its counters as they were last read. Locked while they are read, so that they cannot seem to
-    /// go back.
-    pub seen: Mutex<Sums>,
-}
-
-impl Target {
-    /// Somebody begins to detach it. False where he is not the first.
-    pub fn begin_detach(&self) -> bool {
-        self.detachers.fetch_add(1, SeqCst) == 0
-    }
-
-    /// Whether somebody detaches it.
-    pub fn is_detaching(&self) -> bool {
-        self.detachers.load(SeqCst) > 0
-    }
-
-    /// Whether, to one who detaches it, somebody else does so, too.
-    pub fn is_contested(&self) -> bool {
-        self.detachers.load(SeqCst) > 1
-    }
-}
-
-/// Whether the module is there, as far as the one who unloads it tells.
-#[derive(Debug, Default)]
-pub struct Presence {
-    begun: AtomicU64,
-    ended: AtomicU64,
-    unloads: AtomicU64,
-}
-
-/// A point in time, to ask later what has happened since.
-#[derive(Clone, Copy, Debug)]
-pub struct Moment {
-    begun: u64,
-    quiet: bool,
-    /// How often the module had been unloaded.
-    pub unloads: u64,
-}
-
-impl Presence {
-    /// Now.
-    pub fn moment(&self) -> Moment {
-        // The unloads first: where one ends in between, `begun` tells.
-        let unloads = self.unloads.load(SeqCst);
-        let begun = self.begun.load(SeqCst);
-        Moment {
-            begun,
-            quiet: self.ended.load(SeqCst) == begun,
-            unloads,
-        }
-    }
-
-    /// Whether the module was, or may have been, gone at some time since.
-    pub fn is_upset_since(&self, moment: Moment) -> bool {
-        !moment.quiet
-            || self.begun.load(SeqCst) != moment.begun
-            || self.unloads.load(SeqCst) != moment.unloads
-    }
-
-    /// Runs `change`, which may unload and load the module.
-    pub fn change<T>(&self, change: impl FnOnce(&Self) -> T) -> T {
-        self.begun.fetch_add(1, SeqCst);
-        let result = change(self);
-        self.ended.fetch_add(1, SeqCst);
-        result
-    }
-
-    /// The module has been unloaded, in the middle of a change: what is attached from now on is
-    /// attached to the next one.
-    pub fn gone(&self) {
-        self.unloads.fetch_add(1, SeqCst);
-    }
-}
 
 /// What all workers share.
 #[derive(Debug)]
@@ -159,7 +23,7 @@ pub struct World {
     /// What was done.
     pub counts: Counts,
     /// Whether the module is there.
-    pub presence: Presence,
+    pub module: ModuleState,
     /// How long a step may take before it is taken for stuck.
     pub patience: Duration,
     /// Set while somebody wants to unload the module, which an open session prevents.
@@ -185,7 +49,7 @@ impl World {
         World {
             seed,
             counts,
-            presence: Presence::default(),
+            module: ModuleState::default(),
             patience,
             no_sessions: AtomicBool::new(false),
             control: OnceLock::new(),
@@ -276,40 +140,14 @@ impl World {
 
     /// Forgets the targets that went with the module.
     pub fn forget_unloaded(&self) {
-        let unloads = self.presence.moment().unloads;
+        let unloads = self.module.moment().unloads;
         lock(&self.targets).retain(|target| target.unloads == unloads);
-    }
-
-    /// Whether somebody detaches that target, or unloads the module, or did so since `moment`.
-    pub fn is_upset(&self, target: &Target, moment: Moment) -> bool {
-        target.is_detaching()
-            || target.unloads != moment.unloads
-            || self.presence.is_upset_since(moment)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_unload_is_seen_while_it_runs_and_afterwards() {
-        let presence = Presence::default();
-        let before = presence.moment();
-        assert!(!presence.is_upset_since(before));
-        presence.change(|presence| {
-            assert!(presence.is_upset_since(before));
-            // Whoever begins in the middle of it.
-            assert!(presence.is_upset_since(presence.moment()));
-            presence.gone();
-        });
-        assert!(presence.is_upset_since(before));
-        let after = presence.moment();
-        assert!(!presence.is_upset_since(after));
-        assert_eq!(after.unloads, before.unloads + 1);
-        presence.change(|_| ());
-        assert_eq!(presence.moment().unloads, after.unloads);
-    }
 
     #[test]
     fn findings_are_kept_once_and_not_without_end() {

@@ -10,6 +10,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 
 use crate::vm::build::kernel::config::{Config, config, dropped};
+use crate::vm::build::kernel::configured;
 use crate::vm::build::kernel::spec::{BuildInfo, Origin, Spec};
 use crate::vm::build::module;
 use crate::vm::build::module::Sources;
@@ -66,9 +67,6 @@ pub fn provide(
     cache: &Cache,
     ui: &Ui,
 ) -> Result<Built> {
-    if let Origin::Tree(dir) = &spec.origin {
-        check_tree(dir)?;
-    }
     let build = Build::new(spec, toolchain, werror, cache, ui)?;
     if let Some(built) = build.cached()? {
         return Ok(built);
@@ -206,9 +204,13 @@ impl<'a> Build<'a> {
                 names.join(", ")
             ));
         }
-        task.note("configuring");
-        self.configure(&tree, &mut log, &task)?;
+        let asked = self.guest.text(&tree);
+        if !configured::is_configured(&self.dir, &tree, &asked) {
+            task.note("configuring");
+            self.configure(&tree, &asked, &mut log, &task)?;
+        }
         self.make_kernel(&tree, &mut log, &task)?;
+        configured::note(&self.dir, &tree, &asked)?;
         self.keep()?;
         cache::write_atomically(&state, self.key.as_bytes())?;
         task.done(&format!("built {what}"));
@@ -237,16 +239,15 @@ impl<'a> Build<'a> {
     /// # Errors
     ///
     /// An option that the configuration asks for and the kernel dropped.
-    fn configure(&self, tree: &Path, log: &mut Log, task: &Task<'_>) -> Result<()> {
+    fn configure(&self, tree: &Path, asked: &str, log: &mut Log, task: &Task<'_>) -> Result<()> {
         let fragment = self.dir.join("mn-inject.config");
-        let asked = self.guest.text(tree);
         cache::write_atomically(&fragment, asked.as_bytes())?;
         let mut make = self.make_in(tree);
         make.env("KCONFIG_ALLCONFIG", &fragment).arg("allnoconfig");
         stage::run(task, log, &mut make, |_| {})?;
         let file = self.dir.join(".config");
         let got = String::from_utf8_lossy(&cache::read(&file)?).into_owned();
-        let dropped = dropped(&asked, &got);
+        let dropped = dropped(asked, &got);
         if !dropped.is_empty() {
             let rust = if dropped.iter().any(|line| line == "CONFIG_RUST=y") {
                 self.why_no_rust(tree)
@@ -345,29 +346,6 @@ impl<'a> Build<'a> {
     }
 }
 
-/// Checks that a source tree of the user can be built in a separate directory.
-fn check_tree(dir: &Path) -> Result<()> {
-    for needed in ["Kconfig", "Makefile", "mm/mmu_notifier.c"] {
-        if !dir.join(needed).exists() {
-            bail!(
-                "{}: not a Linux source tree ({needed} is missing); give --linux the top of one",
-                dir.display()
-            );
-        }
-    }
-    for built in [".config", "include/config", "arch/x86/include/generated"] {
-        if dir.join(built).exists() {
-            bail!(
-                "{}: it was built in place ({built} is there), and the kernel refuses to build from \
-                 such a tree in another directory. Run `make mrproper` in it (this removes its .config; \
-                 keep a copy), or give --linux a clean `git worktree`",
-                dir.display()
-            );
-        }
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 impl Built {
     /// Placeholder without files, for tests.
@@ -394,24 +372,5 @@ impl Built {
             guest: config(name).unwrap(),
             _hold: cache::hold(Path::new("/")).unwrap().unwrap(),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_tree_that_cannot_be_built_is_explained() -> Result<()> {
-        let dir = tempfile::tempdir()?;
-        let text = format!("{:#}", check_tree(dir.path()).unwrap_err());
-        assert!(text.contains("Kconfig"), "{text}");
-        fs::create_dir(dir.path().join("mm"))?;
-        for file in ["Kconfig", "Makefile", "mm/mmu_notifier.c", ".config"] {
-            fs::write(dir.path().join(file), "")?;
-        }
-        let text = format!("{:#}", check_tree(dir.path()).unwrap_err());
-        assert!(text.contains("make mrproper"), "{text}");
-        Ok(())
     }
 }

@@ -4,8 +4,9 @@
 
 mod build;
 mod config;
+mod configured;
 mod spec;
 
 pub use build::{Built, provide};
 pub use config::{Config, config};
-pub use spec::{BuildInfo, Origin, Spec};
+pub use spec::{BuildInfo, Origin, Spec, id_of_tree};

@@ -124,12 +124,7 @@ impl Spec {
     pub(super) fn tree_id(&self) -> String {
         match &self.origin {
             Origin::Packaged { source, .. } => source.id(),
-            Origin::Tree(dir) => format!(
-                "tree-{}",
-                Key::default()
-                    .part("dir", dir.as_os_str().as_encoded_bytes())
-                    .finish()
-            ),
+            Origin::Tree(dir) => id_of_tree(dir),
         }
     }
 
@@ -150,6 +145,12 @@ impl Spec {
             Origin::Tree(dir) => format!("{}, config {}", dir.display(), self.config),
         }
     }
+}
+
+/// Identifier of a source tree of the user.
+pub fn id_of_tree(dir: &Path) -> String {
+    let key = Key::default().part("dir", dir.as_os_str().as_encoded_bytes());
+    format!("tree-{}", key.finish())
 }
 
 /// Hash over the name, size and modification time of every file in a tree, except for `.git`.

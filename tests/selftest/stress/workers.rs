@@ -10,10 +10,11 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use nix::unistd::gettid;
 
-use mn_inject::os::wait::Limit;
+use mn_inject::os::limit::Limit;
 
-use crate::stress::victims::stack;
-use crate::stress::worker::{Beat, Worker};
+use crate::stress::heartbeat::Heartbeat;
+use crate::stress::stacks::stack;
+use crate::stress::worker::Worker;
 use crate::stress::world::World;
 
 /// Time between two looks at workers that are ending.
@@ -31,7 +32,7 @@ pub enum Phase {
 /// A worker's thread.
 #[derive(Debug)]
 struct Member {
-    beat: Arc<Beat>,
+    heartbeat: Arc<Heartbeat>,
     phase: Phase,
     /// Taken when it is joined.
     thread: Option<JoinHandle<()>>,
@@ -43,7 +44,7 @@ struct Member {
 impl Member {
     /// Whether it has done a step within `patience`.
     fn goes_on(&mut self, patience: Duration) -> bool {
-        let steps = self.beat.steps.load(SeqCst);
+        let steps = self.heartbeat.steps.load(SeqCst);
         if steps != self.steps {
             self.steps = steps;
             self.limit = Limit::new(patience);
@@ -58,15 +59,15 @@ impl Member {
 
 /// All workers.
 #[derive(Debug)]
-pub struct Crew {
+pub struct Workers {
     world: Arc<World>,
     members: Vec<Member>,
 }
 
-impl Crew {
+impl Workers {
     /// Nobody yet.
     pub fn new(world: Arc<World>) -> Self {
-        Crew {
+        Workers {
             world,
             members: Vec::new(),
         }
@@ -86,12 +87,12 @@ impl Crew {
         mut step: impl FnMut(&mut Worker) + Send + 'static,
         end: impl FnOnce(&mut Worker) + Send + 'static,
     ) -> Result<()> {
-        let beat = worker.beat.clone();
+        let heartbeat = worker.heartbeat.clone();
         let thread = std::thread::Builder::new()
-            .name(beat.name.clone())
+            .name(heartbeat.name.clone())
             .spawn(move || {
                 let tid = u64::try_from(gettid().as_raw()).unwrap_or_default();
-                worker.beat.tid.store(tid, SeqCst);
+                worker.heartbeat.tid.store(tid, SeqCst);
                 begin(&mut worker);
                 while !match phase {
                     Phase::First => worker.world.is_stopping(),
@@ -103,7 +104,7 @@ impl Crew {
             })
             .context("cannot start a thread")?;
         self.members.push(Member {
-            beat,
+            heartbeat,
             phase,
             thread: Some(thread),
             steps: 0,
@@ -118,14 +119,14 @@ impl Crew {
         let mut all = true;
         for member in &mut self.members {
             if member.is_finished() && !self.world.is_stopping() {
-                let name = &member.beat.name;
+                let name = &member.heartbeat.name;
                 self.world.finding(format!(
                     "{name} ended in \"{}\", which is a bug of the stress itself",
-                    member.beat.doing()
+                    member.heartbeat.doing()
                 ));
                 all = false;
             } else if !member.goes_on(patience) {
-                self.world.finding(stuck(&member.beat, patience));
+                self.world.finding(stuck(&member.heartbeat, patience));
                 all = false;
             }
         }
@@ -158,12 +159,12 @@ impl Crew {
                 waiting();
             }
             if !member.is_finished() {
-                self.world.finding(stuck(&member.beat, patience));
+                self.world.finding(stuck(&member.heartbeat, patience));
                 left = true;
             } else if let Some(thread) = member.thread.take()
                 && thread.join().is_err()
             {
-                let name = &member.beat.name;
+                let name = &member.heartbeat.name;
                 self.world.finding(format!(
                     "{name} panicked, which is a bug of the stress itself"
                 ));
@@ -174,13 +175,13 @@ impl Crew {
 }
 
 /// That a worker stands still, and where.
-fn stuck(beat: &Beat, patience: Duration) -> String {
+fn stuck(heartbeat: &Heartbeat, patience: Duration) -> String {
     format!(
         "{} has stood still for {} s in \"{}\"{}",
-        beat.name,
+        heartbeat.name,
         patience.as_secs(),
-        beat.doing(),
-        stack(&format!("/proc/self/task/{}", beat.tid.load(SeqCst)))
+        heartbeat.doing(),
+        stack(&format!("/proc/self/task/{}", heartbeat.tid.load(SeqCst)))
     )
 }
 
@@ -191,66 +192,68 @@ mod tests {
     use super::*;
     use crate::stress::counts::Counts;
 
-    fn crew(patience: Duration) -> Crew {
-        Crew::new(Arc::new(World::new(1, Counts::default(), patience)))
+    fn workers(patience: Duration) -> Workers {
+        Workers::new(Arc::new(World::new(1, Counts::default(), patience)))
     }
 
-    fn worker(crew: &Crew, name: &str) -> Worker {
-        Worker::new(crew.world().clone(), name.into(), 1)
+    fn worker(workers: &Workers, name: &str) -> Worker {
+        Worker::new(workers.world().clone(), name.into(), 1)
     }
 
     #[test]
     fn workers_end_in_their_phases() {
-        let mut crew = crew(Duration::from_secs(60));
+        let mut workers = workers(Duration::from_secs(60));
         for (phase, name) in [(Phase::Last, "last"), (Phase::First, "first")] {
-            let worker = worker(&crew, name);
+            let worker = worker(&workers, name);
             let end = move |worker: &mut Worker| {
                 assert_eq!(worker.world.is_finishing(), phase == Phase::Last);
             };
             let step = |worker: &mut Worker| {
-                worker.beat.step("step");
+                worker.heartbeat.step("step");
                 std::thread::sleep(Duration::from_millis(1));
             };
-            crew.start(phase, worker, |_| {}, step, end).unwrap();
+            workers.start(phase, worker, |_| {}, step, end).unwrap();
         }
-        assert!(crew.goes_on());
-        assert!(!crew.dismiss(|| {}));
-        assert!(crew.world().findings().is_empty());
+        assert!(workers.goes_on());
+        assert!(!workers.dismiss(|| {}));
+        assert!(workers.world().findings().is_empty());
     }
 
     #[test]
     fn who_stands_still_is_found() {
-        let mut crew = crew(Duration::from_millis(50));
-        let worker = worker(&crew, "sleeper");
+        let mut workers = workers(Duration::from_millis(50));
+        let worker = worker(&workers, "sleeper");
         let sleep = |worker: &mut Worker| {
-            worker.beat.step("sleep");
+            worker.heartbeat.step("sleep");
             std::thread::sleep(Duration::from_millis(400));
         };
-        crew.start(Phase::First, worker, |_| {}, sleep, |_| {})
+        workers
+            .start(Phase::First, worker, |_| {}, sleep, |_| {})
             .unwrap();
         let until = Instant::now() + Duration::from_secs(20);
-        while crew.goes_on() {
+        while workers.goes_on() {
             assert!(Instant::now() < until);
             std::thread::sleep(Duration::from_millis(5));
         }
-        let finding = crew.world().findings().remove(0);
+        let finding = workers.world().findings().remove(0);
         assert!(finding.contains("sleeper"), "{finding}");
     }
 
     #[test]
     fn who_panics_is_found() {
-        let mut crew = crew(Duration::from_secs(60));
-        let worker = worker(&crew, "careless");
-        crew.start(
-            Phase::First,
-            worker,
-            |_| panic!("on purpose"),
-            |_| {},
-            |_| {},
-        )
-        .unwrap();
-        assert!(!crew.dismiss(|| {}));
-        let findings = crew.world().findings();
+        let mut workers = workers(Duration::from_secs(60));
+        let worker = worker(&workers, "careless");
+        workers
+            .start(
+                Phase::First,
+                worker,
+                |_| panic!("on purpose"),
+                |_| {},
+                |_| {},
+            )
+            .unwrap();
+        assert!(!workers.dismiss(|| {}));
+        let findings = workers.world().findings();
         assert!(findings[0].contains("careless panicked"), "{findings:?}");
     }
 }

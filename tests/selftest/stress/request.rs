@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Attaching and detaching a target.
+
+use std::sync::atomic::AtomicU32;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use nix::errno::Errno;
+
+use mn_inject::injector::detach_line;
+use mn_inject::injector::formats::Counters;
+use mn_inject::model::NotifierKind;
+use mn_inject::os::limit::Limit;
+
+use crate::stress::class::MayReturn;
+use crate::stress::errno::Call;
+use crate::stress::module_state::Moment;
+use crate::stress::target::Target;
+use crate::stress::victims::Victim;
+use crate::stress::worker::{On, Worker};
+
+/// How long a process that an attach did not find may take to end.
+const ENDING: Duration = Duration::from_secs(30);
+
+/// What is wanted of an attach.
+#[derive(Clone, Debug)]
+pub struct AttachRequest {
+    /// How.
+    pub kind: NotifierKind,
+    /// To whom, where it is one of ours.
+    pub victim: Option<Arc<Victim>>,
+    /// The number that is written.
+    pub pid: i32,
+    /// What the target may be told.
+    pub may_return: MayReturn,
+}
+
+impl Worker {
+    /// A range for an interval notifier or a filter: everything, what a thread of the victim works
+    /// on, or nothing that anybody uses.
+    pub fn range(&mut self, victim: Option<&Victim>) -> (u64, u64) {
+        let area = victim.and_then(Victim::area);
+        match (self.rng.below(4), area) {
+            (0 | 1, _) | (2, None) => (0x1000, 0x7fff_ffff_f000),
+            (2, Some(area)) => area,
+            _ => (0x1000, 0x2000),
+        }
+    }
+
+    /// The line that attaches as requested, and the target that comes of it.
+    pub fn attach_line(&mut self, request: &AttachRequest, moment: Moment) -> (String, Target) {
+        let name = self.world.new_name();
+        let kind = request.kind;
+        let mut line = format!("attach {} name={name} kind={kind}", request.pid);
+        let (start, end) = self.range(request.victim.as_deref());
+        if kind.is_interval() {
+            line.push_str(&format!(" range={start:#x}-{end:x}"));
+        }
+        if self.rng.one_in(4) {
+            line.push_str(" how=locked");
+        }
+        let target = Target {
+            name,
+            kind,
+            victim: request.victim.clone(),
+            may_return: request.may_return,
+            sleeps: self.rng.one_in(4),
+            unloads: moment.unloads,
+            detachers: AtomicU32::new(0),
+            seen: Mutex::new(Counters::default()),
+        };
+        (line, target)
+    }
+
+    /// An attach has come to `result`: the target, where there is one now, bound so that it can do
+    /// no more than it may.
+    pub fn attached(
+        &mut self,
+        request: &AttachRequest,
+        target: Target,
+        result: Result<(), Errno>,
+        has_raced: bool,
+    ) -> Option<Arc<Target>> {
+        let call = match request.kind {
+            NotifierKind::IntervalTwoPass => Call::AttachTwoPass,
+            _ => Call::Attach,
+        };
+        match (result, &request.victim) {
+            (Ok(()), _) => {}
+            (Err(Errno::ESRCH), Some(victim)) => {
+                self.world.counts.one("attach: no such process");
+                self.is_ending(victim);
+                return None;
+            }
+            (Err(errno), _) => {
+                let what = format_args!("{} {}", request.kind, request.pid);
+                self.judge(call, errno, has_raced, what);
+                return None;
+            }
+        }
+        let target = Arc::new(target);
+        // Nobody else knows it yet, so nobody can undo this in between.
+        if target.sleeps {
+            self.set(&target, "context", "blockable");
+        }
+        if target.may_return != MayReturn::Success {
+            self.set(&target, "times", "2");
+        }
+        Some(target)
+    }
+
+    /// Attaches as requested. The target is not in the world yet.
+    pub fn attach(&mut self, request: &AttachRequest) -> Option<Arc<Target>> {
+        let moment = self.moment();
+        let (line, target) = self.attach_line(request, moment);
+        let result = self.write_control(&line)?;
+        let has_raced = self.has_raced(On::Module, moment);
+        self.attached(request, target, result, has_raced)
+    }
+
+    /// An attach did not find the process: it has to be on its way out then.
+    pub fn is_ending(&self, victim: &Victim) {
+        let mut limit = Limit::new(ENDING);
+        while !victim.is_dead() {
+            if limit.is_over() {
+                self.finding(format_args!(
+                    "attach did not find process {}, which lives",
+                    victim.pid
+                ));
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// Detaches a target. False where somebody else does, or the module has gone.
+    pub fn detach(&self, target: &Arc<Target>) -> bool {
+        let since = self.moment();
+        target.begin_detach();
+        self.world.remove_target(target);
+        let Some(result) = self.write_control(&detach_line(&target.name)) else {
+            return false;
+        };
+        let (call, on) = (Call::Detach, On::Detached(target));
+        self.judged(call, on, since, &target.name, result).is_some()
+    }
+}

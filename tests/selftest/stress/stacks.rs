@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Where threads stand in the kernel.
+
+use std::fs;
+
+/// Where all threads of a process stand in the kernel.
+pub fn stacks(pid: &str) -> String {
+    let mut text = String::new();
+    let Ok(tasks) = fs::read_dir(format!("/proc/{pid}/task")) else {
+        return ", and is gone now".into();
+    };
+    for task in tasks.flatten() {
+        text.push_str(&stack(&task.path().to_string_lossy()));
+    }
+    text
+}
+
+/// Where a thread stands in the kernel, of which `task` is the folder in /proc.
+pub fn stack(task: &str) -> String {
+    let read = |name: &str| fs::read_to_string(format!("{task}/{name}")).unwrap_or_default();
+    format!(
+        "\n{task} {}{}",
+        read("comm"),
+        // Without it (no CONFIG_STACKTRACE) at least the function in which it waits.
+        match read("stack") {
+            stack if stack.is_empty() => read("wchan"),
+            stack => stack,
+        }
+    )
+}

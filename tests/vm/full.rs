@@ -1,0 +1,370 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The tests that take too long for `cargo test`: `.ci/run` runs them. The minutes are those on two
+//! processors under TCG, once the unmodified kernels are in the cache.
+
+use std::path::Path;
+use std::process::Stdio;
+
+use mn_inject::model::matrix::MatrixReport;
+use mn_inject::model::{FindingKind, Recognised, Report};
+use mn_inject::oracle::mutants::Mutant;
+
+use crate::harness::{
+    Ran, assert_signal_leaves_no_qemu, file, folder, mutant, patch, report_in, run, run_now,
+    run_patched, selftest, send, start, suite_alone, users_of, wait_for,
+};
+
+/// The debug kernel runs the module's unit tests, and complains of nothing.
+#[test]
+#[ignore = "full: 3 min"]
+fn seed_passes_on_the_debug_kernel() {
+    let ran = run(&["run", "--config", "debug"]);
+    ran.expect(
+        0,
+        &[
+            "0 failed, 0 without a verdict, 0 skipped",
+            "PASS  kunit-mmu_notifier_inject_text-",
+        ],
+    );
+    let (_, unit_tests) = ran
+        .stdout
+        .rsplit_once("7 known bugs of the kernel; ")
+        .expect("no count of unit tests");
+    let mut words = unit_tests.split_whitespace();
+    let (passed, all) = (words.next(), words.nth(1));
+    assert_eq!(passed, all, "{ran}");
+}
+
+/// The other known kernel has another source, and the same rules.
+#[test]
+#[ignore = "full: 1 min"]
+fn the_other_kernel_passes() {
+    run(&["run", "--kernel", "7.2"]).expect(0, &["linux-source-7.2", "3 known bugs of the kernel"]);
+    run(&["run", "--kernel", "7.2", "--base", "mainline"]).expect(0, &["mainline"]);
+}
+
+/// The faults occur when a notifier is registered, before any window begins.
+#[test]
+#[ignore = "full: 3 min"]
+fn complaints_about_something_else_are_no_verdict() {
+    let (dir, output) = folder();
+    let patch = patch("faults");
+    run(&[
+        "run", "--config", "debug", "--only", "munmap-*", "--patch", &patch, "--output", &output,
+    ])
+    .expect(
+        70,
+        &[
+            "12 of 12 scenarios passed",
+            "(lockdep): WARNING: possible circular locking dependency detected",
+            "(KASAN): BUG: KASAN: slab-use-after-free in ",
+            "(kmemleak): unreferenced object ",
+            "lockdep turned itself off",
+            "mn_test_faults",
+        ],
+    );
+    let report = report_in(dir.path());
+    let lines = |what: &str| -> usize {
+        let complaint = report.complaints.iter().find(|c| c.what == what);
+        complaint.map_or(0, |complaint| complaint.lines.len())
+    };
+    for what in ["lockdep", "KASAN", "kmemleak"] {
+        assert!(lines(what) > 5, "the evidence of {what} was not kept");
+    }
+}
+
+#[test]
+#[ignore = "full: 2 min"]
+fn a_minute_of_stress_finds_nothing() {
+    selftest(&["stress", "--seconds", "60"]).expect(0, &["PASS: stress", "--seconds 60"]);
+}
+
+#[test]
+#[ignore = "full: 2 min"]
+fn stress_finds_the_faults_of_a_kernel() {
+    selftest(&["stress", "--seconds", "5", "--patch", &patch("faults")]).expect(
+        1,
+        &[
+            "(KASAN): BUG: KASAN: slab-use-after-free in ",
+            "(kmemleak): unreferenced object ",
+        ],
+    );
+}
+
+#[test]
+#[ignore = "full: 1 min"]
+fn many_writes_to_the_files_find_nothing() {
+    selftest(&["fuzz", "--writes", "20000"]).expect(0, &["PASS: fuzz", "--writes 20000"]);
+}
+
+/// The complaint is one finding, of the case that was being carried out.
+#[test]
+#[ignore = "full: 1 min"]
+fn a_complaint_of_the_kernel_is_a_finding_of_its_case() {
+    let ran = selftest(&[
+        "cases",
+        "--only=attach-p*",
+        "--only=zap",
+        "--only=breach-*",
+        "--patch",
+        &patch("module-warns"),
+    ]);
+    ran.expect(1, &["FAIL        zap\n", "ok          breach-refused\n"]);
+    let complaints = ran.stdout.matches("the kernel complained (WARNING)");
+    // The case zaps twice.
+    assert_eq!(complaints.count(), 2, "{ran}");
+}
+
+#[test]
+#[ignore = "full: 10 min"]
+fn disturbances_change_no_verdict_and_kills_leave_nothing() {
+    selftest(&["hostile", "--kills", "6"]).expect(0, &["PASS: hostile", "runs killed"]);
+}
+
+#[test]
+#[ignore = "full: 2 min"]
+fn disturbances_change_no_failure() {
+    selftest(&[
+        "hostile",
+        "--kills=0",
+        "--only=m*",
+        "--condition=printk-flood",
+        "--condition=kmsg-overrun",
+        "--condition=other-notifier",
+        "--base=mainline",
+        "--patch",
+        &mutant("check-missing"),
+    ])
+    .expect(0, &["PASS: hostile"]);
+}
+
+#[test]
+#[ignore = "full: 1 min"]
+fn a_flood_is_accounted_for() {
+    selftest(&["flood", "--failures", "20000"]).expect(0, &["PASS: flood"]);
+}
+
+#[test]
+#[ignore = "full: 1 min"]
+fn a_flood_with_missing_warnings_fails() {
+    let mutant = mutant("warn-ratelimited");
+    selftest(&["flood", "--failures", "4000", "--patch", &mutant])
+        .expect(1, &["FAIL: flood", "the pr_warn is missing"]);
+}
+
+#[test]
+#[ignore = "full: 1 min"]
+fn a_flood_that_overruns_the_log_is_no_verdict() {
+    selftest(&[
+        "flood",
+        "--failures=1000",
+        "--base=mainline",
+        "--patch",
+        &patch("kmsg-overrun"),
+    ])
+    .expect(70, &["NO VERDICT: flood", "records were lost"]);
+}
+
+/// The patches in a folder of `tests/`, each with its claim, by name.
+fn all_of(folder: &str) -> Vec<Mutant> {
+    let folder = file(&format!("tests/{folder}"));
+    let entries = std::fs::read_dir(folder).expect("cannot read the folder");
+    let paths = entries.map(|entry| entry.expect("cannot read the folder").path());
+    let mut mutants: Vec<Mutant> = paths
+        .map(|path| Mutant::read(&path).unwrap_or_else(|error| panic!("{error:#}")))
+        .collect();
+    mutants.sort_by(|a, b| a.name.cmp(&b.name));
+    mutants
+}
+
+fn takes_debug(mutant: &Mutant) -> bool {
+    mutant.claim.config.as_deref() == Some("debug")
+}
+
+/// Asserts that each mutant is killed and each lie doubted as it claims, and that the unmodified
+/// kernels pass.
+fn assert_killed_and_doubted(mutants: &[Mutant], lies: &[Mutant]) {
+    let (killed, doubted) = (mutants.len(), lies.len());
+    let outcome = format!(
+        "PASS: {killed} of {} mutants killed, {doubted} doubted as they must be, 0 otherwise",
+        killed + doubted
+    );
+    let paths = mutants.iter().chain(lies);
+    let paths: Vec<String> = paths.map(|m| m.path.display().to_string()).collect();
+    let mut arguments = vec!["mutants"];
+    arguments.extend(paths.iter().map(String::as_str));
+    run(&arguments).expect(0, &[&outcome]);
+}
+
+/// Kernels that are wrong on purpose, and modules that lie.
+#[test]
+#[ignore = "full: 25 min"]
+fn every_mutant_is_killed_and_every_lie_doubted() {
+    let mut mutants = all_of("mutants");
+    mutants.retain(|mutant| !takes_debug(mutant));
+    assert_killed_and_doubted(&mutants, &all_of("lies"));
+}
+
+/// One of each rule that only the debug kernel can check: each takes minutes.
+#[test]
+#[ignore = "full: 8 min"]
+fn a_debug_mutant_of_each_rule_is_killed() {
+    let mut mutants = all_of("mutants");
+    mutants.retain(takes_debug);
+    let mut rules = std::collections::HashSet::new();
+    mutants.retain(|mutant| rules.insert(mutant.claim.rule));
+    assert_killed_and_doubted(&mutants, &[]);
+}
+
+/// Too long for `.ci/run`, which leaves out this test by its name.
+#[test]
+#[ignore = "full: 60 min"]
+fn every_debug_mutant_is_killed() {
+    let mut mutants = all_of("mutants");
+    mutants.retain(takes_debug);
+    assert_killed_and_doubted(&mutants, &[]);
+}
+
+#[test]
+#[ignore = "full: 1 min"]
+fn a_mutant_that_changes_nothing_survives() {
+    let file = patch("harmless");
+    run(&["mutants", "--only", "munmap-whole-*", &file]).expect(
+        1,
+        &["SURVIVED  harmless", "0 of 1 mutants killed", "1 survived"],
+    );
+}
+
+/// After the scenario that it claims nothing else runs on a mutant, unless that is asked for.
+#[test]
+#[ignore = "full: 1 min"]
+fn a_mutant_runs_all_scenarios_if_asked() {
+    let file = mutant("warn-twice");
+    let arguments = ["mutants", "--only", "munmap-*", &file];
+    let all = run(&[&arguments[..], &["--all"]].concat());
+    all.expect(0, &["munmap-whole-eagain (+5)", "1 of 1 mutants killed"]);
+    let first = run(&arguments);
+    first.expect(0, &["munmap-whole-eagain ", "1 of 1 mutants killed"]);
+    assert!(!first.stdout.contains("(+"), "{first}");
+}
+
+#[test]
+#[ignore = "full: 1 min"]
+fn a_kernel_without_the_check_fails() {
+    run_patched(&mutant("check-missing")).expect(1, &[FindingKind::DidNotFire.words()]);
+}
+
+#[test]
+#[ignore = "full: 1 min"]
+fn the_inverted_check_of_v4_fails_both_ways() {
+    run_patched(&mutant("check-inverted")).expect(
+        1,
+        &[
+            FindingKind::DidNotFire.words(),
+            FindingKind::FiredWhenItShouldNot.words(),
+        ],
+    );
+}
+
+/// Most scenarios have passed by then, and are in the report; that is no pass.
+#[test]
+#[ignore = "full: 1 min"]
+fn a_guest_that_ends_too_early_is_no_verdict() {
+    run_patched(&patch("reset")).expect(
+        70,
+        &[
+            "together: the guest ended too early, in scenario mrelease-eagain",
+            "scenarios passed, 0 failed, ",
+            " never ran",
+        ],
+    );
+}
+
+#[test]
+#[ignore = "full: 1 min"]
+fn a_guest_that_hangs_is_no_verdict() {
+    run_patched(&patch("hang")).expect(70, &["hung", "console's last lines"]);
+}
+
+#[test]
+#[ignore = "full: 1 min"]
+fn a_log_that_overruns_is_no_verdict() {
+    run_patched(&patch("kmsg-overrun")).expect(70, &["lost"]);
+}
+
+/// No kernel promises that a sleep is never shorter than asked for.
+#[test]
+#[ignore = "full: 1 min"]
+fn a_sleep_that_ends_early_changes_no_verdict() {
+    run_patched(&patch("short-sleep")).expect(0, &["0 failed, 0 without a verdict"]);
+}
+
+#[test]
+#[ignore = "full: 1 min"]
+fn a_matrix_has_a_row_and_a_report_for_each_kernel() {
+    let (dir, output) = folder();
+    let ran = run(&[
+        "matrix",
+        "--kernel",
+        "7.3",
+        "--only",
+        "munmap-whole-*",
+        "--format",
+        "json",
+        "--output",
+        &output,
+    ]);
+    ran.expect(0, &["[7.3 seed] guest:", "[7.3 mainline] guest:"]);
+    let printed: MatrixReport =
+        serde_json::from_str(&ran.stdout).expect("stdout is not the report alone");
+    let bases: Vec<_> = printed.runs.iter().map(|run| run.base.as_str()).collect();
+    assert_eq!(bases, ["seed", "mainline"]);
+    for run in &printed.runs {
+        let report: &Report = run.report.as_ref().expect("a run has no report");
+        assert_eq!(report.scenarios.len(), 6, "{ran}");
+        let kept = report_in(&dir.path().join(format!("7.3-{}-core", run.base)));
+        assert_eq!(kept, *report);
+    }
+    let forms: Vec<_> = printed.runs.iter().flat_map(|run| &run.report).collect();
+    assert_eq!(
+        (forms[0].form, forms[1].form),
+        (Recognised::Seed, Recognised::Mainline)
+    );
+    let kept = std::fs::read(dir.path().join("matrix.json")).expect("there is no matrix.json");
+    let kept: MatrixReport = serde_json::from_slice(&kept).expect("matrix.json is no report");
+    assert_eq!(kept, printed);
+}
+
+#[test]
+#[ignore = "full: 1 min"]
+fn signals_leave_no_qemu() {
+    for signal in ["INT", "TERM", "KILL"] {
+        assert_signal_leaves_no_qemu(signal);
+    }
+}
+
+#[test]
+#[ignore = "full: 1 min"]
+fn an_interrupt_ends_all_guests_of_a_matrix() {
+    let _alone = suite_alone();
+    let arguments = ["matrix", "--kernel", "7.3", "--accel", "tcg"];
+    run_now(&[&arguments[..], &["--only", "munmap-whole-*"]].concat()).expect(0, &[]);
+    let (dir, output) = folder();
+    let child = start(
+        &[&arguments[..], &["--output", &output]].concat(),
+        Stdio::piped(),
+    );
+    let console = |base: &str| dir.path().join(format!("7.3-{base}-core/console.log"));
+    wait_for("a QEMU to start", || {
+        console("seed").exists() || console("mainline").exists()
+    });
+    send("INT", &child);
+    let output = child.wait_with_output().expect("cannot wait for mn-inject");
+    Ran::new(&output).expect(130, &["interrupted"]);
+    assert_eq!(
+        output.stdout, b"",
+        "a table was printed for what did not run"
+    );
+    assert!(users_of(Path::new(dir.path())).is_empty(), "a QEMU is left");
+}

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The tests that `cargo test` runs: one of each thing that the program must not get wrong, on
+//! kernels that differ in one file from the one of `vm run`.
+
+use std::path::Path;
+
+use mn_inject::model::{FindingKind, Report};
+
+use crate::harness::{
+    assert_signal_leaves_no_qemu, file, folder, mutant, patch, report_in, run, run_patched,
+    selftest,
+};
+
+#[test]
+fn seed_passes_and_is_not_built_twice() {
+    run(&["run"]).expect(0, &["seed", "3 known bugs of the kernel"]);
+
+    let (dir, output) = folder();
+    let second = run(&[
+        "run", "--accel", "tcg", "--format", "json", "--output", &output,
+    ]);
+    second.expect(0, &["[kernel] cached"]);
+    assert!(!second.stderr.contains("building"), "{second}");
+    assert!(!second.stderr.contains("fetching"), "{second}");
+
+    let printed: Report =
+        serde_json::from_str(&second.stdout).expect("stdout is not the report alone");
+    let kept = report_in(dir.path());
+    assert_eq!(printed, kept);
+    let vm = kept.vm.expect("the report does not say which VM");
+    assert_eq!((vm.accelerator.as_str(), vm.base.as_str()), ("tcg", "seed"));
+    assert!(vm.source.starts_with("linux-source-7.3 "), "{}", vm.source);
+    assert!(vm.tested, "{}", vm.source);
+    assert!(
+        vm.patches[0].starts_with("seed.patch (sha256:"),
+        "{:?}",
+        vm.patches
+    );
+    for (name, path) in vm.logs {
+        assert!(Path::new(&path).exists(), "the log {name} is not at {path}");
+    }
+}
+
+#[test]
+fn mainline_passes() {
+    run(&["run", "--base", "mainline"]).expect(0, &["mainline"]);
+}
+
+/// The fifth posting of the patch tested the accumulated result for that of the callback.
+#[test]
+fn the_accumulated_ret_of_v5_fails() {
+    run_patched(&mutant("check-accumulated"))
+        .expect(1, &[FindingKind::FiredWhenItShouldNot.words()]);
+}
+
+/// The bug of the kernel that the tenth rule of the contract is about is neither a failure nor a
+/// pass. With the patch that fixes it, its scenarios pass.
+#[test]
+fn a_known_bug_is_reported_and_its_patch_fixes_it() {
+    let fix = std::fs::read_dir(file("docs/found"))
+        .expect("there is no docs/found")
+        .map(|entry| entry.expect("cannot read docs/found").path())
+        .find(|path| path.display().to_string().contains("/0001-"))
+        .expect("the patch is not there");
+    let fix = fix.display().to_string();
+    let arguments = [
+        "run", "--base", "mainline", "--only", "r10-*", "--format", "ktap",
+    ];
+    let broken = run(&arguments);
+    broken.expect(
+        0,
+        &["# Totals: pass:8 fail:0 xfail:3 xpass:0 skip:0 error:0"],
+    );
+    let fixed = run(&[&arguments[..], &["--patch", &fix]].concat());
+    fixed.expect(
+        0,
+        &["# Totals: pass:11 fail:0 xfail:0 xpass:0 skip:0 error:0"],
+    );
+}
+
+#[test]
+fn a_guest_that_panics_is_no_verdict() {
+    run_patched(&patch("panic")).expect(
+        70,
+        &[
+            "panicked",
+            "mn-inject test: notifier failed",
+            "console's last lines",
+        ],
+    );
+}
+
+#[test]
+fn a_patch_that_does_not_apply_changes_nothing() {
+    let (dir, _) = folder();
+    let file = dir.path().join("wrong.patch");
+    std::fs::write(
+        &file,
+        "--- a/mm/mmu_notifier.c\n+++ b/mm/mmu_notifier.c\n@@ -1 +1 @@\n-no such line\n+x\n",
+    )
+    .expect("cannot write");
+    let file = file.display().to_string();
+    run(&["run", "--patch", &file]).expect(
+        69,
+        &["wrong.patch", "does not apply", "nothing was changed"],
+    );
+    run(&["build"]).expect(0, &["[kernel] cached"]);
+}
+
+#[test]
+fn a_few_seconds_of_each_selftest_find_nothing() {
+    selftest(&["flood", "--failures", "2000"]).expect(0, &["PASS: flood"]);
+    selftest(&["fuzz", "--writes", "2000"]).expect(0, &["PASS: fuzz"]);
+    selftest(&["stress", "--config", "core", "--seconds", "5"]).expect(0, &["PASS: stress"]);
+}
+
+#[test]
+fn an_interrupt_leaves_no_qemu() {
+    assert_signal_leaves_no_qemu("INT");
+}
