@@ -11,7 +11,7 @@ use clap::Args;
 use crate::injector::{LoadedModule, demand_absent};
 use crate::kmsg::Record;
 use crate::model::{
-    Aftermath, Expect, Ownership, Part, Planned, Progress, RunOptions, UnitTest, Window,
+    Aftermath, Form, Ownership, Part, Planned, Progress, RunOptions, UnitTest, Window,
 };
 use crate::observe::complaints::{Watch, Watched};
 use crate::observe::kunit;
@@ -28,9 +28,9 @@ use crate::trigger::guard::Guard;
 /// Arguments that `run` and `vm run` have in common.
 #[derive(Clone, Debug, Default, Args)]
 pub struct SuiteArgs {
-    /// The form of the check that the kernel must have
-    #[arg(long, value_enum, default_value_t, value_name = "FORM")]
-    pub expect: Expect,
+    /// The form of the check that the kernel must have; without it, the one that is recognised
+    #[arg(long, value_enum, value_name = "FORM")]
+    pub expect: Option<Form>,
     /// Run only the scenarios whose name matches (shell pattern with * and ?; may be repeated)
     #[arg(long, value_name = "GLOB")]
     pub only: Vec<String>,

@@ -37,7 +37,7 @@ pub fn run(args: &JudgeArgs) -> Result<Exit> {
     let mut out = io::stdout().lock();
     let mut exits = Vec::new();
     for (name, recording) in &recordings {
-        let expect = args.expect.unwrap_or(recording.run.expect);
+        let expect = args.expect.or(recording.run.expect);
         let report = oracle::run::report(recording, expect);
         let name = several.then_some(name.as_str());
         print(name, &report, args.format, &mut out).context("cannot print the report")?;

@@ -14,7 +14,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::model::Expect;
+use crate::model::Form;
 use crate::report::format::{Format, SimpleFormat};
 use crate::suite::SuiteArgs;
 use crate::vm::args::VmCommand;
@@ -91,7 +91,7 @@ pub struct JudgeArgs {
     pub files: Vec<PathBuf>,
     /// The form of the check that the kernel must have [default: the one that the run demanded]
     #[arg(long, value_enum, value_name = "FORM")]
-    pub expect: Option<Expect>,
+    pub expect: Option<Form>,
     /// How results are printed
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,

@@ -6,7 +6,8 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
-use crate::contract::{Form, Needs, RULE_ROWS, RULES, Rule, RuleRow};
+use crate::contract::{Needs, RULE_ROWS, RULES, Rule, RuleRow};
+use crate::model::Form;
 use crate::model::NotifierKind;
 use crate::report::format::SimpleFormat;
 use crate::report::{Human, print_simple};

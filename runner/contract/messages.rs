@@ -3,9 +3,8 @@
 //! The messages that are due about one callback, computed from the table.
 
 use crate::contract::behaviour::Behaviour;
-use crate::contract::form::Form;
 use crate::contract::rows::RuleRow;
-use crate::model::{Arming, Call, Expectation, KernelMessage, Later, Notifier, NotifierKind};
+use crate::model::{Arming, Call, Expectation, Form, KernelMessage, Later, Notifier, NotifierKind};
 
 /// The messages about one start, in their order: first those about the injection, then those about
 /// the value that the callback returned.

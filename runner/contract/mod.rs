@@ -11,7 +11,6 @@
 
 mod behaviour;
 pub mod chain;
-mod form;
 mod messages;
 mod needs;
 pub mod outcome;
@@ -21,7 +20,6 @@ mod rules;
 pub mod steps;
 
 pub use behaviour::Behaviour;
-pub use form::Form;
 pub use messages::{depends_on_form, messages_of_call, messages_of_caller, messages_of_end};
 pub use needs::Needs;
 pub use rows::{RULE_ROWS, RuleRow};

@@ -5,13 +5,12 @@
 use serde::Serialize;
 
 use crate::contract::behaviour::Behaviour;
-use crate::contract::form::Form;
 use crate::contract::needs::Needs;
 use crate::model::KernelMessage::{
     AtomicSleep, CallerSleep, CheckWarn, DeadBug, DeadWarn, EndWarn, Info, IntervalWarn, LockWarn,
     LockdepInvalidation, LockdepMmapLock, LockdepSrcu, NonBlockSchedule, PrWarn,
 };
-use crate::model::{Context, KernelMessage, NotifierKind};
+use crate::model::{Context, Form, KernelMessage, NotifierKind};
 
 /// The kernel's messages about a behaviour.
 #[derive(Clone, Copy, Debug, Serialize)]

@@ -9,7 +9,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::kmsg::Complaint;
-use crate::model::form::Expect;
+use crate::model::form::Form;
 use crate::model::observation::Window;
 use crate::model::options::{Ownership, Part};
 use crate::model::report::{UnitTest, VmInfo};
@@ -132,8 +132,8 @@ pub struct RunEvent {
     pub schema: u32,
     /// `mn-inject` and its version.
     pub tool: String,
-    /// The form of the check that is demanded.
-    pub expect: Expect,
+    /// The form of the check that is demanded; absent where any form is accepted.
+    pub expect: Option<Form>,
     /// Names of all scenarios that were selected, in the order of the table.
     pub scenarios: Vec<String>,
     /// The boots of the run.

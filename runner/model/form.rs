@@ -4,7 +4,31 @@
 
 use std::fmt;
 
+use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
+
+/// Form of the check: the one that a kernel promises, or the one that the user demands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Form {
+    /// The form of the seed patch: info line, and a pr_warn in blockable context
+    Seed,
+    /// The form of mainline since 5.4: info line, and a WARN unless -EAGAIN in non-blockable context
+    Mainline,
+}
+
+impl Form {
+    /// Both forms.
+    pub const ALL: [Form; 2] = [Form::Seed, Form::Mainline];
+
+    /// Name of the form, in reports and on the command line.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Form::Seed => "seed",
+            Form::Mainline => "mainline",
+        }
+    }
+}
 
 /// Form in which the kernel under test enforces the rule on failures, as its messages show it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,17 +62,4 @@ impl fmt::Display for Recognised {
             Recognised::Unknown => "unknown (nothing failed in blockable context)",
         })
     }
-}
-
-/// Form that the user demands.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum Expect {
-    /// Recognise the form and hold the kernel to it.
-    #[default]
-    Auto,
-    /// The kernel must have the seed patch.
-    Seed,
-    /// The kernel must have the form of mainline since 5.4.
-    Mainline,
 }

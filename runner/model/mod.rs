@@ -27,7 +27,7 @@ pub use crate::os::kernel::KernelInfo;
 pub use boot::Boot;
 pub use events::{Aftermath, Event, Planned, Progress, RunEvent};
 pub use expectation::{Count, End, Expectation, PagesFate, ReaperMessage};
-pub use form::{Expect, Recognised};
+pub use form::{Form, Recognised};
 pub use message::KernelMessage;
 pub use notifier::{Arming, Context, FollowUp, Injection, Notifier, NotifierEvent, NotifierKind};
 pub use observation::{

@@ -151,13 +151,12 @@ fn explained(error: &serde_json::Error) -> (String, String) {
 mod tests {
     use super::*;
     use crate::model::boot::tests::{begin, whole};
-    use crate::model::form::Expect;
 
     fn run(parts: &[Part]) -> RunEvent {
         RunEvent {
             schema: SCHEMA,
             tool: "test".to_owned(),
-            expect: Expect::Auto,
+            expect: None,
             scenarios: vec!["a".to_owned()],
             parts: parts.to_vec(),
         }

@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::kmsg::Complaint;
-use crate::model::form::{Expect, Recognised};
+use crate::model::form::{Form, Recognised};
 use crate::model::observation::Observation;
 use crate::model::verdict::{Matched, Verdict};
 use crate::os::kernel::KernelInfo;
@@ -108,8 +108,8 @@ pub struct Report {
     pub vm: Option<VmInfo>,
     /// The form of the check that was recognised.
     pub form: Recognised,
-    /// The form that was demanded.
-    pub expect: Expect,
+    /// The form that was demanded; absent where any form was accepted.
+    pub expect: Option<Form>,
     /// Number of scenarios that were planned and of unit tests that have results.
     pub planned: usize,
     /// Verdict on the form.

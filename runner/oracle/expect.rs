@@ -3,7 +3,7 @@
 //! The messages that are due: a pure function of the form of the check and of the module's log.
 
 use crate::contract;
-use crate::contract::Form;
+use crate::model::Form;
 use crate::model::{
     Call, Context, KernelMessage, Later, Notifier, NotifierKind, Observation, ReaperMessage, Window,
 };

@@ -6,10 +6,9 @@ use std::collections::HashMap;
 
 use nix::libc::EAGAIN;
 
-use crate::contract::Form;
 use crate::model::{
-    Arming, AttachedNotifier, Call, Context, Expect, Finding, FindingKind, NotifierKind,
-    Recognised, Verdict, Window,
+    Arming, AttachedNotifier, Call, Context, Finding, FindingKind, Form, NotifierKind, Recognised,
+    Verdict, Window,
 };
 use crate::oracle::expect::{Sites, calls};
 use crate::oracle::message::{Caller, Content};
@@ -204,33 +203,31 @@ impl<'a> Recognition<'a> {
     }
 
     /// The form that the kernel is held to.
-    pub(super) fn rule(&self, demanded: Expect) -> Rule {
+    pub(super) fn rule(&self, demanded: Option<Form>) -> Rule {
         let recognised = self.form();
         let form = match (demanded, recognised) {
-            (Expect::Seed, _) => Form::Seed,
-            (Expect::Mainline, _) => Form::Mainline,
-            (Expect::Auto, Recognised::Seed) => Form::Seed,
-            (Expect::Auto, Recognised::Mainline) => Form::Mainline,
+            (Some(Form::Seed), _) => Form::Seed,
+            (Some(Form::Mainline), _) => Form::Mainline,
+            (None, Recognised::Seed) => Form::Seed,
+            (None, Recognised::Mainline) => Form::Mainline,
             // The more frequent complaint decides.
-            (Expect::Auto, Recognised::Mixed) if self.warns > self.pr_warns => Form::Mainline,
-            (Expect::Auto, Recognised::InfoOnly | Recognised::Unknown)
+            (None, Recognised::Mixed) if self.warns > self.pr_warns => Form::Mainline,
+            (None, Recognised::InfoOnly | Recognised::Unknown)
                 if self.other_warns > self.other_pr_warns =>
             {
                 Form::Mainline
             }
-            (Expect::Auto, Recognised::Mixed | Recognised::InfoOnly | Recognised::Unknown) => {
-                Form::Seed
-            }
+            (None, Recognised::Mixed | Recognised::InfoOnly | Recognised::Unknown) => Form::Seed,
         };
         Rule {
             form,
             no_check: recognised == Recognised::InfoOnly,
-            is_guess: recognised == Recognised::Unknown && demanded == Expect::Auto,
+            is_guess: recognised == Recognised::Unknown && demanded == None,
         }
     }
 
     /// The verdict on the form itself.
-    pub(super) fn verdict(&self, windows: &[Window], demanded: Expect) -> Verdict {
+    pub(super) fn verdict(&self, windows: &[Window], demanded: Option<Form>) -> Verdict {
         let form = self.form();
         let counts = format!(
             "{} calls failed in blockable context; about them came {} pr_warn and {} WARN",
@@ -238,8 +235,8 @@ impl<'a> Recognition<'a> {
         );
         let wrong = match (form, demanded) {
             (Recognised::Unknown, _) => return self.unknown(windows),
-            (Recognised::Seed, Expect::Auto | Expect::Seed)
-            | (Recognised::Mainline, Expect::Auto | Expect::Mainline) => return Verdict::Pass,
+            (Recognised::Seed, None | Some(Form::Seed))
+            | (Recognised::Mainline, None | Some(Form::Mainline)) => return Verdict::Pass,
             (Recognised::InfoOnly, _) => format!("the kernel has no check: {counts}"),
             (Recognised::Mixed, _) => format!("the kernel has a mixture of checks: {counts}"),
             (Recognised::Seed | Recognised::Mainline, _) => {
@@ -249,9 +246,9 @@ impl<'a> Recognition<'a> {
         Verdict::Fail {
             findings: vec![Finding {
                 due: match demanded {
-                    Expect::Auto => None,
-                    Expect::Seed => Some(Recognised::Seed.to_string()),
-                    Expect::Mainline => Some(Recognised::Mainline.to_string()),
+                    None => None,
+                    Some(Form::Seed) => Some(Recognised::Seed.to_string()),
+                    Some(Form::Mainline) => Some(Recognised::Mainline.to_string()),
                 },
                 seen: Some(form.to_string()),
                 ..Finding::new(FindingKind::Form, wrong)

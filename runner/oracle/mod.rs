@@ -38,7 +38,7 @@ mod witness;
 use crate::contract;
 use crate::kmsg::Record;
 use crate::model::{
-    Call, Expect, KernelMessage, Observation, Recognised, ScenarioResult, Verdict, Window,
+    Call, Form, KernelMessage, Observation, Recognised, ScenarioResult, Verdict, Window,
 };
 
 use message::{Caller, Content, shown};
@@ -60,7 +60,7 @@ pub struct Judgement {
 }
 
 /// Judges all windows of a run.
-pub fn judge(windows: &[Window], demanded: Expect) -> Judgement {
+pub fn judge(windows: &[Window], demanded: Option<Form>) -> Judgement {
     let scanned: Vec<(&Window, Scan<'_>, Vec<String>)> = windows
         .iter()
         .map(|window| {

@@ -4,7 +4,7 @@
 
 use crate::kmsg::{Complaint, Complaints};
 use crate::model::{
-    Boot, Expect, Recording, Report, SCHEMA, ScenarioResult, UnitTest, Verdict, Window,
+    Boot, Form, Recording, Report, SCHEMA, ScenarioResult, UnitTest, Verdict, Window,
 };
 use crate::oracle::{is_judged, judge};
 use crate::scenario::known_bugs;
@@ -13,7 +13,7 @@ use crate::scenario::known_bugs;
 ///
 /// Nothing is lost: a boot that did not come to its end is the run's trouble, and a scenario without
 /// a result is missing in the count.
-pub fn report(recording: &Recording, expect: Expect) -> Report {
+pub fn report(recording: &Recording, expect: Option<Form>) -> Report {
     let boots = &recording.boots;
     let windows: Vec<Window> = boots.iter().flat_map(|boot| boot.windows.clone()).collect();
     let mut judgement = judge(&windows, expect);

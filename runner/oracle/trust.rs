@@ -11,7 +11,7 @@ use std::collections::HashSet;
 
 use nix::libc::EAGAIN;
 
-use crate::contract::Form;
+use crate::model::Form;
 use crate::model::{Context, Observation, ReaperMessage, Window};
 use crate::oracle::message::{Caller, Content};
 use crate::oracle::seen::{Scan, Seen};

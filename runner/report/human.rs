@@ -6,7 +6,7 @@ use std::io::{self, Write};
 
 use crate::model::exit::Exit;
 use crate::model::{
-    Expect, KernelInfo, Recognised, Report, ScenarioResult, Tally, UnitTest, Verdict, VmInfo,
+    Form, KernelInfo, Recognised, Report, ScenarioResult, Tally, UnitTest, Verdict, VmInfo,
 };
 use crate::report::text::{evidence, one_line, seconds, verdict_word};
 
@@ -24,9 +24,9 @@ pub(super) fn print(report: &Report, out: &mut dyn Write) -> io::Result<()> {
         out,
     )?;
     let demanded = match report.expect {
-        Expect::Auto => "",
-        Expect::Seed => ", seed demanded",
-        Expect::Mainline => ", mainline demanded",
+        None => "",
+        Some(Form::Seed) => ", seed demanded",
+        Some(Form::Mainline) => ", mainline demanded",
     };
     fact(out, "check", &format!("{}{demanded}", report.form))?;
     writeln!(out)?;

@@ -7,9 +7,9 @@ use nix::libc;
 use serde::Serialize;
 
 use crate::contract::registration::behaviour;
-use crate::contract::{Behaviour, Form, Needs, RuleRow};
+use crate::contract::{Behaviour, Needs, RuleRow};
 use crate::model::{
-    Arming, Context, Count, Injection, KernelMessage, Notifier, NotifierEvent, NotifierKind,
+    Arming, Context, Count, Form, Injection, KernelMessage, Notifier, NotifierEvent, NotifierKind,
 };
 use crate::scenario::bugs::{
     Bug, END_AFTER_REFUSAL_UNNOTICED, INTERVAL_REMOVAL_WAITS, INTERVAL_SLEEP_UNNOTICED,

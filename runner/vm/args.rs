@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
+use crate::model::Form;
 use crate::report::format::SimpleFormat;
 use crate::suite::SuiteArgs;
 use crate::vm::kernels::{self, Packaged};
@@ -29,26 +30,6 @@ pub enum VmCommand {
     Clean,
 }
 
-/// Base of a packaged kernel.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum Base {
-    /// The packaged kernel with the seed patch
-    #[default]
-    Seed,
-    /// The packaged kernel as it is
-    Mainline,
-}
-
-impl Base {
-    /// Name of the base, as on the command line.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Base::Seed => "seed",
-            Base::Mainline => "mainline",
-        }
-    }
-}
-
 /// Arguments that choose a kernel: a source, patches and a configuration.
 #[derive(Clone, Debug, Args)]
 pub struct KernelArgs {
@@ -62,8 +43,14 @@ pub struct KernelArgs {
     )]
     pub kernel: &'static Packaged,
     /// The packaged kernel to start from
-    #[arg(long, value_enum, default_value_t, conflicts_with = "linux")]
-    pub base: Base,
+    #[arg(
+        long,
+        value_enum,
+        default_value = "seed",
+        value_name = "FORM",
+        conflicts_with = "linux"
+    )]
+    pub base: Form,
     /// The kernel configuration
     #[arg(long, default_value = "core", value_name = "NAME")]
     pub config: String,
@@ -82,7 +69,7 @@ impl KernelArgs {
     /// Chooses a packaged kernel, for a command that has no such arguments.
     pub fn packaged(
         kernel: &'static Packaged,
-        base: Base,
+        base: Form,
         config: &str,
         patch: Vec<PathBuf>,
     ) -> Self {
@@ -163,7 +150,7 @@ pub struct VmMatrixArgs {
     pub kernels: Vec<&'static Packaged>,
     /// A base, whose form of the check the kernel must have (may be repeated; all if not given)
     #[arg(long = "base", value_enum, value_name = "BASE")]
-    pub bases: Vec<Base>,
+    pub bases: Vec<Form>,
     /// A kernel configuration (may be repeated)
     #[arg(long = "config", default_value = "core", value_name = "NAME")]
     pub configs: Vec<String>,
@@ -191,7 +178,7 @@ pub struct VmMutantsArgs {
     pub kernel: &'static Packaged,
     /// The form of it, for those that do not say (`Base:`)
     #[arg(long, value_enum, default_value = "mainline")]
-    pub base: Base,
+    pub base: Form,
     /// The kernel configuration, for those that do not say (`Config:`)
     #[arg(long, default_value = "core", value_name = "NAME")]
     pub config: String,

@@ -5,7 +5,7 @@
 
 use crate::history::*;
 use mn_inject::model::{
-    Arming, Context, Count, End, Expect, Finding, FindingKind, FollowUp, Later, NotifierEvent,
+    Arming, Context, Count, End, Finding, FindingKind, FollowUp, Form, Later, NotifierEvent,
     NotifierKind, Observation, Pages, PagesFate, Recognised, Seen, Step, StepKind, Verdict, Window,
 };
 use mn_inject::oracle::judge;
@@ -86,7 +86,7 @@ fn window(writer: &mut Writer<'_>, setting: &Setting, pid: i32) -> Window {
     window
 }
 
-fn verdict_of(windows: &[Window], demanded: Expect) -> Verdict {
+fn verdict_of(windows: &[Window], demanded: Option<Form>) -> Verdict {
     judge(windows, demanded).results.pop().unwrap().verdict
 }
 
@@ -106,7 +106,7 @@ proptest! {
     #[test]
     fn a_correct_kernel_passes(kernel in kernels(), setting in setting()) {
         let windows = run_of(kernel, &setting);
-        let judgement = judge(&windows, Expect::Auto);
+        let judgement = judge(&windows, None);
         prop_assert_eq!(&judgement.form_verdict, &Verdict::Pass);
         let form = if kernel == Kernel::Seed { Recognised::Seed } else { Recognised::Mainline };
         prop_assert_eq!(judgement.form, form);
@@ -126,7 +126,7 @@ proptest! {
             || !setting.notifiers.iter().any(|(kind, arming)| {
                 kind.is_interval() && matches!(arming, Arming::Fail(_))
             });
-        let verdict = verdict_of(&windows, Expect::Mainline);
+        let verdict = verdict_of(&windows, Some(Form::Mainline));
         prop_assert_eq!(verdict == Verdict::Pass, !(fails && reaches_plain), "{:?}", verdict);
     }
 
@@ -178,7 +178,7 @@ proptest! {
                 prop_assume!(is_numbered(o));
             }
         }
-        let verdict = verdict_of(&windows, Expect::Auto);
+        let verdict = verdict_of(&windows, None);
         prop_assert!(found(&verdict).contains(&FindingKind::Calls), "{:?}", verdict);
     }
 
@@ -197,7 +197,7 @@ proptest! {
         o.notifiers[call.notifier].counters.calls -= 1;
         window.total_entries.1 -= 1;
         close_gaps(o, window.total_entries.0);
-        let verdict = verdict_of(&windows, Expect::Auto);
+        let verdict = verdict_of(&windows, None);
         prop_assert!(found(&verdict).contains(&FindingKind::Calls), "{:?}", verdict);
     }
 
@@ -226,7 +226,7 @@ proptest! {
         for (seq, record) in (first..).zip(&mut window.records) {
             record.seq = seq;
         }
-        let verdict = verdict_of(&windows, Expect::Auto);
+        let verdict = verdict_of(&windows, None);
         prop_assert!(matches!(verdict, Verdict::Fail { .. }), "{:?}", verdict);
     }
 }
@@ -282,7 +282,7 @@ fn with_setting(
         ..Pages::default()
     });
     change(o);
-    verdict_of(&windows, Expect::Auto)
+    verdict_of(&windows, None)
 }
 
 #[test]
@@ -482,7 +482,7 @@ fn only_the_callbacks_of_the_operation_are_counted() {
         window.total_entries.1 += 1;
         o.calls.push(call);
         recount(o);
-        verdict_of(&windows, Expect::Auto)
+        verdict_of(&windows, None)
     };
     assert_eq!(found(&with_end(|_| {})), [FindingKind::Calls]);
     let elsewhere = |later: &mut Later| (later.start, later.end) = (0x9000, 0xa000);
@@ -515,7 +515,7 @@ fn a_notifier_that_is_left_out_is_one_finding() {
     o.calls.pop();
     recount(o);
     window.total_entries.1 -= 1;
-    let verdict = verdict_of(&windows, Expect::Auto);
+    let verdict = verdict_of(&windows, None);
     assert_eq!(found(&verdict), [FindingKind::Calls]);
 }
 
@@ -538,7 +538,7 @@ fn the_warn_about_an_end_is_not_taken_for_the_checks() {
         adjust(window, true, -(removed as i64));
         renumber(window);
     }
-    let kinds: Vec<_> = judge(&windows, Expect::Auto)
+    let kinds: Vec<_> = judge(&windows, None)
         .results
         .iter()
         .map(|result| found(&result.verdict))

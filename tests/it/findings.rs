@@ -4,7 +4,7 @@
 
 use crate::history::*;
 use mn_inject::model::{
-    Arming, Expect, Finding, FindingKind, NotifierEvent, ReaperMessage, ScenarioResult, Window,
+    Arming, Finding, FindingKind, Form, NotifierEvent, ReaperMessage, ScenarioResult, Window,
 };
 use mn_inject::oracle::judge;
 
@@ -22,7 +22,7 @@ fn unmapped() -> Window {
 }
 
 fn judged(window: Window) -> ScenarioResult {
-    judge(&[window], Expect::Seed).results.remove(0)
+    judge(&[window], Some(Form::Seed)).results.remove(0)
 }
 
 fn text(window: &Window, at: usize) -> String {
@@ -157,7 +157,7 @@ fn what_is_missing_where_there_is_no_check_is_told_apart() {
     ];
     let mut windows = history(Style::of(Kernel::NoCheck), &plans, &[]).windows;
     windows[1].records.clear();
-    let results = judge(&windows, Expect::Auto).results;
+    let results = judge(&windows, None).results;
     let texts = |result| -> Vec<String> {
         let findings = findings(result).into_iter();
         findings.map(|finding| finding.text).collect()
@@ -182,7 +182,7 @@ fn blame_that_is_shared_is_called_that() {
 
     let mut window = whole.clone();
     window.records.pop();
-    for result in judge(&[window], Expect::Seed).results {
+    for result in judge(&[window], Some(Form::Seed)).results {
         assert_eq!(
             findings(&result)[0].text,
             "the info line is missing here, or in another scenario where the same one is due"
@@ -191,7 +191,7 @@ fn blame_that_is_shared_is_called_that() {
     let mut window = whole;
     let line = format!("{SYMBOL} callback failure not allowed");
     insert(&mut window, 1, 4, RUNNER_TID, &line);
-    for result in judge(&[window], Expect::Seed).results {
+    for result in judge(&[window], Some(Form::Seed)).results {
         assert_eq!(
             findings(&result)[0].text,
             "no pr_warn was due; it cannot be told in which of several scenarios"

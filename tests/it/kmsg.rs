@@ -8,7 +8,7 @@
 
 use mn_inject::kmsg::Record;
 use mn_inject::model::{
-    Arming, AttachedNotifier, Call, Context, Count, Counters, End, Expect, Expectation, Initiator,
+    Arming, AttachedNotifier, Call, Context, Count, Counters, End, Expectation, Form, Initiator,
     Notifier, NotifierEvent, NotifierKind, Observation, Recognised, Remains, Verdict, Window,
 };
 use mn_inject::oracle::judge;
@@ -145,7 +145,7 @@ fn recorded_kernels_pass_as_what_they_are() {
         (SEED, Recognised::Seed, [2, 10, 2]),
         (MAINLINE, Recognised::Mainline, [2, 10, 4]),
     ] {
-        let judgement = judge(&[window(recorded)], Expect::Auto);
+        let judgement = judge(&[window(recorded)], None);
         assert_eq!(judgement.form, form);
         assert_eq!(judgement.form_verdict, Verdict::Pass);
         for (result, matched) in judgement.results.iter().zip(matched) {
@@ -158,7 +158,7 @@ fn recorded_kernels_pass_as_what_they_are() {
 
 #[test]
 fn recorded_kernels_are_not_one_another() {
-    for (recorded, demanded) in [(SEED, Expect::Mainline), (MAINLINE, Expect::Seed)] {
+    for (recorded, demanded) in [(SEED, Some(Form::Mainline)), (MAINLINE, Some(Form::Seed))] {
         let judgement = judge(&[window(recorded)], demanded);
         assert!(matches!(judgement.form_verdict, Verdict::Fail { .. }));
         assert!(matches!(judgement.results[0].verdict, Verdict::Fail { .. }));
@@ -188,7 +188,7 @@ fn no_recorded_line_can_be_missing() {
             {
                 *after -= 1;
             }
-            let judgement = judge(&[window], Expect::Auto);
+            let judgement = judge(&[window], None);
             let failed = judgement
                 .results
                 .iter()

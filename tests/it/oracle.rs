@@ -6,7 +6,7 @@ use crate::history::*;
 use mn_inject::kmsg::Record;
 use mn_inject::model::KernelMessage;
 use mn_inject::model::{
-    Arming, Call, Context, Count, Expect, FindingKind, Injection, NotifierEvent, NotifierKind,
+    Arming, Call, Context, Count, FindingKind, Form, Injection, NotifierEvent, NotifierKind,
     ReaperMessage, Recognised, ScenarioResult, Verdict, Window,
 };
 
@@ -20,10 +20,10 @@ fn no_verdict(result: &ScenarioResult) -> String {
     }
 }
 
-fn expect_of(kernel: Kernel) -> Expect {
+fn expect_of(kernel: Kernel) -> Option<Form> {
     match kernel {
-        Kernel::Seed => Expect::Seed,
-        _ => Expect::Mainline,
+        Kernel::Seed => Some(Form::Seed),
+        _ => Some(Form::Mainline),
     }
 }
 
@@ -216,8 +216,8 @@ fn is_found(
         .map(|window| window.observations.len())
         .sum::<usize>()
         + observation;
-    for demanded in [Expect::Auto, expect_of(style.kernel)] {
-        if demanded == Expect::Auto && !was_recognisable {
+    for demanded in [None, expect_of(style.kernel)] {
+        if demanded == None && !was_recognisable {
             continue;
         }
         let judgement = judge(&history.windows, demanded);
@@ -234,7 +234,7 @@ fn is_found(
             judgement.results[index].verdict
         );
         // Other windows are none of its business, unless the form itself cannot be told any more.
-        if judgement.form_verdict == Verdict::Pass || demanded != Expect::Auto {
+        if judgement.form_verdict == Verdict::Pass || demanded != None {
             let mut other = 0;
             for (number, window) in history.windows.iter().enumerate() {
                 for _ in &window.observations {
@@ -254,7 +254,7 @@ proptest! {
 
     #[test]
     fn a_correct_kernel_passes((style, history) in any_history()) {
-        for demanded in [Expect::Auto, expect_of(style.kernel)] {
+        for demanded in [None, expect_of(style.kernel)] {
             let judgement = judge(&history.windows, demanded);
             if is_recognisable(&history.windows) {
                 prop_assert_eq!(&judgement.form_verdict, &Verdict::Pass);
@@ -272,7 +272,7 @@ proptest! {
                         && call.returned != 0
                         && call.returned != EAGAIN
                 });
-                if demanded == Expect::Auto && judgement.form == Recognised::Unknown && depends {
+                if demanded == None && judgement.form == Recognised::Unknown && depends {
                     let is_open = matches!(result.verdict, Verdict::NoVerdict { .. });
  prop_assert!(is_open);
                 } else {
@@ -287,7 +287,7 @@ proptest! {
                 .flat_map(|result| &result.matched)
                 .map(|matched| matched.kmsg_seq)
                 .collect();
-            if judgement.form != Recognised::Unknown || demanded != Expect::Auto {
+            if judgement.form != Recognised::Unknown || demanded != None {
                 prop_assert_eq!(matched.len(), ours);
             }
         }
@@ -297,8 +297,8 @@ proptest! {
     fn the_other_form_is_not_accepted((style, history) in any_history()) {
         prop_assume!(is_recognisable(&history.windows));
         let other = match style.kernel {
-            Kernel::Seed => Expect::Mainline,
-            _ => Expect::Seed,
+            Kernel::Seed => Some(Form::Mainline),
+            _ => Some(Form::Seed),
         };
         let judgement = judge(&history.windows, other);
         let is_refused = matches!(judgement.form_verdict, Verdict::Fail { .. });
@@ -379,7 +379,7 @@ proptest! {
         }
         // A shift of both ends is no disagreement.
         let is_sound = which == 2;
-        let judgement = judge(&windows, Expect::Auto);
+        let judgement = judge(&windows, None);
         let first: usize = windows[..at].iter().map(|window| window.observations.len()).sum();
         let verdict = &judgement.results[first].verdict;
         prop_assert_eq!(matches!(verdict, Verdict::NoVerdict { .. }), !is_sound || {
@@ -404,7 +404,7 @@ fn suite() -> Vec<Vec<Plan>> {
     ]
 }
 
-fn run_suite(kernel: Kernel, demanded: Expect) -> Judgement {
+fn run_suite(kernel: Kernel, demanded: Option<Form>) -> Judgement {
     judge(&history(Style::of(kernel), &suite(), &[]).windows, demanded)
 }
 
@@ -413,7 +413,7 @@ const FIRED: FindingKind = FindingKind::FiredWhenItShouldNot;
 
 #[test]
 fn a_kernel_without_a_check_fails() {
-    let judgement = run_suite(Kernel::NoCheck, Expect::Auto);
+    let judgement = run_suite(Kernel::NoCheck, None);
     assert_eq!(judgement.form, Recognised::InfoOnly);
     let Verdict::Fail { findings } = &judgement.form_verdict else {
         panic!("{:?}", judgement.form_verdict);
@@ -431,7 +431,7 @@ fn a_kernel_without_a_check_fails() {
 
 #[test]
 fn the_inverted_check_is_told_in_both_ways() {
-    let judgement = run_suite(Kernel::Inverted, Expect::Auto);
+    let judgement = run_suite(Kernel::Inverted, None);
     assert_eq!(judgement.form, Recognised::InfoOnly);
     assert_eq!(
         kind_names(&judgement),
@@ -449,7 +449,7 @@ fn the_inverted_check_is_told_in_both_ways() {
 
 #[test]
 fn the_wrong_variable_warns_of_legal_refusals() {
-    for demanded in [Expect::Auto, Expect::Mainline] {
+    for demanded in [None, Some(Form::Mainline)] {
         let judgement = run_suite(Kernel::WrongVariable, demanded);
         assert_eq!(judgement.form, Recognised::Mainline);
         assert_eq!(judgement.form_verdict, Verdict::Pass);
@@ -470,7 +470,7 @@ fn the_wrong_variable_warns_of_legal_refusals() {
 
 #[test]
 fn a_mixture_fails() {
-    let judgement = run_suite(Kernel::Both, Expect::Auto);
+    let judgement = run_suite(Kernel::Both, None);
     assert_eq!(judgement.form, Recognised::Mixed);
     assert!(matches!(judgement.form_verdict, Verdict::Fail { .. }));
     assert_eq!(kinds(&judgement.results[0]), [FIRED; 2]);
@@ -485,7 +485,7 @@ fn a_check_that_fires_once_only_is_found() {
         .unwrap();
     Damage::Drop.apply(&mut history.windows[0], &mut history.origins[0], last);
     renumber(&mut history.windows[0]);
-    let judgement = judge(&history.windows, Expect::Auto);
+    let judgement = judge(&history.windows, None);
     assert_eq!(judgement.form, Recognised::Mainline);
     assert_eq!(kinds(&judgement.results[0]), [DID_NOT_FIRE]);
 }
@@ -506,7 +506,7 @@ fn the_other_warn_on_is_not_due() {
         writer.warn(origin, "mm/mmu_notifier.c:542", symbol, 1000, "victim (1)");
     }
     let (window, _) = writer.end(vec![o], warns, calls);
-    let judgement = judge(&[window], Expect::Auto);
+    let judgement = judge(&[window], None);
     assert_eq!(judgement.form_verdict, Verdict::Pass);
     assert_eq!(kinds(&judgement.results[0]), [FIRED; 2]);
     let Verdict::Fail { findings } = &judgement.results[0].verdict else {
@@ -531,7 +531,7 @@ fn what_the_form_does_not_change_is_judged_without_it() {
         &[],
     )
     .windows;
-    let judgement = judge(&windows, Expect::Auto);
+    let judgement = judge(&windows, None);
     assert_eq!(judgement.form, Recognised::Unknown);
     assert_eq!(
         judgement.form_verdict,
@@ -542,7 +542,7 @@ fn what_the_form_does_not_change_is_judged_without_it() {
     assert_eq!(judgement.results[0].verdict, Verdict::Pass);
     assert_eq!(judgement.results[1].verdict, Verdict::Pass);
     assert!(no_verdict(&judgement.results[2]).contains("form of the check"));
-    let judgement = judge(&windows, Expect::Seed);
+    let judgement = judge(&windows, Some(Form::Seed));
     assert_eq!(judgement.results[2].verdict, Verdict::Pass);
 }
 
@@ -550,7 +550,7 @@ fn what_the_form_does_not_change_is_judged_without_it() {
 fn the_form_is_not_known_from_evidence_in_doubt() {
     let mut windows = history(Style::of(Kernel::NoCheck), &suite()[..1], &[]).windows;
     windows[0].lost = Some("overrun".into());
-    let judgement = judge(&windows, Expect::Auto);
+    let judgement = judge(&windows, None);
     assert!(matches!(judgement.form_verdict, Verdict::NoVerdict { .. }));
     assert!(no_verdict(&judgement.results[0]).contains("overrun"));
 }
@@ -559,7 +559,7 @@ fn the_form_is_not_known_from_evidence_in_doubt() {
 fn disagreeing_witnesses_are_all_printed() {
     let mut windows = history(Style::of(Kernel::Mainline), &suite()[..1], &[]).windows;
     windows[0].warn_count = Some((7, 7));
-    let reasons = no_verdict(&judge(&windows, Expect::Auto).results[0]);
+    let reasons = no_verdict(&judge(&windows, None).results[0]);
     for words in [
         "warn_count went from 7 to 7",
         "2 headers of WARNs",
@@ -570,10 +570,7 @@ fn disagreeing_witnesses_are_all_printed() {
     }
     // A kernel without warn_count has one witness less.
     windows[0].warn_count = None;
-    assert_eq!(
-        judge(&windows, Expect::Auto).results[0].verdict,
-        Verdict::Pass
-    );
+    assert_eq!(judge(&windows, None).results[0].verdict, Verdict::Pass);
 }
 
 #[test]
@@ -584,7 +581,7 @@ fn another_driver_is_reported_and_not_counted() {
     line.caller = Some("T900".into());
     line.text = "gpu_mn+0x0/0x10 [gpu] callback failure not allowed".into();
     history.windows[0].records.push(line);
-    let result = &judge(&history.windows, Expect::Auto).results[0];
+    let result = &judge(&history.windows, None).results[0];
     assert_eq!(result.verdict, Verdict::Pass);
     assert_eq!(
         result.foreign,
@@ -600,7 +597,7 @@ fn user_space_cannot_stand_in_for_the_kernel() {
             record.facility = 1;
         }
     }
-    let judgement = judge(&history.windows, Expect::Auto);
+    let judgement = judge(&history.windows, None);
     assert_eq!(judgement.form, Recognised::InfoOnly);
     assert_eq!(kinds(&judgement.results[0]), [DID_NOT_FIRE; 2]);
 }
@@ -610,11 +607,14 @@ fn the_wrong_word_of_the_reaper_is_found() {
     let plans = [one(Deed::Oom(Arming::Fail(EAGAIN)), 3)];
     let mut windows = history(Style::of(Kernel::Seed), &plans, &[]).windows;
     windows[0].observations[0].expectation.reaper = Some(ReaperMessage::Reaped);
-    let judgement = judge(&windows, Expect::Seed);
+    let judgement = judge(&windows, Some(Form::Seed));
     assert_eq!(kinds(&judgement.results[0]), [DID_NOT_FIRE, FIRED]);
     // And one where none was due.
     windows[0].observations[0].expectation.reaper = None;
-    assert_eq!(kinds(&judge(&windows, Expect::Seed).results[0]), [FIRED]);
+    assert_eq!(
+        kinds(&judge(&windows, Some(Form::Seed)).results[0]),
+        [FIRED]
+    );
 }
 
 #[test]
@@ -623,7 +623,7 @@ fn calls_and_outcome_are_as_demanded() {
     let damaged = |change: &dyn Fn(&mut mn_inject::model::Observation)| {
         let mut windows = windows.clone();
         change(&mut windows[0].observations[0]);
-        kinds(&judge(&windows, Expect::Seed).results[0])
+        kinds(&judge(&windows, Some(Form::Seed)).results[0])
     };
     assert_eq!(damaged(&|_| {}), []);
     assert_eq!(damaged(&|o| o.outcome = -11), [FindingKind::Outcome]);
@@ -714,7 +714,7 @@ fn warns_about_callbacks_are_told_from_others() {
 fn too_few_calls_of_reclaim_are_no_verdict() {
     let mut windows = history(Style::of(Kernel::Seed), &suite()[2..3], &[]).windows;
     windows[0].observations[0].expectation.calls = mn_inject::model::Count::AtLeast(100);
-    let verdict = &judge(&windows, Expect::Seed).results[0].verdict;
+    let verdict = &judge(&windows, Some(Form::Seed)).results[0].verdict;
     assert!(
         matches!(verdict, Verdict::NoVerdict { reasons } if reasons[0].contains("at least 100")),
         "{verdict:?}"
@@ -758,7 +758,7 @@ fn concurrent(callers: bool, order: &[(usize, usize)]) -> Judgement {
         .map(|(o, n)| lines[o * 2 * calls + n].clone())
         .collect();
     renumber(&mut window);
-    judge(&[window], Expect::Seed)
+    judge(&[window], Some(Form::Seed))
 }
 
 #[test]
@@ -847,7 +847,7 @@ fn a_missing_line_that_can_be_of_two_scenarios_passes_in_neither() {
     let mut history = history(Style::of(Kernel::Seed), &plans, &[]);
     Damage::Drop.apply(&mut history.windows[0], &mut history.origins[0], 1);
     renumber(&mut history.windows[0]);
-    for result in judge(&history.windows, Expect::Seed).results {
+    for result in judge(&history.windows, Some(Form::Seed)).results {
         assert_eq!(kinds(&result), [DID_NOT_FIRE]);
     }
 }
@@ -869,7 +869,7 @@ fn a_surplus_message_is_blamed_on_its_task_alone() {
     let text = format!("{SYMBOL} callback failure not allowed");
     insert(&mut window, end, 4, 1001, &text);
     assert_eq!(
-        kind_names(&judge(&[window], Expect::Seed)),
+        kind_names(&judge(&[window], Some(Form::Seed))),
         [vec![], vec![FIRED]]
     );
 
@@ -881,7 +881,7 @@ fn a_surplus_message_is_blamed_on_its_task_alone() {
     let text = NOTIFIER_WARN.replace(": a/1", ": victim (1)/1001");
     insert(&mut window, end, 4, 1001, &text);
     assert_eq!(
-        kind_names(&judge(&[window], Expect::Mainline)),
+        kind_names(&judge(&[window], Some(Form::Mainline))),
         [vec![], vec![FIRED]]
     );
 }
@@ -901,7 +901,7 @@ fn missing_lines_that_can_be_of_two_scenarios_are_missing_in_both() {
         Damage::Drop.apply(window, origins, at.unwrap());
     }
     renumber(window);
-    for result in judge(&history.windows, Expect::Mainline).results {
+    for result in judge(&history.windows, Some(Form::Mainline)).results {
         assert_eq!(kinds(&result), [DID_NOT_FIRE; 2]);
     }
 }
@@ -913,7 +913,7 @@ fn a_line_that_is_missing_before_an_equal_one_can_be_of_either_scenario() {
     let mut window = both(Style::of(Kernel::Seed), refused, refused);
     window.records[0].text = format!("{SYMBOL} callback failure not allowed");
     window.records[0].level = 4;
-    for result in judge(&[window], Expect::Seed).results {
+    for result in judge(&[window], Some(Form::Seed)).results {
         assert_eq!(kinds(&result), [DID_NOT_FIRE, FIRED]);
     }
 }
@@ -926,7 +926,7 @@ fn what_comes_behind_a_closing_line_is_of_the_next_victim() {
     // Behind the first victim's info line and closing line.
     insert(&mut window, 2, 4, REAPER_TID, &complaint);
     assert_eq!(
-        kind_names(&judge(&[window], Expect::Seed)),
+        kind_names(&judge(&[window], Some(Form::Seed))),
         [vec![], vec![FIRED]]
     );
 }
@@ -941,7 +941,7 @@ fn a_complaint_can_be_of_a_scenario_that_no_line_is_due_in() {
         let mut window = both(Style::of(Kernel::Seed), first, second);
         let at = if first == agrees { 0 } else { 1 };
         insert(&mut window, at, 4, RUNNER_TID, &complaint);
-        for result in judge(&[window], Expect::Seed).results {
+        for result in judge(&[window], Some(Form::Seed)).results {
             assert_eq!(kinds(&result), [FIRED]);
         }
     }
@@ -990,7 +990,7 @@ fn one_task_does_not_overtake_itself() {
     window.records.pop();
     window.records.swap(0, 1);
     renumber(&mut window);
-    let found = kinds(&judge(&[window], Expect::Seed).results[0]);
+    let found = kinds(&judge(&[window], Some(Form::Seed)).results[0]);
     assert!(found.contains(&DID_NOT_FIRE), "{found:?}");
     assert!(found.contains(&FindingKind::OutOfOrder), "{found:?}");
 }
@@ -1035,7 +1035,7 @@ fn without_callers_equal_lines_of_two_tasks_are_no_verdict() {
         writer.print(index, call);
     }
     let (window, _) = writer.end(vec![a, b], 3, 0);
-    for result in judge(&[window], Expect::Seed).results {
+    for result in judge(&[window], Some(Form::Seed)).results {
         assert!(no_verdict(&result).contains("cannot be told without caller="));
     }
 }
@@ -1053,7 +1053,7 @@ fn shuffled() -> Window {
 
 #[test]
 fn a_thorough_disorder_is_one_finding() {
-    let found = |window| kinds(&judge(&[window], Expect::Seed).results[0]);
+    let found = |window| kinds(&judge(&[window], Some(Form::Seed)).results[0]);
     assert_eq!(found(shuffled()), [FindingKind::OutOfOrder]);
     // Where something is missing or too much besides, that is the finding.
     let mut window = shuffled();
@@ -1083,7 +1083,7 @@ fn many_wrong_lines_are_told_task_by_task() {
     // The first task's last line.
     missing.records.remove(1199);
     for (window, more) in [(surplus, FIRED), (missing, DID_NOT_FIRE)] {
-        let results = judge(&[window], Expect::Seed).results;
+        let results = judge(&[window], Some(Form::Seed)).results;
         let count = |result: &ScenarioResult, kind| {
             let found = kinds(result).into_iter();
             found.filter(|found| *found == kind).count()
@@ -1113,7 +1113,7 @@ fn wrong_lines_among_equal_ones_are_found_in_every_scenario_they_can_be_of() {
     for at in [1, 3] {
         window.records[at].level = 5;
     }
-    for result in judge(&[window], Expect::Seed).results {
+    for result in judge(&[window], Some(Form::Seed)).results {
         let found = kinds(&result);
         assert!(!found.is_empty());
         assert!(
@@ -1129,7 +1129,7 @@ fn a_wrong_line_in_its_very_place_is_of_its_scenario_alone() {
     let mut window = both(Style::of(Kernel::Seed), refused, refused);
     window.records[1].level = 5;
     assert_eq!(
-        kind_names(&judge(&[window], Expect::Seed)),
+        kind_names(&judge(&[window], Some(Form::Seed))),
         [vec![], vec![FindingKind::Altered]]
     );
 }
@@ -1143,7 +1143,7 @@ fn a_wrong_line_is_not_taken_for_the_next_one() {
     window.records[3].level = 5;
     window.records.remove(1);
     renumber(&mut window);
-    let found = findings(&judge(&[window], Expect::Seed).results[0]);
+    let found = findings(&judge(&[window], Some(Form::Seed)).results[0]);
     let told: Vec<_> = found.iter().map(|f| (f.kind, f.call_seq)).collect();
     assert_eq!(
         told,
@@ -1168,7 +1168,7 @@ fn a_line_of_another_task_is_another_line() {
         window.records.pop();
         insert(&mut window, 1, level, 1001, text);
         assert_eq!(
-            kind_names(&judge(&[window], Expect::Seed)),
+            kind_names(&judge(&[window], Some(Form::Seed))),
             [first, second],
             "{level} {text}"
         );
@@ -1184,7 +1184,7 @@ fn a_complaint_without_its_info_line_shows_the_form() {
         let mut windows = history(Style::of(kernel), &suite()[..1], &[]).windows;
         windows[0].records.retain(|record| record.level == 4);
         renumber(&mut windows[0]);
-        let judgement = judge(&windows, Expect::Auto);
+        let judgement = judge(&windows, None);
         assert_eq!(judgement.form, form);
         assert_eq!(kinds(&judgement.results[0]), [DID_NOT_FIRE; 2]);
     }
@@ -1197,7 +1197,7 @@ fn the_form_does_not_depend_on_the_word_of_the_info_line() {
     for record in &mut windows[0].records {
         record.text = record.text.replace("in blockable", "in non-blockable");
     }
-    let judgement = judge(&windows, Expect::Auto);
+    let judgement = judge(&windows, None);
     assert_eq!(judgement.form, Recognised::Seed);
     assert_eq!(judgement.form_verdict, Verdict::Pass);
     assert_eq!(
@@ -1215,7 +1215,7 @@ fn a_single_warn_from_another_place_is_wrong() {
     let first = records.find(|record| record.text.starts_with("WARNING"));
     let first = first.unwrap();
     first.text = first.text.replace(":534", ":999");
-    let found = findings(&judge(&windows, Expect::Auto).results[0]);
+    let found = findings(&judge(&windows, None).results[0]);
     assert_eq!(found.len(), 1);
     assert_eq!(
         found[0].text,
@@ -1236,7 +1236,7 @@ fn the_check_is_not_where_legal_refusals_are_complained_about() {
         let text = text.replace(": a/1", ": mn-inject/70");
         insert(&mut legal, at, 4, RUNNER_TID, &text);
     }
-    let judgement = judge(&[busy, legal], Expect::Mainline);
+    let judgement = judge(&[busy, legal], Some(Form::Mainline));
     assert_eq!(kind_names(&judgement), [vec![], vec![FIRED; 3]]);
 }
 
@@ -1244,7 +1244,7 @@ fn the_check_is_not_where_legal_refusals_are_complained_about() {
 fn a_mixture_is_held_to_what_it_does_more_often() {
     let mut windows = history(Style::of(Kernel::Both), &suite()[..1], &[]).windows;
     // As many of both: the WARNs are too much.
-    for finding in findings(&judge(&windows, Expect::Auto).results[0]) {
+    for finding in findings(&judge(&windows, None).results[0]) {
         assert!(finding.seen.unwrap().contains("WARNING"));
     }
     // One pr_warn less: the other one is too much.
@@ -1252,7 +1252,7 @@ fn a_mixture_is_held_to_what_it_does_more_often() {
     let at = windows[0].records.iter().position(is_pr_warn).unwrap();
     windows[0].records.remove(at);
     renumber(&mut windows[0]);
-    let judgement = judge(&windows, Expect::Auto);
+    let judgement = judge(&windows, None);
     assert_eq!(judgement.form, Recognised::Mixed);
     let found = findings(&judgement.results[0]);
     assert_eq!(found.len(), 1);
@@ -1269,7 +1269,7 @@ fn a_check_that_is_only_in_the_other_context_is_of_its_form_there() {
         .retain(|record| !record.text.starts_with("WARNING: "));
     adjust(window, true, -2);
     renumber(window);
-    let judgement = judge(&windows, Expect::Auto);
+    let judgement = judge(&windows, None);
     assert_eq!(judgement.form, Recognised::InfoOnly);
     let mut found = kind_names(&judgement);
     assert_eq!(found.remove(0), [DID_NOT_FIRE; 2]);
@@ -1280,14 +1280,14 @@ fn a_check_that_is_only_in_the_other_context_is_of_its_form_there() {
     let end = windows[5].records.len();
     let text = NOTIFIER_WARN.replace(": a/1", ": mn-inject/70");
     insert(&mut windows[5], end, 4, RUNNER_TID, &text);
-    let judgement = judge(&windows, Expect::Auto);
+    let judgement = judge(&windows, None);
     assert_eq!(judgement.form, Recognised::InfoOnly);
     assert_eq!(kind_names(&judgement)[6], [FIRED; 2]);
 }
 
 #[test]
 fn the_form_is_open_where_it_could_have_been_seen() {
-    let form_of = |windows: &[Window]| judge(windows, Expect::Auto).form_verdict;
+    let form_of = |windows: &[Window]| judge(windows, None).form_verdict;
     // Nothing was to fail, but who knows.
     let mut windows = history(Style::of(Kernel::Seed), &suite()[2..3], &[]).windows;
     assert!(matches!(form_of(&windows), Verdict::Skip { .. }));
@@ -1314,7 +1314,7 @@ fn without_callers_a_warn_is_of_the_task_that_it_names() {
     let mut windows = history(style, &suite()[..1], &[]).windows;
     let foreign = "gpu_mn+0x0/0x10 [gpu] callback failed with -11 in blockable context.";
     insert(&mut windows[0], 1, 6, 900, foreign);
-    let judgement = judge(&windows, Expect::Auto);
+    let judgement = judge(&windows, None);
     assert_eq!(judgement.results[0].verdict, Verdict::Pass);
 }
 
@@ -1327,11 +1327,11 @@ fn a_warn_is_about_the_callback_that_the_line_before_it_names() {
     let warn = NOTIFIER_WARN.replace(": a/1", ": victim (1)/1000");
     insert(&mut windows[0], end, 6, 1000, foreign);
     insert(&mut windows[0], end + 1, 4, 1000, &warn);
-    let judgement = judge(&windows, Expect::Auto);
+    let judgement = judge(&windows, None);
     assert_eq!(judgement.results[0].verdict, Verdict::Pass);
     assert_eq!(judgement.results[0].foreign.len(), 2);
     insert(&mut windows[0], end + 2, 4, 1000, &warn);
-    assert_eq!(kinds(&judge(&windows, Expect::Auto).results[0]), [FIRED]);
+    assert_eq!(kinds(&judge(&windows, None).results[0]), [FIRED]);
 }
 
 #[test]
@@ -1339,10 +1339,10 @@ fn the_modules_clock_does_not_go_back() {
     let mut windows = history(Style::of(Kernel::Seed), &suite()[..1], &[]).windows;
     let calls = &mut windows[0].observations[0].calls;
     calls[2].time_ns = calls[1].time_ns;
-    let judgement = judge(&windows, Expect::Auto);
+    let judgement = judge(&windows, None);
     assert_eq!(judgement.results[0].verdict, Verdict::Pass);
     windows[0].observations[0].calls[2].time_ns -= 1;
-    let judgement = judge(&windows, Expect::Auto);
+    let judgement = judge(&windows, None);
     assert!(no_verdict(&judgement.results[0]).contains("back in time"));
 }
 
@@ -1354,14 +1354,14 @@ fn calls_beside_the_watched_addresses_are_nobodys_business() {
         let call = &mut windows[0].observations[0].calls[0];
         (call.start, call.end) = range;
         (call.tid, call.comm) = (77, "kswapd0".into());
-        let judgement = judge(&windows, Expect::Seed);
+        let judgement = judge(&windows, Some(Form::Seed));
         assert_eq!(judgement.results[0].verdict, Verdict::Pass, "{range:x?}");
     }
     // One byte of them is enough.
     for range in [(0, start + 1), (end - 1, end + 0x1000)] {
         let call = &mut windows[0].observations[0].calls[0];
         (call.start, call.end) = range;
-        let judgement = judge(&windows, Expect::Seed);
+        let judgement = judge(&windows, Some(Form::Seed));
         assert!(no_verdict(&judgement.results[0]).contains("somebody else"));
     }
 }
@@ -1394,7 +1394,7 @@ fn an_injector_that_does_something_else_is_no_verdict() {
         let call = o.calls.last_mut().unwrap();
         (call.event, call.returned, call.injected) = (event, returned, injected);
         recount(o);
-        let result = &judge(&windows, Expect::Seed).results[0];
+        let result = &judge(&windows, Some(Form::Seed)).results[0];
         let is_doubted = matches!(
             &result.verdict,
             Verdict::NoVerdict { reasons } if reasons.iter().any(|r| r.contains("as it was told"))
@@ -1412,7 +1412,7 @@ fn an_injector_that_does_something_else_is_no_verdict() {
         let o = &mut windows[0].observations[0];
         o.calls[0].injected = injected;
         recount(o);
-        let verdict = &judge(&windows, Expect::Seed).results[0].verdict;
+        let verdict = &judge(&windows, Some(Form::Seed)).results[0].verdict;
         assert_eq!(*verdict == Verdict::Pass, !injected, "{verdict:?}");
     }
 }
@@ -1422,7 +1422,7 @@ fn a_million_events_are_no_burden() {
     let plans = [one(Deed::Unmap(Arming::Fail(EAGAIN)), 500_000)];
     let mut history = history(Style::of(Kernel::Seed), &plans, &[]);
     let started = std::time::Instant::now();
-    let judgement = judge(&history.windows, Expect::Auto);
+    let judgement = judge(&history.windows, None);
     assert_eq!(judgement.results[0].verdict, Verdict::Pass);
     assert_eq!(judgement.results[0].matched.len(), 1_000_000);
     println!("all right: {:?}", started.elapsed());
@@ -1431,7 +1431,7 @@ fn a_million_events_are_no_burden() {
     for record in &mut history.windows[0].records {
         record.level += 1;
     }
-    let found = kinds(&judge(&history.windows, Expect::Auto).results[0]);
+    let found = kinds(&judge(&history.windows, None).results[0]);
     assert!(found.iter().all(|kind| *kind == FindingKind::Altered));
     println!("all wrong: {:?}", started.elapsed());
     assert!(started.elapsed().as_secs() < 60, "{:?}", started.elapsed());

@@ -5,7 +5,7 @@
 use crate::history::*;
 use mn_inject::model::exit::Exit;
 use mn_inject::model::{
-    Aftermath, Arming, Boot, Complaint, Expect, KernelInfo, Ownership, Part, Planned, Recognised,
+    Aftermath, Arming, Boot, Complaint, KernelInfo, Ownership, Part, Planned, Recognised,
     Recording, Report, RunEvent, SCHEMA, ScenarioResult, UnitTest, Verdict, Window,
 };
 use mn_inject::oracle::run::report;
@@ -51,7 +51,7 @@ fn recording(boots: Vec<Boot>) -> Recording {
         run: RunEvent {
             schema: SCHEMA,
             tool: "test".to_owned(),
-            expect: Expect::Auto,
+            expect: None,
             scenarios: ["a", "b", "c", "d"].map(str::to_owned).to_vec(),
             parts: boots.iter().map(|boot| boot.part.clone()).collect(),
         },
@@ -71,7 +71,7 @@ fn boots() -> Vec<Boot> {
 }
 
 fn judged(boots: Vec<Boot>) -> Report {
-    report(&recording(boots), Expect::Auto)
+    report(&recording(boots), None)
 }
 
 #[test]
@@ -110,7 +110,7 @@ fn a_boot_that_is_lost_is_missed() {
     }
     let mut unfinished = recording(boots());
     unfinished.millis = None;
-    assert_eq!(report(&unfinished, Expect::Auto).exit(), Exit::NoVerdict);
+    assert_eq!(report(&unfinished, None).exit(), Exit::NoVerdict);
 }
 
 #[test]
@@ -153,7 +153,7 @@ fn a_single_boot_needs_no_name() {
         Kernel::Mainline,
     )]);
     one.boots[0].cut_short = Some("ended by SIGTERM".to_owned());
-    let report = report(&one, Expect::Auto);
+    let report = report(&one, None);
     assert_eq!(report.trouble, ["the run was cut short: ended by SIGTERM"]);
     assert_eq!(report.form, Recognised::Mainline);
 }

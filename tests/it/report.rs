@@ -7,7 +7,7 @@ use std::io::{self, Write};
 use crate::sample::{checked, fail, mixed, no_verdict, report, skip};
 use mn_inject::model::exit::Exit;
 use mn_inject::model::{
-    Arming, Expect, Finding, FindingKind, Injection, Recognised, Report, Verdict,
+    Arming, Finding, FindingKind, Form, Injection, Recognised, Report, Verdict,
 };
 use mn_inject::report::format::Format;
 use mn_inject::report::print;
@@ -171,7 +171,7 @@ fn json_is_the_documented_schema() {
 fn in_trouble() -> Report {
     let mut report = report(&[Verdict::Pass, Verdict::Pass]);
     report.kernel = None;
-    report.expect = Expect::Mainline;
+    report.expect = Some(Form::Mainline);
     report.scenarios.truncate(1);
     report.trouble = vec!["the guest panicked: Kernel panic - not syncing: VFS: x\nsecond".into()];
     report

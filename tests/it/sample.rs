@@ -3,8 +3,8 @@
 //! Reports to print.
 
 use mn_inject::model::{
-    Arming, AttachedNotifier, Call, Complaint, Context, Count, Counters, End, Expect, Expectation,
-    Finding, FindingKind, Initiator, KernelInfo, Matched, Notifier, NotifierEvent, NotifierKind,
+    Arming, AttachedNotifier, Call, Complaint, Context, Count, Counters, End, Expectation, Finding,
+    FindingKind, Form, Initiator, KernelInfo, Matched, Notifier, NotifierEvent, NotifierKind,
     Observation, Pages, PagesFate, Recognised, Remains, Report, SCHEMA, ScenarioResult, UnitTest,
     Verdict, VmInfo,
 };
@@ -155,7 +155,7 @@ pub fn report(verdicts: &[Verdict]) -> Report {
             logs: vec![("console".into(), "logs/console.log".into())],
         }),
         form: Recognised::Seed,
-        expect: Expect::Auto,
+        expect: None,
         planned: verdicts.len(),
         form_verdict: Verdict::Pass,
         scenarios: verdicts

@@ -4,7 +4,7 @@
 //! every other result makes.
 
 use mn_inject::model::{
-    Arming, Between, Context, End, ExitCallback, Expect, FindingKind, FollowUp, NotifierEvent,
+    Arming, Between, Context, End, ExitCallback, FindingKind, FollowUp, Form, NotifierEvent,
     NotifierKind, Observation, Registration, Seen, Step, StepKind, Verdict, Way,
 };
 use mn_inject::oracle::judge;
@@ -32,7 +32,7 @@ fn verdict_of(kind: StepKind, seen: &Seen, change: fn(&mut Observation)) -> Verd
     change(&mut o);
     let (warns, calls) = (writer.warn_count(), writer.call_seq());
     let (window, _) = writer.end(vec![o], warns, calls);
-    let mut results = judge(&[window], Expect::Mainline).results;
+    let mut results = judge(&[window], Some(Form::Mainline)).results;
     results.pop().unwrap().verdict
 }
 

@@ -5,7 +5,7 @@
 use crate::history::*;
 use mn_inject::model::KernelMessage;
 use mn_inject::model::{
-    Arming, Context, Expect, FindingKind, Injection, NotifierKind, ReaperMessage, Verdict, Window,
+    Arming, Context, FindingKind, Form, Injection, NotifierKind, ReaperMessage, Verdict, Window,
 };
 use mn_inject::oracle::judge;
 
@@ -53,7 +53,7 @@ fn found(mut window: Window, lines: &[(u8, i32, &str)]) -> Vec<FindingKind> {
     for (at, (level, tid, text)) in lines.iter().enumerate() {
         insert(&mut window, at, *level, *tid, text);
     }
-    let judgement = judge(&[window], Expect::Seed);
+    let judgement = judge(&[window], Some(Form::Seed));
     let verdict = &judgement.results[0].verdict;
     assert!(
         matches!(verdict, Verdict::Pass | Verdict::Fail { .. }),
@@ -161,7 +161,7 @@ fn an_end_that_does_not_do_as_it_is_told_is_no_evidence() {
         let o = &mut window.observations[0];
         o.notifiers[0].notifier.arming = arming;
         o.later[0].injected = injected;
-        let verdict = &judge(&[window], Expect::Seed).results[0].verdict;
+        let verdict = &judge(&[window], Some(Form::Seed)).results[0].verdict;
         assert!(
             matches!(verdict, Verdict::NoVerdict { reasons } if reasons[0].contains("as it was told")),
             "{verdict:?}"

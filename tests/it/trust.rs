@@ -3,7 +3,7 @@
 //! A module that lies, and kernels that are wrong in the same lines: the first must not be blamed
 //! on the kernel, and the second must not be excused.
 
-use mn_inject::model::{Arming, Context, Expect, NotifierKind, Verdict, Window};
+use mn_inject::model::{Arming, Context, Form, NotifierKind, Verdict, Window};
 use mn_inject::oracle::{Judgement, judge};
 
 use crate::history::{Deed, EAGAIN, Kernel, Plan, Style, history};
@@ -57,7 +57,7 @@ fn without_lines(windows: &mut [Window], part: &str) {
 
 #[track_caller]
 fn is_disbelieved(windows: &[Window], words: &str) {
-    let judgement = judge(windows, Expect::Auto);
+    let judgement = judge(windows, None);
     assert!(
         judgement.doubts.iter().any(|doubt| doubt.contains(words)),
         "{:?}",
@@ -71,7 +71,7 @@ fn is_disbelieved(windows: &[Window], words: &str) {
 
 #[track_caller]
 fn is_the_kernels_fault(windows: &[Window]) -> Judgement {
-    let judgement = judge(windows, Expect::Auto);
+    let judgement = judge(windows, None);
     assert_eq!(judgement.doubts, [] as [String; 0]);
     let failed = |verdict: &Verdict| matches!(verdict, Verdict::Fail { .. });
     let mut results = judgement.results.iter();
@@ -84,7 +84,7 @@ fn is_the_kernels_fault(windows: &[Window]) -> Judgement {
 
 #[test]
 fn an_honest_module_is_believed() {
-    let judgement = judge(&run(&[unmap(EBUSY), mrelease(EAGAIN)]), Expect::Auto);
+    let judgement = judge(&run(&[unmap(EBUSY), mrelease(EAGAIN)]), None);
     assert_eq!(judgement.doubts, [] as [String; 0]);
     let verdicts = judgement.results.iter().map(|result| &result.verdict);
     assert!(verdicts.into_iter().all(|v| *v == Verdict::Pass));
@@ -242,7 +242,7 @@ fn a_silent_kernel_is_only_excused_where_a_refusal_would_have_stopped_it() {
     let mut windows = run(&[mrelease(EAGAIN)]);
     without_lines(&mut windows, "callback fail");
     windows[0].observations[0].outcome = 0;
-    let judgement = judge(&windows, Expect::Seed);
+    let judgement = judge(&windows, Some(Form::Seed));
     assert_eq!(judgement.doubts.len(), 1, "{:?}", judgement.doubts);
 }
 
@@ -260,6 +260,6 @@ fn nothing_is_said_of_an_interval_notifier_that_refuses() {
     let o = &mut windows[0].observations[0];
     o.notifiers[0].notifier.kind = NotifierKind::Interval;
     o.outcome = 0;
-    let judgement = judge(&windows, Expect::Seed);
+    let judgement = judge(&windows, Some(Form::Seed));
     assert_eq!(judgement.doubts, [] as [String; 0]);
 }

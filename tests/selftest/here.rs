@@ -20,6 +20,7 @@ use crate::module_cases::table;
 use crate::perform::perform;
 use crate::report::ExerciseReport;
 use crate::task::Task;
+use crate::usage::nothing_matches;
 use crate::{TOOL, hostile, report, stress, vm};
 
 /// Does a command.
@@ -50,7 +51,7 @@ pub fn carry_out(command: Command) -> Result<Exit> {
 }
 
 fn here(task: Task, module: Option<PathBuf>, format: SimpleFormat) -> Result<Exit> {
-    if let Some(why) = task.wrong_usage() {
+    if let Some(why) = nothing_matches(&task) {
         eprintln!("{why}");
         return Ok(Exit::Usage);
     }

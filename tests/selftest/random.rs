@@ -4,70 +4,75 @@
 
 use std::ops::RangeBounds;
 
-/// Random choices.
+/// A source of random choices.
 #[derive(Clone, Debug)]
 pub struct Rng(fastrand::Rng);
 
 impl Rng {
-    /// The choices of that seed.
+    /// Makes the source of the choices of `seed`.
     pub fn new(seed: u64) -> Self {
         Rng(fastrand::Rng::with_seed(seed))
     }
 
-    /// The choices of one of several streams of a seed, which have nothing in common.
+    /// Makes the source of stream `number` of `seed`; the streams of a seed are independent.
     pub fn stream(seed: u64, number: u64) -> Self {
-        // One step of splitmix64. seed + number would not do: seed 1 of stream 2 would be seed 2 of
-        // stream 1.
+        // One step of splitmix64. seed + number is not enough: stream 2 of seed 1 would equal
+        // stream 1 of seed 2.
         let mut mixed = seed.wrapping_add(number.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         Rng::new(mixed ^ (mixed >> 31) ^ seed.rotate_left(32))
     }
 
-    /// A new stream. What is drawn from it does not shift what is drawn from this one.
+    /// Forks off a new stream. Draws from it do not shift later draws from this one.
     pub fn fork(&mut self) -> Self {
         Rng(self.0.fork())
     }
 
-    /// 64 random bits.
+    /// Draws 64 random bits.
     pub fn bits(&mut self) -> u64 {
         self.0.u64(..)
     }
 
-    /// A number in the range.
+    /// Draws a number in `range`.
     pub fn within(&mut self, range: impl RangeBounds<u64>) -> u64 {
         self.0.u64(range)
     }
 
-    /// A number from 0 to before `end`; 0 if `end` is 0.
+    /// Draws a number in `0.0..1.0`.
+    pub fn fraction(&mut self) -> f64 {
+        self.0.f64()
+    }
+
+    /// Draws a number in `0..end`; returns 0 if `end` is 0.
     pub fn below(&mut self, end: usize) -> usize {
         self.0.usize(..end.max(1))
     }
 
-    /// True in one of `n` cases.
+    /// Returns true in one of `n` cases.
     pub fn one_in(&mut self, n: usize) -> bool {
         self.below(n) == 0
     }
 
-    /// One of `items`, of which there is at least one.
+    /// Picks one of `items`, which must not be empty.
     pub fn pick<'a, T>(&mut self, items: &'a [T]) -> &'a T {
         &items[self.below(items.len())]
     }
 
-    /// One of `items`, if there is any. Draws the same number of times in either case, so that the
-    /// number of items does not shift later choices.
+    /// Picks one of `items`, or returns [`None`] if there are none. Draws once in either case, so
+    /// that the number of items does not shift later choices.
     pub fn any<'a, T>(&mut self, items: &'a [T]) -> Option<&'a T> {
         let drawn = self.bits();
         let count = u64::try_from(items.len()).ok()?;
         items.get(usize::try_from(drawn.checked_rem(count)?).ok()?)
     }
 
-    /// Puts the items into a random order.
+    /// Puts `items` into a random order.
     pub fn shuffle<T>(&mut self, items: &mut [T]) {
         self.0.shuffle(items);
     }
 
-    /// A number in `min..=max`, small and extreme ones more often than their share.
+    /// Draws a number in `min..=max`; those near either bound come up more often than the others.
     pub fn number(&mut self, min: i64, max: i64) -> i64 {
         let span = max.wrapping_sub(min) as u64;
         let offset = match self.below(4) {
@@ -86,25 +91,25 @@ impl Rng {
 mod tests {
     use super::*;
 
-    fn drawn(mut rng: Rng) -> Vec<usize> {
+    fn draws(mut rng: Rng) -> Vec<usize> {
         (0..100).map(|_| rng.below(1000)).collect()
     }
 
     #[test]
     fn a_seed_determines_all_choices() {
-        assert_eq!(drawn(Rng::new(1)), drawn(Rng::new(1)));
-        assert_ne!(drawn(Rng::new(1)), drawn(Rng::new(2)));
-        assert_eq!(drawn(Rng::stream(7, 3)), drawn(Rng::stream(7, 3)));
+        assert_eq!(draws(Rng::new(1)), draws(Rng::new(1)));
+        assert_ne!(draws(Rng::new(1)), draws(Rng::new(2)));
+        assert_eq!(draws(Rng::stream(7, 3)), draws(Rng::stream(7, 3)));
     }
 
     #[test]
-    fn streams_have_nothing_in_common() {
+    fn streams_are_independent() {
         let streams = [(0, 0), (0, 1), (1, 0), (1, 2), (2, 1), (u64::MAX, 0)];
         for (index, &(seed, number)) in streams.iter().enumerate() {
             for &(other_seed, other) in &streams[..index] {
                 assert_ne!(
-                    drawn(Rng::stream(seed, number)),
-                    drawn(Rng::stream(other_seed, other)),
+                    draws(Rng::stream(seed, number)),
+                    draws(Rng::stream(other_seed, other)),
                     "{seed} {number} and {other_seed} {other}"
                 );
             }
@@ -120,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_stay_inside_and_reach_both_ends() {
+    fn numbers_stay_in_bounds_and_reach_both() {
         let mut rng = Rng::new(3);
         let numbers: Vec<i64> = (0..2000).map(|_| rng.number(-1, 20)).collect();
         assert_eq!(numbers.iter().min(), Some(&-1));

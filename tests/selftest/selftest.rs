@@ -17,6 +17,7 @@ mod random;
 mod report;
 mod stress;
 mod task;
+mod usage;
 mod vm;
 
 use mn_inject::cli::program;

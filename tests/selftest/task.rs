@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use mn_inject::model::Expect;
+use mn_inject::model::Form;
 use mn_inject::scenario;
 
 use crate::module_cases::table;
@@ -71,9 +71,9 @@ pub struct FloodOptions {
     /// How many callbacks fail, at least
     #[arg(long, default_value_t = 100_000, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub failures: u64,
-    /// The form of the check that the kernel must have
-    #[arg(long, value_enum, default_value_t, value_name = "FORM")]
-    pub expect: Expect,
+    /// The form of the check that the kernel must have; without it, the one that is recognised
+    #[arg(long, value_enum, value_name = "FORM")]
+    pub expect: Option<Form>,
 }
 
 /// One of the exercises, with what it is told.
@@ -101,20 +101,6 @@ impl Task {
             Task::Fuzz(_) => "fuzz",
             Task::Hostile(_) => "hostile",
             Task::Flood(_) => "flood",
-        }
-    }
-
-    /// What to tell a user whose patterns match nothing.
-    pub fn wrong_usage(&self) -> Option<String> {
-        match self {
-            Task::Cases(options) if table::select(&options.only).is_empty() => Some(format!(
-                "mn-selftest: no case matches {}; `mn-selftest cases --list` shows them all",
-                options.only.join(", ")
-            )),
-            Task::Hostile(options) if scenario::select(&options.only).is_empty() => {
-                Some(scenario::none_matches(&options.only))
-            }
-            _ => None,
         }
     }
 
@@ -153,7 +139,7 @@ mod tests {
             }),
             Task::Flood(FloodOptions {
                 failures: 7,
-                expect: Expect::Mainline,
+                expect: Some(Form::Mainline),
             }),
         ] {
             let value = serde_json::to_value(&task).unwrap();

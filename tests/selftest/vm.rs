@@ -26,6 +26,7 @@ use crate::exercise::Exercise;
 use crate::guest::GuestEvent;
 use crate::report::ExerciseReport;
 use crate::task::Task;
+use crate::usage::nothing_matches;
 use crate::{NAME, TOOL, report};
 
 /// From the start of QEMU to [`GuestEvent::Begin`], on a real machine.
@@ -63,7 +64,7 @@ pub fn main(command: VmCommand) -> Result<Exit> {
 
 /// Boots a guest for the task, and prints what came of it.
 fn run(task: Task, guest: &VmGuestArgs, format: SimpleFormat, ui: &Ui) -> Result<Exit> {
-    if let Some(why) = task.wrong_usage() {
+    if let Some(why) = nothing_matches(&task) {
         ui.text(&why);
         return Ok(Exit::Usage);
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The lines above a patch's `---`.
+//! The claim of a mutant: lines above the `---` of its patch.
 
 use std::path::{Path, PathBuf};
 
@@ -11,36 +11,36 @@ use crate::contract::RULES;
 use crate::model::{FindingKind, Recognised};
 use crate::scenario;
 
-/// What a patch says of itself.
+/// Claim of a patch.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Claim {
-    /// The rule that it breaks.
+    /// Rule of the contract that it breaks.
     pub rule: Option<u8>,
-    /// `seed` or `mainline`.
+    /// Kernel that it is a patch of: `seed` or `mainline`.
     pub base: Option<String>,
     /// Name of the kernel configuration.
     pub config: Option<String>,
     /// Patterns of the scenarios to run; empty means all.
     pub only: Vec<String>,
-    /// The scenarios that must fail.
+    /// Scenarios that must fail.
     pub killed_by: Vec<String>,
-    /// What must stand in their findings.
+    /// Kinds of findings, in words, that they must have.
     pub says: Vec<String>,
-    /// The scenarios that must come to no verdict.
+    /// Scenarios that must have no verdict.
     pub doubted_by: Vec<String>,
-    /// What must stand in their reasons.
+    /// Text that must be in their reasons.
     pub doubts: Vec<String>,
 }
 
-/// A patch that makes a kernel wrong.
+/// A patch that makes a kernel wrong, or the module lie.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mutant {
-    /// Its file's name, without `.patch`.
+    /// Name of its file, without `.patch`.
     pub name: String,
-    /// Its file.
+    /// Path of its file.
     pub path: PathBuf,
-    /// What it says of itself.
+    /// Its claim.
     pub claim: Claim,
 }
 
@@ -49,8 +49,8 @@ impl Mutant {
     ///
     /// # Errors
     ///
-    /// A file that cannot be read, and a line that claims what cannot be: a rule or a scenario that
-    /// there is not, or words that no finding has.
+    /// The file cannot be read, or a line of the claim names an unknown rule or scenario, or words
+    /// that no finding has.
     pub fn read(path: &Path) -> Result<Self> {
         let text = std::fs::read(path)
             .with_context(|| format!("cannot read the mutant {}", path.display()))?;
@@ -127,7 +127,7 @@ impl Claim {
         Ok(())
     }
 
-    /// Whether there must be no verdict on it.
+    /// Whether the mutant must have no verdict.
     pub(super) fn is_to_be_doubted(&self) -> bool {
         !(self.doubted_by.is_empty() && self.doubts.is_empty())
     }
@@ -138,7 +138,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_claim_stands_above_the_diff() {
+    fn a_claim_is_read_from_above_the_diff() {
         let text = "Subject: x\n\nIt breaks: something.\n\nRule: 4\nBase: seed\nConfig: debug\n\
                     Only: r04-*\nOnly: munmap-*\nKilled-by: r04-all-agree\n\
                     Says: notifier called differently\n---\nRule: 99\n";
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn a_claim_that_cannot_be_is_refused() {
+    fn an_impossible_claim_is_an_error() {
         for (text, words) in [
             ("Rule: 99", "no rule \"99\""),
             ("Rule: 04", "no rule \"04\""),

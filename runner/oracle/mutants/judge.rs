@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The verdict on a mutant, by the report of a run.
+//! The fate of a mutant, by the report of a run.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,42 +12,42 @@ use crate::oracle::mutants::claim::{Claim, Mutant};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Kill {
-    /// Its name.
+    /// Name of the scenario.
     pub scenario: String,
-    /// The kinds of its findings, in words, each once.
+    /// Kinds of its findings, in words, each once.
     pub says: Vec<String>,
-    /// The first finding, in a sentence.
+    /// First finding, in a sentence.
     pub first: String,
 }
 
-/// What came of a mutant.
+/// Fate of a mutant.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "fate")]
 pub enum Fate {
-    /// It failed, by the scenarios and for the reasons that it claims; or it claims none.
+    /// It failed, in the scenarios and for the reasons that it claims; or it claims none.
     Killed,
-    /// There is no verdict on it, and there must be none, for the reasons that it claims.
+    /// It has no verdict, as it must have none, for the reasons that it claims.
     Doubted {
-        /// The first of the reasons.
+        /// First scenario of the claim that has no verdict.
         by: String,
-        /// What it says.
+        /// First reason of that scenario.
         says: String,
     },
     /// It did not pass, but not as it claims.
     Otherwise {
-        /// What is not as claimed, a sentence each.
+        /// Differences from the claim, a sentence each.
         but: Vec<String>,
     },
     /// It passed.
     Survived,
-    /// It cannot be known: it was not built, or it did not boot, or it did not run to its end.
+    /// Unknown: it could not be built or booted, or a run did not reach its end.
     NoVerdict {
-        /// Why.
+        /// Reasons, a sentence each.
         reasons: Vec<String>,
     },
 }
 
-/// Why a run is no pass; empty where it is one.
+/// Reasons why a run is not a pass; empty if it is one.
 pub fn why_it_did_not_pass(report: &Report) -> Vec<String> {
     if report.exit() == Exit::Pass {
         return Vec::new();
@@ -66,9 +66,9 @@ pub fn why_it_did_not_pass(report: &Report) -> Vec<String> {
     reasons
 }
 
-/// Why a first run ([`Claim::first`]) on an unmodified kernel is no proof that what fails in it on a
-/// mutant is the mutant's fault; empty where it is one. Scenarios that are skipped there, or show a
-/// known bug of the kernel, are no reason.
+/// Reasons why a failure in the first run ([`Claim::first`]) on a mutant proves nothing, by the report
+/// of the same run on the unmodified kernel; empty if there are none. A skipped scenario and a known
+/// bug of the kernel are no reasons.
 pub fn why_no_control(first: &Report) -> Vec<String> {
     match first.exit() {
         Exit::Pass | Exit::Skip => Vec::new(),
@@ -76,7 +76,7 @@ pub fn why_no_control(first: &Report) -> Vec<String> {
     }
 }
 
-/// The scenarios that failed, and the form.
+/// Scenarios that failed, and the form of the check if it did.
 fn kills(report: &Report) -> Vec<Kill> {
     let failed = report.verdicts().filter_map(|(name, verdict)| {
         let Verdict::Fail { findings } = verdict else {
@@ -100,8 +100,8 @@ fn kills(report: &Report) -> Vec<Kill> {
     failed.collect()
 }
 
-/// The verdict on a mutant, by the report of a run or by the reason why there is none; and the
-/// scenarios that failed.
+/// Judges a mutant by the report of a run, or by the reason why there is none. Returns its fate and
+/// the scenarios that failed.
 pub fn judge(mutant: &Mutant, result: Result<&Report, &str>) -> (Fate, Vec<Kill>) {
     match result {
         Ok(report) => {
@@ -115,7 +115,7 @@ pub fn judge(mutant: &Mutant, result: Result<&Report, &str>) -> (Fate, Vec<Kill>
     }
 }
 
-/// Whether the first run on a mutant ([`Claim::first`]) settles its fate: it was killed, by the
+/// Whether the first run on a mutant ([`Claim::first`]) settles its fate: it was killed, in the
 /// scenarios and for the reasons that it claims.
 pub fn is_settled(mutant: &Mutant, first: &Report) -> bool {
     fate(&mutant.claim, first, &kills(first)) == Fate::Killed
@@ -147,7 +147,7 @@ fn fate(claim: &Claim, report: &Report, kills: &[Kill]) -> Fate {
     }
 }
 
-/// What came of a mutant on which there must be no verdict.
+/// Fate of a mutant that must have no verdict.
 fn doubted(claim: &Claim, report: &Report, kills: &[Kill]) -> Fate {
     match report.exit() {
         Exit::Pass => return Fate::Survived,
@@ -194,7 +194,7 @@ fn doubted(claim: &Claim, report: &Report, kills: &[Kill]) -> Fate {
     }
 }
 
-/// What is not as claimed.
+/// Differences from a claim, a sentence each.
 fn contradictions(claim: &Claim, kills: &[Kill]) -> Vec<String> {
     let mut but = Vec::new();
     let mut said: Vec<&String> = Vec::new();

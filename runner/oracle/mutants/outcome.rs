@@ -8,28 +8,28 @@ use crate::model::exit::Exit;
 use crate::oracle::mutants::claim::Claim;
 use crate::oracle::mutants::judge::{Fate, Kill};
 
-/// A mutant, and what came of it.
+/// A mutant and its fate.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MutantRun {
-    /// Its name.
+    /// Name of the mutant.
     pub name: String,
-    /// What it says of itself, completed by what was asked for on the command line.
+    /// Its claim, completed from the command line.
     pub claim: Claim,
-    /// What came of it.
+    /// Its fate.
     pub fate: Fate,
-    /// Which scenarios failed.
+    /// Scenarios that failed.
     pub kills: Vec<Kill>,
-    /// Whether all scenarios ran that the claim admits. Where not, those that could notice ran,
-    /// and killed it as claimed: others might fail as well.
+    /// Whether all scenarios ran that the claim admits. If not, only those ran that could notice;
+    /// others might fail as well.
     pub complete: bool,
-    /// Where the report is that its fate follows from, if there is one.
+    /// Path of the report that its fate follows from, if there is one.
     pub report: Option<String>,
-    /// How long its guests took in all runs, in milliseconds.
+    /// Duration of its guests in all runs, in milliseconds.
     pub millis: u64,
 }
 
-/// A kernel as it is, which must pass: else no kill proves anything.
+/// An unmodified kernel. Unless it passes, no kill proves anything.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Unmodified {
@@ -37,14 +37,14 @@ pub struct Unmodified {
     pub base: String,
     /// Name of the kernel configuration.
     pub config: String,
-    /// Why it is no pass, or why what is run first on its mutants proves nothing; empty where
-    /// neither is so.
+    /// Reasons why it does not pass, in the whole suite or in the first run of one of its mutants;
+    /// empty if it passes.
     pub reasons: Vec<String>,
-    /// Where the report of the whole suite is, if there is one.
+    /// Path of the report of the whole suite, if there is one.
     pub report: Option<String>,
 }
 
-/// What came of `vm mutants`.
+/// Report of `vm mutants`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MutantsReport {
@@ -52,11 +52,11 @@ pub struct MutantsReport {
     pub schema: u32,
     /// `mn-inject` and its version.
     pub tool: String,
-    /// What `--kernel` calls the kernel.
+    /// Name of the kernel, as `--kernel` has it.
     pub kernel: String,
-    /// The kernels as they are that the mutants are made of.
+    /// Unmodified kernels that the mutants are made of.
     pub unmodified: Vec<Unmodified>,
-    /// The mutants.
+    /// Mutants in the order in which they were given.
     pub mutants: Vec<MutantRun>,
 }
 
@@ -64,8 +64,8 @@ pub struct MutantsReport {
 pub const SCHEMA: u32 = 3;
 
 impl MutantsReport {
-    /// The exit code. A mutant that survived, or was killed for another reason than the one it
-    /// claims, is a failure: of the scenarios, or of the claim.
+    /// Exit code. A mutant that survived, or was killed for another reason than it claims, is a
+    /// failure, of the scenarios or of the claim.
     pub fn exit(&self) -> Exit {
         let any = |wanted: fn(&Fate) -> bool| self.mutants.iter().any(|run| wanted(&run.fate));
         if self.unmodified.iter().any(|run| !run.reasons.is_empty()) {

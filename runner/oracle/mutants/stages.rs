@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The order in which the scenarios run on a mutant: those that could notice come first.
+//! The order of the scenarios on a mutant: those that could notice run first.
 
 use crate::oracle::mutants::claim::Claim;
 use crate::scenario;
 
 impl Claim {
-    /// The scenarios of the first run on the mutant, by name, where those that could notice are
-    /// known and are not all of them: the ones that it claims or, without a claim, those of the
-    /// rule that it breaks. If they kill it as claimed, that settles its fate. In any other case
-    /// every scenario that [`Claim::only`] admits has to run before there is a verdict.
+    /// Names of the scenarios of the first run on the mutant: those that it claims or, if it claims
+    /// none, those of the rule that it breaks. If they kill it as claimed, its fate is settled.
+    /// Otherwise all scenarios that [`Claim::only`] admits have to run.
     ///
-    /// A mutant that must be doubted has no first run: no scenario at all may blame the kernel.
+    /// `None` if these are all scenarios, or none; and for a mutant that must be doubted, since no
+    /// scenario at all may blame the kernel then.
     pub fn first(&self) -> Option<Vec<String>> {
         if self.is_to_be_doubted() {
             return None;
@@ -57,7 +57,7 @@ mod tests {
         let claims = [
             claim(Some(1), &[], &both),
             claim(None, &["m*"], &both),
-            // The verdict on the form is nothing that can be run.
+            // The verdict on the form is no scenario.
             claim(Some(1), &[], &[Recognised::RESULT, both[1], both[0]]),
         ];
         for claim in claims {
@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn scenarios_of_the_rule_run_first_where_none_is_claimed() {
+    fn scenarios_of_the_rule_run_first_if_none_is_claimed() {
         let first = claim(Some(3), &[], &[]).first().unwrap();
         for scenario in scenario::select(&[]) {
             assert_eq!(
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_runs_at_once_where_nothing_can_be_left_out() {
+    fn all_scenarios_run_at_once_if_none_can_be_left_out() {
         let mut lie = claim(Some(1), &[], &[]);
         lie.doubted_by = owned(&["munmap-whole-eagain"]);
         let mut doubted = claim(Some(1), &[], &[]);
@@ -93,10 +93,10 @@ mod tests {
         let claims = [
             lie,
             doubted,
-            // Nothing is known of it.
+            // It claims nothing.
             claim(None, &[], &[]),
             claim(None, &[], &[Recognised::RESULT]),
-            // What could notice is not among what runs, or is all of it.
+            // The scenarios that could notice do not run, or are all that run.
             claim(Some(1), &["mrelease-*"], &["munmap-whole-eagain"]),
             claim(Some(1), &["mrelease-*"], &[]),
             claim(None, &["fork-unarmed"], &["fork-unarmed"]),

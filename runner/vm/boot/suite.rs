@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, anyhow};
 
 use crate::model::{
-    Boot, Event, Expect, Part, Recording, Report, RunEvent, RunOptions, SCHEMA, TOOL,
+    Boot, Event, Form, Part, Recording, Report, RunEvent, RunOptions, SCHEMA, TOOL,
 };
 use crate::observe::kunit;
 use crate::oracle;
@@ -38,7 +38,7 @@ use crate::vm::host::slots::{Slots, Work};
 #[derive(Clone, Debug)]
 pub struct Suite<'a> {
     /// The form of the check that is demanded.
-    pub expect: Expect,
+    pub expect: Option<Form>,
     /// Names of scenarios to run as shell patterns; empty means all.
     pub only: &'a [String],
     /// How the guests are run.

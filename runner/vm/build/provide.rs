@@ -4,7 +4,8 @@
 
 use anyhow::Result;
 
-use crate::vm::args::{Base, KernelArgs};
+use crate::model::Form;
+use crate::vm::args::KernelArgs;
 use crate::vm::build::kernel::{self, Built, Origin, Spec};
 use crate::vm::build::patch::Patch;
 use crate::vm::build::toolchain::{self, Toolchain};
@@ -31,8 +32,8 @@ pub struct Needs {
 pub fn provide(args: &KernelArgs, needs: Needs, cache: &Cache, ui: &Ui) -> Result<Built> {
     // Errors in the arguments are reported before anything else is done.
     let mut patches = match args.base {
-        Base::Seed => vec![seed(args.kernel)],
-        Base::Mainline => Vec::new(),
+        Form::Seed => vec![seed(args.kernel)],
+        Form::Mainline => Vec::new(),
     };
     let mut module_patches = Vec::new();
     for path in &args.patch {

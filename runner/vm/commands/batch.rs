@@ -11,8 +11,8 @@ use std::thread::ScopedJoinHandle;
 
 use anyhow::{Result, anyhow};
 
-use crate::model::{Expect, Report};
-use crate::vm::args::{Accel, Base, KernelArgs, VmManyArgs};
+use crate::model::{Form, Report};
+use crate::vm::args::{Accel, KernelArgs, VmManyArgs};
 use crate::vm::boot::suite;
 use crate::vm::boot::suite::Suite;
 use crate::vm::build::kernel::Built;
@@ -25,14 +25,14 @@ use crate::vm::host::signals;
 use crate::vm::host::signals::Interrupted;
 use crate::vm::host::slots::{Slots, Work};
 
-/// One kernel, and what is to run on it.
+/// One kernel and the runs on it.
 #[derive(Clone, Debug)]
 pub struct Job {
-    /// Its name for people.
+    /// Name in progress messages.
     pub label: String,
-    /// The kernel; a packaged one.
+    /// The kernel, which must be a packaged one.
     pub kernel: KernelArgs,
-    /// The runs on it, in their order.
+    /// Runs in their order.
     pub runs: Vec<Run>,
 }
 
@@ -41,25 +41,22 @@ pub struct Job {
 pub struct Run {
     /// Patterns of the scenarios; empty means all.
     pub only: Vec<String>,
-    /// The directory for its logs and its report.
+    /// Directory for its logs and its report.
     pub output: PathBuf,
 }
 
-/// Whether the job of that number is settled by the report of its latest run, so that its other
-/// runs are left out.
+/// Whether a job, given by its number, is settled by the report of its latest run, so that its
+/// remaining runs are left out.
 pub type Settled<'a> = &'a (dyn Fn(usize, &Report) -> bool + Sync);
 
 impl Job {
     /// The form of the check that its kernel must have.
-    pub fn expect(&self) -> Expect {
-        match self.kernel.base {
-            Base::Seed => Expect::Seed,
-            Base::Mainline => Expect::Mainline,
-        }
+    pub fn expect(&self) -> Option<Form> {
+        Some(self.kernel.base)
     }
 }
 
-/// The numbers of the jobs of each source, in the order in which they are built.
+/// Numbers of the jobs of each source, in the order in which they are built.
 fn lanes(jobs: &[Job]) -> Vec<Vec<usize>> {
     let mut lanes: Vec<(&str, Vec<usize>)> = Vec::new();
     for (at, job) in jobs.iter().enumerate() {
@@ -72,7 +69,7 @@ fn lanes(jobs: &[Job]) -> Vec<Vec<usize>> {
     lanes.into_iter().map(|(_, lane)| lane).collect()
 }
 
-/// What all jobs share.
+/// State that all jobs share.
 struct Batch<'a> {
     jobs: &'a [Job],
     settled: Settled<'a>,
@@ -80,16 +77,16 @@ struct Batch<'a> {
     slots: Slots,
     cache: &'a Cache,
     ui: &'a Ui,
-    /// The results of each job so far.
+    /// Results of the jobs that have ended.
     results: Mutex<Vec<Option<Result<Vec<Report>>>>>,
 }
 
-/// Carries out all jobs. Returns for each, in their order, the reports of the runs that were made,
-/// at least one; or why it has none.
+/// Runs all jobs. Returns for each, in their order, the reports of its runs, at least one; or the
+/// error that it ended with.
 ///
 /// # Errors
 ///
-/// [`Interrupted`], which is that of all, and whatever keeps all of them from beginning.
+/// [`Interrupted`], or an error before the first job.
 pub fn run(
     jobs: &[Job],
     settled: Settled<'_>,
@@ -103,12 +100,12 @@ pub fn run(
             cache::make_dir(&run.output)?;
         }
     }
-    // Once for all: two package managers at a time do not get along.
+    // Once for all jobs: two package managers cannot run at the same time.
     let uses = deps::Uses {
         packaged: true,
         patches: jobs
             .iter()
-            .any(|job| job.kernel.base == Base::Seed || !job.kernel.patch.is_empty()),
+            .any(|job| job.kernel.base == Form::Seed || !job.kernel.patch.is_empty()),
         shell: false,
     };
     deps::provide(uses, how.install_deps, ui)?;
@@ -148,7 +145,7 @@ pub fn run(
         .collect()
 }
 
-/// Waits for all of them. One that panicked has said so, and its job has no result.
+/// Waits for all threads. A panic was printed, and leaves its job without a result.
 fn join(threads: Vec<ScopedJoinHandle<'_, ()>>) {
     for thread in threads {
         drop(thread.join());
@@ -223,7 +220,7 @@ mod tests {
     use super::*;
     use crate::vm::kernels::KERNELS;
 
-    fn job(kernel: usize, base: Base) -> Job {
+    fn job(kernel: usize, base: Form) -> Job {
         Job {
             label: String::new(),
             kernel: KernelArgs::packaged(&KERNELS[kernel], base, "core", Vec::new()),
@@ -234,9 +231,9 @@ mod tests {
     #[test]
     fn kernels_of_one_source_are_built_in_one_lane() {
         let jobs = [
-            job(0, Base::Seed),
-            job(1, Base::Seed),
-            job(0, Base::Mainline),
+            job(0, Form::Seed),
+            job(1, Form::Seed),
+            job(0, Form::Mainline),
         ];
         assert_eq!(lanes(&jobs), [vec![0, 2], vec![1]]);
         assert!(lanes(&[]).is_empty());
@@ -244,7 +241,7 @@ mod tests {
 
     #[test]
     fn each_job_demands_the_form_of_its_base() {
-        assert_eq!(job(0, Base::Seed).expect(), Expect::Seed);
-        assert_eq!(job(0, Base::Mainline).expect(), Expect::Mainline);
+        assert_eq!(job(0, Form::Seed).expect(), Some(Form::Seed));
+        assert_eq!(job(0, Form::Mainline).expect(), Some(Form::Mainline));
     }
 }

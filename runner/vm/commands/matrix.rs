@@ -8,10 +8,10 @@ use anyhow::{Context, Result};
 
 use crate::model::exit::Exit;
 use crate::model::matrix::{MatrixReport, MatrixRun, SCHEMA};
-use crate::model::{Report, TOOL};
+use crate::model::{Form, Report, TOOL};
 use crate::report;
 use crate::scenario;
-use crate::vm::args::{Base, KernelArgs, VmMatrixArgs};
+use crate::vm::args::{KernelArgs, VmMatrixArgs};
 use crate::vm::build::kernel;
 use crate::vm::commands::batch;
 use crate::vm::commands::batch::{Job, Run};
@@ -25,7 +25,7 @@ use crate::vm::kernels::{KERNELS, Packaged};
 #[derive(Clone, Copy, Debug)]
 struct Row<'a> {
     kernel: &'static Packaged,
-    base: Base,
+    base: Form,
     config: &'a str,
 }
 
@@ -57,7 +57,7 @@ fn plan(args: &VmMatrixArgs) -> Vec<Row<'_>> {
     }
     let mut bases = args.bases.clone();
     if bases.is_empty() {
-        bases.extend([Base::Seed, Base::Mainline]);
+        bases.extend([Form::Seed, Form::Mainline]);
     }
     let mut rows: Vec<Row<'_>> = Vec::new();
     for kernel in kernels {

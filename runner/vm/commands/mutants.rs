@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `mn-inject vm mutants`: the suite on kernels that are wrong on purpose, and on those that they
-//! were made of.
+//! `mn-inject vm mutants`: the suite on kernels that are wrong on purpose, and on the unmodified
+//! kernels that they were made of.
 //!
-//! On a mutant the scenarios that could notice run first, on a boot of their own. If they kill it as
-//! claimed, its fate is settled, unless `--all` is given. Nothing survives, is doubted or ends
-//! otherwise than claimed before the whole suite has run on it.
+//! The scenarios that could notice a mutant run first, on a boot of their own. If they kill it as
+//! claimed, nothing else runs on it, unless `--all` is given. For every other fate the whole suite
+//! has run on it.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -13,12 +13,12 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 
 use crate::model::exit::Exit;
-use crate::model::{Report, TOOL};
+use crate::model::{Form, Report, TOOL};
 use crate::oracle::mutants;
 use crate::oracle::mutants::{Mutant, MutantRun, MutantsReport, SCHEMA, Unmodified};
 use crate::report;
 use crate::scenario;
-use crate::vm::args::{Base, KernelArgs, VmMutantsArgs};
+use crate::vm::args::{KernelArgs, VmMutantsArgs};
 use crate::vm::build::kernel;
 use crate::vm::commands::batch;
 use crate::vm::commands::batch::{Job, Run};
@@ -27,9 +27,9 @@ use crate::vm::host::cache::Cache;
 use crate::vm::host::output::output;
 use crate::vm::host::progress::Ui;
 
-/// The name of the folder for an unmodified kernel.
+/// Name of the directory for an unmodified kernel.
 const UNMODIFIED: &str = "unmodified";
-/// The name of the folder for the first of two runs, within that of its mutant.
+/// Name of the directory for the first of two runs, in that of the mutant.
 const FIRST: &str = "first";
 
 /// `vm mutants`
@@ -67,13 +67,13 @@ pub fn run(args: &VmMutantsArgs, ui: &Ui) -> Result<Exit> {
         unmodified: controls
             .iter()
             .zip(of_controls)
-            .map(|(control, result)| control.came_to(result))
+            .map(|(control, reports)| control.result(reports))
             .collect(),
         mutants: mutants
             .iter()
             .zip(jobs)
             .zip(of_mutants)
-            .map(|((mutant, job), result)| came_to(mutant, job, result))
+            .map(|((mutant, job), reports)| result(mutant, job, reports))
             .collect(),
     };
     cache::write_report(&output.join("mutants.json"), &report)?;
@@ -83,7 +83,7 @@ pub fn run(args: &VmMutantsArgs, ui: &Ui) -> Result<Exit> {
     Ok(report.exit())
 }
 
-/// The runs on a mutant: first the scenarios that could notice, then all that it admits.
+/// Runs on a mutant: first the scenarios that could notice, then all that its claim admits.
 fn job(mutant: &Mutant, args: &VmMutantsArgs, output: &Path) -> Result<Job> {
     let (base, config) = kernel_of(mutant)?;
     let output = output.join(&mutant.name);
@@ -106,7 +106,7 @@ fn first(mutant: &Mutant, all: bool) -> Option<Vec<String>> {
     if all { None } else { mutant.claim.first() }
 }
 
-fn came_to(mutant: &Mutant, job: &Job, result: &Result<Vec<Report>, String>) -> MutantRun {
+fn result(mutant: &Mutant, job: &Job, result: &Result<Vec<Report>, String>) -> MutantRun {
     let last = last(result);
     let (fate, kills) = mutants::judge(mutant, last);
     let reports = result.as_deref().unwrap_or_default();
@@ -121,26 +121,26 @@ fn came_to(mutant: &Mutant, job: &Job, result: &Result<Vec<Report>, String>) -> 
     }
 }
 
-/// The report of the last run that was made.
+/// Report of the last run that was made.
 fn last(result: &Result<Vec<Report>, String>) -> Result<&Report, &str> {
     let reports = result.as_ref().map_err(String::as_str)?;
     reports.last().ok_or("nothing was run")
 }
 
-/// The path of the report of a run.
+/// Path of the report of a run.
 fn path_of(report: &Report) -> Option<String> {
     report.vm.as_ref()?.log("report").map(str::to_owned)
 }
 
-/// A kernel that mutants are made of, as it is.
+/// An unmodified kernel that mutants are made of.
 #[derive(Debug, PartialEq, Eq)]
 struct Control {
-    base: Base,
+    base: Form,
     config: String,
-    /// The scenarios that run on one of its mutants at least; empty means all.
+    /// Patterns of the scenarios that run on any of its mutants; empty means all.
     only: Vec<String>,
-    /// The first runs on its mutants, each once. Each is made on this kernel as well: a scenario
-    /// that failed by itself, but not among the others, would seem to kill every mutant.
+    /// First runs of its mutants, each once. They are made on this kernel as well: a scenario that
+    /// failed by itself, but not among the others, would seem to kill every mutant.
     firsts: Vec<Vec<String>>,
 }
 
@@ -163,7 +163,7 @@ impl Control {
         }
     }
 
-    fn came_to(&self, result: &Result<Vec<Report>, String>) -> Unmodified {
+    fn result(&self, result: &Result<Vec<Report>, String>) -> Unmodified {
         let (reasons, report) = match result.as_deref() {
             Ok([whole, firsts @ ..]) => {
                 let of_firsts = self.firsts.iter().zip(firsts).flat_map(|(only, first)| {
@@ -189,8 +189,8 @@ impl Control {
     }
 }
 
-/// The mutants of all paths that were given, in the order of their names, each complete: what it
-/// does not say of itself is what the command line says.
+/// Reads the mutants of all paths that were given, in the order of their names. Claims that a mutant
+/// does not make are completed from the command line.
 fn read_all(args: &VmMutantsArgs) -> Result<Vec<Mutant>> {
     let mut mutants = Vec::new();
     for path in &args.paths {
@@ -219,7 +219,7 @@ fn read_all(args: &VmMutantsArgs) -> Result<Vec<Mutant>> {
     Ok(mutants)
 }
 
-/// The patches that a path stands for: itself, or those in that folder.
+/// Patches of a path: the file itself, or those in the directory.
 fn files(path: &Path) -> Result<Vec<PathBuf>> {
     if !path.is_dir() {
         return Ok(vec![path.to_owned()]);
@@ -248,18 +248,18 @@ fn files(path: &Path) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-fn kernel_of(mutant: &Mutant) -> Result<(Base, &str)> {
+fn kernel_of(mutant: &Mutant) -> Result<(Form, &str)> {
     let claim = &mutant.claim;
     let base = match claim.base.as_deref() {
-        Some("seed") => Base::Seed,
-        _ => Base::Mainline,
+        Some("seed") => Form::Seed,
+        _ => Form::Mainline,
     };
     let config = claim.config.as_deref().unwrap_or_default();
     kernel::config(config).with_context(|| format!("the mutant {}", mutant.path.display()))?;
     Ok((base, config))
 }
 
-/// The kernels that the mutants are made of.
+/// Unmodified kernels that the mutants are made of.
 fn controls(mutants: &[Mutant], all: bool) -> Result<Vec<Control>> {
     let mut controls: Vec<Control> = Vec::new();
     for mutant in mutants {
@@ -286,7 +286,7 @@ fn controls(mutants: &[Mutant], all: bool) -> Result<Vec<Control>> {
     Ok(controls)
 }
 
-/// Adds what is not there yet.
+/// Adds the elements that are not in the list yet.
 fn add_new<T: Clone + PartialEq>(known: &mut Vec<T>, more: &[T]) {
     for one in more {
         if !known.contains(one) {
@@ -330,7 +330,7 @@ mod tests {
     const WHOLE: &str = "munmap-whole-eagain";
     const PART: &str = "munmap-part-eagain";
 
-    /// The folder of each run, and its scenarios.
+    /// Directory of each run, and its scenarios.
     fn runs(job: &Job) -> Vec<(&str, String)> {
         let runs = job.runs.iter();
         runs.map(|run| (run.output.to_str().unwrap(), run.only.join(",")))

@@ -17,8 +17,8 @@ use crate::vm::host::cache::Cache;
 use crate::vm::host::progress::Ui;
 use crate::vm::host::slots::Slots;
 
-/// Runs the suite so many times, each with a folder of its own below the output. The exit code is
-/// that of the run with the worst one.
+/// Runs the suite a number of times, each with a directory of its own below the output. Returns the
+/// worst exit code.
 pub fn run(times: u32, built: &Built, suite: &Suite<'_>, cache: &Cache, ui: &Ui) -> Result<Exit> {
     let slots = Slots::of_this_machine();
     let mut exits = Vec::new();
@@ -52,7 +52,7 @@ pub fn run(times: u32, built: &Built, suite: &Suite<'_>, cache: &Cache, ui: &Ui)
     Ok(Exit::of_all(&exits))
 }
 
-/// Says of one run that it is no pass.
+/// Prints why a run is not a pass.
 fn tell(number: u32, exit: Exit, reasons: &[String], output: &Path) -> Result<()> {
     let mut out = std::io::stdout().lock();
     writeln!(out, "run {number}: exit code {}", exit as u8)

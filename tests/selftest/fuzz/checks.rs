@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What everything must read, after each write and now and then.
+//! Checks of the contents of the module's files, after each write and from time to time.
 
 use anyhow::{Context as _, Result};
 
+use crate::fuzz::entry::Change;
 use crate::fuzz::files;
 use crate::fuzz::files::Open;
 use crate::fuzz::finding;
 use crate::fuzz::fuzzer::Fuzzer;
 use crate::fuzz::setting;
-use crate::fuzz::table::Change;
 
 impl Fuzzer<'_> {
-    /// What is wrong with the folder of a target that was just attached or detached.
+    /// Checks the directory of a target that was just attached or detached. Returns the deviations.
     pub fn check_change(&mut self, change: &Change) -> Result<Vec<String>> {
         let mut wrong = Vec::new();
         match change {
@@ -41,7 +41,7 @@ impl Fuzzer<'_> {
         Ok(wrong)
     }
 
-    /// What is wrong with the lists of targets.
+    /// Checks the lists of targets in `control` and in the sessions. Returns the deviations.
     pub fn check_table(&mut self) -> Result<Vec<String>> {
         let mut wrong = Vec::new();
         let mut compare = |name: &str, due: String, seen: String| {
@@ -69,9 +69,9 @@ impl Fuzzer<'_> {
         Ok(wrong)
     }
 
-    /// After a deviation: detaches all but our own targets, so that it is found once.
+    /// Detaches all targets but the fuzzer's own after a deviation, so that it is reported once.
     fn resync(&mut self) -> Result<()> {
-        let own = self.subjects.len();
+        let own = self.targets.len();
         for line in self.control.read()?.lines().skip(own) {
             let name = line
                 .split(' ')
@@ -87,36 +87,36 @@ impl Fuzzer<'_> {
         Ok(())
     }
 
-    /// Reads every file.
+    /// Reads every file and keeps a finding for each deviation.
     pub fn check_all(&mut self) -> Result<()> {
         self.counts.rounds += 1;
         let mut wrong = self.check_table()?;
-        for subject in &mut self.subjects {
-            let found = subject.check_all()?;
+        for target in &mut self.targets {
+            let found = target.check_all()?;
             if !found.is_empty() {
                 wrong.extend(found);
-                subject.resync()?;
+                target.resync()?;
             }
             let entry = self
                 .table
                 .entries
                 .iter()
-                .find(|entry| entry.name == subject.name);
+                .find(|entry| entry.name == target.name);
             let due = entry.map_or_else(String::new, |entry| {
                 format!("{}\n{}live\n", entry.pid, entry.kind_line())
             });
             let mut seen = String::new();
-            for file in &subject.read_only[..3] {
+            for file in &target.read_only[..3] {
                 seen.push_str(&file.line()?);
             }
             if seen != due {
                 wrong.push(format!(
                     "pid, kind and state of {}: expected {due:?}, read {seen:?}",
-                    subject.name
+                    target.name
                 ));
             }
-            // What they say depends on what the machine does; that they can be read does not.
-            for file in &subject.read_only[3..6] {
+            // Their contents depend on the machine's load, so only that they can be read is checked.
+            for file in &target.read_only[3..6] {
                 file.read()?;
             }
         }
@@ -137,9 +137,9 @@ impl Drop for Fuzzer<'_> {
         if let Err(error) = self.resync() {
             eprintln!("mn-selftest: {error:#}");
         }
-        // Before the processes end: their settings may make an end take long.
-        for subject in &self.subjects {
-            let line = format!("detach {}", subject.name);
+        // Before the processes end: the targets' settings may delay the teardown of their mm.
+        for target in &self.targets {
+            let line = format!("detach {}", target.name);
             if let Err(error) = self.control.write(line.as_bytes(), 0) {
                 eprintln!("mn-selftest: \"{line}\" failed: {error}");
             }

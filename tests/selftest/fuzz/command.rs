@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Lines for `control` and for a session.
+//! Generator of lines for `control` and for a session.
 
 use crate::fuzz::edges::{EDGES, address, range};
 use crate::fuzz::kind::{KINDS, PLAIN, is_interval, word};
@@ -8,22 +8,22 @@ use crate::fuzz::line::LONGEST;
 use crate::fuzz::spoil::{ended, nonsense, spoil};
 use crate::random::Rng;
 
-/// What lines for `control` are made of.
+/// Parts of which lines for `control` are made.
 #[derive(Clone, Debug, Default)]
 pub struct Words {
-    /// Processes that can be attached.
+    /// Pids of processes to which a target can be attached.
     pub live: Vec<i32>,
-    /// Numbers with which none can be.
+    /// Pids with which an attach fails.
     pub dead: Vec<i32>,
-    /// The names in use.
+    /// Names of the present targets.
     pub names: Vec<String>,
 }
 
-/// A name that may be given to a target.
+/// Generates a name for a target: mostly a valid one.
 fn name(rng: &mut Rng, words: &Words) -> String {
     const LETTERS: &[u8] = b"abcxyzABCXYZ0189_.-";
     let free = |rng: &mut Rng, length: usize| -> String {
-        // A letter first: a name may not begin with a dot.
+        // A letter comes first: a name must not begin with a dot.
         (0..length)
             .map(|at| char::from(*rng.pick(if at == 0 { &LETTERS[..12] } else { LETTERS })))
             .collect()
@@ -58,14 +58,15 @@ fn object(rng: &mut Rng, words: &Words) -> String {
     }
 }
 
-/// A line that attaches a process, where nothing stands against it.
+/// Generates an `attach` line; it mostly has no faults.
 fn attach(rng: &mut Rng, words: &Words) -> String {
     let kind = *rng.pick(&KINDS);
     let mut keys = Vec::new();
     if kind != PLAIN || rng.one_in(3) {
         keys.push(format!("kind={}", word(kind)));
     }
-    // Rarely wrong on purpose: it belongs to the interval kinds, and to them only.
+    // Interval notifiers need a range and the other kinds must not have one; this is violated in
+    // one of twelve lines.
     if is_interval(kind) != rng.one_in(12) {
         keys.push(format!("range={}", range(rng)));
     }
@@ -114,9 +115,9 @@ fn attach(rng: &mut Rng, words: &Words) -> String {
     line
 }
 
-/// Something to write to `control` or to a session.
+/// Generates the bytes of a write(2) to `control` or to a session.
 pub fn command(rng: &mut Rng, words: &Words) -> Vec<u8> {
-    // Targets must not become more and more.
+    // Detach more often when there are many targets, which bounds their number.
     let detaches = if words.names.len() > 12 { 14 } else { 4 };
     let line = if rng.below(20) < detaches {
         match rng.below(8) {
@@ -132,7 +133,7 @@ pub fn command(rng: &mut Rng, words: &Words) -> Vec<u8> {
         0..28 => ended(rng, &line),
         28..36 => spoil(rng, &line),
         36 => {
-            // Blanks up to the most that a line may have, or one more.
+            // Pad with blanks up to the longest line that is allowed, or one byte more.
             let blanks = LONGEST + rng.below(2) - line.len().min(LONGEST);
             line.replacen(' ', &" ".repeat(blanks + 1), 1).into_bytes()
         }
@@ -143,10 +144,11 @@ pub fn command(rng: &mut Rng, words: &Words) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fuzz::table::{Owner, Table};
+    use crate::fuzz::entry::Owner;
+    use crate::fuzz::table::Table;
 
     #[test]
-    fn lines_attach_and_detach_and_meet_every_errno() {
+    fn generated_lines_attach_detach_and_yield_every_errno() {
         use nix::errno::Errno;
         let mut rng = Rng::new(3);
         let mut table = Table {

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Numbers and addresses at the edges of what they may be kept in.
+//! Numbers and addresses at the limits of the integer types that may hold them.
 
 use crate::random::Rng;
 
-/// Numbers at the edges of the types that a number may be kept in.
+/// Numbers at the limits of the integer types that may hold them.
 pub const EDGES: &[&str] = &[
     "0",
     "-0",
@@ -38,7 +38,7 @@ pub const EDGES: &[&str] = &[
     "340282366920938463463374607431768211456",
 ];
 
-/// Addresses at the edges of the types that one may be kept in.
+/// Addresses at the limits of the integer types that may hold them, and malformed ones.
 pub const ADDRESSES: &[&str] = &[
     "0",
     "1",
@@ -66,7 +66,7 @@ pub const ADDRESSES: &[&str] = &[
     "",
 ];
 
-/// An address as somebody may write it.
+/// Generates an address in one of the notations that a user may write; it may be invalid.
 pub fn address(rng: &mut Rng) -> String {
     if rng.one_in(3) {
         return (*rng.pick(ADDRESSES)).to_owned();
@@ -80,7 +80,7 @@ pub fn address(rng: &mut Rng) -> String {
     }
 }
 
-/// A range that is right.
+/// Generates a valid range: not empty, with its start below its end.
 pub fn range(rng: &mut Rng) -> String {
     let (a, b) = (rng.bits() >> rng.below(64), rng.bits() >> rng.below(64));
     let (start, end) = (a.min(b), a.max(b));

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The module's files, kept open: opening one costs more than what is then done to it.
+//! Open files of the module. They are kept open because opening one takes longer than the reads and
+//! writes that follow.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek};
@@ -13,21 +14,21 @@ use mn_inject::injector::{DEVICE, FOLDER};
 
 use crate::random::Rng;
 
-/// A file that is open, and the name it has in findings.
+/// An open file, with the name that findings give it.
 #[derive(Debug)]
 pub struct Open {
-    /// Its path below the module's folder.
+    /// Path below the module's directory; for a session, the device's path.
     pub name: String,
     file: File,
 }
 
-/// The folder of a target.
+/// Returns the path of a target's directory.
 pub fn folder(name: &str) -> PathBuf {
     Path::new(FOLDER).join("targets").join(name)
 }
 
 impl Open {
-    /// Opens a file below the module's folder, to read and to write.
+    /// Opens the file `name` below the module's directory for reading and writing.
     pub fn new(name: &str) -> Result<Self> {
         let path = Path::new(FOLDER).join(name);
         Self::at(&path, name)
@@ -50,12 +51,12 @@ impl Open {
         })
     }
 
-    /// One pwrite(2).
+    /// Writes `bytes` with one pwrite(2).
     pub fn write(&self, bytes: &[u8], offset: u64) -> io::Result<usize> {
         self.file.write_at(bytes, offset)
     }
 
-    /// The whole list of a session, in which nobody can seek.
+    /// Reads the whole list of a session with one pread(2), because a session cannot seek.
     pub fn read_session(&self) -> Result<String> {
         let mut content = vec![0; 64 << 10];
         let count = self
@@ -66,7 +67,7 @@ impl Open {
         String::from_utf8(content).with_context(|| format!("{} is not UTF-8", self.name))
     }
 
-    /// The whole file, read on until its end comes, as `cat` does it.
+    /// Reads the whole file up to end of file, as `cat` does.
     pub fn read(&self) -> Result<String> {
         let mut content = String::new();
         let mut file = &self.file;
@@ -76,7 +77,11 @@ impl Open {
         Ok(content)
     }
 
-    /// Reads a file of one short line, with a single pread(2) as far as the kernel lets us.
+    /// Reads a file of one short line with a single pread(2).
+    ///
+    /// # Errors
+    ///
+    /// The read failed, or the file does not fit into the buffer or is not UTF-8.
     pub fn line(&self) -> Result<String> {
         let mut buffer = [0; 1024];
         let count = self
@@ -90,14 +95,14 @@ impl Open {
         }
     }
 
-    /// As [`Self::line`], where the file may well refuse to be read.
+    /// Reads like [`Self::line`], for files of which read(2) may return an error.
     pub fn try_line(&self) -> io::Result<String> {
         let mut buffer = [0; 1024];
         let count = self.file.read_at(&mut buffer, 0)?;
         Ok(String::from_utf8_lossy(&buffer[..count]).into_owned())
     }
 
-    /// Reads a piece from anywhere, and says what is wrong with it where it is no piece of `whole`.
+    /// Reads at a random offset. Returns a finding if the result is not the same part of `whole`.
     pub fn check_piece(&self, rng: &mut Rng, whole: &str) -> Result<Option<String>> {
         let offset = rng.below(whole.len() + 3);
         let mut buffer = vec![0; rng.below(whole.len() + 8)];
@@ -108,7 +113,7 @@ impl Open {
         let rest = whole.as_bytes().get(offset..).unwrap_or_default();
         let due = &rest[..rest.len().min(buffer.len())];
         let seen = &buffer[..count];
-        // Less than was asked for is allowed, nothing where there is something is not.
+        // A short read is allowed, but not end of file before the end.
         if due.starts_with(seen) && (count > 0 || due.is_empty()) {
             return Ok(None);
         }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! How a finding says what was written, what was due, and what came instead.
+//! Text of findings: the bytes written, the expected result and the actual one.
 
 use std::fmt::Write as _;
 use std::io;
@@ -9,14 +9,14 @@ use nix::errno::Errno;
 
 use crate::fuzz::line::Refusal;
 
-/// How many findings are enough: what follows is mostly more of the same.
+/// Number of findings at which the run stops, since further ones are mostly consequences.
 pub const ENOUGH: usize = 50;
 
-/// So many bytes are shown whole.
+/// Number of bytes up to which a write is shown in full.
 const SHOWN: usize = 160;
 
-/// The bytes with everything escaped that is not plain ASCII. Of long ones the first and the last,
-/// and how many there are: the seed makes them again.
+/// Formats `bytes` with all but printable ASCII escaped. Of long ones it shows the beginning, the end
+/// and the length; the seed reproduces the rest.
 pub fn shown(bytes: &[u8]) -> String {
     if bytes.len() <= SHOWN {
         return format!("\"{}\"", bytes.escape_ascii());
@@ -30,23 +30,23 @@ pub fn shown(bytes: &[u8]) -> String {
     )
 }
 
-/// `EINVAL`, or `EINVAL or ERANGE`.
+/// Formats the expected errnos: `EINVAL`, or `EINVAL or ERANGE`.
 pub fn errnos(refusal: &Refusal) -> String {
     let mut text = String::new();
     for (index, errno) in refusal.iter().enumerate() {
         let or = if index > 0 { " or " } else { "" };
-        // Nothing that writes to a string fails.
+        // Writing to a String cannot fail.
         let _ = write!(text, "{or}{errno:?}");
     }
     text
 }
 
-/// The errno of a failed system call.
+/// Returns the errno of a failed system call.
 pub fn errno_of(error: &io::Error) -> Errno {
     Errno::from_raw(error.raw_os_error().unwrap_or(0))
 }
 
-/// What a system call returned.
+/// Formats the return value of a system call: the count or the errno.
 pub fn returned(result: &io::Result<usize>) -> String {
     match result {
         Ok(count) => count.to_string(),
@@ -54,8 +54,8 @@ pub fn returned(result: &io::Result<usize>) -> String {
     }
 }
 
-/// The lines that are missing and those that are too many; or both texts, where the difference is
-/// another one.
+/// Describes the missing and the superfluous lines, or shows both texts if they differ only in order
+/// or number of lines.
 pub fn difference(due: &str, seen: &str) -> String {
     let without = |lines: &str, others: &str| -> Vec<String> {
         lines
@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bytes_are_shown_so_that_they_can_be_typed() {
+    fn bytes_are_escaped_and_long_ones_shortened() {
         assert_eq!(shown(b"a\n\0\xff\""), r#""a\n\x00\xff\"""#);
         let long = shown(&[b'a'; 4097]);
         assert!(long.ends_with("(4097 bytes)"), "{long}");
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn a_difference_is_shown_as_such() {
+    fn a_difference_names_the_lines_or_shows_both_texts() {
         assert_eq!(
             difference("a\nb\n", "a\nc\n"),
             r#"missing lines ["b"], lines too many ["c"]"#
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn errnos_have_their_names() {
+    fn errnos_are_shown_by_name() {
         assert_eq!(errnos(&vec![Errno::EINVAL]), "EINVAL");
         assert_eq!(
             errnos(&vec![Errno::EINVAL, Errno::ERANGE]),

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! All that is written to, with what it must read, and what was found.
+//! State of the fuzzer: the open files, their expected contents, and the findings.
 
 use std::io;
 
@@ -9,82 +9,84 @@ use nix::errno::Errno;
 
 use mn_inject::os::wait::Waiter;
 
+use crate::fuzz::entry::{Entry, Owner};
 use crate::fuzz::files::Open;
 use crate::fuzz::finding;
 use crate::fuzz::kind::{KINDS, TWO_PASS, is_interval, word};
 use crate::fuzz::line::Refusal;
-use crate::fuzz::subject::Subject;
-use crate::fuzz::table::{Entry, Owner, Table};
+use crate::fuzz::subject::Target;
+use crate::fuzz::table::Table;
 use crate::processes::Processes;
 use crate::random::Rng;
 use crate::task::FuzzOptions;
 
-/// Sessions that are open at a time.
+/// Number of sessions that are open at the same time.
 pub const SESSIONS: usize = 2;
 
-/// Processes for `control`, besides one for each target whose settings are written.
+/// Number of idle processes for lines to `control`, besides one for each target whose settings are
+/// written.
 pub const IDLE: usize = 3;
 
-/// Where the interval notifiers of our targets sit: nobody maps anything there.
+/// Range of the fuzzer's own interval notifiers, in which nothing is ever mapped.
 const NOWHERE: &str = "1000-2000";
 
-/// What was done how often.
+/// Counts of the operations of a run.
 #[derive(Debug, Default)]
 pub struct Counts {
-    /// All writes.
+    /// Writes, accepted or not.
     pub writes: u64,
-    /// Those that were taken.
+    /// Writes that the module must accept.
     pub accepted: u64,
-    /// Those that were refused.
+    /// Writes that must fail.
     pub refused: u64,
-    /// Targets that were attached.
+    /// Targets attached.
     pub attached: u64,
-    /// Pieces of files that were read from anywhere.
+    /// Reads of a part of a file at a random offset.
     pub pieces: u64,
     /// Rounds in which every file was read.
     pub rounds: u64,
-    /// Processes that ended with targets on them.
+    /// Processes ended that may have had targets attached.
     pub ended: u64,
 }
 
-/// A write, as findings show it.
+/// A write as shown in findings.
 pub struct Write<'a> {
-    /// The file's name.
+    /// Name of the file.
     pub file: &'a str,
-    /// What is written.
+    /// Bytes written.
     pub bytes: &'a [u8],
-    /// Where.
+    /// File offset of the write.
     pub offset: u64,
 }
 
-/// All that is written to, and what it must read.
+/// The fuzzer: all files that it writes to, and their expected contents.
 pub struct Fuzzer<'a> {
-    /// The choices.
+    /// Source of all random choices.
     pub rng: Rng,
-    /// Where they start.
+    /// Seed of `rng`.
     pub seed: u64,
-    /// For all waiting.
+    /// Limits every wait.
     pub waiter: &'a Waiter,
-    /// Those that are attached, and those that cannot be.
+    /// Processes to which targets are attached, and pids with which that fails.
     pub processes: Processes,
-    /// `control`.
+    /// The module's file `control`.
     pub control: Open,
-    /// The device, open more than once.
+    /// Open sessions of the device.
     pub sessions: Vec<Open>,
-    /// The module's other files.
+    /// Read-only files in the module's directory.
     pub root: Vec<Open>,
-    /// The targets whose settings are written.
-    pub subjects: Vec<Subject>,
-    /// The targets that there must be.
+    /// Targets whose settings are written, each on a process of its own.
+    pub targets: Vec<Target>,
+    /// Targets that must exist.
     pub table: Table,
-    /// What was done.
+    /// Counts of the operations done.
     pub counts: Counts,
-    /// What was wrong.
+    /// Findings so far.
     pub findings: Vec<String>,
 }
 
 impl<'a> Fuzzer<'a> {
-    /// Starts the processes, and attaches a target of every kind.
+    /// Starts the processes and attaches one target of every kind.
     pub fn new(options: &FuzzOptions, waiter: &'a Waiter) -> Result<Self> {
         let processes = Processes::start(IDLE + KINDS.len(), waiter)?;
         let mut fuzzer = Fuzzer {
@@ -99,7 +101,7 @@ impl<'a> Fuzzer<'a> {
                 .into_iter()
                 .map(Open::new)
                 .collect::<Result<_>>()?,
-            subjects: Vec::new(),
+            targets: Vec::new(),
             table: Table {
                 pids: processes.pids(),
                 dead: processes.dead.clone(),
@@ -110,12 +112,12 @@ impl<'a> Fuzzer<'a> {
             counts: Counts::default(),
             findings: Vec::new(),
         };
-        fuzzer.attach_subjects()?;
+        fuzzer.attach_targets()?;
         Ok(fuzzer)
     }
 
-    /// One target of every kind, each on a process of its own that nothing else is attached to.
-    fn attach_subjects(&mut self) -> Result<()> {
+    /// Attaches one target of every kind, each to a process of its own that has no other target.
+    fn attach_targets(&mut self) -> Result<()> {
         let pids = self.table.pids.split_off(IDLE);
         for (kind, pid) in KINDS.into_iter().zip(pids) {
             let name = format!("fuzz-{}", word(kind));
@@ -132,8 +134,9 @@ impl<'a> Fuzzer<'a> {
                 }
                 result => result.with_context(|| format!("\"{line}\" failed"))?,
             };
-            self.subjects.push(Subject::open(&name, kind)?);
-            // Known as any other, but for its process id: no line of ours attaches there again.
+            self.targets.push(Target::open(&name, kind)?);
+            // In the table like any other target. Its pid is not in `pids`, so no generated line
+            // attaches to that process again.
             self.table.entries.push(Entry {
                 name,
                 pid,
@@ -146,7 +149,7 @@ impl<'a> Fuzzer<'a> {
         Ok(())
     }
 
-    /// Where a write goes, which means nothing to the module.
+    /// Draws the file offset of a write, which the module must ignore.
     pub fn offset(&mut self) -> u64 {
         match self.rng.below(4) {
             0 => self.rng.below(8192) as u64,
@@ -155,7 +158,7 @@ impl<'a> Fuzzer<'a> {
         }
     }
 
-    /// Keeps a finding about a write.
+    /// Records a finding about a write.
     pub fn find(&mut self, write: &Write<'_>, what: &str) {
         let at = match write.offset {
             0 => String::new(),
@@ -170,7 +173,7 @@ impl<'a> Fuzzer<'a> {
         ));
     }
 
-    /// Keeps a finding about no write in particular.
+    /// Records a finding that belongs to no single write.
     pub fn note(&mut self, what: &str) {
         self.findings.push(format!(
             "seed {}, after write {}: {what}",
@@ -178,7 +181,8 @@ impl<'a> Fuzzer<'a> {
         ));
     }
 
-    /// Holds what a write returned against what is due.
+    /// Compares the return value of a write with the expected one: `due` is the resulting content, or
+    /// the errnos allowed.
     pub fn check_return(
         &mut self,
         write: &Write<'_>,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What is written: values that are right, values at the edge, values that are nearly right, and
-//! nonsense. Nothing here knows which is which; the description of the interface judges them all.
+//! Generator of the bytes written: valid values, values at the limits, nearly valid values, and
+//! nonsense. It does not decide which of them are valid; the model of the interface does.
 
 use mn_inject::model::NotifierEvent;
 
@@ -28,7 +28,7 @@ fn comm(rng: &mut Rng, length: usize) -> String {
         .collect()
 }
 
-/// A value that the file takes.
+/// Generates a value that the file accepts.
 pub fn valid(rng: &mut Rng, rule: Rule, kind: Kind) -> String {
     match rule {
         Rule::Events if rng.one_in(5) => "all".into(),
@@ -53,7 +53,7 @@ pub fn valid(rng: &mut Rng, rule: Rule, kind: Kind) -> String {
     }
 }
 
-/// A value at the edge of what the file takes, on either side.
+/// Generates a value at the limits of the valid ones, on either side.
 fn edge(rng: &mut Rng, rule: Rule) -> String {
     let around = |rng: &mut Rng, min: i64, max: i64| match rng.below(6) {
         0 => min.to_string(),
@@ -95,7 +95,7 @@ fn edge(rng: &mut Rng, rule: Rule) -> String {
             _ => format!("tid={}", around(rng, 1, 4_194_304)),
         },
         Rule::Number(min, max) if rng.one_in(20) => {
-            // A long way to write a small number, up to the most that a line may have.
+            // Leading zeros, up to the longest line that is allowed.
             let digits = *rng.pick(&[20, 40, LONGEST - 1, LONGEST]);
             format!("{:0>digits$}", rng.number(min.max(0), max))
         }
@@ -106,7 +106,7 @@ fn edge(rng: &mut Rng, rule: Rule) -> String {
     }
 }
 
-/// Something to write to a file of a target of that kind.
+/// Generates the bytes of a write(2) to a setting of a target of the given kind.
 pub fn value(rng: &mut Rng, rule: Rule, kind: Kind) -> Vec<u8> {
     match rng.below(20) {
         0..8 => {
@@ -129,7 +129,8 @@ pub fn value(rng: &mut Rng, rule: Rule, kind: Kind) -> Vec<u8> {
     }
 }
 
-/// Something to write to a file that is only written. `seq` is what `read_begin` has shown.
+/// Generates the bytes of a write(2) to a write-only file. `seq` is the number read from
+/// `read_begin`.
 pub fn order(rng: &mut Rng, order: Order, seq: u64) -> Vec<u8> {
     let text = match order {
         Order::Retry => match rng.below(6) {
@@ -143,7 +144,7 @@ pub fn order(rng: &mut Rng, order: Order, seq: u64) -> Vec<u8> {
             let range = match rng.below(4) {
                 0 => range(rng),
                 1 => format!("{}-{}", address(rng), address(rng)),
-                // Nobody maps anything there: `mmap_min_addr`.
+                // Below `mmap_min_addr`, where nothing is mapped.
                 _ => (*rng.pick(&["0-1000", "0x1000-0x2000", "2000-a000"])).to_owned(),
             };
             let rest = *rng.pick(&["", "", " atomic", "  atomic", " atomic atomic", " x"]);
@@ -164,7 +165,7 @@ mod tests {
     use crate::fuzz::setting::SETTINGS;
 
     #[test]
-    fn values_that_are_right_are_taken() {
+    fn valid_values_are_accepted() {
         let mut rng = Rng::new(1);
         for round in 0..4000 {
             let rule = SETTINGS[round % SETTINGS.len()].rule;
@@ -175,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn every_file_is_written_right_and_wrong() {
+    fn every_file_gets_valid_and_invalid_values() {
         let mut rng = Rng::new(2);
         for one in SETTINGS {
             let judged: Vec<bool> = (0..400)
@@ -188,10 +189,10 @@ mod tests {
     }
 
     #[test]
-    fn every_order_is_obeyed_and_refused() {
+    fn retries_succeed_and_zaps_yield_every_errno() {
         let mut rng = Rng::new(4);
-        let refused = (0..400).map(|_| order(&mut rng, Order::Zap, 7));
-        let mut met: Vec<_> = refused
+        let zaps = (0..400).map(|_| order(&mut rng, Order::Zap, 7));
+        let mut met: Vec<_> = zaps
             .filter_map(|bytes| Order::Zap.judge(&bytes, PLAIN, 7).err())
             .filter(|refusal| refusal.len() == 1)
             .flatten()
@@ -202,10 +203,10 @@ mod tests {
         for errno in [Errno::EPERM, Errno::EFAULT, Errno::EINVAL, Errno::ERANGE] {
             assert!(met.contains(&errno), "{errno:?}");
         }
-        let obeyed = (0..400)
+        let succeeded = (0..400)
             .map(|_| order(&mut rng, Order::Retry, 7))
             .filter(|bytes| Order::Retry.judge(bytes, INTERVAL, 7).is_ok())
             .count();
-        assert!((50..350).contains(&obeyed), "{obeyed}");
+        assert!((50..350).contains(&succeeded), "{succeeded}");
     }
 }

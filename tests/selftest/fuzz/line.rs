@@ -1,17 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Lines, numbers and addresses as the module takes them, from its documentation.
+//! Parsers of lines, numbers and addresses, made from the module's documentation.
 
 use nix::errno::Errno;
 
-/// The most bytes that a write(2) may have.
+/// Largest size of a write(2), in bytes.
 pub const LONGEST: usize = 4096;
 
-/// Why a write is refused: one of these. There are several where several things are wrong with a
-/// line, since nobody says which of them is looked at first.
+/// Errnos of which a write must fail with one. There are several if a line has several faults, since
+/// the order in which the module checks them is not documented.
 pub type Refusal = Vec<Errno>;
 
-/// The line that a write(2) is taken for.
+/// Returns the line that a write(2) consists of, without its newline.
+///
+/// # Errors
+///
+/// E2BIG if it is longer than [`LONGEST`]; EINVAL if it is empty, not UTF-8, or not one line.
 pub fn line(bytes: &[u8]) -> Result<&str, Refusal> {
     if bytes.len() > LONGEST {
         return Err(vec![Errno::E2BIG]);
@@ -25,32 +29,32 @@ pub fn line(bytes: &[u8]) -> Result<&str, Refusal> {
     Ok(text)
 }
 
-/// A decimal number of 64 bits that is not negative.
+/// Parses a decimal number that is not negative and fits into 64 bits.
 pub fn natural(text: &str) -> Result<u64, Refusal> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, rest) = text.split_at(digits);
     if digits == 0 {
         return Err(vec![Errno::EINVAL]);
     }
-    no_more(number.parse().map_err(|_| vec![Errno::ERANGE]), rest)
+    no_trailing(number.parse().map_err(|_| vec![Errno::ERANGE]), rest)
 }
 
-/// A decimal number that is in these bounds.
+/// Parses a decimal number in `min..=max`.
 pub fn number(text: &str, min: i64, max: i64) -> Result<i64, Refusal> {
     let sign = usize::from(text.starts_with('-'));
     let digits = text[sign..].bytes().take_while(u8::is_ascii_digit).count();
     let (number, rest) = text.split_at(sign + digits);
     let value = match number.parse() {
         Ok(value) if (min..=max).contains(&value) => Ok(value),
-        // It is a number, so all that can be wrong with it is its size.
+        // The text is a number, so only its size can be wrong.
         _ if digits > 0 => Err(vec![Errno::ERANGE]),
         _ => return Err(vec![Errno::EINVAL]),
     };
-    no_more(value, rest)
+    no_trailing(value, rest)
 }
 
-/// What follows a number is wrong, too.
-fn no_more<T>(value: Result<T, Refusal>, rest: &str) -> Result<T, Refusal> {
+/// Adds EINVAL to the errnos if anything follows the number.
+fn no_trailing<T>(value: Result<T, Refusal>, rest: &str) -> Result<T, Refusal> {
     if rest.is_empty() {
         return value;
     }
@@ -59,7 +63,7 @@ fn no_more<T>(value: Result<T, Refusal>, rest: &str) -> Result<T, Refusal> {
     Err(refusal)
 }
 
-/// A hexadecimal address, with or without `0x`.
+/// Parses a hexadecimal address, with or without `0x`.
 fn address(text: &str) -> Result<u64, Refusal> {
     let text = text.strip_prefix("0x").unwrap_or(text);
     let digits = text.bytes().take_while(u8::is_ascii_hexdigit).count();
@@ -68,10 +72,10 @@ fn address(text: &str) -> Result<u64, Refusal> {
         return Err(vec![Errno::EINVAL]);
     }
     let value = u64::from_str_radix(number, 16).map_err(|_| vec![Errno::ERANGE]);
-    no_more(value, rest)
+    no_trailing(value, rest)
 }
 
-/// `START-END`.
+/// Parses `START-END`, which must not be empty.
 pub fn addresses(text: &str) -> Result<(u64, u64), Refusal> {
     let (start, end) = text.split_once('-').ok_or_else(|| vec![Errno::EINVAL])?;
     match (address(start), address(end)) {

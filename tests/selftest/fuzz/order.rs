@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Files of a target that are only written, and do something each time.
+//! Model of the write-only files of a target, of which each write is an order to do something.
 
 use nix::errno::Errno;
 
@@ -9,20 +9,20 @@ use mn_inject::os::sys::PAGE;
 use crate::fuzz::kind::{Kind, is_interval};
 use crate::fuzz::line::{Refusal, addresses, line, natural};
 
-/// A file that is only written: something is done each time.
+/// A write-only file; each write to it is an order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
-    /// Ends what reading `read_begin` began.
+    /// Ends the read section that reading `read_begin` began (mmu_interval_read_retry).
     Retry,
-    /// Zaps pages.
+    /// Zaps the pages of a range.
     Zap,
 }
 
 impl Order {
-    /// All of them.
+    /// All orders.
     pub const ALL: [Order; 2] = [Order::Retry, Order::Zap];
 
-    /// Its place in a target's folder.
+    /// Returns the path below a target's directory.
     pub const fn path(self) -> &'static str {
         match self {
             Order::Retry => "read_retry",
@@ -30,8 +30,9 @@ impl Order {
         }
     }
 
-    /// What comes of this write(2) to a target of that kind, whose range nobody has invalidated
-    /// since `read_begin` has shown `seq`, and which has nothing mapped where we zap.
+    /// Returns the expected result of a write(2) of `bytes` to a target of the given kind. Its range
+    /// must not have been invalidated since `read_begin` returned `seq`, and nothing may be mapped in
+    /// the range to be zapped.
     pub fn judge(self, bytes: &[u8], kind: Kind, seq: u64) -> Result<(), Refusal> {
         let text = line(bytes)?;
         match self {
@@ -43,19 +44,19 @@ impl Order {
                 } else if given.is_some_and(|given| given != seq) {
                     refusal.push(Errno::EAGAIN);
                 }
-                no_fault(refusal)
+                ok_if_empty(refusal)
             }
             Order::Zap => Err(zap(text)),
         }
     }
 }
 
-/// Why pages are not zapped.
+/// Returns the errnos of a zap of a range in which nothing is mapped; it cannot succeed.
 fn zap(text: &str) -> Refusal {
     let mut words = text.split_ascii_whitespace();
     let mut refusal = Refusal::new();
     let range = match words.next() {
-        // All addresses are no whole pages.
+        // `all` ends at an address that is not page-aligned.
         None | Some("all") => Err(vec![Errno::EINVAL]),
         Some(range) => addresses(range),
     };
@@ -75,7 +76,7 @@ fn zap(text: &str) -> Refusal {
     refusal
 }
 
-fn no_fault(refusal: Refusal) -> Result<(), Refusal> {
+fn ok_if_empty(refusal: Refusal) -> Result<(), Refusal> {
     if refusal.is_empty() {
         Ok(())
     } else {
@@ -89,7 +90,7 @@ mod tests {
     use crate::fuzz::kind::{INTERVAL, PLAIN, TWO_PASS};
 
     #[test]
-    fn who_looks_again_gives_the_number_that_he_was_given() {
+    fn read_retry_needs_the_number_that_read_begin_returned() {
         let judge = |text: &str, kind| Order::Retry.judge(text.as_bytes(), kind, 7);
         assert_eq!(judge("7\n", INTERVAL), Ok(()));
         assert_eq!(judge("007", TWO_PASS), Ok(()));
@@ -107,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_zapped_where_nothing_is() {
+    fn a_zap_of_unmapped_pages_fails() {
         for (text, errnos) in [
             ("1000-2000", &[Errno::EFAULT][..]),
             ("1000-2000 atomic", &[Errno::EPERM]),

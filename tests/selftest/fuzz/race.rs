@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Several threads write to the same files at once: whoever reads gets one of the values that
-//! were written, and never a mixture of two.
+//! Concurrent writes of several threads to the same files. A read must return one of the values
+//! written and never a mixture of two.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -17,10 +17,10 @@ use crate::fuzz::finding;
 use crate::processes::Processes;
 use crate::random::Rng;
 
-/// How many threads write.
+/// Number of threads that write.
 const THREADS: usize = 4;
 
-/// Files, and the values that are written to them: such that a mixture of two is none of them.
+/// Files and the values written to them, chosen such that a mixture of two is none of them.
 const VALUES: &[(&str, &[&str])] = &[
     (
         "events",
@@ -61,25 +61,25 @@ const VALUES: &[(&str, &[&str])] = &[
     ("actions/EXCLUSIVE/error", &["0", "-12"]),
 ];
 
-/// How many findings are enough here, where one has the next at its heels.
+/// Number of findings to keep of one race, in which one fault causes many findings.
 const ENOUGH_OF_ONE: usize = 10;
 
-/// The target that all threads write to.
-const SUBJECT: &str = "race";
-/// A name that all threads attach and detach.
+/// Name of the target that all threads write to.
+const TARGET: &str = "race";
+/// Name of the target that all threads attach and detach.
 const SHARED: &str = "race-shared";
 
-/// What all threads find.
+/// Findings of all threads.
 #[derive(Default)]
 struct Found {
     findings: Mutex<Vec<String>>,
-    /// How often the shared name was attached, less how often it was detached.
+    /// Number of attaches of [`SHARED`] minus the number of its detaches.
     shared: AtomicI64,
 }
 
 impl Found {
     fn add(&self, what: String) {
-        // Another thread's panic comes out where it is joined.
+        // A poisoned lock is no concern here: a thread's panic is reported where it is joined.
         let mut findings = self.findings.lock().unwrap_or_else(|e| e.into_inner());
         if findings.len() < ENOUGH_OF_ONE {
             findings.push(what);
@@ -87,7 +87,7 @@ impl Found {
     }
 }
 
-/// What is wrong with a settings line, all of whose values must be among those written.
+/// Checks that all values of a settings line are among those written. Returns a finding if not.
 fn check_settings(line: &str) -> Option<String> {
     for (path, values) in VALUES {
         let Some(key) = path.split('/').next().filter(|key| *key != "actions") else {
@@ -103,16 +103,16 @@ fn check_settings(line: &str) -> Option<String> {
     None
 }
 
-/// What one thread does.
+/// Writes random values to the settings of [`TARGET`] and reads them back, in one of the threads.
 fn write_values(writes: u64, seed: u64, thread: usize, found: &Found) -> Result<()> {
     let mut rng = Rng::new(seed ^ (thread as u64 + 1) << 32);
     let files = VALUES
         .iter()
-        .map(|(path, _)| Open::new(&format!("targets/{SUBJECT}/{path}")))
+        .map(|(path, _)| Open::new(&format!("targets/{TARGET}/{path}")))
         .collect::<Result<Vec<_>>>()?;
-    let settings = Open::new(&format!("targets/{SUBJECT}/settings"))?;
+    let settings = Open::new(&format!("targets/{TARGET}/settings"))?;
     for _ in 0..writes {
-        // Few files, so that the threads meet.
+        // There are few files, so that the threads often use the same one.
         let index = rng.below(VALUES.len());
         let ((path, values), file) = (VALUES[index], &files[index]);
         let value = *rng.pick(values);
@@ -124,7 +124,7 @@ fn write_values(writes: u64, seed: u64, thread: usize, found: &Found) -> Result<
                 finding::returned(&result)
             ));
         }
-        // Mostly with one read(2), and now and then to the end of the file, as `cat` does it.
+        // Mostly with one read(2), and sometimes up to end of file, as `cat` does.
         let seen = if rng.one_in(4) {
             file.read()?
         } else {
@@ -142,13 +142,13 @@ fn write_values(writes: u64, seed: u64, thread: usize, found: &Found) -> Result<
     Ok(())
 }
 
-/// What one thread does to the list of targets.
+/// Attaches and detaches targets and checks the list of them, in one of the threads.
 fn write_control(writes: u64, seed: u64, thread: usize, pids: &[i32], found: &Found) -> Result<()> {
     let mut rng = Rng::new(seed ^ (thread as u64 + 1) << 40);
     let control = Open::new("control")?;
     let own = format!("race-{thread}");
     let mut attached = false;
-    let say = |line: String, allowed: &[Errno]| {
+    let send = |line: String, allowed: &[Errno]| {
         let result = control.write(line.as_bytes(), 0);
         let right = match &result {
             Ok(count) => *count == line.len(),
@@ -163,17 +163,17 @@ fn write_control(writes: u64, seed: u64, thread: usize, pids: &[i32], found: &Fo
     for _ in 0..writes / 2 {
         let pid = rng.pick(pids);
         attached = if attached {
-            !say(format!("detach {own}"), &[])
+            !send(format!("detach {own}"), &[])
         } else {
-            say(format!("attach {pid} name={own}"), &[])
+            send(format!("attach {pid} name={own}"), &[])
         };
-        // The name may be in use, or on its way in or out.
+        // The name may be in use, or another thread may be attaching or detaching it.
         if rng.one_in(2) {
             let line = format!("attach {pid} name={SHARED}");
-            if say(line, &[Errno::EEXIST]) {
+            if send(line, &[Errno::EEXIST]) {
                 found.shared.fetch_add(1, Ordering::SeqCst);
             }
-        } else if say(format!("detach {SHARED}"), &[Errno::ENOENT, Errno::EBUSY]) {
+        } else if send(format!("detach {SHARED}"), &[Errno::ENOENT, Errno::EBUSY]) {
             found.shared.fetch_sub(1, Ordering::SeqCst);
         }
         for line in control.read()?.lines() {
@@ -194,20 +194,20 @@ fn write_control(writes: u64, seed: u64, thread: usize, pids: &[i32], found: &Fo
         }
     }
     if attached {
-        say(format!("detach {own}"), &[]);
+        send(format!("detach {own}"), &[]);
     }
     Ok(())
 }
 
-/// Makes that many writes, but for a rest that does not go round; `first` were made before.
-/// Returns what was wrong.
+/// Makes `writes` writes, rounded down to a multiple of the number of threads, after `first` earlier
+/// ones. Returns the findings.
 pub fn run(writes: u64, seed: u64, first: u64, waiter: &Waiter) -> Result<Vec<String>> {
-    // Every part of the run has choices of its own.
+    // Each part of the run has its own seed.
     let choices = seed.wrapping_add(first);
     let processes = Processes::start(2, waiter)?;
     let pids = processes.pids();
     let control = Open::new("control")?;
-    let say = |line: String| -> Result<()> {
+    let send = |line: String| -> Result<()> {
         control
             .write(line.as_bytes(), 0)
             .map(drop)
@@ -216,10 +216,10 @@ pub fn run(writes: u64, seed: u64, first: u64, waiter: &Waiter) -> Result<Vec<St
     let [subject, others @ ..] = pids.as_slice() else {
         bail!("no processes");
     };
-    say(format!("attach {subject} name={SUBJECT}"))?;
+    send(format!("attach {subject} name={TARGET}"))?;
     let found = Found::default();
     let share = writes / THREADS as u64;
-    // An attach takes much longer than the write of a value.
+    // An attach takes much longer than a write to a setting.
     let (values, commands) = (share - share / 16, share / 16);
     let done: Result<()> = std::thread::scope(|scope| {
         let threads: Vec<_> = (0..THREADS)
@@ -238,12 +238,13 @@ pub fn run(writes: u64, seed: u64, first: u64, waiter: &Waiter) -> Result<Vec<St
                 Err(_) => bail!("a thread panicked"),
             })
     });
-    say(format!("detach {SUBJECT}"))?;
-    // Its folder tells whether the shared name is there: so it must be as often as it was counted.
+    send(format!("detach {TARGET}"))?;
+    // The directory of the shared target must exist exactly if it was attached once more than
+    // detached.
     let there = files::folder(SHARED).exists();
     let balance = found.shared.load(Ordering::SeqCst);
     if there {
-        say(format!("detach {SHARED}"))?;
+        send(format!("detach {SHARED}"))?;
     }
     done?;
     if balance != i64::from(there) {
@@ -273,7 +274,7 @@ mod tests {
     use crate::fuzz::setting::SETTINGS;
 
     #[test]
-    fn the_values_are_right_and_read_as_they_are_written() {
+    fn the_values_are_valid_and_read_back_as_written() {
         for (path, values) in VALUES {
             let one = SETTINGS.iter().find(|one| one.path == *path).unwrap();
             for value in *values {
@@ -286,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mixture_is_seen() {
+    fn a_mixture_of_two_values_is_found() {
         let good = crate::fuzz::setting::settings_line(&crate::fuzz::setting::defaults());
         assert_eq!(check_settings(&good), None);
         let mixed = good.replace("range=all", "range=0x1111111111111111-0x4444444444444444");

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The writes: most of them one after the other, and some by several threads at once.
+//! A run of the fuzzer: most writes one after the other, and some by several threads at once.
 
 use std::time::{Duration, Instant};
 
@@ -10,32 +10,36 @@ use mn_inject::os::wait::Waiter;
 
 use crate::complaints::Complaints;
 use crate::exercise::Exercise;
+use crate::fuzz::entry::Owner;
 use crate::fuzz::files::Open;
 use crate::fuzz::finding::ENOUGH;
 use crate::fuzz::fuzzer::{Fuzzer, IDLE, SESSIONS};
 use crate::fuzz::race;
-use crate::fuzz::table::Owner;
 use crate::task::FuzzOptions;
 
-/// After so many writes every file is read.
+/// Number of writes after which every file is read.
 const ALL_EVERY: u64 = 500;
 
-/// After so many writes one of the processes ends and another begins.
+/// Number of writes after which one of the processes is replaced.
 const REPLACE_EVERY: u64 = 1500;
 
-/// After so many writes it is time to say how far it is.
-const SAY_AFTER: u64 = 100;
+/// Number of writes after which the progress is reported.
+const PROGRESS_AFTER: u64 = 100;
 
-/// One of so many writes is made by several threads at once.
+/// One of this many writes is made by several threads at once.
 const RACING: u64 = 10;
 
-/// So many of them are made before it is said how far it is.
+/// Number of concurrent writes between two reports of the progress.
 const RACE: u64 = 4000;
 
-/// How often it is said how far it is.
-const SAY_EVERY: Duration = Duration::from_secs(1);
+/// Least time between two reports of the progress.
+const PROGRESS_EVERY: Duration = Duration::from_secs(1);
 
-/// Demands that nobody has attached anything: this wants the module for itself.
+/// Checks that there are no targets, since the fuzzer needs the module for itself.
+///
+/// # Errors
+///
+/// There are targets, or `control` cannot be read.
 pub fn demand_no_targets() -> Result<()> {
     let others = Open::new("control")?.read()?;
     if !others.is_empty() {
@@ -46,7 +50,11 @@ pub fn demand_no_targets() -> Result<()> {
     Ok(())
 }
 
-/// Makes the writes.
+/// Makes all writes of the task and adds the operations and findings to `exercise`.
+///
+/// # Errors
+///
+/// A process or a file could not be used, or the time is over; this is trouble and not a finding.
 pub fn run(
     options: &FuzzOptions,
     waiter: &Waiter,
@@ -57,16 +65,16 @@ pub fn run(
     let racing = options.writes / RACING;
     say("the first write");
     let mut fuzzer = Fuzzer::new(options, waiter)?;
-    // Said more often than anybody wants to hear it.
+    // Progress comes up more often than is worth printing.
     let mut next = Instant::now();
-    let mut say_at_times = |what: &str| {
+    let mut say_limited = |what: &str| {
         if Instant::now() >= next {
             say(what);
-            next = Instant::now() + SAY_EVERY;
+            next = Instant::now() + PROGRESS_EVERY;
         }
     };
     let writes = options.writes - racing;
-    let result = fuzzer.run(writes, complaints, &mut say_at_times);
+    let result = fuzzer.run(writes, complaints, &mut say_limited);
     let counts = std::mem::take(&mut fuzzer.counts);
     exercise.findings.append(&mut fuzzer.findings);
     drop(fuzzer);
@@ -97,7 +105,7 @@ pub fn run(
             .findings
             .extend(findings.into_iter().chain(complaints));
         if exercise.findings.len() > before {
-            // What follows is more of the same.
+            // Further findings are mostly consequences of the first ones.
             break;
         }
     }
@@ -108,7 +116,7 @@ pub fn run(
 }
 
 impl Fuzzer<'_> {
-    /// Makes all writes.
+    /// Makes the writes that come one after the other.
     fn run(
         &mut self,
         writes: u64,
@@ -132,7 +140,7 @@ impl Fuzzer<'_> {
                 self.replace_process()?;
                 self.note_all(complaints);
             }
-            if done.is_multiple_of(SAY_AFTER) {
+            if done.is_multiple_of(PROGRESS_AFTER) {
                 say(&format!("{done} of {writes} writes"));
             }
         }
@@ -140,7 +148,7 @@ impl Fuzzer<'_> {
         self.check_all()
     }
 
-    /// Keeps the complaints of the kernel.
+    /// Records the kernel's complaints as findings.
     fn note_all(&mut self, complaints: &mut Complaints<'_>) {
         for what in complaints.since_last() {
             self.note(&what);
@@ -163,7 +171,7 @@ impl Fuzzer<'_> {
         }
     }
 
-    /// Closes a session, with which its targets go, and opens it again.
+    /// Closes a session, which detaches its targets, and opens it again.
     fn reopen(&mut self, session: usize) -> Result<()> {
         let new = Open::session()?;
         drop(std::mem::replace(&mut self.sessions[session], new));
@@ -176,7 +184,7 @@ impl Fuzzer<'_> {
         Ok(())
     }
 
-    /// Ends a process that may have targets on it.
+    /// Ends a process that may have targets attached, and starts another one.
     fn replace_process(&mut self) -> Result<()> {
         let (old, new) = self.processes.replace(self.rng.below(IDLE), self.waiter)?;
         self.table.died(old);

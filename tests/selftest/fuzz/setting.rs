@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What the files of a target take, and what they then read: a second description of the
-//! interface, made from its documentation and not from the module.
+//! Model of the settings of a target: the values accepted, and the file contents that result. It is
+//! made from the documentation of the interface and not from the module.
 
 use nix::errno::Errno;
 
@@ -10,35 +10,35 @@ use mn_inject::model::NotifierEvent;
 use crate::fuzz::kind::{Kind, has_ends, is_interval};
 use crate::fuzz::line::{Refusal, addresses, line, number};
 
-/// What a file takes.
+/// Values that a file accepts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rule {
-    /// Names of events.
+    /// Names of events, or `all`.
     Events,
-    /// Addresses.
+    /// A range of addresses, or `all`.
     Range,
     /// One of these words.
     Word(&'static [&'static str]),
-    /// A thread, or a name of threads.
+    /// A thread id, a thread name, or `all`.
     Task,
-    /// A number in these bounds.
+    /// A number within these bounds, which are included.
     Number(i64, i64),
-    /// What a callback returns.
+    /// Return value of a callback: 0 or a negative errno.
     Error,
-    /// `start`, or `end` where the kind has one.
+    /// `start`, or `end` if the kind has such a callback.
     Callback,
-    /// 0 or 1, of which the module takes the 1 only where it was loaded with `breach=1`.
+    /// 0 or 1; a write of 1 returns -EPERM unless the module was loaded with `breach=1`.
     Breach,
 }
 
-/// A file that can be written.
+/// A file of a target that can be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Setting {
-    /// Its place in a target's folder.
+    /// Path below the target's directory.
     pub path: &'static str,
-    /// What it takes.
+    /// Values that it accepts.
     pub rule: Rule,
-    /// What it reads before anything was written.
+    /// Content before the first write, without the newline.
     pub default: &'static str,
 }
 
@@ -52,10 +52,10 @@ const fn setting(path: &'static str, rule: Rule, default: &'static str) -> Setti
 
 const I32_MAX: i64 = i32::MAX as i64;
 
-/// The highest thread id (PID_MAX_LIMIT).
+/// Highest thread id (PID_MAX_LIMIT).
 const TID_MAX: i64 = 4_194_304;
 
-/// The files that can be written, in the order in which `settings` has them.
+/// The files that can be written, in the order of the file `settings`.
 pub const SETTINGS: [Setting; 24] = [
     setting("events", Rule::Events, "all"),
     setting("range", Rule::Range, "all"),
@@ -87,12 +87,12 @@ pub const SETTINGS: [Setting; 24] = [
     setting("actions/EXCLUSIVE/error", Rule::Error, "0"),
 ];
 
-/// What every file reads before anything was written.
+/// Returns the content of every file before the first write, without newlines.
 pub fn defaults() -> Vec<String> {
     SETTINGS.iter().map(|one| one.default.to_owned()).collect()
 }
 
-/// What `settings` reads where the files read `values`.
+/// Returns the content of `settings` if the files have the contents `values`.
 pub fn settings_line(values: &[String]) -> String {
     let mut words = Vec::new();
     let mut errors = Vec::new();
@@ -147,8 +147,9 @@ fn task(text: &str) -> Result<String, Refusal> {
 }
 
 impl Rule {
-    /// What the file reads after `text` was written, without the newline; or why it is refused.
-    fn take(self, text: &str, kind: Kind) -> Result<String, Refusal> {
+    /// Returns the content of the file after a write of the line `text`, without the newline; or the
+    /// errnos allowed.
+    fn accept(self, text: &str, kind: Kind) -> Result<String, Refusal> {
         let one = |errno| vec![errno];
         match self {
             Rule::Events => events(text).map_err(one),
@@ -179,9 +180,10 @@ impl Rule {
         }
     }
 
-    /// What the file of a target of that kind reads after this write(2); or why it is refused.
+    /// Returns the content of the file after a write(2) of `bytes` to a target of the given kind,
+    /// without the newline; or the errnos allowed.
     pub fn judge(self, bytes: &[u8], kind: Kind) -> Result<String, Refusal> {
-        self.take(line(bytes)?, kind)
+        self.accept(line(bytes)?, kind)
     }
 }
 
@@ -203,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn every_default_is_what_the_file_itself_takes() {
+    fn every_default_is_a_valid_value() {
         for one in SETTINGS {
             for kind in KINDS {
                 assert_eq!(
@@ -217,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn the_settings_line_is_the_documented_one() {
+    fn the_settings_line_is_as_documented() {
         assert_eq!(
             settings_line(&defaults()),
             "events=all range=all context=any task=all probability=100 interval=1 times=-1 space=0 \
@@ -227,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_have_bounds_and_no_ornaments() {
+    fn numbers_are_bounded_and_plain_decimal() {
         assert_eq!(judge("times", b"-1"), Ok("-1".into()));
         assert_eq!(judge("times", b"2147483647\n"), Ok("2147483647".into()));
         assert_eq!(judge("probability", b"007"), Ok("7".into()));
@@ -265,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn events_come_back_in_the_kernels_order() {
+    fn events_read_back_in_the_kernels_order() {
         assert_eq!(judge("events", b"CLEAR,UNMAP"), Ok("UNMAP,CLEAR".into()));
         let all = NotifierEvent::ALL.map(NotifierEvent::name).join(",");
         assert_eq!(judge("events", all.as_bytes()), Ok("all".into()));
@@ -281,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn tasks_are_threads_or_names() {
+    fn tasks_are_thread_ids_or_names() {
         assert_eq!(judge("task", b"tid=4194304"), Ok("tid=4194304".into()));
         assert_eq!(judge("task", b"comm=a=b"), Ok("comm=a=b".into()));
         refused("task", b"tid=0", Errno::ERANGE);
@@ -292,14 +294,14 @@ mod tests {
     }
 
     #[test]
-    fn what_breaks_the_kernel_is_not_allowed() {
+    fn a_breach_returns_eperm() {
         assert_eq!(judge("remove", b"0"), Ok("0".into()));
         refused("remove", b"1", Errno::EPERM);
         refused("remove", b"2", Errno::ERANGE);
     }
 
     #[test]
-    fn an_interval_notifier_can_only_refuse() {
+    fn an_interval_notifier_can_only_return_eagain() {
         let error = rule("actions/UNMAP/error");
         for kind in [INTERVAL, TWO_PASS] {
             assert_eq!(error.judge(b"-11", kind), Ok("-11".into()));

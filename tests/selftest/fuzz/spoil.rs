@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Lines that are spoilt: bytes that are changed, added or left out, and nonsense.
+//! Corruption of lines: bytes that are changed, added or removed, and nonsense.
 
 use crate::fuzz::line::LONGEST;
 use crate::random::Rng;
 
-/// What is put into a line, before it, or behind it.
+/// Strings that are inserted into a line, or put before or after it.
 const ORNAMENTS: &[&str] = &[
     " ",
     "  ",
@@ -29,7 +29,7 @@ const ORNAMENTS: &[&str] = &[
     "\"",
 ];
 
-/// Changes a few bytes.
+/// Changes a few random bytes.
 fn mutate(rng: &mut Rng, bytes: &mut Vec<u8>) {
     for _ in 0..=rng.below(3) {
         let at = rng.below(bytes.len() + 1);
@@ -51,7 +51,7 @@ fn mutate(rng: &mut Rng, bytes: &mut Vec<u8>) {
     }
 }
 
-/// Bytes that are no line for any file, by their length or by what they are.
+/// Generates bytes that are mostly not a valid line for any file, by length or by content.
 pub fn nonsense(rng: &mut Rng, value: &str) -> Vec<u8> {
     let fill = |length: usize, last: &str| {
         let mut bytes = value.as_bytes().repeat(length / value.len().max(1) + 1);
@@ -74,7 +74,7 @@ pub fn nonsense(rng: &mut Rng, value: &str) -> Vec<u8> {
     }
 }
 
-/// With or without the newline that a line may have.
+/// Returns the bytes of `text`, with or without the optional newline.
 pub fn ended(rng: &mut Rng, text: &str) -> Vec<u8> {
     let mut bytes = text.as_bytes().to_vec();
     if rng.one_in(2) {
@@ -83,7 +83,7 @@ pub fn ended(rng: &mut Rng, text: &str) -> Vec<u8> {
     bytes
 }
 
-/// What may be made of a line that is right.
+/// Corrupts a valid line; the result may still be valid.
 pub fn spoil(rng: &mut Rng, text: &str) -> Vec<u8> {
     let ornament = rng.pick(ORNAMENTS);
     match rng.below(5) {

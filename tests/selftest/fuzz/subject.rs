@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A target whose settings are written: its files, and what they must read.
+//! A target whose settings are written: its files and their expected contents.
 
 use anyhow::{Context as _, Result};
 use nix::errno::Errno;
@@ -12,8 +12,8 @@ use crate::fuzz::order::Order;
 use crate::fuzz::setting;
 use crate::fuzz::setting::SETTINGS;
 
-/// The files of a target that cannot be written: what it is, what it has seen, what depends on its
-/// kind, and all settings.
+/// The read-only files of a target: its identity, its records, those that depend on its kind, and all
+/// settings.
 pub const READ_ONLY: [&str; 8] = [
     "pid",
     "kind",
@@ -25,33 +25,33 @@ pub const READ_ONLY: [&str; 8] = [
     "settings",
 ];
 
-/// Where in [`READ_ONLY`] the file is that only interval notifiers have.
+/// Index in [`READ_ONLY`] of `read_begin`, which can be read for interval notifiers only.
 const READ_BEGIN: usize = 6;
 
-/// A target, with what its files must read.
+/// A target and the expected contents of its files.
 #[derive(Debug)]
-pub struct Subject {
-    /// Its name.
+pub struct Target {
+    /// Name of the target.
     pub name: String,
-    /// How its notifier is made.
+    /// Kind of its notifier.
     pub kind: Kind,
-    /// The files of [`SETTINGS`].
+    /// Files of [`SETTINGS`].
     pub files: Vec<Open>,
-    /// The files of [`READ_ONLY`].
+    /// Files of [`READ_ONLY`].
     pub read_only: Vec<Open>,
-    /// The files of [`Order`].
+    /// Files of [`Order`].
     pub orders: Vec<Open>,
-    /// What `read_begin` has shown; 0 where it shows nothing.
+    /// Number read from `read_begin`; 0 if it cannot be read.
     pub seq: u64,
-    /// What `files` must read, without newlines.
+    /// Expected contents of `files`, without newlines.
     pub values: Vec<String>,
 }
 
-impl Subject {
-    /// Opens the files of the target `name`, which nobody has written to.
+impl Target {
+    /// Opens the files of the new target `name`, to which nothing has been written.
     pub fn open(name: &str, kind: Kind) -> Result<Self> {
         let open = |file: &str| Open::new(&format!("targets/{name}/{file}"));
-        let mut subject = Subject {
+        let mut target = Target {
             name: name.into(),
             kind,
             files: SETTINGS
@@ -67,16 +67,16 @@ impl Subject {
             values: setting::defaults(),
         };
         if is_interval(kind) {
-            let text = subject.read_only[READ_BEGIN].line()?;
-            subject.seq = text
+            let text = target.read_only[READ_BEGIN].line()?;
+            target.seq = text
                 .strip_prefix("seq=")
                 .and_then(|number| number.trim_end().parse().ok())
                 .with_context(|| format!("targets/{name}/read_begin reads {text:?}"))?;
         }
-        Ok(subject)
+        Ok(target)
     }
 
-    /// What is wrong with `read_begin`: nobody invalidates the range of a subject.
+    /// Checks `read_begin`, of which the number stays the same because nothing invalidates the range.
     fn check_begin(&self) -> Option<String> {
         let file = &self.read_only[READ_BEGIN];
         let seen = file.try_line();
@@ -87,7 +87,7 @@ impl Subject {
         (!right).then(|| format!("{}: read {seen:?}", file.name))
     }
 
-    /// What is wrong with `settings`.
+    /// Checks `settings`. Returns the deviation, if any.
     pub fn check_settings(&self) -> Result<Option<String>> {
         let due = setting::settings_line(&self.values);
         let seen = self.read_only[READ_ONLY.len() - 1].line()?;
@@ -99,7 +99,7 @@ impl Subject {
         }))
     }
 
-    /// What is wrong with what the file of that number reads.
+    /// Checks the content of `files[index]`. Returns the deviation, if any.
     pub fn check_file(&self, index: usize) -> Result<Option<String>> {
         let due = format!("{}\n", self.values[index]);
         let seen = self.files[index].line()?;
@@ -111,7 +111,7 @@ impl Subject {
         }))
     }
 
-    /// What is wrong with any file that can be written.
+    /// Checks all files that can be written, `read_begin` and `settings`. Returns the deviations.
     pub fn check_all(&self) -> Result<Vec<String>> {
         let mut wrong = Vec::new();
         for index in 0..self.files.len() {
@@ -122,7 +122,7 @@ impl Subject {
         Ok(wrong)
     }
 
-    /// Takes what the files read for right, so that one deviation is found once.
+    /// Adopts the files' actual contents as the expected ones, so that a deviation is reported once.
     pub fn resync(&mut self) -> Result<()> {
         for (value, file) in self.values.iter_mut().zip(&self.files) {
             *value = file.line()?.trim_end_matches('\n').to_owned();

@@ -1,180 +1,28 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What `control` and a session take, and which targets there then are: the second half of the
-//! description that the module is held against.
+//! Model of `control` and of a session: the lines accepted, and the targets that result.
 
 use nix::errno::Errno;
 
+use crate::fuzz::entry::{Change, Entry, Owner};
+use crate::fuzz::keys::{Faults, Keys, check_how, check_name, process_id};
 use crate::fuzz::kind::{KINDS, Kind, PLAIN, TWO_PASS, is_interval, word};
-use crate::fuzz::line::{Refusal, addresses, line, number};
+use crate::fuzz::line::{Refusal, addresses, line};
 
-/// The highest thread id (PID_MAX_LIMIT).
+/// Highest thread id (PID_MAX_LIMIT).
 const TID_MAX: i32 = 4_194_304;
-
-/// The most bytes of a target's name.
-const LONGEST_NAME: usize = 64;
-
-/// Who attached a target.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Owner {
-    /// Somebody who wrote to `control`: it stays until it is detached.
-    Control,
-    /// The session of that number.
-    Session(usize),
-}
-
-/// A process with a notifier.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
-    /// Its name.
-    pub name: String,
-    /// The process id that was written.
-    pub pid: i32,
-    /// How the notifier is made.
-    pub kind: Kind,
-    /// Where an interval notifier sits.
-    pub range: Option<(u64, u64)>,
-    /// Who attached it.
-    pub owner: Owner,
-    /// Whether its process is there.
-    pub live: bool,
-}
-
-impl Entry {
-    /// Its addresses, as a target's own `range` would show them.
-    fn range(&self) -> String {
-        match self.range {
-            None | Some((0, u64::MAX)) => "all".into(),
-            Some((start, end)) => format!("{start:#x}-{end:#x}"),
-        }
-    }
-
-    /// Its line in what `control` reads.
-    fn line(&self) -> String {
-        let range = self.range();
-        let owner = match self.owner {
-            Owner::Control => "control",
-            Owner::Session(_) => "session",
-        };
-        let state = if self.live { "live" } else { "gone" };
-        format!(
-            "name={} pid={} kind={} range={range} owner={owner} state={state}\n",
-            self.name,
-            self.pid,
-            word(self.kind)
-        )
-    }
-
-    /// What its file `kind` reads.
-    pub fn kind_line(&self) -> String {
-        match self.range {
-            None => format!("{}\n", word(self.kind)),
-            Some(_) => format!("{} {}\n", word(self.kind), self.range()),
-        }
-    }
-}
-
-/// What a line that is not refused does.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Change {
-    /// This target is there from now on.
-    Attach(Entry),
-    /// The target of that name is gone from now on.
-    Detach(String),
-}
 
 /// All targets.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Table {
-    /// In the order in which they were attached.
+    /// The targets in the order of their attachment.
     pub entries: Vec<Entry>,
-    /// The processes that can be attached.
+    /// Pids of processes to which a target can be attached.
     pub pids: Vec<i32>,
-    /// Process ids that are known to be nobody's, or those of processes that cannot be attached.
+    /// Pids of no process, or of processes to which no target can be attached.
     pub dead: Vec<i32>,
-    /// Whether the kernel calls interval notifiers in two passes.
+    /// Whether the kernel has two-pass interval notifiers.
     pub two_pass: bool,
-}
-
-/// Collects what is wrong with a line.
-#[derive(Default)]
-struct Faults(Refusal);
-
-impl Faults {
-    fn add(&mut self, errno: Errno) {
-        if !self.0.contains(&errno) {
-            self.0.push(errno);
-        }
-    }
-
-    /// The value, or [`None`] with its errors noted.
-    fn of<T>(&mut self, result: Result<T, Refusal>) -> Option<T> {
-        match result {
-            Ok(value) => Some(value),
-            Err(refusal) => {
-                refusal.into_iter().for_each(|errno| self.add(errno));
-                None
-            }
-        }
-    }
-}
-
-fn process_id(word: &str) -> Result<i32, Refusal> {
-    number(word, i32::MIN.into(), i32::MAX.into()).map(|pid| pid as i32)
-}
-
-fn check_name(name: &str, faults: &mut Faults) {
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
-    if name.is_empty() || name.starts_with('.') || !name.bytes().all(allowed) {
-        faults.add(Errno::EINVAL);
-    }
-    if name.len() > LONGEST_NAME {
-        faults.add(Errno::ENAMETOOLONG);
-    }
-}
-
-fn check_how(how: Option<&str>, faults: &mut Faults) {
-    match how {
-        None => {}
-        Some(how) if LEGAL.contains(&how) => {}
-        Some(how) if ILLEGAL.contains(&how) => faults.add(Errno::EPERM),
-        Some(_) => faults.add(Errno::EINVAL),
-    }
-}
-
-/// The `key=value` words of an `attach`.
-#[derive(Default)]
-struct Keys<'a> {
-    name: Option<&'a str>,
-    kind: Option<&'a str>,
-    range: Option<&'a str>,
-    how: Option<&'a str>,
-}
-
-/// How a notifier is registered: what is legal, and what needs `breach=1`.
-const LEGAL: [&str; 2] = ["register", "locked"];
-const ILLEGAL: [&str; 4] = ["unlocked", "recursive", "atomic", "twice"];
-
-impl<'a> Keys<'a> {
-    fn parse(words: impl Iterator<Item = &'a str>, faults: &mut Faults) -> Self {
-        let mut keys = Keys::default();
-        for word in words {
-            let (slot, value) = match word.split_once('=') {
-                Some(("name", value)) => (&mut keys.name, value),
-                Some(("kind", value)) => (&mut keys.kind, value),
-                Some(("range", value)) => (&mut keys.range, value),
-                Some(("how", value)) => (&mut keys.how, value),
-                _ => {
-                    faults.add(Errno::EINVAL);
-                    continue;
-                }
-            };
-            if slot.replace(value).is_some() {
-                faults.add(Errno::EINVAL);
-            }
-        }
-        keys
-    }
 }
 
 impl Table {
@@ -239,7 +87,7 @@ impl Table {
         Err(faults.0)
     }
 
-    /// Whether the other words go with that kind.
+    /// Checks that the other words are allowed for the kind.
     fn check_kind(&self, kind: Kind, keys: &Keys<'_>, faults: &mut Faults) {
         if is_interval(kind) != keys.range.is_some() {
             faults.add(Errno::EINVAL);
@@ -252,10 +100,10 @@ impl Table {
         }
     }
 
-    /// The process of the target of that name, and whether it is there.
+    /// Returns the pid of the target `name` and whether that process still exists.
     fn process_of(&self, name: &str, keys: &Keys<'_>, faults: &mut Faults) -> Option<(i32, bool)> {
         check_name(name, faults);
-        // It cannot have the name that is given where none is.
+        // The default name is the pid, and a line that names a target has none.
         if keys.name.is_none() {
             faults.add(Errno::EINVAL);
         }
@@ -266,9 +114,9 @@ impl Table {
         entry.map(|entry| (entry.pid, entry.live))
     }
 
-    /// Whether a write(2) would attach a process of which nobody here knows whether it is there. It
-    /// may be somebody else's.
-    pub fn means_a_stranger(&self, bytes: &[u8]) -> bool {
+    /// Returns whether a write(2) would attach to a pid of which the model does not predict the
+    /// state. It may belong to an unrelated process.
+    pub fn attaches_unknown_pid(&self, bytes: &[u8]) -> bool {
         let Ok(text) = line(bytes) else {
             return false;
         };
@@ -286,7 +134,7 @@ impl Table {
         }
     }
 
-    /// What a write(2) to `control` or to that session does; or why it is refused.
+    /// Returns the effect of a write(2) of `bytes` to the file `owner`; or the errnos allowed.
     pub fn judge(&self, bytes: &[u8], owner: Owner) -> Result<Change, Refusal> {
         let text = line(bytes)?;
         let bad = || vec![Errno::EINVAL];
@@ -300,7 +148,7 @@ impl Table {
                 if self.entries.iter().any(|entry| entry.name == name) {
                     Ok(Change::Detach(name.into()))
                 } else {
-                    // A word that can be no name names nobody, and is no name either.
+                    // A word that is not a valid name may fail with either errno.
                     let mut faults = Faults(vec![Errno::ENOENT]);
                     check_name(name, &mut faults);
                     Err(faults.0)
@@ -310,7 +158,7 @@ impl Table {
         }
     }
 
-    /// Makes the change.
+    /// Applies a change.
     pub fn apply(&mut self, change: Change) {
         match change {
             Change::Attach(entry) => self.entries.push(entry),
@@ -318,7 +166,7 @@ impl Table {
         }
     }
 
-    /// A process has ended.
+    /// Marks a process as ended.
     pub fn died(&mut self, pid: i32) {
         self.pids.retain(|&live| live != pid);
         self.dead.push(pid);
@@ -327,12 +175,12 @@ impl Table {
         }
     }
 
-    /// What `control` reads.
+    /// Returns the content of `control`.
     pub fn text(&self) -> String {
         self.entries.iter().map(Entry::line).collect()
     }
 
-    /// What that session reads.
+    /// Returns the list of a session: the targets attached through it.
     pub fn session_text(&self, session: usize) -> String {
         self.entries
             .iter()
@@ -362,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn targets_are_listed_in_the_order_of_their_attachment() {
+    fn targets_are_listed_in_order_of_attachment() {
         let mut table = table();
         assert_eq!(write(&mut table, "attach 200\n"), Ok(()));
         assert_eq!(
@@ -388,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn a_session_lists_its_own() {
+    fn a_session_lists_only_its_own_targets() {
         let mut table = table();
         let change = table.judge(b"attach 100", Owner::Session(1)).unwrap();
         table.apply(change);
@@ -447,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_gone_can_only_be_held() {
+    fn an_ended_process_can_only_be_held() {
         let mut table = table();
         assert_eq!(write(&mut table, "attach 100 name=a kind=none"), Ok(()));
         assert_eq!(write(&mut table, "attach @a name=b how=locked"), Ok(()));
@@ -465,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn all_addresses_have_a_word() {
+    fn the_range_of_all_addresses_reads_all() {
         let mut table = table();
         for (name, range) in [("a", "all"), ("b", "0-ffffffffffffffff")] {
             let line = format!("attach 100 kind=interval name={name} range={range}");
@@ -478,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn strangers_are_known_for_what_they_are() {
+    fn attaches_to_unknown_pids_are_recognised() {
         let table = table();
         for (line, due) in [
             ("attach 100", false),
@@ -489,12 +337,12 @@ mod tests {
             ("attach 1", true),
             (" attach  4194304 name=x\n", true),
         ] {
-            assert_eq!(table.means_a_stranger(line.as_bytes()), due, "{line}");
+            assert_eq!(table.attaches_unknown_pid(line.as_bytes()), due, "{line}");
         }
     }
 
     #[test]
-    fn of_several_faults_any_may_be_said() {
+    fn a_line_with_several_faults_allows_several_errnos() {
         let table = table();
         assert_eq!(
             table.judge(b"attach 0 foo", Owner::Control),

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! One write after the other, each held against the description of the interface: what it
-//! returns, and what everything then reads.
+//! Single writes, each compared with the model of the interface: its return value, and the contents
+//! of the files after it.
 
 use anyhow::Result;
 use nix::errno::Errno;
 
 use crate::fuzz::command;
 use crate::fuzz::command::Words;
+use crate::fuzz::entry::Owner;
 use crate::fuzz::finding;
 use crate::fuzz::fuzzer::{Fuzzer, Write};
 use crate::fuzz::grammar;
@@ -16,14 +17,13 @@ use crate::fuzz::line::line;
 use crate::fuzz::order::Order;
 use crate::fuzz::setting::SETTINGS;
 use crate::fuzz::subject::READ_ONLY;
-use crate::fuzz::table::Owner;
 
 impl Fuzzer<'_> {
-    /// Writes to a file of a target. Sometimes in two halves, each of which is a line for itself.
+    /// Writes to a setting of a target; sometimes in two parts, each of which counts as a whole line.
     pub fn write_setting(&mut self) -> Result<()> {
-        let which = self.rng.below(self.subjects.len());
+        let which = self.rng.below(self.targets.len());
         let index = self.rng.below(SETTINGS.len());
-        let (rule, kind) = (SETTINGS[index].rule, self.subjects[which].kind);
+        let (rule, kind) = (SETTINGS[index].rule, self.targets[which].kind);
         let bytes = grammar::value(&mut self.rng, rule, kind);
         if self.rng.one_in(20) {
             let (first, second) = bytes.split_at(self.rng.below(bytes.len() + 1));
@@ -35,10 +35,10 @@ impl Fuzzer<'_> {
 
     fn write_value(&mut self, which: usize, index: usize, bytes: &[u8]) -> Result<()> {
         let offset = self.offset();
-        let subject = &self.subjects[which];
-        let due = SETTINGS[index].rule.judge(bytes, subject.kind);
-        let result = subject.files[index].write(bytes, offset);
-        let name = subject.files[index].name.clone();
+        let target = &self.targets[which];
+        let due = SETTINGS[index].rule.judge(bytes, target.kind);
+        let result = target.files[index].write(bytes, offset);
+        let name = target.files[index].name.clone();
         let write = Write {
             file: &name,
             bytes,
@@ -46,19 +46,19 @@ impl Fuzzer<'_> {
         };
         self.counts.writes += 1;
         self.check_return(&write, due.as_ref().map(String::as_str), &result);
-        let subject = &mut self.subjects[which];
+        let target = &mut self.targets[which];
         if let Ok(value) = due {
-            subject.values[index] = value;
+            target.values[index] = value;
         }
         let mut wrong = Vec::new();
-        wrong.extend(subject.check_file(index)?);
-        wrong.extend(subject.check_settings()?);
+        wrong.extend(target.check_file(index)?);
+        wrong.extend(target.check_settings()?);
         if !wrong.is_empty() {
-            subject.resync()?;
+            target.resync()?;
         }
         if self.rng.one_in(16) {
-            let whole = format!("{}\n", self.subjects[which].values[index]);
-            let piece = self.subjects[which].files[index].check_piece(&mut self.rng, &whole)?;
+            let whole = format!("{}\n", self.targets[which].values[index]);
+            let piece = self.targets[which].files[index].check_piece(&mut self.rng, &whole)?;
             self.counts.pieces += 1;
             wrong.extend(piece);
         }
@@ -68,16 +68,16 @@ impl Fuzzer<'_> {
         Ok(())
     }
 
-    /// Writes to a file that does something each time.
+    /// Writes to a write-only file of a target, and checks that reading it returns -EPERM.
     pub fn write_order(&mut self) -> Result<()> {
-        let which = self.rng.below(self.subjects.len());
+        let which = self.rng.below(self.targets.len());
         let index = self.rng.below(Order::ALL.len());
         let order = Order::ALL[index];
-        let subject = &self.subjects[which];
-        let bytes = grammar::order(&mut self.rng, order, subject.seq);
-        let due = order.judge(&bytes, subject.kind, subject.seq);
+        let target = &self.targets[which];
+        let bytes = grammar::order(&mut self.rng, order, target.seq);
+        let due = order.judge(&bytes, target.kind, target.seq);
         let offset = self.offset();
-        let file = &self.subjects[which].orders[index];
+        let file = &self.targets[which].orders[index];
         let name = file.name.clone();
         let result = file.write(&bytes, offset);
         let read = file.try_line();
@@ -94,15 +94,15 @@ impl Fuzzer<'_> {
         {
             self.find(&write, &format!("it can be read: {read:?}"));
         }
-        if let Some(what) = self.subjects[which].check_settings()? {
+        if let Some(what) = self.targets[which].check_settings()? {
             self.find(&write, &what);
         }
         Ok(())
     }
 
-    /// Writes to a file that cannot be written.
+    /// Writes to a read-only file.
     pub fn write_read_only(&mut self) -> Result<()> {
-        let which = self.rng.below(self.subjects.len());
+        let which = self.rng.below(self.targets.len());
         let bytes = match self.rng.below(3) {
             0 => b"0\n".to_vec(),
             _ => {
@@ -112,7 +112,7 @@ impl Fuzzer<'_> {
         };
         let offset = self.offset();
         let file = match self.rng.below(READ_ONLY.len() + self.root.len()) {
-            index if index < READ_ONLY.len() => &self.subjects[which].read_only[index],
+            index if index < READ_ONLY.len() => &self.targets[which].read_only[index],
             index => &self.root[index - READ_ONLY.len()],
         };
         let name = file.name.clone();
@@ -123,34 +123,35 @@ impl Fuzzer<'_> {
             offset,
         };
         self.counts.writes += 1;
-        // What is no line may be said to be none before it is asked who takes it.
+        // The module may check the line before the access, or the other way round.
         let mut due = line(&bytes).err().unwrap_or_default();
         due.push(Errno::EPERM);
         self.check_return(&write, Err(&due), &result);
-        if let Some(what) = self.subjects[which].check_settings()? {
+        if let Some(what) = self.targets[which].check_settings()? {
             self.find(&write, &what);
         }
         Ok(())
     }
 
-    /// The words that lines for `control` are made of. Our own targets' names are none of them.
+    /// Returns the parts of lines for `control`, without the names of the fuzzer's own targets.
     fn words(&self) -> Words {
         Words {
             live: self.table.pids.clone(),
             dead: self.table.dead.clone(),
-            names: self.table.entries[self.subjects.len()..]
+            names: self.table.entries[self.targets.len()..]
                 .iter()
                 .map(|entry| entry.name.clone())
                 .collect(),
         }
     }
 
-    /// Writes to `control`, or to a session.
+    /// Writes to `control`, or to the session `session`. Skips lines that would attach to a process
+    /// of which the model does not predict the state.
     pub fn write_control(&mut self, session: Option<usize>) -> Result<()> {
         let owner = session.map_or(Owner::Control, Owner::Session);
         let words = self.words();
         let mut bytes = command::command(&mut self.rng, &words);
-        while self.table.means_a_stranger(&bytes) {
+        while self.table.attaches_unknown_pid(&bytes) {
             bytes = command::command(&mut self.rng, &words);
         }
         let offset = self.offset();

@@ -78,7 +78,7 @@ pub(crate) fn compare(condition: &str, baseline: &Report, report: &Report) -> Co
 #[cfg(test)]
 mod tests {
     use super::*;
-    use mn_inject::model::{Expect, Finding, FindingKind, Recognised, SCHEMA, ScenarioResult};
+    use mn_inject::model::{Finding, FindingKind, Form, Recognised, SCHEMA, ScenarioResult};
 
     fn fail() -> Verdict {
         Verdict::Fail {
@@ -102,7 +102,7 @@ mod tests {
             kernel: None,
             vm: None,
             form: Recognised::Seed,
-            expect: Expect::Auto,
+            expect: None,
             planned: verdicts.len(),
             form_verdict: Verdict::Pass,
             scenarios: scenarios.collect(),

@@ -22,6 +22,7 @@ use mn_inject::os::cgroup;
 use crate::exercise::Exercise;
 use crate::hostile::compare::{compare, without_verdict};
 use crate::hostile::trial::Trials;
+use crate::random::Rng;
 use crate::task::HostileOptions;
 
 /// How long whatever is left of a run may take to be gone.
@@ -44,59 +45,105 @@ pub(crate) fn run(
     }
     // What outlives a run that is killed becomes our child, and is waited for.
     prctl::set_child_subreaper(true).context("PR_SET_CHILD_SUBREAPER failed")?;
-    let mut rng = fastrand::Rng::with_seed(options.seed);
-    let mut killed: u64 = 0;
-    let mut ended: u64 = 0;
+    let mut rng = Rng::new(options.seed);
+    let mut kills = Kills::default();
     // The next run is not asked for what this kernel does wrong.
     let next: Vec<&str> = NEXT
         .iter()
         .copied()
         .filter(|name| passes(baseline, name))
         .collect();
-    while killed < options.kills {
-        let what = format!("kill {} of {}", killed + 1, options.kills);
-        let loads = killed.is_multiple_of(2);
+    while kills.killed < options.kills {
+        let what = format!("kill {} of {}", kills.killed + 1, options.kills);
+        let moment = Duration::from_millis(baseline.millis).mul_f64(rng.fraction());
+        let finding = match kills.one(module, trials, &what, moment)? {
+            None => passes_again(module, trials, &what, &next)?,
+            finding => finding,
+        };
+        if let Some(finding) = finding {
+            let when = when(&what, moment);
+            exercise.findings.push(format!("{when}: {finding}"));
+            break;
+        }
+    }
+    for (name, count) in [
+        ("runs killed", kills.killed),
+        ("runs that were over before", kills.ended),
+    ] {
+        exercise.operations.push((name.to_owned(), count));
+    }
+    compare_afterwards(module, baseline, trials, exercise)
+}
+
+/// What was done.
+#[derive(Debug, Default)]
+struct Kills {
+    killed: u64,
+    /// Runs that came to their end before.
+    ended: u64,
+}
+
+impl Kills {
+    /// Starts a run and kills it at that moment. Returns what it has left, where it has left
+    /// something.
+    fn one(
+        &mut self,
+        module: &Path,
+        trials: &mut Trials<'_>,
+        what: &str,
+        moment: Duration,
+    ) -> Result<Option<String>> {
+        let loads = self.killed.is_multiple_of(2);
         let loaded = if loads {
             None
         } else {
             Some(LoadedModule::load(module, c"breach=1")?)
         };
         let (run, _) = trials.start(loads.then_some(module), &[])?;
-        let moment = Duration::from_millis(baseline.millis).mul_f64(rng.f64());
-        if trials.ended_within(&what, run, moment)?.is_some() {
-            ended += 1;
+        if trials.ended_within(what, run, moment)?.is_some() {
+            self.ended += 1;
         } else {
             kill(run, Signal::SIGKILL).context("cannot kill the run")?;
             waitpid(run, None).context("cannot wait for the run")?;
-            killed += 1;
+            self.killed += 1;
         }
-        let when = format!("{what}, {} ms after it began", moment.as_millis());
-        orphans_gone(trials, &when)?;
+        orphans_gone(trials, &when(what, moment))?;
         let left = left_over(loaded.is_some());
-        drop(loaded);
-        if !left.is_empty() {
-            exercise
-                .findings
-                .push(format!("{when}: left over: {}", left.join(", ")));
-            break;
-        }
-        if !next.is_empty() {
-            let (run, path) = trials.start(Some(module), &next)?;
-            let report = trials.finish(&what, run, &path)?;
-            if report.exit() != Exit::Pass {
-                exercise.findings.push(format!(
-                    "{when}: the next run does not pass: {}",
-                    without_verdict(&report).join("; ")
-                ));
-                break;
-            }
-        }
+        Ok((!left.is_empty()).then(|| format!("left over: {}", left.join(", "))))
     }
-    exercise.operations.push(("runs killed".to_owned(), killed));
-    exercise
-        .operations
-        .push(("runs that were over before".to_owned(), ended));
+}
 
+fn when(what: &str, moment: Duration) -> String {
+    format!("{what}, {} ms after it began", moment.as_millis())
+}
+
+/// Runs these scenarios, and says why they do not pass, where they do not.
+fn passes_again(
+    module: &Path,
+    trials: &mut Trials<'_>,
+    what: &str,
+    next: &[&str],
+) -> Result<Option<String>> {
+    if next.is_empty() {
+        return Ok(None);
+    }
+    let (run, path) = trials.start(Some(module), next)?;
+    let report = trials.finish(what, run, &path)?;
+    Ok((report.exit() != Exit::Pass).then(|| {
+        format!(
+            "the next run does not pass: {}",
+            without_verdict(&report).join("; ")
+        )
+    }))
+}
+
+/// A whole run after the kills, which must come to the same verdicts as before.
+fn compare_afterwards(
+    module: &Path,
+    baseline: &Report,
+    trials: &mut Trials<'_>,
+    exercise: &mut Exercise,
+) -> Result<()> {
     let loaded = LoadedModule::load(module, c"breach=1")?;
     let after = trials.undisturbed(None)?;
     drop(loaded);

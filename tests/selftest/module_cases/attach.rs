@@ -11,11 +11,12 @@ use nix::errno::Errno;
 use nix::sched::{CloneFlags, setns, unshare};
 use nix::unistd::gettid;
 
+use mn_inject::injector::control_file;
 use mn_inject::os::sys::Area;
 use mn_inject::trigger::operation::Operation;
 
 use crate::module_cases::outcome::{Failure, Outcome, demand, same};
-use crate::module_cases::rig::{Attached, MISBEHAVE, Rig, STEP, file, mrelease, refused};
+use crate::module_cases::rig::{Attached, MISBEHAVE, Rig, STEP, mrelease, refused};
 use crate::processes;
 
 /// The kernel's own first thread, which starts the others (kernel/kthread.c).
@@ -128,7 +129,7 @@ pub fn pid_namespace(rig: &Rig<'_>) -> Outcome {
     setns(&own, CloneFlags::CLONE_NEWPID).context("cannot leave the pid namespace")?;
     let mut target = target?;
 
-    let control = file("control");
+    let control = control_file();
     let outside = format!("attach {} name={}", target.pid(), rig.name());
     let result = target.write_to(&control, &outside, rig.waiter, STEP)?;
     same(

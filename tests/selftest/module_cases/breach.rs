@@ -10,6 +10,7 @@ use anyhow::Context as _;
 use nix::errno::Errno;
 use nix::unistd::gettid;
 
+use mn_inject::model::NotifierEvent;
 use mn_inject::os::sys::{Area, PAGE};
 use mn_inject::trigger::operation::Operation;
 
@@ -80,7 +81,7 @@ pub fn zaps(rig: &Rig<'_>) -> Outcome {
     let ours: Vec<_> = log
         .iter()
         .filter(|entry| entry.is_start_in((page(0), page(6))))
-        .filter(|entry| entry.tid == gettid().as_raw() && entry.event == "CLEAR")
+        .filter(|entry| entry.tid == gettid().as_raw() && entry.event == NotifierEvent::Clear)
         .map(|entry| (entry.start, entry.end))
         .collect();
     same("calls by this thread", ours, vec![due])?;

@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use nix::errno::Errno;
 
+use mn_inject::injector::formats::Op;
 use mn_inject::kmsg::{KmsgReader, Record};
+use mn_inject::model::FollowUp;
 use mn_inject::model::MODULE_NAME;
 use mn_inject::os::limit::Limit;
 use mn_inject::trigger::operation::Operation;
@@ -79,7 +81,7 @@ pub fn callback(rig: &Rig<'_>) -> Outcome {
     let log = attached.log()?;
     demand(
         log.iter()
-            .all(|entry| entry.injected == (entry.op == "end")),
+            .all(|entry| entry.injected == (entry.op == Op::Later(FollowUp::End))),
         || format!("something else than the ends was injected: {log:?}"),
     )?;
     // What a start does is counted, and it did nothing.

@@ -5,6 +5,8 @@
 use anyhow::Context as _;
 use nix::errno::Errno;
 
+use mn_inject::injector::formats::{Mm, Op, Seq};
+use mn_inject::model::FollowUp;
 use mn_inject::os::sys::{Area, PAGE};
 use mn_inject::trigger::operation::Operation;
 use mn_inject::trigger::subject::Subject;
@@ -33,8 +35,12 @@ fn interval(
     Ok((target, attached))
 }
 
+/// The callback after a start, of the kinds that have one.
+const END: Op = Op::Later(FollowUp::End);
+const FINISH: Op = Op::Later(FollowUp::Finish);
+
 /// How often `op` is in the log.
-fn count(attached: &Attached, op: &str) -> Outcome<usize> {
+fn count(attached: &Attached, op: Op) -> Outcome<usize> {
     Ok(attached
         .log()?
         .iter()
@@ -49,8 +55,8 @@ pub fn plain(rig: &Rig<'_>) -> Outcome {
     let counters = attached.counters()?;
     demand(counters.starts >= 3, || format!("{counters:?}"))?;
     same("ends", counters.ends, 0)?;
-    same("paired", counters.paired.as_str(), "na")?;
-    same("ends in the log", count(&attached, "end")?, 0)
+    same("paired", counters.paired, None)?;
+    same("ends in the log", count(&attached, END)?, 0)
 }
 
 pub fn plain_end(rig: &Rig<'_>) -> Outcome {
@@ -60,7 +66,7 @@ pub fn plain_end(rig: &Rig<'_>) -> Outcome {
     let counters = attached.counters()?;
     demand(counters.starts >= 3, || format!("{counters:?}"))?;
     same("ends", counters.ends, counters.starts)?;
-    same("paired", counters.paired.as_str(), "yes")
+    same("paired", counters.paired, Some(true))
 }
 
 pub fn double_end(rig: &Rig<'_>) -> Outcome {
@@ -70,13 +76,13 @@ pub fn double_end(rig: &Rig<'_>) -> Outcome {
     rig.act(&mut target, 1)?;
     let counters = attached.counters()?;
     same("refused", counters.refused, 1)?;
-    same("paired", counters.paired.as_str(), "no")?;
+    same("paired", counters.paired, Some(false))?;
     // One by the kernel as it takes back what it has begun, one by the caller, who did not notice.
     let watched = target.watched();
     let ends = attached
         .log()?
         .iter()
-        .filter(|entry| entry.op == "end" && (entry.start, entry.end) == watched)
+        .filter(|entry| entry.op == END && (entry.start, entry.end) == watched)
         .count();
     same("ends of the refused start", ends, 2)
 }
@@ -91,7 +97,7 @@ pub fn plain_end_two(rig: &Rig<'_>) -> Outcome {
     let counters = agrees.counters()?;
     demand(counters.starts > 0, || format!("{counters:?}"))?;
     same("ends", counters.ends, counters.starts)?;
-    same("paired", counters.paired.as_str(), "yes")?;
+    same("paired", counters.paired, Some(true))?;
     demand(refuses.counters()?.refused > 0, || {
         "nothing was refused".into()
     })
@@ -106,7 +112,7 @@ pub fn interval_range(rig: &Rig<'_>) -> Outcome {
     rig.act(&mut target, 3)?;
     let counters = attached.counters()?;
     same("calls on the range", counters.calls, 3)?;
-    same("paired", counters.paired.as_str(), "na")
+    same("paired", counters.paired, None)
 }
 
 pub fn interval_refuses(rig: &Rig<'_>) -> Outcome {
@@ -129,25 +135,25 @@ pub fn interval_refuses(rig: &Rig<'_>) -> Outcome {
 pub fn two_pass(rig: &Rig<'_>) -> Outcome {
     let (mut target, attached) = interval(rig, Operation::Dontneed, "interval-two-pass", 1)?;
     rig.act(&mut target, 3)?;
-    same("starts in the log", count(&attached, "start")?, 3)?;
-    same("finishes in the log", count(&attached, "finish")?, 3)?;
+    same("starts in the log", count(&attached, Op::Start)?, 3)?;
+    same("finishes in the log", count(&attached, FINISH)?, 3)?;
     let log = attached.log()?;
     demand(
         log.chunks(2)
-            .all(|pair| pair[0].op == "start" && pair.get(1).is_some_and(|two| two.op == "finish")),
+            .all(|pair| pair[0].op == Op::Start && pair.get(1).is_some_and(|two| two.op == FINISH)),
         || format!("not in turns: {log:?}"),
     )?;
     let counters = attached.counters()?;
     same("starts", counters.starts, 3)?;
     same("ends", counters.ends, 3)?;
-    same("paired", counters.paired.as_str(), "yes")
+    same("paired", counters.paired, Some(true))
 }
 
 /// Demands that somebody holds the address space so often, besides the kernel's threads: each
 /// processor may have lent it to one.
-fn demand_count(count: u32, due: u32) -> Outcome {
+fn demand_count(count: i64, due: i64) -> Outcome {
     let processors = std::thread::available_parallelism().context("cannot count processors")?;
-    let most = due + processors.get() as u32;
+    let most = due + processors.get() as i64;
     demand((due..=most).contains(&count), || {
         format!("count is {count}, not {due} to {most}")
     })
@@ -158,7 +164,7 @@ pub fn none(rig: &Rig<'_>) -> Outcome {
     let pid = target.pid().as_raw();
     let held = rig.attach(pid, "kind=none")?;
     same("kind", held.read("kind")?.as_str(), "none")?;
-    let (users, count) = held.mm()?;
+    let Mm { users, count } = held.mm()?;
     same("users", users, 1)?;
     // All users are one, and the target.
     demand_count(count, 2)?;
@@ -166,23 +172,23 @@ pub fn none(rig: &Rig<'_>) -> Outcome {
     let others = (0..8)
         .map(|_| rig.attach(pid, ""))
         .collect::<Outcome<Vec<_>>>()?;
-    let (users, count) = held.mm()?;
+    let Mm { users, count } = held.mm()?;
     same("users with notifiers", users, 1)?;
     demand_count(count, 2 + 2 * 8)?;
     others.into_iter().try_for_each(Attached::detach)?;
-    demand_count(held.mm()?.1, 2)?;
+    demand_count(held.mm()?.count, 2)?;
     same("calls", held.counters()?.calls, 0)?;
     held.demand_state("live")?;
     rig.finish(target)?;
     held.demand_state("gone")?;
-    let (users, count) = held.mm()?;
+    let Mm { users, count } = held.mm()?;
     same("users of what is gone", users, 0)?;
     demand_count(count, 1)?;
     held.detach()
 }
 
 /// What writing that to `read_retry` gets.
-fn retry(attached: &Attached, seq: u64) -> Outcome<Result<(), Errno>> {
+fn retry(attached: &Attached, seq: Seq) -> Outcome<Result<(), Errno>> {
     write(
         &open(&attached.path("read_retry"))?,
         seq.to_string().as_bytes(),
@@ -211,14 +217,16 @@ pub fn interval_read(rig: &Rig<'_>) -> Outcome {
         let again = attached.read_begin()?;
         same("begun again", retry(&attached, again)?, Ok(()))?;
         let log = attached.log()?;
-        demand(
-            log.iter()
-                .all(|entry| entry.cur_seq == again && entry.cur_seq % 2 == 1),
-            || format!("read_begin shows {again}, and not the number of the last: {log:?}"),
-        )?;
+        demand(log.iter().all(|entry| entry.cur_seq == again.0), || {
+            format!("read_begin shows {again}, and not the number of the last: {log:?}")
+        })?;
         attached.detach()?;
     }
     let plain = rig.attach(std::process::id() as i32, "")?;
-    same("of a plain one", retry(&plain, 1)?, Err(Errno::EOPNOTSUPP))?;
+    same(
+        "of a plain one",
+        retry(&plain, Seq(1))?,
+        Err(Errno::EOPNOTSUPP),
+    )?;
     plain.detach()
 }

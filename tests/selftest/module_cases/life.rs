@@ -2,6 +2,8 @@
 
 //! What becomes of a target when its process exits, executes, is killed, or forks.
 
+use mn_inject::injector::formats::Op;
+use mn_inject::model::{FollowUp, NotifierEvent};
 use mn_inject::os::cgroup;
 use mn_inject::os::cgroup::Cgroup;
 use mn_inject::trigger::operation::Operation;
@@ -21,9 +23,11 @@ pub fn exits(rig: &Rig<'_>) -> Outcome {
     rig.finish(target)?;
     attached.demand_state("gone")?;
     let log = attached.log()?;
-    demand(log.iter().any(|entry| entry.op == "release"), || {
-        format!("no release in {log:?}")
-    })?;
+    demand(
+        log.iter()
+            .any(|entry| entry.op == Op::Later(FollowUp::Release)),
+        || format!("no release in {log:?}"),
+    )?;
     same("pid", attached.read("pid")?, pid.to_string())?;
     // All else works as before.
     attached.set("times", "5")?;
@@ -84,8 +88,9 @@ pub fn forks(rig: &Rig<'_>) -> Outcome {
     rig.act(&mut target, 1)?;
     let log = attached.log()?;
     demand(
-        log.iter()
-            .any(|entry| entry.event == "PROTECTION_PAGE" && entry.is_start_in(target.watched())),
+        log.iter().any(|entry| {
+            entry.event == NotifierEvent::ProtectionPage && entry.is_start_in(target.watched())
+        }),
         || format!("the fork itself was not seen: {log:?}"),
     )?;
     // This ends the child: its address space is none of the target's.
@@ -98,7 +103,9 @@ pub fn forks(rig: &Rig<'_>) -> Outcome {
     let log = attached.log()?;
     let strangers = log
         .iter()
-        .filter(|entry| entry.op == "release" || entry.tid != target.pid().as_raw())
+        .filter(|entry| {
+            entry.op == Op::Later(FollowUp::Release) || entry.tid != target.pid().as_raw()
+        })
         .count();
     same("calls of the child", strangers, 0)?;
     attached.set_range(target.watched())?;

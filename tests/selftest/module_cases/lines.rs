@@ -11,6 +11,7 @@ use anyhow::Context as _;
 use nix::errno::Errno;
 
 use mn_inject::injector::DEVICE;
+use mn_inject::injector::{control_file, files};
 use mn_inject::trigger::operation::Operation;
 
 use crate::fuzz::order::Order;
@@ -21,7 +22,7 @@ use crate::module_cases::rig::{Attached, Rig, control, open, read, refused, writ
 
 /// Writes one after the other to the same open file, and demands what each gets.
 fn writes(name: &str, lines: &[(&[u8], Result<(), Errno>)]) -> Outcome {
-    let file = open(&crate::module_cases::rig::file(name))?;
+    let file = open(&files::path(name))?;
     for (line, due) in lines {
         let what = format!(
             "\"{}\" to {name}",
@@ -196,11 +197,7 @@ pub fn seek_back(rig: &Rig<'_>) -> Outcome {
 pub fn root_only(rig: &Rig<'_>) -> Outcome {
     let (_target, attached) = rig.subject(Operation::Hold, "")?;
     // Folders have the mode that debugfs gives to all of them.
-    let mut left = vec![
-        DEVICE.into(),
-        crate::module_cases::rig::file(""),
-        attached.path(""),
-    ];
+    let mut left = vec![DEVICE.into(), files::path(""), attached.path("")];
     let mut files = 0;
     while let Some(path) = left.pop() {
         let facts =
@@ -267,7 +264,7 @@ fn together(line: &str) -> Outcome<Vec<Result<(), Errno>>> {
         let threads: Vec<_> = (0..WRITERS)
             .map(|_| {
                 scope.spawn(|| {
-                    let file = open(&crate::module_cases::rig::file("control"));
+                    let file = open(&control_file());
                     barrier.wait();
                     write(&file?, line.as_bytes())
                 })

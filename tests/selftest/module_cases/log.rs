@@ -4,6 +4,8 @@
 
 use nix::errno::Errno;
 
+use mn_inject::injector::formats::{Entry, EventCount, Op};
+use mn_inject::model::{FollowUp, NotifierEvent};
 use mn_inject::trigger::operation::Operation;
 
 use crate::module_cases::outcome::{Outcome, demand, same};
@@ -40,27 +42,30 @@ pub fn agree(rig: &Rig<'_>) -> Outcome {
     rig.act(&mut target, 7)?;
     let (log, counters) = (attached.log()?, attached.counters()?);
     same("total", total()? - before, log.len() as u64)?;
-    let count = |op: &str| log.iter().filter(|entry| entry.op == op).count() as u64;
+    let count = |op: Op| log.iter().filter(|entry| entry.op == op).count() as u64;
     let injected = log.iter().filter(|entry| entry.injected).count() as u64;
     same("overwritten", counters.overwritten, 0)?;
-    same("starts", counters.starts, count("start"))?;
-    same("calls", counters.calls, count("start"))?;
-    same("ends", counters.ends, count("end"))?;
+    same("starts", counters.starts, count(Op::Start))?;
+    same("calls", counters.calls, count(Op::Start))?;
+    same("ends", counters.ends, count(Op::Later(FollowUp::End)))?;
     same("injected", counters.injected, injected)?;
     same("refused", counters.refused, 0)?;
-    same("paired", counters.paired.as_str(), "yes")?;
-    let sum = |value: fn(&(String, String, u64, u64)) -> u64| -> u64 {
-        counters.events.iter().map(value).sum()
-    };
-    same("calls by event", sum(|event| event.2), counters.calls)?;
-    same("injected by event", sum(|event| event.3), counters.injected)?;
-    for (event, context, calls, _) in &counters.events {
+    same("paired", counters.paired, Some(true))?;
+    let sum = |value: fn(&EventCount) -> u64| -> u64 { counters.events.iter().map(value).sum() };
+    same("calls by event", sum(|count| count.calls), counters.calls)?;
+    same(
+        "injected by event",
+        sum(|count| count.injected),
+        counters.injected,
+    )?;
+    for count in &counters.events {
+        let (event, context) = (count.event, count.context);
         let seen = log
             .iter()
-            .filter(|entry| entry.op == "start" && &entry.event == event)
-            .filter(|entry| &entry.context == context)
+            .filter(|entry| entry.op == Op::Start)
+            .filter(|entry| (entry.event, entry.context) == (event, context))
             .count() as u64;
-        same(&format!("calls with {event}, {context}"), *calls, seen)?;
+        same(&format!("calls with {event}, {context}"), count.calls, seen)?;
     }
     demand(
         log.windows(2)
@@ -76,10 +81,9 @@ pub fn callers(rig: &Rig<'_>) -> Outcome {
     let log = attached.log()?;
     let entry = log
         .iter()
-        .find(|entry| entry.is_start_in(target.watched()) && entry.event == "UNMAP");
-    let named = |entry: &crate::module_cases::observe::Entry, part: &str| {
-        entry.callers.iter().any(|caller| caller.contains(part))
-    };
+        .find(|entry| entry.is_start_in(target.watched()) && entry.event == NotifierEvent::Unmap);
+    let named =
+        |entry: &Entry, part: &str| entry.callers.iter().any(|caller| caller.contains(part));
     demand(entry.is_some_and(|entry| named(entry, "unmap")), || {
         format!("no caller of munmap's callback has unmap in its name: {log:?}")
     })?;

@@ -13,7 +13,6 @@ mod kinds;
 mod life;
 mod lines;
 mod log;
-mod observe;
 mod outcome;
 pub mod rig;
 mod run;

@@ -4,14 +4,16 @@
 
 use std::cell::Cell;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context as _, anyhow};
+use anyhow::{Context as _, Result, anyhow, ensure};
 use nix::errno::Errno;
 
-use mn_inject::injector::FOLDER;
+use mn_inject::injector::formats::{Counters, Entry, Mm, Seq, check_order, complete_lines, log};
+use mn_inject::injector::line::{errno_of, write_once};
+use mn_inject::injector::{control_file, files, formats, target_file};
 use mn_inject::os::kernel;
 use mn_inject::os::limit::Limit;
 use mn_inject::os::sys;
@@ -19,8 +21,6 @@ use mn_inject::os::wait::Waiter;
 use mn_inject::trigger::operation::Operation;
 use mn_inject::trigger::subject::Subject;
 
-use crate::module_cases::observe;
-use crate::module_cases::observe::{Counters, Entry};
 use crate::module_cases::outcome::{Failure, Outcome, demand, same};
 
 /// The longest that one step may take. Under TCG a second of the guest's is less than one of the
@@ -47,24 +47,14 @@ pub struct Attached {
     attached: bool,
 }
 
-/// `control`, or another file of the module's folder.
-pub fn file(name: &str) -> PathBuf {
-    Path::new(FOLDER).join(name)
-}
-
-/// The errno of a system call that failed.
-pub fn errno(error: &io::Error) -> Errno {
-    Errno::from_raw(error.raw_os_error().unwrap_or(0))
-}
-
 /// One write(2) to an open file; a part of it is never taken.
-pub fn write(mut file: &File, bytes: &[u8]) -> Outcome<Result<(), Errno>> {
-    match file.write(bytes) {
-        Ok(count) => {
-            same("bytes taken", count, bytes.len())?;
-            Ok(Ok(()))
+pub fn write(file: &File, bytes: &[u8]) -> Outcome<Result<(), Errno>> {
+    match write_once(file, bytes) {
+        Ok(()) => Ok(Ok(())),
+        Err(error) if error.kind() == ErrorKind::WriteZero => {
+            Err(Failure::Wrong(format!("bytes taken: {error}")))
         }
-        Err(error) => Ok(Err(errno(&error))),
+        Err(error) => Ok(Err(errno_of(&error))),
     }
 }
 
@@ -79,23 +69,19 @@ pub fn open(path: &Path) -> Outcome<File> {
 
 /// One write(2) to `control`.
 pub fn control(bytes: &[u8]) -> Outcome<Result<(), Errno>> {
-    write(&open(&file("control"))?, bytes)
+    write(&open(&control_file())?, bytes)
 }
 
 /// What a file of the module's folder reads.
 pub fn read(name: &str) -> Outcome<String> {
-    let path = file(name);
+    let path = files::path(name);
     fs::read_to_string(&path)
         .map_err(|error| Failure::Wrong(format!("cannot read {}: {error}", path.display())))
 }
 
 /// The number of log entries since the module was loaded.
 pub fn total() -> Outcome<u64> {
-    let text = read("total")?;
-    Ok(text
-        .trim_end()
-        .parse()
-        .with_context(|| format!("total reads {text:?}"))?)
+    formats::total(&read("total")?).map_err(|error| Failure::Wrong(format!("total: {error:#}")))
 }
 
 /// The line that `control` has for a target.
@@ -236,7 +222,7 @@ impl Attached {
 
     /// Where a file of it is.
     pub fn path(&self, name: &str) -> PathBuf {
-        file("targets").join(&self.name).join(name)
+        target_file(&self.name, name)
     }
 
     /// What a file of it reads, without the last newline.
@@ -263,30 +249,42 @@ impl Attached {
         self.set("range", &format!("{start:#x}-{end:#x}"))
     }
 
-    /// What its counters say.
-    pub fn counters(&self) -> Outcome<Counters> {
-        let text = self.read("counters")?;
-        observe::counters(&text).map_err(|error| Failure::Wrong(format!("counters: {error:#}")))
+    /// What a file of it reads, parsed: text that is not as documented is a finding.
+    fn parsed<T>(&self, name: &str, parse: impl FnOnce(&str) -> Result<T>) -> Outcome<T> {
+        let text = read(&format!("targets/{}/{name}", self.name))?;
+        parse(&text).map_err(|error| Failure::Wrong(format!("{name}: {error:#}")))
     }
 
-    /// How many users its address space has, and how many hold it.
-    pub fn mm(&self) -> Outcome<(u32, u32)> {
-        observe::mm(&self.read("mm")?).map_err(|error| Failure::Wrong(format!("mm: {error:#}")))
+    /// Its counters.
+    pub fn counters(&self) -> Outcome<Counters> {
+        self.parsed("counters", Counters::parse)
+    }
+
+    /// The counts of its address space.
+    pub fn mm(&self) -> Outcome<Mm> {
+        self.parsed("mm", |text| {
+            let mm = Mm::parse(text)?;
+            mm.check().map(|()| mm)
+        })
     }
 
     /// The number of the last invalidation of its range.
-    pub fn read_begin(&self) -> Outcome<u64> {
-        observe::sequence(&self.read("read_begin")?)
-            .map_err(|error| Failure::Wrong(format!("read_begin: {error:#}")))
+    pub fn read_begin(&self) -> Outcome<Seq> {
+        self.parsed("read_begin", |text| {
+            let seq = Seq::parse(text)?;
+            seq.check().map(|()| seq)
+        })
     }
 
-    /// What its log says.
+    /// The entries of its log.
     pub fn log(&self) -> Outcome<Vec<Entry>> {
-        self.read("log")?
-            .lines()
-            .map(observe::entry)
-            .collect::<Result<_, _>>()
-            .map_err(|error| Failure::Wrong(format!("log: {error:#}")))
+        self.parsed("log", |text| {
+            ensure!(complete_lines(text) == text, "its last line is cut");
+            let entries = log(text)?;
+            entries.iter().try_for_each(Entry::check)?;
+            check_order(&entries)?;
+            Ok(entries)
+        })
     }
 
     /// Waits until a callback of it misbehaves, which the module logs just before.

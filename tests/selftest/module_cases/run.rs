@@ -6,6 +6,7 @@ use std::fs;
 
 use anyhow::{Context as _, Result, bail};
 
+use mn_inject::injector::{control_file, target_file};
 use mn_inject::model::MODULE_NAME;
 
 use crate::complaints::Complaints;
@@ -94,7 +95,7 @@ fn announce(what: &str) -> Result<()> {
 /// tell it to.
 pub fn demand_harmless() -> Result<()> {
     let name = format!("mn-inject.{}-harmless", std::process::id());
-    let control = rig::file("control");
+    let control = control_file();
     let say =
         |line: String| fs::write(&control, &line).with_context(|| format!("\"{line}\" failed"));
     say(format!(
@@ -102,7 +103,7 @@ pub fn demand_harmless() -> Result<()> {
         std::process::id()
     ))?;
     // Without a notifier nothing comes of it, even where it is taken.
-    let remove = rig::file("targets").join(&name).join("remove");
+    let remove = target_file(&name, "remove");
     let taken = fs::write(remove, "1").is_ok();
     say(format!("detach {name}"))?;
     if taken {

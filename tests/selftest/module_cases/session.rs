@@ -9,6 +9,7 @@ use anyhow::Context as _;
 use nix::errno::Errno;
 
 use mn_inject::injector::DEVICE;
+use mn_inject::injector::files::target_folder;
 use mn_inject::trigger::operation::Operation;
 
 use crate::module_cases::outcome::{Outcome, demand, same};
@@ -50,12 +51,9 @@ pub fn closed(rig: &Rig<'_>) -> Outcome {
     })?;
     drop(again);
     same("control when it is closed", listed(&name)?, None)?;
-    demand(
-        !crate::module_cases::rig::file("targets")
-            .join(&name)
-            .exists(),
-        || "its folder is still there".into(),
-    )?;
+    demand(!target_folder(&name).exists(), || {
+        "its folder is still there".into()
+    })?;
     other.demand_state("live")?;
     other.detach()
 }
@@ -73,12 +71,9 @@ pub fn killed(rig: &Rig<'_>) -> Outcome {
     // It was waited for, so its files are closed.
     let gone = wait_for(|| Ok(listed(&name)?.is_none()))?;
     demand(gone, || "it is there although its owner was killed".into())?;
-    demand(
-        !crate::module_cases::rig::file("targets")
-            .join(&name)
-            .exists(),
-        || "its folder is still there".into(),
-    )
+    demand(!target_folder(&name).exists(), || {
+        "its folder is still there".into()
+    })
 }
 
 pub fn target_is_owner(rig: &Rig<'_>) -> Outcome {

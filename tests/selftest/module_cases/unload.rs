@@ -2,45 +2,38 @@
 
 //! Detaching and unloading while callbacks run and files are open.
 
-use std::ffi::CString;
+use std::ffi::CStr;
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result};
+use anyhow::Context as _;
 use nix::errno::Errno;
-use nix::kmod::{DeleteModuleFlags, ModuleInitFlags, delete_module, finit_module};
 
 use mn_inject::injector;
-use mn_inject::injector::DEVICE;
+use mn_inject::injector::line::errno_of;
+use mn_inject::injector::load;
+use mn_inject::injector::load::unload;
+use mn_inject::injector::{DEVICE, files::target_folder};
 use mn_inject::model::MODULE_NAME;
 use mn_inject::trigger::operation::Operation;
 
 use crate::module_cases::log;
 use crate::module_cases::outcome::{Failure, Outcome, demand, same};
-use crate::module_cases::rig::{Rig, STEP, errno, file, open, read, write};
+use crate::module_cases::rig::{Rig, STEP, open, read, write};
 
 /// How long a callback sleeps that is to be met running.
 const SLEEP: Duration = Duration::from_millis(300);
 
 /// The least that a log may be given, in KiB.
-const SMALL_LOG: &str = "log_kib=4";
+const SMALL_LOG: &CStr = c"log_kib=4";
 
 /// More calls than such a log has room for.
 const MANY: usize = 400;
 
-fn unload() -> Result<(), Errno> {
-    let name = CString::new(MODULE_NAME).map_err(|_| Errno::EINVAL)?;
-    // Without waiting for users, as rmmod does it.
-    delete_module(&name, DeleteModuleFlags::O_NONBLOCK)
-}
-
-fn load(module: &Path, parameters: &str) -> Outcome {
-    let file = File::open(module).context("cannot open the module")?;
-    let parameters = CString::new(parameters).context("a parameter has a NUL")?;
-    finit_module(&file, &parameters, ModuleInitFlags::empty())
-        .context("cannot load the module again")?;
+fn load(module: &Path, parameters: &CStr) -> Outcome {
+    load::load(module, parameters).context("cannot load the module again")?;
     demand(injector::is_there(), || {
         "the module's folder is not there".into()
     })
@@ -75,7 +68,7 @@ pub fn detach_running(rig: &Rig<'_>) -> Outcome {
         format!("detached {took:?} after the begin of a callback of {SLEEP:?}")
     })?;
     same("the operation", target.acted(rig.waiter, STEP)?, 0)?;
-    demand(!file("targets").join(&name).exists(), || {
+    demand(!target_folder(&name).exists(), || {
         "its folder is still there".into()
     })?;
     // Nothing sleeps any more.
@@ -103,7 +96,7 @@ pub fn detached_files(rig: &Rig<'_>) -> Outcome {
     attached.detach()?;
     demand_dead(&files)?;
     match File::open(&again) {
-        Err(error) => same("a new open", errno(&error), Errno::ENOENT),
+        Err(error) => same("a new open", errno_of(&error), Errno::ENOENT),
         Ok(_) => Err(Failure::Wrong(
             "a detached target's file can be opened".into(),
         )),
@@ -113,7 +106,9 @@ pub fn detached_files(rig: &Rig<'_>) -> Outcome {
 /// Demands that open files of a target that is gone say EIO.
 fn demand_dead(files: &[(&str, File)]) -> Outcome {
     for (name, file) in files {
-        let seen = file.read_at(&mut [0; 64], 0).map_err(|error| errno(&error));
+        let seen = file
+            .read_at(&mut [0; 64], 0)
+            .map_err(|error| errno_of(&error));
         same(&format!("read of {name}"), seen, Err(Errno::EIO))?;
         if !["settings", "counters", "log"].contains(name) {
             let seen = write(file, b"0")?;
@@ -153,7 +148,7 @@ pub fn unload_running(rig: &Rig<'_>) -> Outcome {
         }
         let dead = demand_dead(&files);
         let gone = demand(!injector::is_there(), || "the folder is still there".into());
-        load(module, "").and(dead).and(gone)
+        load(module, c"").and(dead).and(gone)
     } else {
         Ok(())
     };
@@ -181,24 +176,24 @@ pub fn unload_session(rig: &Rig<'_>) -> Outcome {
     let result = unload();
     if result.is_ok() {
         drop(session);
-        load(module, "")?;
+        load(module, c"")?;
         return Err(Failure::Wrong("unloaded although a session is open".into()));
     }
     same("delete_module", result, Err(Errno::EWOULDBLOCK))?;
     demand(injector::is_there(), || "the folder is gone".into())?;
     drop(session);
     same("delete_module when it is closed", unload(), Ok(()))?;
-    load(module, "")
+    load(module, c"")
 }
 
 pub fn small_log(rig: &Rig<'_>) -> Outcome {
     let module = may_unload(rig)?;
     same("delete_module", unload(), Ok(()))?;
-    for wrong in ["log_kib=3", "log_kib=65537", "log_kib=-1", "log_kib=x"] {
+    for wrong in [c"log_kib=3", c"log_kib=65537", c"log_kib=-1", c"log_kib=x"] {
         if load(module, wrong).is_ok() {
             same("delete_module", unload(), Ok(()))?;
-            load(module, "")?;
-            return Err(Failure::Wrong(format!("loaded with {wrong}")));
+            load(module, c"")?;
+            return Err(Failure::Wrong(format!("loaded with {wrong:?}")));
         }
     }
     load(module, SMALL_LOG)?;
@@ -206,7 +201,7 @@ pub fn small_log(rig: &Rig<'_>) -> Outcome {
     let shown = fs::read_to_string(path).ok();
     let full = log::full(rig, MANY);
     same("delete_module", unload(), Ok(()))?;
-    load(module, "")?;
+    load(module, c"")?;
     full?;
     // A parameter need not be shown; where it is, it says what was given.
     same("log_kib", shown.as_deref().unwrap_or("4\n"), "4\n")

@@ -3,7 +3,7 @@
 //! The report of an exercise.
 
 use mn_inject::model::exit::Exit;
-use mn_inject::model::{Expect, KernelInfo, VmInfo};
+use mn_inject::model::{Form, KernelInfo, VmInfo};
 use mn_inject::report::format::SimpleFormat;
 
 use crate::exercise::{CaseResult, CaseVerdict, Exercise};
@@ -132,7 +132,7 @@ fn the_report_is_documented_and_comes_back_as_it_was() {
         }),
         Task::Flood(FloodOptions {
             failures: 7,
-            expect: Expect::Auto,
+            expect: None,
         }),
     ] {
         report.task = task;

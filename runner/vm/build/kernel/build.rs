@@ -10,6 +10,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 
 use crate::vm::build::kernel::config::{Config, config, dropped};
+use crate::vm::build::kernel::configured;
 use crate::vm::build::kernel::spec::{BuildInfo, Origin, Spec};
 use crate::vm::build::module;
 use crate::vm::build::module::Sources;
@@ -203,9 +204,13 @@ impl<'a> Build<'a> {
                 names.join(", ")
             ));
         }
-        task.note("configuring");
-        self.configure(&tree, &mut log, &task)?;
+        let asked = self.guest.text(&tree);
+        if !configured::is_configured(&self.dir, &tree, &asked) {
+            task.note("configuring");
+            self.configure(&tree, &asked, &mut log, &task)?;
+        }
         self.make_kernel(&tree, &mut log, &task)?;
+        configured::note(&self.dir, &tree, &asked)?;
         self.keep()?;
         cache::write_atomically(&state, self.key.as_bytes())?;
         task.done(&format!("built {what}"));
@@ -234,16 +239,15 @@ impl<'a> Build<'a> {
     /// # Errors
     ///
     /// An option that the configuration asks for and the kernel dropped.
-    fn configure(&self, tree: &Path, log: &mut Log, task: &Task<'_>) -> Result<()> {
+    fn configure(&self, tree: &Path, asked: &str, log: &mut Log, task: &Task<'_>) -> Result<()> {
         let fragment = self.dir.join("mn-inject.config");
-        let asked = self.guest.text(tree);
         cache::write_atomically(&fragment, asked.as_bytes())?;
         let mut make = self.make_in(tree);
         make.env("KCONFIG_ALLCONFIG", &fragment).arg("allnoconfig");
         stage::run(task, log, &mut make, |_| {})?;
         let file = self.dir.join(".config");
         let got = String::from_utf8_lossy(&cache::read(&file)?).into_owned();
-        let dropped = dropped(&asked, &got);
+        let dropped = dropped(asked, &got);
         if !dropped.is_empty() {
             let rust = if dropped.iter().any(|line| line == "CONFIG_RUST=y") {
                 self.why_no_rust(tree)

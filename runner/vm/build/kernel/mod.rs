@@ -4,6 +4,7 @@
 
 mod build;
 mod config;
+mod configured;
 mod spec;
 
 pub use build::{Built, provide};

@@ -19,6 +19,7 @@ use mn_inject::os::wait::Waiter;
 
 use crate::hostile::condition::{Act, Scene};
 use crate::hostile::conditions::threads::{Threads, processors};
+use crate::random::Rng;
 
 const KMSG: &str = "/dev/kmsg";
 const SYSRQ: &str = "/proc/sysrq-trigger";
@@ -100,21 +101,21 @@ impl Act for Flood {
 
 /// Stops the run now and then, until all that it has not read is overwritten.
 struct Overrun {
-    rng: fastrand::Rng,
+    rng: Rng,
     /// How often that is still to be done.
     left: u32,
 }
 
 pub(crate) fn overrun(_: &Waiter, seed: u64) -> Result<Box<dyn Act>> {
     Ok(Box::new(Overrun {
-        rng: fastrand::Rng::with_seed(seed),
+        rng: Rng::new(seed),
         left: 20,
     }))
 }
 
 impl Act for Overrun {
     fn act(&mut self, scene: &Scene) -> Result<u64> {
-        std::thread::sleep(4 * PAUSE.mul_f64(self.rng.f64()));
+        std::thread::sleep(4 * PAUSE.mul_f64(self.rng.fraction()));
         let Some(run) = scene.run().filter(|_| self.left > 0) else {
             return Ok(0);
         };
@@ -164,20 +165,20 @@ impl Act for Clear {
 /// The levels as they were.
 struct ConsoleLevel {
     before: String,
-    rng: fastrand::Rng,
+    rng: Rng,
 }
 
 pub(crate) fn console_level(_: &Waiter, seed: u64) -> Result<Box<dyn Act>> {
     let before = fs::read_to_string(LEVELS).with_context(|| format!("cannot read {LEVELS}"))?;
     Ok(Box::new(ConsoleLevel {
         before,
-        rng: fastrand::Rng::with_seed(seed),
+        rng: Rng::new(seed),
     }))
 }
 
 impl Act for ConsoleLevel {
     fn act(&mut self, _: &Scene) -> Result<u64> {
-        let level = self.rng.u8(1..=8);
+        let level = 1 + self.rng.below(8);
         fs::write(LEVELS, level.to_string()).with_context(|| format!("cannot write {LEVELS}"))?;
         std::thread::sleep(PAUSE / 50);
         Ok(1)

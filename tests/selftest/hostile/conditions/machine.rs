@@ -20,6 +20,7 @@ use mn_inject::os::wait::Waiter;
 
 use crate::hostile::condition::{Act, Scene};
 use crate::hostile::conditions::threads::{Threads, processors};
+use crate::random::Rng;
 
 /// Between two moments at which something happens, at most.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -40,14 +41,14 @@ const CHUNK: usize = 1024;
 struct Clock {
     begin: Instant,
     time: TimeSpec,
-    rng: fastrand::Rng,
+    rng: Rng,
 }
 
 pub(crate) fn clock(_: &Waiter, seed: u64) -> Result<Box<dyn Act>> {
     Ok(Box::new(Clock {
         begin: Instant::now(),
         time: clock_gettime(ClockId::CLOCK_REALTIME).context("cannot read the clock")?,
-        rng: fastrand::Rng::with_seed(seed),
+        rng: Rng::new(seed),
     }))
 }
 
@@ -62,9 +63,9 @@ impl Clock {
 impl Act for Clock {
     fn act(&mut self, _: &Scene) -> Result<u64> {
         const DAY: i64 = 86_400;
-        let off = self.rng.i64(-DAY..=DAY);
+        let off = self.rng.number(-DAY, DAY);
         self.set(off)?;
-        std::thread::sleep(PAUSE.mul_f64(self.rng.f64()));
+        std::thread::sleep(PAUSE.mul_f64(self.rng.fraction()));
         Ok(1)
     }
 }
@@ -147,7 +148,7 @@ fn start_a_process() -> Result<u64> {
 /// All memory but a little; given back in part, and taken again.
 struct Memory {
     hoard: Vec<Area>,
-    rng: fastrand::Rng,
+    rng: Rng,
 }
 
 pub(crate) fn memory(_: &Waiter, seed: u64) -> Result<Box<dyn Act>> {
@@ -155,7 +156,7 @@ pub(crate) fn memory(_: &Waiter, seed: u64) -> Result<Box<dyn Act>> {
     fs::write("/proc/self/oom_score_adj", "-1000").context("cannot set oom_score_adj")?;
     let mut memory = Memory {
         hoard: Vec::new(),
-        rng: fastrand::Rng::with_seed(seed),
+        rng: Rng::new(seed),
     };
     memory.take()?;
     Ok(Box::new(memory))
@@ -187,13 +188,13 @@ impl Memory {
 
 impl Act for Memory {
     fn act(&mut self, _: &Scene) -> Result<u64> {
-        let given = self.rng.usize(..=self.hoard.len() / 8);
+        let given = self.rng.below(self.hoard.len() / 8 + 1);
         self.rng.shuffle(&mut self.hoard);
         for area in &self.hoard[..given] {
             area.advise(MmapAdvise::MADV_DONTNEED)
                 .context("cannot give memory back")?;
         }
-        std::thread::sleep(PAUSE.mul_f64(self.rng.f64()));
+        std::thread::sleep(PAUSE.mul_f64(self.rng.fraction()));
         for area in &self.hoard[..given] {
             if available()? > LEFT {
                 area.touch(0, CHUNK).context("cannot touch memory")?;

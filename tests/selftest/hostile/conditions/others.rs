@@ -17,6 +17,7 @@ use mn_inject::trigger::operation::Operation;
 use mn_inject::trigger::subject::Subject;
 
 use crate::hostile::condition::{Act, Scene};
+use crate::random::Rng;
 
 /// How long another process may take for anything.
 const STEP: Duration = Duration::from_secs(60);
@@ -26,7 +27,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// Another process with a notifier that fails.
 struct Notifier {
-    rng: fastrand::Rng,
+    rng: Rng,
     waiter: Waiter,
     target: Subject,
     _attachment: Attachment,
@@ -42,7 +43,7 @@ pub(crate) fn notifier(waiter: &Waiter, seed: u64) -> Result<Box<dyn Act>> {
     })?;
     attachment.set_errors(-EAGAIN)?;
     Ok(Box::new(Notifier {
-        rng: fastrand::Rng::with_seed(seed),
+        rng: Rng::new(seed),
         waiter: Waiter::new().context("cannot block signals")?,
         target,
         _attachment: attachment,
@@ -51,12 +52,12 @@ pub(crate) fn notifier(waiter: &Waiter, seed: u64) -> Result<Box<dyn Act>> {
 
 impl Act for Notifier {
     fn act(&mut self, _: &Scene) -> Result<u64> {
-        let times = self.rng.u64(1..20);
+        let times = self.rng.within(1..20);
         for _ in 0..times {
             self.target.act(&self.waiter, STEP)?;
         }
         // So that some scenarios have the module for themselves.
-        std::thread::sleep(4 * PAUSE.mul_f64(self.rng.f64()));
+        std::thread::sleep(4 * PAUSE.mul_f64(self.rng.fraction()));
         Ok(times)
     }
 }
@@ -91,21 +92,21 @@ impl Act for SecondRun {
 }
 
 /// Stops the run, and lets it go on.
-struct Stop(fastrand::Rng);
+struct Stop(Rng);
 
 pub(crate) fn stop(_: &Waiter, seed: u64) -> Result<Box<dyn Act>> {
-    Ok(Box::new(Stop(fastrand::Rng::with_seed(seed))))
+    Ok(Box::new(Stop(Rng::new(seed))))
 }
 
 impl Act for Stop {
     fn act(&mut self, scene: &Scene) -> Result<u64> {
-        std::thread::sleep(PAUSE.mul_f64(self.0.f64()));
+        std::thread::sleep(PAUSE.mul_f64(self.0.fraction()));
         let Some(run) = scene.run() else {
             return Ok(0);
         };
         // It may be gone.
         let stopped = kill(run, Signal::SIGSTOP).is_ok();
-        std::thread::sleep(PAUSE.mul_f64(self.0.f64()));
+        std::thread::sleep(PAUSE.mul_f64(self.0.fraction()));
         let _ = kill(run, Signal::SIGCONT);
         Ok(u64::from(stopped))
     }

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A target, and how it is listed.
+
+use crate::fuzz::kind::{Kind, word};
+
+/// Who attached a target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owner {
+    /// Somebody who wrote to `control`: it stays until it is detached.
+    Control,
+    /// The session of that number.
+    Session(usize),
+}
+
+/// A process with a notifier.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Its name.
+    pub name: String,
+    /// The process id that was written.
+    pub pid: i32,
+    /// How the notifier is made.
+    pub kind: Kind,
+    /// Where an interval notifier sits.
+    pub range: Option<(u64, u64)>,
+    /// Who attached it.
+    pub owner: Owner,
+    /// Whether its process is there.
+    pub live: bool,
+}
+
+impl Entry {
+    /// Its addresses, as a target's own `range` would show them.
+    fn range(&self) -> String {
+        match self.range {
+            None | Some((0, u64::MAX)) => "all".into(),
+            Some((start, end)) => format!("{start:#x}-{end:#x}"),
+        }
+    }
+
+    /// Its line in what `control` reads.
+    pub fn line(&self) -> String {
+        let range = self.range();
+        let owner = match self.owner {
+            Owner::Control => "control",
+            Owner::Session(_) => "session",
+        };
+        let state = if self.live { "live" } else { "gone" };
+        format!(
+            "name={} pid={} kind={} range={range} owner={owner} state={state}\n",
+            self.name,
+            self.pid,
+            word(self.kind)
+        )
+    }
+
+    /// What its file `kind` reads.
+    pub fn kind_line(&self) -> String {
+        match self.range {
+            None => format!("{}\n", word(self.kind)),
+            Some(_) => format!("{} {}\n", word(self.kind), self.range()),
+        }
+    }
+}
+
+/// What a line that is not refused does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// This target is there from now on.
+    Attach(Entry),
+    /// The target of that name is gone from now on.
+    Detach(String),
+}
