@@ -116,7 +116,7 @@ impl Surroundings {
         let to = after().find_map(|due| due.entry);
         Surroundings {
             observations: observations.collect(),
-            log_entries: from.map_or(0, |entry| entry.seq + 1)
+            log_entries: from.map_or(0, |entry| entry.seq.saturating_add(1))
                 ..to.map_or(u64::MAX, |entry| entry.seq),
         }
     }

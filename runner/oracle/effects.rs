@@ -13,7 +13,7 @@ use crate::oracle::witness::is_watched;
 /// Adds findings about wrong effects. Returns a reason for each effect that was not recorded, though
 /// it decides the verdict.
 pub(super) fn check(o: &Observation, findings: &mut Findings) -> Vec<String> {
-    let mut unseen = Vec::new();
+    let mut reasons = Vec::new();
     match (o.expectation.pages, &o.pages) {
         (Some(fate), Some(pages)) => {
             check_pages(fate, pages, o, findings);
@@ -26,10 +26,10 @@ pub(super) fn check(o: &Observation, findings: &mut Findings) -> Vec<String> {
                 check_ranges(o, findings);
             }
         }
-        (Some(_), None) => unseen.push("nobody looked at the pages".to_owned()),
+        (Some(_), None) => reasons.push("nobody looked at the pages".to_owned()),
         (None, _) => {}
     }
-    check_steps(o, findings, &mut unseen);
+    check_steps(o, findings, &mut reasons);
     check_remains(o, findings);
     check_sequence(o, findings);
 
@@ -38,17 +38,17 @@ pub(super) fn check(o: &Observation, findings: &mut Findings) -> Vec<String> {
     if o.expectation.end != End::Left && stuck.is_empty() {
         let has_intervals = o.notifiers.iter().any(|n| n.notifier.kind.is_interval());
         if o.expectation.end == End::There && has_intervals && reads.is_none() {
-            unseen.push("nobody looked whether a read side can be begun".to_owned());
+            reasons.push("nobody looked whether a read side can be begun".to_owned());
         }
         if *reads != Some(false) && mm.is_none() {
-            unseen.push("nobody looked whether the address space is gone".to_owned());
+            reasons.push("nobody looked whether the address space is gone".to_owned());
         }
     }
-    unseen
+    reasons
 }
 
 fn check_pages(fate: PagesFate, pages: &Pages, o: &Observation, findings: &mut Findings) {
-    let all = (o.watched.1 - o.watched.0) / 4096;
+    let all = o.watched.1.saturating_sub(o.watched.0) / 4096;
     let (as_due, rss) = match fate {
         PagesFate::Kept => (pages.kept, all),
         PagesFate::Zeroed => (pages.zeroed, 0),
@@ -103,7 +103,9 @@ fn check_ranges(o: &Observation, findings: &mut Findings) {
     }
 }
 
-fn check_steps(o: &Observation, findings: &mut Findings, unseen: &mut Vec<String>) {
+/// Adds a finding for each step with another outcome than is due, and a reason for each step that does
+/// not fit the scenario.
+fn check_steps(o: &Observation, findings: &mut Findings, reasons: &mut Vec<String>) {
     for step in &o.steps {
         match (steps::due(step.kind, o), steps::outcome(step, o)) {
             (Some(due), Some(seen)) if due == seen => {}
@@ -112,7 +114,7 @@ fn check_steps(o: &Observation, findings: &mut Findings, unseen: &mut Vec<String
                 seen: Some(seen.to_string()),
                 ..Finding::new(FindingKind::Step, step.kind.to_string())
             }),
-            _ => unseen.push(format!(
+            _ => reasons.push(format!(
                 "a step was recorded that the scenario cannot have: {step:?}"
             )),
         }

@@ -68,9 +68,9 @@ fn most<'a>(sites: &[(&'a str, u64)]) -> Option<&'a str> {
     most.map(|(site, _)| *site)
 }
 
-/// The form that scenarios are judged by.
+/// The criteria by which scenarios are judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Rule {
+pub(super) struct Criteria {
     pub(super) form: Form,
     /// Whether the kernel has no check at all, which the findings name.
     pub(super) no_check: bool,
@@ -202,8 +202,9 @@ impl<'a> Recognition<'a> {
         }
     }
 
-    /// The form that the kernel is held to.
-    pub(super) fn rule(&self, demanded: Option<Form>) -> Rule {
+    /// The form that the kernel is held to: the one that is demanded, or else the one that the
+    /// complaints show.
+    pub(super) fn criteria(&self, demanded: Option<Form>) -> Criteria {
         let recognised = self.form();
         let form = match (demanded, recognised) {
             (Some(Form::Seed), _) => Form::Seed,
@@ -219,7 +220,7 @@ impl<'a> Recognition<'a> {
             }
             (None, Recognised::Mixed | Recognised::InfoOnly | Recognised::Unknown) => Form::Seed,
         };
-        Rule {
+        Criteria {
             form,
             no_check: recognised == Recognised::InfoOnly,
             is_guess: recognised == Recognised::Unknown && demanded == None,

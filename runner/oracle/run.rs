@@ -1,18 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The report of a recorded run: one pure function, whoever asks and whenever.
+//! The report of a recorded run, as a pure function of the recording.
 
 use crate::kmsg::{Complaint, Complaints};
 use crate::model::{
     Boot, Form, Recording, Report, SCHEMA, ScenarioResult, UnitTest, Verdict, Window,
 };
-use crate::oracle::{is_judged, judge};
+use crate::oracle::judge::judge;
+use crate::oracle::records::is_judged;
 use crate::scenario::known_bugs;
 
 /// Judges a run. `expect` is the form that is demanded.
 ///
-/// Nothing is lost: a boot that did not come to its end is the run's trouble, and a scenario without
-/// a result is missing in the count.
+/// A boot that did not come to its end is trouble of the run, and a scenario without a result is
+/// missing in the count, so that an incomplete run cannot pass.
 pub fn report(recording: &Recording, expect: Option<Form>) -> Report {
     let boots = &recording.boots;
     let windows: Vec<Window> = boots.iter().flat_map(|boot| boot.windows.clone()).collect();
@@ -31,7 +32,7 @@ pub fn report(recording: &Recording, expect: Option<Form>) -> Report {
     for boot in boots {
         results.extend(skipped(boot));
     }
-    // A result that nobody selected goes last, and makes the count wrong.
+    // A result that was not planned goes last, and makes the count wrong.
     let order = &recording.run.scenarios;
     let place = |name: &str| order.iter().position(|known| known == name);
     results.sort_by_key(|result| place(&result.name).unwrap_or(order.len()));
@@ -44,7 +45,7 @@ pub fn report(recording: &Recording, expect: Option<Form>) -> Report {
             Some(name) => format!("{name}: {text}"),
             None => text,
         };
-        let seen = Seen::of(boot);
+        let seen = BootTrouble::of(boot);
         trouble.extend(seen.trouble.into_iter().map(named));
         complaints.extend(seen.complaints.into_iter().map(|complaint| Complaint {
             what: named(complaint.what),
@@ -76,7 +77,7 @@ pub fn report(recording: &Recording, expect: Option<Form>) -> Report {
         vm: recording.vm.clone(),
         form: judgement.form,
         expect,
-        // A guest that never answered planned nothing, but it was asked to.
+        // A guest that never answered has no plan, but its scenarios were selected.
         planned: planned.max(order.len()) + unit_tests.len(),
         form_verdict,
         scenarios: results,
@@ -87,7 +88,7 @@ pub fn report(recording: &Recording, expect: Option<Form>) -> Report {
     }
 }
 
-/// A result with what its plan says of it.
+/// A result with the description from its plan.
 fn described(mut result: ScenarioResult, boots: &[Boot]) -> ScenarioResult {
     let mut plans = boots.iter().flat_map(|boot| &boot.plan);
     if let Some(planned) = plans.find(|planned| planned.name == result.name) {
@@ -98,7 +99,7 @@ fn described(mut result: ScenarioResult, boots: &[Boot]) -> ScenarioResult {
     result
 }
 
-/// The results of those that could not run on that machine.
+/// The results of the scenarios that could not run on that machine.
 fn skipped(boot: &Boot) -> impl Iterator<Item = ScenarioResult> {
     boot.plan.iter().filter_map(|planned| {
         let skip = Verdict::Skip {
@@ -113,7 +114,7 @@ fn skipped(boot: &Boot) -> impl Iterator<Item = ScenarioResult> {
     })
 }
 
-/// The boots ran different kernels, though they are one run's.
+/// Trouble of a run whose boots ran different kernels.
 fn contradiction(boots: &[Boot]) -> Option<String> {
     let mut kernels: Vec<(String, &str)> = Vec::new();
     for boot in boots {
@@ -133,13 +134,13 @@ fn contradiction(boots: &[Boot]) -> Option<String> {
     (each.len() > 1).then(|| format!("its parts ran on different kernels: {}", each.join("; ")))
 }
 
-/// What is wrong with a boot beside the results of its scenarios.
-struct Seen {
+/// Problems of a boot besides the results of its scenarios.
+struct BootTrouble {
     complaints: Vec<Complaint>,
     trouble: Vec<String>,
 }
 
-impl Seen {
+impl BootTrouble {
     fn of(boot: &Boot) -> Self {
         let mut in_windows = Complaints::default();
         for window in &boot.windows {
@@ -157,7 +158,7 @@ impl Seen {
             complaints.extend(aftermath.complaints.iter().cloned());
             doubts.extend(aftermath.doubts.iter().cloned());
         }
-        // In the order of the log; a leak stands in no log, and comes last.
+        // In the order of the log. A leak is in no log, and comes last.
         complaints.sort_by_key(|complaint| complaint.kmsg_seq.unwrap_or(u64::MAX));
 
         let mut trouble = Vec::new();
@@ -170,7 +171,7 @@ impl Seen {
         if !boot.is_whole && boot.lost.is_empty() {
             trouble.push("its recording does not come to its end".to_owned());
         }
-        Seen {
+        BootTrouble {
             complaints,
             trouble,
         }

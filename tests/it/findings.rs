@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What is said of a difference: a person has to find it in the log again.
+//! The texts of findings, by which a person finds the difference in the logs.
 
 use crate::history::*;
 use mn_inject::model::{
@@ -13,9 +13,9 @@ const INFO: &str = "<6>[T1000] mmu_notifier_inject_invalidate_range_start+0x0/..
 const PR_WARN: &str = "<4>[T1000] mmu_notifier_inject_invalidate_range_start+0x0/... \
                        [mmu_notifier_inject] callback failure not allowed";
 
-/// munmap fails twice: calls 1 and 2, which records 500 to 503 are about.
+/// munmap fails twice: calls 1 and 2, with records 500 to 503.
 fn unmapped() -> Window {
-    let plans = [one(Deed::Unmap(Arming::Fail(EAGAIN)), 2)];
+    let plans = [one(Trigger::Unmap(Arming::Fail(EAGAIN)), 2)];
     history(Style::of(Kernel::Seed), &plans, &[])
         .windows
         .remove(0)
@@ -36,7 +36,7 @@ fn finding(kind: FindingKind, text: &str) -> Finding {
 }
 
 #[test]
-fn a_missing_line_is_told_with_its_call() {
+fn a_missing_line_is_reported_with_its_call() {
     let mut window = unmapped();
     window.records.remove(3);
     assert_eq!(
@@ -60,7 +60,7 @@ fn a_missing_line_is_told_with_its_call() {
 }
 
 #[test]
-fn a_surplus_line_is_told_with_its_number() {
+fn a_surplus_line_is_reported_with_its_number() {
     let mut window = unmapped();
     let line = format!("{SYMBOL} callback failure not allowed");
     insert(&mut window, 4, 4, 1000, &line);
@@ -75,7 +75,7 @@ fn a_surplus_line_is_told_with_its_number() {
 }
 
 #[test]
-fn a_wrong_line_is_told_with_both() {
+fn a_wrong_line_is_reported_with_both_sides() {
     let mut window = unmapped();
     window.records[3].level = 3;
     let seen = text(&window, 3);
@@ -92,7 +92,7 @@ fn a_wrong_line_is_told_with_both() {
 }
 
 #[test]
-fn a_line_about_another_callback_is_told_with_both() {
+fn a_line_about_another_callback_is_reported_with_both_sides() {
     let mut window = unmapped();
     window.records[3].text = window.records[3].text.replace("_inject]", "]");
     let seen = text(&window, 3);
@@ -108,7 +108,6 @@ fn a_line_about_another_callback_is_told_with_both() {
     );
 }
 
-/// The callback is where its first byte is.
 #[test]
 fn a_symbol_with_an_offset_is_wrong() {
     let mut window = unmapped();
@@ -120,7 +119,7 @@ fn a_symbol_with_an_offset_is_wrong() {
 }
 
 #[test]
-fn a_line_in_another_place_is_told_once_and_with_both() {
+fn a_line_in_another_place_is_reported_once_with_both_sides() {
     let mut window = unmapped();
     // Info, info, pr_warn, pr_warn.
     window.records.swap(1, 2);
@@ -133,7 +132,7 @@ fn a_line_in_another_place_is_told_once_and_with_both() {
 }
 
 #[test]
-fn a_call_of_another_event_is_told_with_its_number() {
+fn a_call_with_another_event_is_reported_with_its_number() {
     let mut window = unmapped();
     window.observations[0].calls[2].event = NotifierEvent::Clear;
     assert_eq!(
@@ -148,12 +147,12 @@ fn a_call_of_another_event_is_told_with_its_number() {
     );
 }
 
-/// Without a check there is no complaint of either form; what else is missing is something else.
+/// The lines that do not depend on the check keep their own texts.
 #[test]
-fn what_is_missing_where_there_is_no_check_is_told_apart() {
+fn a_missing_check_has_a_text_of_its_own() {
     let plans = [
-        one(Deed::Unmap(Arming::Fail(EAGAIN)), 1),
-        one(Deed::Oom(Arming::Unarmed), 1),
+        one(Trigger::Unmap(Arming::Fail(EAGAIN)), 1),
+        one(Trigger::Oom(Arming::Unarmed), 1),
     ];
     let mut windows = history(Style::of(Kernel::NoCheck), &plans, &[]).windows;
     windows[1].records.clear();
@@ -173,8 +172,8 @@ fn what_is_missing_where_there_is_no_check_is_told_apart() {
 }
 
 #[test]
-fn blame_that_is_shared_is_called_that() {
-    let refused = one(Deed::Mrelease(Arming::Fail(EAGAIN)), 1);
+fn a_finding_in_several_scenarios_is_marked() {
+    let refused = one(Trigger::Mrelease(Arming::Fail(EAGAIN)), 1);
     let plans = [[refused.clone(), refused].concat()];
     let whole = history(Style::of(Kernel::Seed), &plans, &[])
         .windows
@@ -199,9 +198,9 @@ fn blame_that_is_shared_is_called_that() {
     }
 }
 
-/// munmap fails so many times, and the info lines are missing, or wrong, or all is surplus.
+/// munmap fails so many times, and the info lines are missing, or altered, or pr_warns are surplus.
 fn numerous(times: u64) -> [Window; 3] {
-    let plans = [one(Deed::Unmap(Arming::Fail(EAGAIN)), times)];
+    let plans = [one(Trigger::Unmap(Arming::Fail(EAGAIN)), times)];
     let whole = history(Style::of(Kernel::Seed), &plans, &[])
         .windows
         .remove(0);
@@ -239,7 +238,7 @@ fn a_hundred_findings_of_a_kind_are_kept_and_the_others_counted() {
         assert_eq!(findings.len(), 101, "{kind:?}");
         assert_eq!(findings[100], finding(kind, "50 more of this kind"));
     }
-    // However many there are of one kind, the first of another is told.
+    // The findings of each kind have a limit of their own.
     let [mut missing, ..] = numerous(150);
     let line = format!("{SYMBOL} callback failure not allowed");
     let end = missing.records.len();
@@ -250,8 +249,8 @@ fn a_hundred_findings_of_a_kind_are_kept_and_the_others_counted() {
 }
 
 #[test]
-fn a_closing_line_with_another_name_is_told() {
-    let plans = [one(Deed::Oom(Arming::Unarmed), 1)];
+fn a_closing_line_with_another_comm_is_reported() {
+    let plans = [one(Trigger::Oom(Arming::Unarmed), 1)];
     let mut window = history(Style::of(Kernel::Seed), &plans, &[])
         .windows
         .remove(0);

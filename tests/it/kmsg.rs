@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What was recorded in guests with Linux 7.3.4, mainline and with the seed patch.
+//! Records of guests with Linux 7.3.4, of the mainline form and with the seed patch.
 //!
-//! A child's munmap fails with -EAGAIN (call 0); then it is killed, held, and given to
-//! `process_mrelease` with a callback that refuses with -EAGAIN (calls 1 to 10) and with -EBUSY
-//! (calls 11 and 12, of more). `.kmsg` holds the records as they were read, `.log` the module's log.
+//! A child's munmap fails with -EAGAIN (call 0). Then it is killed and held on its way out, and
+//! `process_mrelease` is called with a callback that returns -EAGAIN (calls 1 to 10) and -EBUSY (calls 11
+//! and 12, of more). The `.kmsg` files have the records as they were read, the `.log` files the module's
+//! log.
 
 use mn_inject::kmsg::Record;
 use mn_inject::model::{
@@ -46,7 +47,7 @@ fn call(line: &str) -> Call {
         },
         tid: field("tid").parse().unwrap(),
         comm: field("comm").into(),
-        // These were recorded before the module logged the rest.
+        // The recorded version of the module did not log the other fields.
         injected: field("returned") != "0",
         returned: field("returned").parse().unwrap(),
         cur_seq: 0,
@@ -140,7 +141,7 @@ fn recorded_records_are_parsed() {
 }
 
 #[test]
-fn recorded_kernels_pass_as_what_they_are() {
+fn recorded_kernels_pass_in_their_form() {
     for (recorded, form, matched) in [
         (SEED, Recognised::Seed, [2, 10, 2]),
         (MAINLINE, Recognised::Mainline, [2, 10, 4]),
@@ -157,20 +158,19 @@ fn recorded_kernels_pass_as_what_they_are() {
 }
 
 #[test]
-fn recorded_kernels_are_not_one_another() {
+fn recorded_kernels_fail_in_the_other_form() {
     for (recorded, demanded) in [(SEED, Some(Form::Mainline)), (MAINLINE, Some(Form::Seed))] {
         let judgement = judge(&[window(recorded)], demanded);
         assert!(matches!(judgement.form_verdict, Verdict::Fail { .. }));
         assert!(matches!(judgement.results[0].verdict, Verdict::Fail { .. }));
-        // A refusal with -EAGAIN is the same in both forms.
+        // Both forms print the same about -EAGAIN in non-blockable context.
         assert_eq!(judgement.results[1].verdict, Verdict::Pass);
         assert!(matches!(judgement.results[2].verdict, Verdict::Fail { .. }));
     }
 }
 
-/// Each single record of ours that is missing is missed.
 #[test]
-fn no_recorded_line_can_be_missing() {
+fn each_missing_recorded_line_is_found() {
     for recorded in [SEED, MAINLINE] {
         let whole = window(recorded);
         let ours: Vec<usize> = (0..whole.records.len())

@@ -22,7 +22,7 @@ fn planned(name: &str) -> Planned {
 
 /// A munmap that fails, on a kernel of that form.
 fn window(name: &str, kernel: Kernel) -> Window {
-    let plans = [one(Deed::Unmap(Arming::Fail(EAGAIN)), 1)];
+    let plans = [one(Trigger::Unmap(Arming::Fail(EAGAIN)), 1)];
     let mut window = history(Style::of(kernel), &plans, &[]).windows.remove(0);
     window.observations[0].scenario = name.to_owned();
     window
@@ -187,7 +187,7 @@ fn a_form_that_was_recognised_in_one_boot_holds_in_all() {
     for boot in &mut boots[..2] {
         for window in &mut boot.windows {
             let name = window.observations[0].scenario.clone();
-            let plans = [one(Deed::Unmap(Arming::Unarmed), 1)];
+            let plans = [one(Trigger::Unmap(Arming::Unarmed), 1)];
             *window = history(Style::of(Kernel::Seed), &plans, &[])
                 .windows
                 .remove(0);

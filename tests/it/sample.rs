@@ -4,7 +4,7 @@
 
 use mn_inject::model::{
     Arming, AttachedNotifier, Call, Complaint, Context, Count, Counters, End, Expectation, Finding,
-    FindingKind, Form, Initiator, KernelInfo, Matched, Notifier, NotifierEvent, NotifierKind,
+    FindingKind, Initiator, KernelInfo, Matched, Notifier, NotifierEvent, NotifierKind,
     Observation, Pages, PagesFate, Recognised, Remains, Report, SCHEMA, ScenarioResult, UnitTest,
     Verdict, VmInfo,
 };

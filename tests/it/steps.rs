@@ -18,14 +18,14 @@ const PAGES: u64 = 16;
 fn verdict_of(kind: StepKind, seen: &Seen, change: fn(&mut Observation)) -> Verdict {
     let mut writer = Writer::new(Style::of(Kernel::Mainline), &[]);
     let plan = Plan {
-        deed: Deed::Unmap(Arming::Unarmed),
+        trigger: Trigger::Unmap(Arming::Unarmed),
         calls: 0,
         elsewhere: 0,
     };
     let mut o = observation(&plan, 100);
     o.watched = (0x10000, 0x10000 + PAGES * 4096);
     o.notifiers = NotifierKind::ALL
-        .map(|kind| subscriber(kind, Arming::Unarmed))
+        .map(|kind| attached(kind, Arming::Unarmed))
         .to_vec();
     let seen = seen.clone();
     o.steps.push(Step { kind, seen });

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Scenarios about what the kernel finds wrong with itself: that it has to say so, and how often.
+//! Scenarios about the kernel's general debugging checks: the reports that are due, and their number.
 
 use crate::history::*;
 use mn_inject::model::KernelMessage;
@@ -23,15 +23,15 @@ const CRIT: u8 = 2;
 /// The thread that registers.
 const ACTOR: i32 = 77;
 
-/// A scenario whose calls all agree.
+/// A scenario whose calls all succeed.
 fn quiet() -> Window {
-    let plans = [one(Deed::Unmap(Arming::Unarmed), 2)];
+    let plans = [one(Trigger::Unmap(Arming::Unarmed), 2)];
     history(Style::of(Kernel::Seed), &plans, &[])
         .windows
         .remove(0)
 }
 
-/// One with an invalidation from an atomic section.
+/// A scenario with an invalidation from an atomic section.
 fn atomic() -> Window {
     let mut window = quiet();
     let expectation = &mut window.observations[0].expectation;
@@ -39,16 +39,16 @@ fn atomic() -> Window {
     window
 }
 
-/// One in which somebody registers as nobody may.
-fn registers(said: KernelMessage) -> Window {
+/// A scenario with a registration that breaks the contract.
+fn registers(due: KernelMessage) -> Window {
     let mut window = quiet();
     let o = &mut window.observations[0];
-    (o.expectation.said, o.expectation.judges_symptoms) = (vec![said], true);
+    (o.expectation.said, o.expectation.judges_symptoms) = (vec![due], true);
     o.actors = vec![ACTOR];
     window
 }
 
-/// What is found with these lines: level, thread, text.
+/// The kinds of findings with these lines: level, thread, text.
 fn found(mut window: Window, lines: &[(u8, i32, &str)]) -> Vec<FindingKind> {
     for (at, (level, tid, text)) in lines.iter().enumerate() {
         insert(&mut window, at, *level, *tid, text);
@@ -67,7 +67,7 @@ const DID_NOT_FIRE: FindingKind = FindingKind::DidNotFire;
 const FIRED: FindingKind = FindingKind::FiredWhenItShouldNot;
 
 #[test]
-fn an_atomic_section_is_noticed_once_for_an_invalidation() {
+fn an_invalidation_in_an_atomic_section_has_one_report() {
     let line = (ERR, 1000, CALLER_SLEEP);
     assert_eq!(found(atomic(), &[line]), PASS);
     assert_eq!(found(atomic(), &[]), [DID_NOT_FIRE]);
@@ -76,7 +76,7 @@ fn an_atomic_section_is_noticed_once_for_an_invalidation() {
         found(atomic(), &[(WARNING, 1000, CALLER_SLEEP)]),
         [FindingKind::Altered]
     );
-    // Another complaint is not this one gone wrong.
+    // Another report is not an altered form of this one.
     assert_eq!(
         found(atomic(), &[(ERR, 1000, ATOMIC_SLEEP)]),
         [DID_NOT_FIRE, FIRED]
@@ -84,7 +84,7 @@ fn an_atomic_section_is_noticed_once_for_an_invalidation() {
 }
 
 #[test]
-fn what_other_tasks_are_told_is_not_what_is_due() {
+fn reports_of_other_tasks_are_not_those_that_are_due() {
     let of_another = (ERR, 1, CALLER_SLEEP);
     assert_eq!(found(atomic(), &[of_another]), [DID_NOT_FIRE]);
     assert_eq!(
@@ -94,15 +94,15 @@ fn what_other_tasks_are_told_is_not_what_is_due() {
 }
 
 #[test]
-fn a_callback_that_sleeps_is_noticed_each_time() {
-    let plans = [one(Deed::Mrelease(Arming::AtStart(Injection::Sleep)), 2)];
+fn a_callback_that_sleeps_has_a_report_each_time() {
+    let plans = [one(Trigger::Mrelease(Arming::AtStart(Injection::Sleep)), 2)];
     let mut window = history(Style::of(Kernel::Seed), &plans, &[])
         .windows
         .remove(0);
     let o = &mut window.observations[0];
     o.expectation.judges_symptoms = true;
     for call in &mut o.calls {
-        // Elsewhere the injector lets it through, in whatever context.
+        // On other addresses the injector does nothing, in any context.
         call.context = Context::NonBlockable;
         call.injected = call.tid == RUNNER_TID;
     }
@@ -119,10 +119,10 @@ fn a_callback_that_sleeps_is_noticed_each_time() {
 
 const NON_BLOCK: &str = "BUG: scheduling in a non-blocking section: oom_reaper/40/0x2";
 
-/// The OOM reaper calls one with an end, which sleeps.
+/// The OOM reaper calls a notifier whose end sleeps.
 fn end_sleeps() -> Window {
     let plan = Plan {
-        deed: Deed::Oom(Arming::AtEnd(Injection::Sleep)),
+        trigger: Trigger::Oom(Arming::AtEnd(Injection::Sleep)),
         calls: 1,
         elsewhere: 0,
     };
@@ -132,12 +132,12 @@ fn end_sleeps() -> Window {
     o.notifiers[0].notifier.kind = NotifierKind::PlainEnd;
     o.expectation.judges_symptoms = true;
     writer.invalidation(&mut o, 0, 0);
-    writer.reaper_word(&o, 0, ReaperMessage::Reaped);
+    writer.closing_line(&o, 0, ReaperMessage::Reaped);
     writer.end(vec![o], warns, calls).0
 }
 
 #[test]
-fn an_end_that_sleeps_is_noticed_before_the_reapers_last_word() {
+fn the_report_about_an_end_that_sleeps_comes_before_the_closing_line() {
     let line = (ERR, REAPER_TID, NON_BLOCK);
     assert_eq!(found(end_sleeps(), &[line]), PASS);
     assert_eq!(found(end_sleeps(), &[]), [DID_NOT_FIRE]);
@@ -145,14 +145,14 @@ fn an_end_that_sleeps_is_noticed_before_the_reapers_last_word() {
     let mut late = end_sleeps();
     insert(&mut late, 1, ERR, REAPER_TID, NON_BLOCK);
     assert_eq!(found(late, &[]), [FindingKind::OutOfOrder]);
-    // Nobody may sleep there, and in blockable context everybody may.
+    // In blockable context an end may sleep.
     let mut blockable = end_sleeps();
     blockable.observations[0].later[0].context = Context::Blockable;
     assert_eq!(found(blockable, &[line]), [FIRED]);
 }
 
 #[test]
-fn an_end_that_does_not_do_as_it_is_told_is_no_evidence() {
+fn an_end_that_ignores_its_setting_gives_no_verdict() {
     for (arming, injected) in [
         (Arming::AtEnd(Injection::Sleep), false),
         (Arming::Unarmed, true),
@@ -170,7 +170,7 @@ fn an_end_that_does_not_do_as_it_is_told_is_no_evidence() {
 }
 
 #[test]
-fn lockdep_has_to_speak_of_the_right_lock() {
+fn the_report_of_lockdep_is_about_the_right_lock() {
     let held = |lock: &str| format!("ffff888000169c78 ({lock}){{++++}}-{{4:4}}, at: f+0x1/0x2");
     let report = |lock: &str| {
         let mut window = registers(KernelMessage::LockdepMmapLock);
@@ -183,7 +183,7 @@ fn lockdep_has_to_speak_of_the_right_lock() {
         .enumerate()
         {
             insert(&mut window, 2 * at, WARNING, ACTOR, text);
-            // In between somebody else may say something.
+            // A line of another task stands in between.
             insert(&mut window, 2 * at + 1, WARNING, ACTOR + 1, &held("srcu"));
         }
         found(window, &[])
@@ -195,12 +195,12 @@ fn lockdep_has_to_speak_of_the_right_lock() {
     assert_eq!(found(silent, &[]), [DID_NOT_FIRE]);
 }
 
-/// lockdep switches itself off with its first report.
+/// lockdep is off after its first report.
 #[test]
-fn lockdep_reports_once_however_many_calls_allocate() {
+fn any_number_of_calls_that_allocate_has_one_report_of_lockdep() {
     let allocates = |calls| {
         let plan = Plan {
-            deed: Deed::Unmap(Arming::AtStart(Injection::Allocate)),
+            trigger: Trigger::Unmap(Arming::AtStart(Injection::Allocate)),
             calls,
             elsewhere: 0,
         };
@@ -241,41 +241,41 @@ fn lockdep_reports_once_however_many_calls_allocate() {
 }
 
 #[test]
-fn whoever_registers_wrongly_is_told() {
-    for (said, level, text) in [
+fn a_wrong_registration_has_its_report() {
+    for (due, level, text) in [
         (KernelMessage::DeadBug, CRIT, DEAD_BUG),
         (KernelMessage::AtomicSleep, ERR, ATOMIC_SLEEP),
         (KernelMessage::LockWarn, WARNING, LOCK_WARN),
     ] {
         let line = (level, ACTOR, text);
-        assert_eq!(found(registers(said), &[line]), PASS, "{text}");
-        assert_eq!(found(registers(said), &[]), [DID_NOT_FIRE], "{text}");
+        assert_eq!(found(registers(due), &[line]), PASS, "{text}");
+        assert_eq!(found(registers(due), &[]), [DID_NOT_FIRE], "{text}");
         let other_level = (level + 1, ACTOR, text);
         assert_eq!(
-            found(registers(said), &[other_level]),
+            found(registers(due), &[other_level]),
             [FindingKind::Altered],
             "{text}"
         );
     }
 }
 
-/// How many locks a function asserts, and how often it might sleep, is not the contract's business.
+/// The contract has no rule on how many locks a function asserts, or how often it calls might_sleep().
 #[test]
-fn some_complaints_may_come_many_times() {
-    for (said, level, text, is_often) in [
+fn some_reports_may_come_any_number_of_times() {
+    for (due, level, text, is_often) in [
         (KernelMessage::DeadBug, CRIT, DEAD_BUG, false),
         (KernelMessage::AtomicSleep, ERR, ATOMIC_SLEEP, true),
         (KernelMessage::LockWarn, WARNING, LOCK_WARN, true),
     ] {
-        let due: &[FindingKind] = if is_often { &[] } else { &[FIRED; 2] };
+        let surplus: &[FindingKind] = if is_often { &[] } else { &[FIRED; 2] };
         let lines = [(level, ACTOR, text); 3];
-        assert_eq!(found(registers(said), &lines), due, "{text}");
+        assert_eq!(found(registers(due), &lines), surplus, "{text}");
     }
 }
 
-/// There they are trouble, which ends the run: see `is_judged`.
+/// There they are trouble of the run: see `is_judged`.
 #[test]
-fn elsewhere_they_are_left_to_whoever_watches_the_log() {
+fn reports_in_other_scenarios_are_not_judged() {
     for (level, text) in [
         (ERR, CALLER_SLEEP),
         (ERR, ATOMIC_SLEEP),

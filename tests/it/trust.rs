@@ -1,24 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A module that lies, and kernels that are wrong in the same lines: the first must not be blamed
-//! on the kernel, and the second must not be excused.
+//! Wrong logs of the module, and kernels that are wrong in the same lines: the former give no verdict,
+//! and the latter fail.
 
 use mn_inject::model::{Arming, Context, Form, NotifierKind, Verdict, Window};
 use mn_inject::oracle::{Judgement, judge};
 
-use crate::history::{Deed, EAGAIN, Kernel, Plan, Style, history};
+use crate::history::{EAGAIN, Kernel, Plan, Style, Trigger, history, one};
 
 const EBUSY: i32 = -16;
 
-fn one(deed: Deed, calls: u64) -> Vec<Plan> {
-    vec![Plan {
-        deed,
-        calls,
-        elsewhere: 1,
-    }]
-}
-
-/// What a correct kernel and an honest module make of it.
+/// A run on a correct kernel of the seed form with a correct module.
 fn run(plans: &[Vec<Plan>]) -> Vec<Window> {
     run_on(Kernel::Seed, plans)
 }
@@ -28,14 +20,14 @@ fn run_on(kernel: Kernel, plans: &[Vec<Plan>]) -> Vec<Window> {
 }
 
 fn unmap(errno: i32) -> Vec<Plan> {
-    one(Deed::Unmap(Arming::Fail(errno)), 2)
+    one(Trigger::Unmap(Arming::Fail(errno)), 2)
 }
 
 fn mrelease(errno: i32) -> Vec<Plan> {
-    one(Deed::Mrelease(Arming::Fail(errno)), 1)
+    one(Trigger::Mrelease(Arming::Fail(errno)), 1)
 }
 
-/// Another end of the story: the lines of all records.
+/// Replaces text in the records.
 fn reworded(windows: &mut [Window], from: &str, to: &str) {
     let mut is_changed = false;
     for record in windows.iter_mut().flat_map(|window| &mut window.records) {
@@ -56,7 +48,7 @@ fn without_lines(windows: &mut [Window], part: &str) {
 }
 
 #[track_caller]
-fn is_disbelieved(windows: &[Window], words: &str) {
+fn is_in_doubt(windows: &[Window], words: &str) {
     let judgement = judge(windows, None);
     assert!(
         judgement.doubts.iter().any(|doubt| doubt.contains(words)),
@@ -83,7 +75,7 @@ fn is_the_kernels_fault(windows: &[Window]) -> Judgement {
 }
 
 #[test]
-fn an_honest_module_is_believed() {
+fn a_correct_module_is_not_in_doubt() {
     let judgement = judge(&run(&[unmap(EBUSY), mrelease(EAGAIN)]), None);
     assert_eq!(judgement.doubts, [] as [String; 0]);
     let verdicts = judgement.results.iter().map(|result| &result.verdict);
@@ -91,21 +83,21 @@ fn an_honest_module_is_believed() {
 }
 
 #[test]
-fn a_log_in_the_other_context_is_the_modules_fault() {
-    for deed in [unmap(EAGAIN), mrelease(EAGAIN)] {
-        let mut windows = run(&[deed, unmap(EBUSY)]);
+fn a_log_with_the_other_context_is_in_doubt() {
+    for trigger in [unmap(EAGAIN), mrelease(EAGAIN)] {
+        let mut windows = run(&[trigger, unmap(EBUSY)]);
         for call in &mut windows[0].observations[0].calls {
             call.context = match call.context {
                 Context::Blockable => Context::NonBlockable,
                 Context::NonBlockable => Context::Blockable,
             };
         }
-        is_disbelieved(&windows, "in the other context");
+        is_in_doubt(&windows, "in the other context");
     }
 }
 
 #[test]
-fn a_swapped_word_is_the_kernels_fault() {
+fn the_wrong_context_in_an_info_line_is_the_kernels_fault() {
     let mut windows = run(&[unmap(EAGAIN)]);
     reworded(
         &mut windows,
@@ -117,7 +109,7 @@ fn a_swapped_word_is_the_kernels_fault() {
 
 #[test]
 fn a_call_in_the_wrong_context_is_the_kernels_fault() {
-    // Module and line agree that it was non-blockable, as a munmap never is.
+    // Log and line agree on non-blockable, but munmap is blockable.
     let mut windows = run(&[unmap(EAGAIN), unmap(EBUSY)]);
     reworded(
         &mut windows[..1],
@@ -132,7 +124,7 @@ fn a_call_in_the_wrong_context_is_the_kernels_fault() {
 }
 
 #[test]
-fn an_errno_that_the_kernel_also_acts_on_is_what_was_returned() {
+fn a_log_with_another_errno_than_the_kernel_acts_on_is_in_doubt() {
     for kernel in [Kernel::Seed, Kernel::Mainline] {
         for (returned, logged) in [(EBUSY, EAGAIN), (EAGAIN, EBUSY)] {
             let mut windows = run_on(kernel, &[mrelease(returned), unmap(EAGAIN)]);
@@ -141,21 +133,21 @@ fn an_errno_that_the_kernel_also_acts_on_is_what_was_returned() {
             for call in o.calls.iter_mut().filter(|call| call.injected) {
                 call.returned = logged;
             }
-            is_disbelieved(&windows, &format!("failed with {returned}"));
+            is_in_doubt(&windows, &format!("failed with {returned}"));
         }
     }
 }
 
 #[test]
-fn an_errno_that_the_kernel_only_prints_is_its_own_fault() {
+fn an_errno_that_the_kernel_prints_but_does_not_act_on_is_its_fault() {
     let plans = [mrelease(EAGAIN), unmap(EAGAIN)];
     let mut windows = run_on(Kernel::Mainline, &plans);
     reworded(&mut windows, "failed with -11", "failed with -16");
     is_the_kernels_fault(&windows);
-    // What the seed form does with a refusal does not depend on its errno, so it cannot be told.
+    // The seed form does not depend on the errno of a refusal, so the line can be right.
     let mut windows = run(&plans);
     reworded(&mut windows, "failed with -11", "failed with -16");
-    is_disbelieved(&windows, "failed with -16");
+    is_in_doubt(&windows, "failed with -16");
     for nonsense in ["0", "11", "-4096"] {
         let mut windows = run(&plans);
         let to = format!("failed with {nonsense}");
@@ -167,8 +159,8 @@ fn an_errno_that_the_kernel_only_prints_is_its_own_fault() {
 #[test]
 fn an_errno_of_another_notifier_in_the_window_is_the_kernels_fault() {
     let both = [
-        one(Deed::Oom(Arming::Fail(EBUSY)), 2),
-        one(Deed::Oom(Arming::Fail(EAGAIN)), 2),
+        one(Trigger::Oom(Arming::Fail(EBUSY)), 2),
+        one(Trigger::Oom(Arming::Fail(EAGAIN)), 2),
     ];
     let mut windows = run(&[both.concat(), unmap(EAGAIN)]);
     reworded(&mut windows[..1], "failed with -16", "failed with -11");
@@ -176,7 +168,7 @@ fn an_errno_of_another_notifier_in_the_window_is_the_kernels_fault() {
 }
 
 #[test]
-fn a_failure_that_the_log_denies_is_the_modules_fault() {
+fn a_log_without_the_failure_is_in_doubt() {
     let mut windows = run(&[unmap(EAGAIN), mrelease(EAGAIN)]);
     let o = &mut windows[0].observations[0];
     o.notifiers[0].notifier.arming = Arming::Unarmed;
@@ -184,28 +176,28 @@ fn a_failure_that_the_log_denies_is_the_modules_fault() {
     for call in &mut o.calls {
         (call.returned, call.injected) = (0, false);
     }
-    is_disbelieved(&windows, "none has returned that");
+    is_in_doubt(&windows, "none has returned that");
 }
 
 #[test]
-fn a_failure_of_a_thread_that_is_not_in_the_log_is_no_verdict() {
+fn a_log_without_the_thread_is_in_doubt() {
     let mut windows = run(&[unmap(EAGAIN)]);
     for record in &mut windows[0].records {
         record.caller = Some("T77".to_owned());
     }
-    is_disbelieved(&windows, "thread 77");
+    is_in_doubt(&windows, "thread 77");
 }
 
 #[test]
-fn failures_without_any_trace_are_only_the_modules_word() {
+fn failures_that_only_the_log_has_are_in_doubt() {
     let mut windows = run(&[unmap(EAGAIN), mrelease(EAGAIN)]);
     without_lines(&mut windows, "callback fail");
-    // Refused all the same: then something has failed, and the kernel is silent about it.
+    // The operation was refused, so a callback has failed without a line.
     windows[1].observations[0].outcome = EAGAIN;
     is_the_kernels_fault(&windows);
     windows[1].observations[0].outcome = 0;
-    is_disbelieved(&windows, "by the log 3 callbacks have failed");
-    // One line about any of them is a trace.
+    is_in_doubt(&windows, "by the log 3 callbacks have failed");
+    // A line about one of the failures is enough.
     let mut windows = run(&[unmap(EAGAIN), mrelease(EAGAIN)]);
     without_lines(&mut windows[..1], "callback fail");
     windows[1].observations[0].outcome = 0;
@@ -213,7 +205,7 @@ fn failures_without_any_trace_are_only_the_modules_word() {
 }
 
 #[test]
-fn a_wrong_symbol_is_a_trace_all_the_same() {
+fn a_line_with_a_wrong_symbol_confirms_a_failure() {
     let mut windows = run(&[unmap(EAGAIN), mrelease(EAGAIN)]);
     windows[1].observations[0].outcome = 0;
     reworded(
@@ -225,17 +217,17 @@ fn a_wrong_symbol_is_a_trace_all_the_same() {
 }
 
 #[test]
-fn a_thread_is_held_against_its_own_lines() {
+fn the_context_is_compared_thread_by_thread() {
     let both = [mrelease(EAGAIN), unmap(EAGAIN)].concat();
     let mut windows = run(&[both, unmap(EBUSY)]);
     for call in &mut windows[0].observations[0].calls {
         call.context = Context::Blockable;
     }
-    is_disbelieved(&windows, "in the other context");
+    is_in_doubt(&windows, "in the other context");
 }
 
 #[test]
-fn a_silent_kernel_is_only_excused_where_a_refusal_would_have_stopped_it() {
+fn failures_without_lines_are_in_doubt_only_if_they_could_refuse() {
     let mut windows = run(&[unmap(EAGAIN)]);
     without_lines(&mut windows, "callback fail");
     is_the_kernels_fault(&windows);
@@ -247,14 +239,14 @@ fn a_silent_kernel_is_only_excused_where_a_refusal_would_have_stopped_it() {
 }
 
 #[test]
-fn a_victim_that_could_not_be_reaped_is_a_trace() {
-    let mut windows = run(&[one(Deed::Oom(Arming::Fail(EAGAIN)), 10), unmap(EAGAIN)]);
+fn a_victim_that_could_not_be_reaped_confirms_a_failure() {
+    let mut windows = run(&[one(Trigger::Oom(Arming::Fail(EAGAIN)), 10), unmap(EAGAIN)]);
     without_lines(&mut windows, "callback fail");
     is_the_kernels_fault(&windows);
 }
 
 #[test]
-fn nothing_is_said_of_an_interval_notifier_that_refuses() {
+fn an_interval_notifier_that_refuses_needs_no_line() {
     let mut windows = run(&[mrelease(EAGAIN)]);
     without_lines(&mut windows, "callback fail");
     let o = &mut windows[0].observations[0];

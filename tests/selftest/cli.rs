@@ -20,7 +20,7 @@ use crate::task::{CasesOptions, FloodOptions, FuzzOptions, HostileOptions, Stres
 #[derive(Debug, Parser)]
 #[command(name = crate::NAME, version, max_term_width = 100)]
 pub struct Cli {
-    /// What to do.
+    /// The subcommand.
     #[command(subcommand)]
     pub command: Command,
 }
@@ -46,10 +46,10 @@ pub enum Command {
     /// Do the same in a virtual machine
     #[command(subcommand)]
     Vm(VmCommand),
-    /// `mn-inject run`, which `hostile` starts
+    /// `mn-inject run` (started by `hostile`)
     #[command(hide = true)]
     Run(RunArgs),
-    /// A process that a run has started
+    /// A process of a run (started by `run`)
     #[command(flatten)]
     Process(Process),
     /// A process that disturbs a run (started by `hostile`)
@@ -80,10 +80,10 @@ pub enum VmCommand {
 /// `mn-selftest cases`
 #[derive(Clone, Debug, Args)]
 pub struct CasesArgs {
-    /// What to do and with what
+    /// The task and the module
     #[command(flatten)]
     pub here: Here<CasesOptions>,
-    /// Show the cases instead, as the documentation has them
+    /// Print the table of the cases, as in docs/module.md, and do nothing else
     #[arg(long, conflicts_with_all = ["only", "module", "format"])]
     pub list: bool,
 }
@@ -91,13 +91,13 @@ pub struct CasesArgs {
 /// A task on the running kernel.
 #[derive(Clone, Debug, Args)]
 pub struct Here<T: Args> {
-    /// What to do
+    /// The task
     #[command(flatten)]
     pub options: T,
     /// Load this module first and unload it at the end
     #[arg(long, value_name = "PATH")]
     pub module: Option<PathBuf>,
-    /// How the outcome is printed
+    /// How results are printed
     #[arg(long, value_enum, default_value_t)]
     pub format: SimpleFormat,
 }
@@ -105,13 +105,13 @@ pub struct Here<T: Args> {
 /// A task in a virtual machine.
 #[derive(Clone, Debug, Args)]
 pub struct InVm<T: Args> {
-    /// What to do
+    /// The task
     #[command(flatten)]
     pub options: T,
-    /// Where
+    /// The guest
     #[command(flatten)]
     pub guest: VmGuestArgs,
-    /// How the outcome is printed
+    /// How results are printed
     #[arg(long, value_enum, default_value_t)]
     pub format: SimpleFormat,
 }
@@ -132,7 +132,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_command_line_is_sound() {
+    fn the_command_line_is_valid() {
         Cli::command().debug_assert();
     }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Complaints of the kernel after each step, so that one knows which step it was.
+//! Complaints of the kernel, read after each step, so that each can be attributed to a step.
 
 use mn_inject::kmsg;
 use mn_inject::kmsg::Record;
@@ -8,25 +8,26 @@ use mn_inject::model::{Complaint, Ownership};
 use mn_inject::observe::complaints::Watch;
 use mn_inject::oracle::is_callback_warn;
 
-/// Said by a kernel with the seed patch: a complaint that is no BUG and no WARNING.
+/// Line printed by a kernel with the seed patch: a complaint that is neither a BUG nor a WARNING.
 const SEED: &str = "callback failure not allowed";
 
-/// A watch whose complaints are asked for step by step.
+/// A watch whose complaints are read step by step.
 pub struct Complaints<'a>(&'a mut Watch);
 
 impl<'a> Complaints<'a> {
-    /// Takes the complaints out of that watch.
+    /// Reads the complaints from that watch.
     pub fn new(watch: &'a mut Watch) -> Self {
         Complaints(watch)
     }
 
-    /// The complaints since the last time. The end of the watch does not have them again.
+    /// The complaints since the last call. They are not reported again at the end of the watch.
     pub fn since_last(&mut self) -> Vec<String> {
         let machine = self.0.machine();
         complaints(&self.0.since_last(), machine)
     }
 
-    /// The same where callbacks were to fail and the kernel to complain of that: all others.
+    /// As [`Self::since_last`], but without the complaints about failing callbacks, which are
+    /// expected.
     pub fn of_others_since_last(&mut self) -> Vec<String> {
         let machine = self.0.machine();
         others(&self.0.since_last(), machine)
@@ -45,7 +46,7 @@ fn others(records: &[Record], machine: Ownership) -> Vec<String> {
     but(records, machine, is_callback_warn).collect()
 }
 
-/// The complaints that count on such a machine, but for those that are `expected`.
+/// The complaints that count on such a machine, except those that are `expected`.
 fn but(
     records: &[Record],
     machine: Ownership,
@@ -58,7 +59,7 @@ fn but(
     seen.kept.into_iter().map(|complaint| text(&complaint))
 }
 
-/// A complaint as a finding.
+/// The text of a complaint as a finding.
 pub fn text(complaint: &Complaint) -> String {
     let lines = complaint.lines.join("\n");
     format!("the kernel complained ({}): {lines}", complaint.what)
@@ -73,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn complaints_are_told_from_news() {
+    fn complaints_are_recognised() {
         for text in [
             "WARNING: mm/mmu_notifier.c:535 at __mmu_notifier_invalidate_range_start+0x1d3/0x250",
             "BUG: sleeping function called from invalid context at mm/x.c:1",
@@ -84,7 +85,7 @@ mod tests {
         ] {
             let found = |prio| complaints(&[record(prio, text)], Ownership::Ours);
             assert_eq!(found(4).len(), 1, "{text}");
-            // Anybody may write this to /dev/kmsg.
+            // User space can write this to /dev/kmsg.
             assert!(found(12).is_empty(), "{text}");
         }
         let news = "f+0x0/0x2 [m] callback failed with -11 in non-blockable context.";
@@ -92,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn where_callbacks_fail_all_other_complaints_count() {
+    fn complaints_about_failing_callbacks_can_be_left_out() {
         let due = [
             "WARNING: mm/mmu_notifier.c:535 at __mmu_notifier_invalidate_range_start+0x1d3/0x250, CPU#0: a/1",
             "f+0x0/0x2 [m] callback failure not allowed",
@@ -105,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn a_complaint_has_all_its_lines() {
+    fn a_complaint_keeps_all_its_lines() {
         let records = [record(4, "BUG: KASAN: x"), record(4, " line 1")];
         assert_eq!(
             complaints(&records, Ownership::Ours),

@@ -1,35 +1,35 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What came of a task: not a verdict on the kernel's check, but on the module and whatever it
-//! touches, or on `mn-inject`.
+//! The outcome of a task: no verdict on the kernel's check, but one on the module and the parts of
+//! the kernel that it uses, or on `mn-inject`.
 
 use serde::{Deserialize, Serialize};
 
-/// What came of an exercise.
+/// The outcome of an exercise.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Exercise {
-    /// What was done how often: (operation, count), in an order that never changes.
+    /// The operations and their counts, always in the same order.
     pub operations: Vec<(String, u64)>,
-    /// What came of the module's cases, in their order.
+    /// The results of the module's cases, in the order of the cases.
     pub cases: Vec<CaseResult>,
-    /// What was wrong besides, each with all that it takes to do it again.
+    /// All other findings, each with everything that is needed to reproduce it.
     pub findings: Vec<String>,
-    /// Why the exercise proves nothing, where it does not (it could not be carried out).
+    /// The reasons why the exercise proves nothing; empty if it could be carried out.
     pub trouble: Vec<String>,
-    /// How long it took, in milliseconds.
+    /// Duration in milliseconds.
     pub millis: u64,
 }
 
-/// What came of one of the module's cases.
+/// The result of one of the module's cases.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CaseResult {
-    /// Its name.
+    /// Name of the case.
     pub name: String,
-    /// Whether the module did as the case says.
+    /// Whether the result was that of the table.
     pub verdict: CaseVerdict,
-    /// Why it is not [`CaseVerdict::Ok`].
+    /// The reasons why it is not [`CaseVerdict::Ok`].
     pub why: Vec<String>,
 }
 
@@ -37,23 +37,23 @@ pub struct CaseResult {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CaseVerdict {
-    /// All is as it should be.
+    /// The result is as defined.
     Ok,
-    /// The module, or the kernel, did something else than it should, or the kernel complained.
+    /// The module or the kernel behaved differently, or the kernel complained.
     Finding,
-    /// This machine does not have what the case needs.
+    /// This machine lacks something that the case needs.
     Skipped,
     /// The case could not be carried out, and proves nothing.
     NoVerdict,
 }
 
 impl Exercise {
-    /// How often something was wrong.
+    /// The number of findings, including the cases with one.
     pub fn wrong(&self) -> usize {
         self.findings.len() + self.cases_of(CaseVerdict::Finding)
     }
 
-    /// How many cases have that verdict.
+    /// The number of cases with that verdict.
     pub fn cases_of(&self, verdict: CaseVerdict) -> usize {
         self.cases
             .iter()
@@ -61,12 +61,12 @@ impl Exercise {
             .count()
     }
 
-    /// Whether something kept it from coming to its end, so that it proves nothing.
+    /// Whether something kept it from completing, so that it proves nothing.
     pub fn is_in_trouble(&self) -> bool {
         !self.trouble.is_empty() || self.cases_of(CaseVerdict::NoVerdict) > 0
     }
 
-    /// Whether nothing is wrong, and nothing kept it from coming to its end.
+    /// Whether it has completed without a finding.
     pub fn is_well(&self) -> bool {
         self.wrong() == 0 && !self.is_in_trouble()
     }

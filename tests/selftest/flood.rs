@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Very many failures in one run, each of them accounted for: by the call in the module's log, by
-//! the module's counters, and by the kernel's lines about it.
+//! Very many failures in one run, each accounted for three times: by the entry in the module's log,
+//! by the module's counters, and by the lines that the kernel prints.
 
 use anyhow::{Context as _, Result};
 use nix::libc::EAGAIN;
@@ -16,11 +16,11 @@ use mn_inject::trigger::operation::{OFTEN, Operation};
 use crate::exercise::Exercise;
 use crate::task::FloodOptions;
 
-/// How many notifiers fail each time.
+/// Number of notifiers that fail in each invalidation.
 const NOTIFIERS: usize = 16;
 
-/// A plain notifier that fails: its kernel says the same two lines each time, or three with a
-/// WARN. One with an end would have a WARN of its own on top.
+/// A plain notifier that fails: the kernel prints the same two lines each time, or three with a
+/// WARN. A notifier with an end would cause another WARN of its own.
 const FAILS: Notifier = Notifier {
     kind: NotifierKind::Plain,
     arming: Arming::Fail(-EAGAIN),
@@ -38,8 +38,8 @@ const TRIGGER: Trigger = Trigger {
     )
 };
 
-/// One window of the flood. Neither the module's ring of a target nor the kernel's log is full
-/// after it, and what follows is read by then.
+/// One window of the flood, small enough that neither the ring of a target nor the kernel's log
+/// overflows before it is read.
 static CASE: Case = Case {
     name: "flood",
     about: "every notifier fails each time",
@@ -61,7 +61,7 @@ struct Sums {
     matched: u64,
 }
 
-/// Makes at least as many callbacks fail as the options say.
+/// Makes at least as many callbacks fail as the options demand.
 pub fn run(
     options: &FloodOptions,
     say: &mut dyn FnMut(&str),
@@ -135,7 +135,7 @@ fn carry_out(
             }
         }
         if !(exercise.findings.is_empty() && exercise.trouble.is_empty()) {
-            // What follows is more of the same.
+            // More windows would only repeat this.
             break;
         }
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The guest's end: carries out a task and tells the host what came of it. [`crate::vm`] is the
+//! The guest's end: carries out a task and sends the outcome to the host. [`crate::vm`] is the
 //! other end.
 
 use std::path::Path;
@@ -23,19 +23,19 @@ use crate::task::Task;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum GuestEvent {
-    /// The program is up, on that kernel.
+    /// The program has started, on that kernel.
     Begin(KernelInfo),
-    /// How far it is.
+    /// Progress.
     Say(String),
-    /// What came of it. Nothing follows.
+    /// The outcome; the last event.
     End(Box<Exercise>),
 }
 
-/// Carries out the task that the host has sent along.
+/// Carries out the task that the host has sent.
 ///
 /// # Errors
 ///
-/// There is no such task, or the channel to the host is broken.
+/// The task cannot be read, or the channel to the host is broken.
 pub fn carry_out(task: Value, port: &mut Port) -> Result<()> {
     let task: Task = serde_json::from_value(task).context("cannot read the task")?;
     port.send(&GuestEvent::Begin(kernel::info()))?;

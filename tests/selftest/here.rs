@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Does what the command line says, on this machine.
+//! Carries out a command on this machine.
 
 use std::io::{self, Write as _};
 use std::path::PathBuf;
@@ -23,11 +23,11 @@ use crate::task::Task;
 use crate::usage::nothing_matches;
 use crate::{TOOL, hostile, report, stress, vm};
 
-/// Does a command.
+/// Carries out a command.
 ///
 /// # Errors
 ///
-/// It could not be done; nothing was said about the module.
+/// The command could not be carried out; there is no result about the module.
 pub fn carry_out(command: Command) -> Result<Exit> {
     match command {
         Command::Cases(args) if args.list => {
@@ -58,7 +58,7 @@ fn here(task: Task, module: Option<PathBuf>, format: SimpleFormat) -> Result<Exi
     if !geteuid().is_root() {
         bail!("{} needs root", task.name());
     }
-    // Draws nothing where standard error is no terminal.
+    // Draws nothing if standard error is not a terminal.
     let bar = ProgressBar::new_spinner();
     let module = module.as_deref();
     let exercise = perform(&task, module, Ownership::Shared, &mut |said| {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Carries out a task, and asks the kernel afterwards whether all is well. Inside the guest and on
-//! real hardware alike.
+//! Carries out a task, then checks the kernel's log, the same inside the guest and on real
+//! hardware.
 
 use std::path::Path;
 use std::time::Instant;
@@ -22,8 +22,8 @@ use crate::module_cases::{self, Part};
 use crate::task::Task;
 use crate::{flood, fuzz, hostile, stress};
 
-/// Carries out the task with the module of that file; `cases`, `fuzz` and `flood` can do with one
-/// that is loaded already. `say` is told every second how far it is.
+/// Carries out the task with the module of that file; `cases`, `fuzz` and `flood` can also use a
+/// module that is already loaded. `say` is called every second with the progress.
 pub fn perform(
     task: &Task,
     module: Option<&Path>,
@@ -46,7 +46,7 @@ fn carry_out(
     say: &mut dyn FnMut(&str),
     exercise: &mut Exercise,
 ) -> Result<()> {
-    // What disturbs the runs there fills the log, too; each run watches it for itself.
+    // The conditions there fill the log, too; each run watches the log itself.
     if let Task::Hostile(options) = task {
         let module = demanded(module, task)?;
         return hostile::run(options, module, machine, say, exercise);
@@ -62,7 +62,7 @@ fn carry_out(
     done
 }
 
-/// Carries out a task while the kernel's log is watched. `loaded` keeps the module where it was
+/// Carries out a task while the kernel's log is watched. `loaded` receives the module if it is
 /// loaded here.
 fn watched(
     task: &Task,
@@ -72,13 +72,13 @@ fn watched(
     say: &mut dyn FnMut(&str),
     exercise: &mut Exercise,
 ) -> Result<()> {
-    // It unloads and loads it again and again.
+    // The stress loads and unloads the module itself.
     if !matches!(task, Task::Stress(_)) {
         let load = |path| LoadedModule::load(path, c"");
         *loaded = module.map(load).transpose()?;
     }
     let mut catching_up = |watch: &mut Watch, said: &str| {
-        // Before it is overwritten: failures fill the log quickly.
+        // Failures fill the log quickly: read it before it is overwritten.
         watch.catch_up(is_callback_warn);
         say(said);
     };
@@ -97,8 +97,8 @@ fn watched(
     }
 }
 
-/// The module's cases, and between the quiet and the loud ones the writes of the fuzz. The
-/// kernel's complaints are asked for after each step.
+/// Runs the module's cases, and between the quiet and the loud ones the writes of the fuzz. The
+/// kernel's complaints are read after each step.
 fn step_by_step(
     task: &Task,
     module: Option<&Path>,
@@ -108,7 +108,7 @@ fn step_by_step(
 ) -> Result<()> {
     let waiter = Waiter::new().context("cannot block signals")?;
     let mut complaints = Complaints::new(watch);
-    // Those of loading the module are no step's.
+    // Complaints about loading the module belong to no step.
     exercise.findings.extend(complaints.since_last());
     let rig = Rig::new(&waiter, module);
     let only = match task {

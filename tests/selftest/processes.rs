@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Processes that are attached and do nothing, and those with which that cannot be done.
+//! Idle processes to attach, and process ids that cannot be attached.
 
 use std::time::Duration;
 
@@ -12,18 +12,18 @@ use mn_inject::os::wait::Waiter;
 use mn_inject::trigger::operation::Operation;
 use mn_inject::trigger::subject::Subject;
 
-/// The longest that a process may take to start or to end.
+/// Time limit for the start and for the end of a process.
 const STEP: Duration = Duration::from_secs(20);
 
-/// The kernel's own first thread, which starts the others (kernel/kthread.c).
+/// The kernel thread that starts all others (kernel/kthread.c).
 const KTHREADD: i32 = 2;
 
-/// All processes of a run. They end when this is dropped.
+/// All processes of a fuzz run. They end when this is dropped.
 #[derive(Debug)]
 pub struct Processes {
     idle: Vec<Subject>,
     _zombie: Subject,
-    /// Process ids with which nothing could be attached at the beginning.
+    /// Process ids that could not be attached at the beginning.
     pub dead: Vec<i32>,
 }
 
@@ -31,23 +31,23 @@ fn start(waiter: &Waiter) -> Result<Subject> {
     Subject::start(Operation::Hold, waiter, STEP)
 }
 
-/// Ends a process and leaves its exit status behind.
+/// Makes a zombie: a process that has ended and is not waited for.
 pub fn zombie(waiter: &Waiter) -> Result<Subject> {
-    let target = start(waiter)?;
-    target.kill()?;
+    let subject = start(waiter)?;
+    subject.kill()?;
     waitid(
-        Id::Pid(target.pid()),
+        Id::Pid(subject.pid()),
         WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT,
     )
-    .with_context(|| format!("cannot wait for {}", target.pid()))?;
-    Ok(target)
+    .with_context(|| format!("cannot wait for {}", subject.pid()))?;
+    Ok(subject)
 }
 
-/// Ends a process, and returns the number that it had.
+/// Starts and ends a process. Returns its process id, which is free again.
 pub fn dead(waiter: &Waiter) -> Result<Pid> {
-    let target = start(waiter)?;
-    let pid = target.pid();
-    target.finish(waiter, STEP)?;
+    let subject = start(waiter)?;
+    let pid = subject.pid();
+    subject.finish(waiter, STEP)?;
     Ok(pid)
 }
 
@@ -76,15 +76,15 @@ impl Processes {
         })
     }
 
-    /// The process ids of the idle ones.
+    /// The process ids of the idle processes.
     pub fn pids(&self) -> Vec<i32> {
         self.idle
             .iter()
-            .map(|target| target.pid().as_raw())
+            .map(|subject| subject.pid().as_raw())
             .collect()
     }
 
-    /// Ends the idle process of that number and starts another; returns both process ids.
+    /// Replaces the idle process of that index. Returns the old and the new process id.
     pub fn replace(&mut self, index: usize, waiter: &Waiter) -> Result<(i32, i32)> {
         let new = start(waiter)?;
         let new_pid = new.pid().as_raw();

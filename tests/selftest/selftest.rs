@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `mn-selftest`: tests the module and the checker, with the same guests as `mn-inject`.
+//! `mn-selftest`: tests the module and `mn-inject`, in the same guests as `mn-inject`.
 
 mod cli;
 mod complaints;

@@ -5,11 +5,8 @@
 use serde::{Deserialize, Serialize};
 
 use mn_inject::model::Form;
-use mn_inject::scenario;
 
-use crate::module_cases::table;
-
-/// What `cases` is told.
+/// Options of `cases`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, clap::Args)]
 #[serde(deny_unknown_fields)]
 pub struct CasesOptions {
@@ -18,7 +15,7 @@ pub struct CasesOptions {
     pub only: Vec<String>,
 }
 
-/// What `stress` is told.
+/// Options of `stress`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, clap::Args)]
 #[serde(deny_unknown_fields)]
 pub struct StressOptions {
@@ -34,7 +31,7 @@ pub struct StressOptions {
     pub reloads: Option<u64>,
 }
 
-/// What `fuzz` is told.
+/// Options of `fuzz`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, clap::Args)]
 #[serde(deny_unknown_fields)]
 pub struct FuzzOptions {
@@ -46,7 +43,7 @@ pub struct FuzzOptions {
     pub seed: u64,
 }
 
-/// What `hostile` is told.
+/// Options of `hostile`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, clap::Args)]
 #[serde(deny_unknown_fields)]
 pub struct HostileOptions {
@@ -64,7 +61,7 @@ pub struct HostileOptions {
     pub seed: u64,
 }
 
-/// What `flood` is told.
+/// Options of `flood`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, clap::Args)]
 #[serde(deny_unknown_fields)]
 pub struct FloodOptions {
@@ -76,24 +73,24 @@ pub struct FloodOptions {
     pub expect: Option<Form>,
 }
 
-/// One of the exercises, with what it is told.
+/// An exercise with its options.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Task {
     /// Carry out the module's cases.
     Cases(CasesOptions),
-    /// Load, unload, attach and make fail from all sides at once.
+    /// Load and unload the module, attach processes and make callbacks fail, all at once.
     Stress(StressOptions),
     /// Write nonsense to the module's files.
     Fuzz(FuzzOptions),
-    /// Run the scenarios while somebody disturbs them, and kill the run.
+    /// Run the scenarios while they are disturbed, and kill the run.
     Hostile(HostileOptions),
     /// Make very many callbacks fail.
     Flood(FloodOptions),
 }
 
 impl Task {
-    /// Its name, which is that of its command.
+    /// Name of its command.
     pub const fn name(&self) -> &'static str {
         match self {
             Task::Cases(_) => "cases",
@@ -120,7 +117,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_task_survives_the_way_into_the_guest() {
+    fn a_task_can_be_sent_to_the_guest() {
         for task in [
             Task::Cases(CasesOptions {
                 only: vec!["zap".to_owned()],

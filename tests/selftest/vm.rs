@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The host's end: boots a guest for a task, and reports what came of it.
+//! The host's end: boots a guest for a task, and reports the outcome.
 //!
-//! The guest's processors run at the same time and its clock is the host's: races are what is
-//! looked for.
+//! The guest's processors run in parallel and its clock is the host's, because the tasks look for
+//! races.
 
 use std::io;
 use std::time::Duration;
@@ -29,28 +29,28 @@ use crate::task::Task;
 use crate::usage::nothing_matches;
 use crate::{NAME, TOOL, report};
 
-/// From the start of QEMU to [`GuestEvent::Begin`], on a real machine.
+/// Time limit from the start of QEMU to [`GuestEvent::Begin`], on a real machine.
 const BOOT: Duration = Duration::from_secs(12);
-/// Between two words of the guest, on a real machine. It says one every second, but the checks at
-/// the end take longer.
+/// Time limit between two events of the guest, on a real machine. It sends one every second, but
+/// the checks at the end take longer.
 const SILENCE: Duration = Duration::from_secs(6);
 
-/// What is added to the guest's kernel command line.
+/// Addition to the guest's kernel command line.
 const fn append(task: &Task) -> &'static str {
     match task {
         // The module is loaded many times, and its unit tests would run each time.
         Task::Stress(_) => "kunit.enable=0",
-        // One window of it is read when it is over, and a WARN has some thirty lines.
+        // The log is read after each window, and a WARN has some thirty lines.
         Task::Flood(_) => "log_buf_len=8M",
         Task::Cases(_) | Task::Fuzz(_) | Task::Hostile(_) => "",
     }
 }
 
-/// Does a command, and says on stderr what kept it from being done.
+/// Carries out a command. If it cannot be carried out, prints the reason to stderr.
 ///
 /// # Errors
 ///
-/// None that a user could cause: those are told and become [`Exit::Unavailable`].
+/// None that a user can cause: those are printed and become [`Exit::Unavailable`].
 pub fn main(command: VmCommand) -> Result<Exit> {
     let (task, guest, format) = match command {
         VmCommand::Cases(args) => (Task::Cases(args.options), args.guest, args.format),
@@ -62,7 +62,7 @@ pub fn main(command: VmCommand) -> Result<Exit> {
     with_ui(NAME, |ui| run(task, &guest, format, ui))
 }
 
-/// Boots a guest for the task, and prints what came of it.
+/// Boots a guest for the task, and prints the report.
 fn run(task: Task, guest: &VmGuestArgs, format: SimpleFormat, ui: &Ui) -> Result<Exit> {
     if let Some(why) = nothing_matches(&task) {
         ui.text(&why);
@@ -97,14 +97,14 @@ fn run(task: Task, guest: &VmGuestArgs, format: SimpleFormat, ui: &Ui) -> Result
     Ok(report.exit())
 }
 
-/// What the guest has said so far.
+/// The events of the guest so far.
 #[derive(Debug, Default)]
 struct Talk {
     kernel: Option<KernelInfo>,
     said: Option<String>,
     done: Option<Exercise>,
     broken: Option<String>,
-    /// What came of it, once the guest has ended.
+    /// The outcome, once the guest has ended.
     exercise: Exercise,
 }
 
@@ -141,7 +141,7 @@ impl Conversation for Talk {
 }
 
 impl Account for Talk {
-    /// What the guest says where it came to its end, or else what became of it.
+    /// Takes the outcome that the guest has sent, or else describes how the guest ended.
     fn end(&mut self, ending: Option<Ending>, console: &str) {
         self.exercise = match (&self.broken, self.done.take()) {
             (None, Some(done)) => done,
@@ -171,7 +171,7 @@ impl Talk {
                     .trouble
                     .push(format!("the guest gave up: {complaint}{said}"));
             }
-            // Only after it began: what keeps a guest from booting is not the exercise's doing.
+            // Only after it began: a guest that does not boot is not a finding of the exercise.
             (None, Some(panic), None, _) if begun => {
                 exercise
                     .findings
@@ -206,7 +206,7 @@ impl Talk {
 mod tests {
     use super::*;
 
-    fn hear(words: &[GuestEvent], ending: Option<Ending>, console: &str) -> Exercise {
+    fn outcome_of(words: &[GuestEvent], ending: Option<Ending>, console: &str) -> Exercise {
         let mut talk = Talk::default();
         for word in words {
             talk.line(&serde_json::to_string(word).unwrap());
@@ -227,25 +227,25 @@ mod tests {
     }
 
     #[test]
-    fn what_came_to_its_end_is_what_the_guest_says() {
-        let done = hear(&words(), None, "");
+    fn the_outcome_is_that_of_the_guest() {
+        let done = outcome_of(&words(), None, "");
         assert_eq!(done.operations, [("attach".to_owned(), 12)]);
         assert!(done.findings.is_empty() && done.trouble.is_empty());
     }
 
     #[test]
-    fn a_kernel_that_dies_or_hangs_is_found_out() {
+    fn a_panic_and_a_hang_are_findings() {
         let words = &words()[..2];
         let panic = "[ T1] Kernel panic - not syncing: x\n";
-        let done = hear(words, Some(Ending::Closed), panic);
+        let done = outcome_of(words, Some(Ending::Closed), panic);
         assert!(done.findings[0].contains("panicked"), "{done:?}");
         assert!(done.findings[0].contains("12 attached"), "{done:?}");
-        let done = hear(words, Some(Ending::Deadline), "");
+        let done = outcome_of(words, Some(Ending::Deadline), "");
         assert!(done.findings[0].contains("hung"), "{done:?}");
     }
 
     #[test]
-    fn what_did_not_begin_or_is_lost_proves_nothing() {
+    fn a_guest_that_does_not_begin_or_is_lost_proves_nothing() {
         let panic = "Kernel panic - not syncing: VFS";
         for (words, ending, console) in [
             (&words()[..0], Ending::Closed, panic),
@@ -253,7 +253,7 @@ mod tests {
             (&words()[..2], Ending::Closed, ""),
             (&words()[..2], Ending::Closed, "mn-inject: cannot go on"),
         ] {
-            let done = hear(words, Some(ending), console);
+            let done = outcome_of(words, Some(ending), console);
             assert!(done.findings.is_empty(), "{done:?}");
             assert_eq!(done.trouble.len(), 1, "{done:?}");
         }

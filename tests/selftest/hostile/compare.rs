@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The verdicts of a run that was disturbed, held against those of one that was not.
+//! Compares the verdicts of a disturbed run with those of an undisturbed one.
 
 use mn_inject::model::exit::Exit;
 use mn_inject::model::{Report, Verdict};
@@ -16,12 +16,12 @@ fn word(verdict: &Verdict) -> &'static str {
     }
 }
 
-/// A verdict with all that it says.
+/// A verdict with all its findings or reasons.
 fn in_full(verdict: &Verdict) -> String {
     serde_json::to_string(verdict).unwrap_or_else(|error| error.to_string())
 }
 
-/// Why there is no verdict, as far as there is none.
+/// The reasons why the run, or a scenario, has no verdict.
 pub(crate) fn without_verdict(report: &Report) -> Vec<String> {
     let open = report
         .verdicts()
@@ -32,14 +32,14 @@ pub(crate) fn without_verdict(report: &Report) -> Vec<String> {
     report.trouble.iter().cloned().chain(open).collect()
 }
 
-/// A run under a condition, held against one without.
+/// The comparison of a run under a condition with one without.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Compared {
-    /// Scenarios with the same verdict.
+    /// Number of scenarios with the same verdict.
     pub(crate) same: u64,
-    /// Scenarios without a verdict.
+    /// Number of scenarios without a verdict.
     pub(crate) open: u64,
-    /// Any other change.
+    /// All other changes.
     pub(crate) findings: Vec<String>,
 }
 
@@ -50,7 +50,7 @@ pub(crate) fn compare(condition: &str, baseline: &Report, report: &Report) -> Co
         match after.map(|(_, verdict)| verdict) {
             Some(after) if word(after) == word(before) => compared.same += 1,
             Some(Verdict::NoVerdict { .. }) => compared.open += 1,
-            // What could not even begin; the report's trouble says why.
+            // The run could not begin; the report's trouble has the reason.
             None | Some(Verdict::Skip { .. }) if !report.trouble.is_empty() => compared.open += 1,
             after => compared.findings.push(format!(
                 "{condition}: {name} was {} and became {}",
@@ -78,7 +78,7 @@ pub(crate) fn compare(condition: &str, baseline: &Report, report: &Report) -> Co
 #[cfg(test)]
 mod tests {
     use super::*;
-    use mn_inject::model::{Finding, FindingKind, Form, Recognised, SCHEMA, ScenarioResult};
+    use mn_inject::model::{Finding, FindingKind, Recognised, SCHEMA, ScenarioResult};
 
     fn fail() -> Verdict {
         Verdict::Fail {
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn a_verdict_stays_or_there_is_none() {
+    fn a_verdict_may_stay_or_be_missing() {
         let before = [Verdict::Pass, fail()];
         assert!(!wrong(&before, &run(&before, &[])));
         let compared = compare(
@@ -130,7 +130,7 @@ mod tests {
         );
         assert_eq!((compared.same, compared.open), (1, 2));
         assert_eq!(compared.findings, [] as [String; 0]);
-        // Nothing ran, and it says why.
+        // Nothing ran, and there is a reason.
         assert!(!wrong(&before, &run(&[], &["another run is at work"])));
     }
 
@@ -144,7 +144,7 @@ mod tests {
         ] {
             assert!(wrong(&before, &after), "{after:?}");
         }
-        // Both are said in full: it may be the first that was wrong.
+        // The finding has both in full: the undisturbed verdict may be the wrong one.
         let compared = compare("x", &run(&[fail()], &[]), &run(&[Verdict::Pass], &[]));
         let said = &compared.findings[0];
         assert!(

@@ -2,8 +2,8 @@
 
 //! A process that disturbs a run: both of its ends.
 //!
-//! It says `ready` when it has begun, is told `run PID` of the run that it is to disturb, and ends
-//! with `done COUNT` or `wrong TEXT` at the end of its input.
+//! It writes `ready` when it has begun, reads `run PID` with the process id of the run to disturb,
+//! and at the end of its input writes `done COUNT` or `wrong TEXT` and ends.
 
 use std::io::{self, BufRead, Write};
 use std::sync::OnceLock;
@@ -18,19 +18,19 @@ use mn_inject::os::wait::Waiter;
 use mn_inject::trigger::peer;
 use mn_inject::trigger::peer::Peer;
 
-/// How long it may take to begin, and to end.
+/// Time limit for its start and for its end.
 const STEP: Duration = Duration::from_secs(120);
 
-/// What a disturbing process is told.
+/// Arguments of a disturbing process.
 #[derive(Clone, Debug, clap::Args)]
 pub struct ConditionArgs {
-    /// Which condition
+    /// Name of the condition
     pub name: String,
-    /// Where its random choices start
+    /// Seed of its random choices
     pub seed: u64,
 }
 
-/// What a condition knows while it acts.
+/// State that a condition can read while it acts.
 #[derive(Debug, Default)]
 pub struct Scene {
     run: OnceLock<Pid>,
@@ -38,48 +38,48 @@ pub struct Scene {
 }
 
 impl Scene {
-    /// The run that is to be disturbed, when it is there.
+    /// The run to disturb, once it has started.
     pub fn run(&self) -> Option<Pid> {
         self.run.get().copied()
     }
 
-    /// Whether it is over.
+    /// Whether the condition must end.
     pub fn is_over(&self) -> bool {
         self.is_over.load(Relaxed)
     }
 }
 
-/// Something that happens while the scenarios run.
+/// A disturbance while the scenarios run.
 pub struct Condition {
-    /// Its name.
+    /// Name on the command line.
     pub name: &'static str,
-    /// What is counted of it.
+    /// Unit in which its acts are counted.
     pub unit: &'static str,
-    /// Sets it up; the number is where random choices start.
+    /// Sets it up. The number is the seed of its random choices.
     pub begin: fn(&Waiter, u64) -> Result<Box<dyn Act>>,
 }
 
-/// What disturbs; dropped at the end, which must leave everything as it was.
+/// A condition that is set up. Dropping it must restore everything.
 pub trait Act {
-    /// Disturbs for a short time. Returns how often it did.
+    /// Disturbs for a short time. Returns the number of acts.
     ///
     /// # Errors
     ///
-    /// Something that is wrong with the run.
+    /// The act failed, or the run is at fault.
     fn act(&mut self, scene: &Scene) -> Result<u64>;
 }
 
-/// The other end: ends the process when dropped.
+/// The other end of the process. Dropping it ends the process.
 #[derive(Debug)]
 pub struct Disturber {
     peer: Peer,
 }
 
 impl Disturber {
-    /// The process itself.
+    /// Body of the process. Returns after the end of its input.
     pub fn main(condition: &Condition, args: &ConditionArgs) -> Result<()> {
         peer::introduce(c"mn-condition")?;
-        // Before there is another thread, which would take the signals.
+        // Before another thread starts, which would take the signals.
         let waiter = Waiter::new().context("cannot block signals")?;
         let mut acting = (condition.begin)(&waiter, args.seed)
             .with_context(|| format!("cannot begin {}", condition.name))?;
@@ -94,7 +94,7 @@ impl Disturber {
                         .ok()
                         .and_then(|line| line.strip_prefix("run ")?.parse().ok());
                     if let Some(pid) = pid {
-                        // It is said once.
+                        // The line is sent only once.
                         let _ = scene.run.set(Pid::from_raw(pid));
                     }
                 }
@@ -106,7 +106,7 @@ impl Disturber {
                     Err(error) => wrong = Some(format!("{error:#}")),
                 }
             }
-            // The thread ends with the input.
+            // The thread ends at the end of the input.
         });
         drop(acting);
         match wrong {
@@ -116,7 +116,7 @@ impl Disturber {
         io::stdout().flush().context("cannot say what came of it")
     }
 
-    /// Starts it, and returns when it has begun.
+    /// Starts the process, and returns when it has begun.
     pub fn start(condition: &Condition, seed: u64, waiter: &Waiter) -> Result<Self> {
         let arguments = [condition.name.to_owned(), seed.to_string()];
         let mut peer = Peer::start_with("condition", &arguments)?;
@@ -125,12 +125,12 @@ impl Disturber {
         Ok(Disturber { peer })
     }
 
-    /// Tells it of the run.
+    /// Makes it disturb that run.
     pub fn disturb(&mut self, run: Pid) -> Result<()> {
         self.peer.say(&format!("run {run}"))
     }
 
-    /// Ends it. Returns how often it has disturbed, or what it found wrong.
+    /// Ends it. Returns the number of its acts, or the finding that it has sent.
     pub fn end(mut self, waiter: &Waiter) -> Result<Result<u64, String>> {
         self.peer.close();
         let line = self.peer.line("done", waiter, STEP)?;

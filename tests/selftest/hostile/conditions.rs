@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What disturbs a run.
+//! The table of the conditions under which a run is disturbed.
 
 mod log;
 mod machine;
@@ -9,7 +9,7 @@ mod threads;
 
 use crate::hostile::condition::Condition;
 
-/// All of them.
+/// All conditions.
 pub const CONDITIONS: &[Condition] = &[
     Condition {
         name: "printk-flood",

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Kills a run at random moments, and looks whether anything of it is left.
+//! Kills a run at random moments, and checks that nothing of it is left over.
 
 use std::fs;
 use std::path::Path;
@@ -18,21 +18,22 @@ use mn_inject::model::Report;
 use mn_inject::model::exit::Exit;
 use mn_inject::observe::CGROUP_PREFIX;
 use mn_inject::os::cgroup;
+use mn_inject::os::limit::Limit;
 
 use crate::exercise::Exercise;
 use crate::hostile::compare::{compare, without_verdict};
-use crate::hostile::trial::Trials;
+use crate::hostile::trial::{SAY_EVERY, Trials};
 use crate::random::Rng;
 use crate::task::HostileOptions;
 
-/// How long whatever is left of a run may take to be gone.
+/// Time limit for the end of all processes of a killed run.
 const GONE: Duration = Duration::from_secs(60);
 
-/// What the run after a kill runs: each way to reach a notifier with a failure.
+/// Scenarios of the run after a kill: each way to make a notifier fail.
 const NEXT: &[&str] = &["munmap-whole-eagain", "mrelease-eagain", "r04-all-agree"];
 
-/// One time the module was there before the run, the other time the run loads it: what is left is
-/// to be without it then.
+/// Kills runs and checks what they leave over. In turns, the run loads the module itself, and then
+/// must not leave it loaded, or the module is loaded before the run.
 pub(crate) fn run(
     options: &HostileOptions,
     module: &Path,
@@ -43,11 +44,11 @@ pub(crate) fn run(
     if options.kills == 0 {
         return Ok(());
     }
-    // What outlives a run that is killed becomes our child, and is waited for.
+    // Processes that outlive a killed run become children of this one, which waits for them.
     prctl::set_child_subreaper(true).context("PR_SET_CHILD_SUBREAPER failed")?;
     let mut rng = Rng::new(options.seed);
     let mut kills = Kills::default();
-    // The next run is not asked for what this kernel does wrong.
+    // The next run leaves out the scenarios that fail on this kernel anyway.
     let next: Vec<&str> = NEXT
         .iter()
         .copied()
@@ -168,22 +169,26 @@ fn passes(report: &Report, name: &str) -> bool {
     results.any(|result| result.name == name && result.verdict == mn_inject::model::Verdict::Pass)
 }
 
-/// Waits until every process of a run that was killed is gone: they have become our children.
+/// Waits until every process of a killed run has ended: they have become children of this process.
+///
+/// # Errors
+///
+/// One is still there after [`GONE`], without the time in which this process cannot look.
 fn orphans_gone(trials: &mut Trials<'_>, when: &str) -> Result<()> {
-    let until = Instant::now() + GONE;
-    let mut next = Instant::now() + Duration::from_secs(1);
+    let mut limit = Limit::new(GONE);
+    let mut next = Instant::now() + SAY_EVERY;
     loop {
         match waitid(Id::All, WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG) {
             Err(Errno::ECHILD) => return Ok(()),
             Ok(WaitStatus::StillAlive) => {
-                if Instant::now() >= until {
+                if limit.is_over() {
                     bail!("{when}: a process of the run is still there after {GONE:?}");
                 }
                 if Instant::now() >= next {
                     trials.say(when);
-                    next += Duration::from_secs(1);
+                    next = Instant::now() + SAY_EVERY;
                 }
-                trials.waiter.child_changes(Duration::from_millis(500))?;
+                trials.waiter.child_changes(limit.slice())?;
             }
             Ok(_) | Err(Errno::EINTR) => {}
             Err(errno) => return Err(errno).context("cannot wait for children"),
@@ -191,7 +196,7 @@ fn orphans_gone(trials: &mut Trials<'_>, when: &str) -> Result<()> {
     }
 }
 
-/// What a run has left, in words.
+/// Describes everything that a run has left over.
 fn left_over(was_loaded: bool) -> Vec<String> {
     let mut left = Vec::new();
     if injector::is_there() != was_loaded {

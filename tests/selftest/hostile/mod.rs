@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Runs the scenarios while somebody disturbs them, and kills the run at random moments: under no
-//! [`conditions`] may a verdict change to another one. There may be none, with the reason.
+//! Runs the scenarios while they are disturbed, and kills the run at random moments. None of the
+//! [`conditions`] may change a verdict into another one; a scenario may have no verdict, with a
+//! reason.
 //!
-//! Each run is `mn-inject run` as a user would type it. What disturbs it is another process.
+//! Each run is `mn-inject run` as a user would type it. A separate process disturbs it.
 
 mod compare;
 pub mod condition;

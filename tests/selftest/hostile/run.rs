@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The whole of it: a run that nobody disturbs, one under each condition, and the kills.
+//! The sequence: an undisturbed run, one run under each condition, and the kills.
 
 use std::path::Path;
 
@@ -21,7 +21,7 @@ use crate::hostile::kills;
 use crate::hostile::trial::Trials;
 use crate::task::HostileOptions;
 
-/// Carries it out, with the module of that file.
+/// Carries out the hostile task with the module of that file.
 pub fn run(
     options: &HostileOptions,
     module: &Path,
@@ -79,7 +79,7 @@ pub fn run(
     kills::run(options, module, &baseline, &mut trials, exercise)
 }
 
-/// The process's own end of [`Disturber`].
+/// Body of the process of a [`Disturber`].
 pub fn main(args: &ConditionArgs) -> Result<()> {
     let condition = CONDITIONS
         .iter()

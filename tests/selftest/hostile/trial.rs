@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! One run, as a user types it, and what it says.
+//! One run, as a user types it, and its report.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -14,18 +14,19 @@ use tempfile::TempDir;
 
 use mn_inject::model::Ownership;
 use mn_inject::model::Report;
+use mn_inject::os::limit::Limit;
 use mn_inject::os::wait::{WaitError, Waiter};
 
 use crate::hostile::condition::{Condition, Disturber};
 use crate::task::HostileOptions;
 
-/// How long a run may take, whoever disturbs it.
+/// Time limit for a run, under any condition.
 const LIMIT: Duration = Duration::from_secs(900);
 
-/// How often it is said how far it is.
-const SAY_EVERY: Duration = Duration::from_secs(1);
+/// Time between two reports of progress.
+pub(crate) const SAY_EVERY: Duration = Duration::from_secs(1);
 
-/// Makes runs.
+/// Starts runs and reads their reports.
 pub(crate) struct Trials<'a> {
     options: &'a HostileOptions,
     machine: Ownership,
@@ -34,12 +35,12 @@ pub(crate) struct Trials<'a> {
     dir: TempDir,
 }
 
-/// What came of a run that was disturbed.
+/// The result of a disturbed run.
 pub(crate) struct Disturbed {
     pub(crate) report: Report,
-    /// How often it was.
+    /// Number of acts of the condition.
     pub(crate) acts: u64,
-    /// What whoever disturbed it found wrong.
+    /// Finding of the disturbing process.
     pub(crate) finding: Option<String>,
 }
 
@@ -63,8 +64,8 @@ impl<'a> Trials<'a> {
         (self.say)(what);
     }
 
-    /// Starts a run of the scenarios of the options, or of `only`. Its report goes to the second
-    /// that is returned.
+    /// Starts a run of the scenarios of the options, or of `only`. Returns its process id and the
+    /// path of its report.
     pub(crate) fn start(&self, module: Option<&Path>, only: &[&str]) -> Result<(Pid, PathBuf)> {
         let output = self.dir.path().join("output");
         if output.exists() {
@@ -99,24 +100,29 @@ impl<'a> Trials<'a> {
         Ok((pid, output.join("report.json")))
     }
 
-    /// Waits for the end of a run; nothing where it does not come within that time.
+    /// Waits for the end of a run. Returns `None` if it has not ended within the limit, which does
+    /// not run while this process cannot look.
     pub(crate) fn ended_within(
         &mut self,
         what: &str,
         run: Pid,
         limit: Duration,
     ) -> Result<Option<WaitStatus>> {
-        let until = Instant::now() + limit;
+        let mut limit = Limit::new(limit);
+        let mut next = Instant::now();
         loop {
-            (self.say)(what);
-            let left = until.saturating_duration_since(Instant::now());
-            let slice = left.min(SAY_EVERY);
-            match self.waiter.child(run, "the end of the run", slice) {
+            if Instant::now() >= next {
+                (self.say)(what);
+                next = Instant::now() + SAY_EVERY;
+            }
+            match self.waiter.child(run, "the end of the run", limit.slice()) {
                 Ok(WaitStatus::Stopped(..) | WaitStatus::Continued(..)) => {}
                 Ok(status) => return Ok(Some(status)),
-                Err(WaitError::Deadline { .. }) if Instant::now() < until => {}
-                Err(WaitError::Deadline { .. }) => return Ok(None),
+                Err(WaitError::Deadline { .. }) => {}
                 Err(error) => return Err(error.into()),
+            }
+            if limit.is_over() {
+                return Ok(None);
             }
         }
     }
@@ -145,13 +151,13 @@ impl<'a> Trials<'a> {
         Ok(report)
     }
 
-    /// A run that nobody disturbs.
+    /// Makes an undisturbed run.
     pub(crate) fn undisturbed(&mut self, module: Option<&Path>) -> Result<Report> {
         let (run, path) = self.start(module, &[])?;
         self.finish("undisturbed", run, &path)
     }
 
-    /// A run under a condition.
+    /// Makes a run under a condition.
     pub(crate) fn disturbed(&mut self, condition: &Condition) -> Result<Disturbed> {
         (self.say)(condition.name);
         let mut disturber = Disturber::start(condition, self.options.seed, self.waiter)?;

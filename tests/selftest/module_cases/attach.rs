@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Which processes can be attached, and by whose count their ids are.
+//! Attaching: which processes can be attached, and in which pid namespace their ids count.
 
 use std::fs::File;
 use std::path::Path;
@@ -19,21 +19,21 @@ use crate::module_cases::outcome::{Failure, Outcome, demand, same};
 use crate::module_cases::rig::{Attached, MISBEHAVE, Rig, STEP, mrelease, refused};
 use crate::processes;
 
-/// The kernel's own first thread, which starts the others (kernel/kthread.c).
+/// The kernel thread that starts all others (kernel/kthread.c).
 const KTHREADD: i32 = 2;
 
 pub fn dying(rig: &Rig<'_>) -> Outcome {
-    let target = rig.target(Operation::Hold)?;
-    target.hold_at_exit()?;
-    target.kill()?;
-    target.wait_held(rig.waiter, STEP)?;
-    // Its memory is still there, so it is as good as any other.
-    let attached = rig.attach(target.pid().as_raw(), "")?;
-    attached.set_range(target.watched())?;
+    let subject = rig.start(Operation::Hold)?;
+    subject.hold_at_exit()?;
+    subject.kill()?;
+    subject.wait_held(rig.waiter, STEP)?;
+    // Its memory is still there, so it can be attached like any other process.
+    let attached = rig.attach(subject.pid().as_raw(), "")?;
+    attached.set_range(subject.watched())?;
     attached.set_all(&[("record", "all"), ("actions/CLEAR/error", "-11")])?;
-    same("process_mrelease", mrelease(&target)?, Err(Errno::EAGAIN))?;
+    same("process_mrelease", mrelease(&subject)?, Err(Errno::EAGAIN))?;
     attached.demand_state("live")?;
-    drop(target);
+    drop(subject);
     attached.demand_state("gone")
 }
 
@@ -69,7 +69,7 @@ pub fn no_pid(_: &Rig<'_>) -> Outcome {
 }
 
 pub fn first_process(rig: &Rig<'_>) -> Outcome {
-    // Nothing is set, so nothing comes of it for whoever this is.
+    // Nothing is set, so that process 1 is not affected.
     let attached = rig.attach(1, "")?;
     attached.demand_state("live")?;
     attached.detach()
@@ -90,7 +90,7 @@ pub fn thread(rig: &Rig<'_>) -> Outcome {
     let (tell, told) = mpsc::channel();
     let (stop, stopped) = mpsc::channel::<()>();
     let thread = std::thread::spawn(move || {
-        // Whoever listens is there until `stop` is dropped, which ends the wait.
+        // The receiver exists until `stop` is dropped, which ends this wait.
         let _ = tell.send(gettid());
         let _ = stopped.recv();
     });
@@ -103,7 +103,7 @@ pub fn thread(rig: &Rig<'_>) -> Outcome {
     result
 }
 
-/// Any thread of a process stands for its address space.
+/// Attaches by the id of a thread, and checks that its process is attached.
 fn attach_thread(rig: &Rig<'_>, tid: i32) -> Outcome {
     let attached = rig.attach(tid, "")?;
     let area = Area::map(4, None).context("cannot map memory")?;
@@ -123,71 +123,71 @@ pub fn pid_namespace(rig: &Rig<'_>) -> Outcome {
         ));
     }
     let own = File::open(own).context("cannot open /proc/self/ns/pid")?;
-    // Only children are in the new one, and only those that are made until it is taken back.
+    // Only children that start before setns() are in the new namespace.
     unshare(CloneFlags::CLONE_NEWPID).context("cannot make a pid namespace")?;
-    let target = rig.target(Operation::Dontneed);
+    let subject = rig.start(Operation::Dontneed);
     setns(&own, CloneFlags::CLONE_NEWPID).context("cannot leave the pid namespace")?;
-    let mut target = target?;
+    let mut subject = subject?;
 
     let control = control_file();
-    let outside = format!("attach {} name={}", target.pid(), rig.name());
-    let result = target.write_to(&control, &outside, rig.waiter, STEP)?;
+    let outside = format!("attach {} name={}", subject.pid(), rig.name());
+    let result = subject.write_to(&control, &outside, rig.waiter, STEP)?;
     same(
         "its number outside, written inside",
         result,
         -(Errno::ESRCH as i32),
     )?;
-    // Inside, it is the first process.
+    // Inside the namespace, it is the first process.
     let name = rig.name();
     let inside = format!("attach 1 name={name}");
-    let result = target.write_to(&control, &inside, rig.waiter, STEP)?;
+    let result = subject.write_to(&control, &inside, rig.waiter, STEP)?;
     same("its number inside, written inside", result, 0)?;
     let attached = Attached::adopt(name);
-    attached.set_range(target.watched())?;
+    attached.set_range(subject.watched())?;
     attached.set("record", "all")?;
-    rig.act(&mut target, 2)?;
-    same("calls", attached.injected(target.watched())?.len(), 2)?;
+    rig.act(&mut subject, 2)?;
+    same("calls", attached.injected(subject.watched())?.len(), 2)?;
     attached.detach()
 }
 
 pub fn two_targets(rig: &Rig<'_>) -> Outcome {
-    let (mut target, one) = rig.subject(Operation::Dontneed, "")?;
-    let two = rig.attach(target.pid().as_raw(), "kind=plain-end")?;
-    two.set_range(target.watched())?;
+    let (mut subject, one) = rig.subject(Operation::Dontneed, "")?;
+    let two = rig.attach(subject.pid().as_raw(), "kind=plain-end")?;
+    two.set_range(subject.watched())?;
     for attached in [&one, &two] {
         attached.set("record", "all")?;
     }
     one.set_all(&[MISBEHAVE])?;
-    rig.act(&mut target, 1)?;
+    rig.act(&mut subject, 1)?;
     same(
         "calls of the first",
-        one.injected(target.watched())?,
+        one.injected(subject.watched())?,
         vec![true],
     )?;
     same(
         "calls of the second",
-        two.injected(target.watched())?,
+        two.injected(subject.watched())?,
         vec![false],
     )?;
     one.detach()?;
-    rig.act(&mut target, 1)?;
+    rig.act(&mut subject, 1)?;
     same(
         "calls of the second",
-        two.injected(target.watched())?.len(),
+        two.injected(subject.watched())?.len(),
         2,
     )?;
     two.demand_state("live")?;
-    rig.finish(target)?;
+    rig.finish(subject)?;
     two.demand_state("gone")
 }
 
 pub fn name_in_use(rig: &Rig<'_>) -> Outcome {
-    let (target, attached) = rig.subject(Operation::Hold, "")?;
-    let line = format!("attach {} name={}", target.pid(), attached.name);
+    let (subject, attached) = rig.subject(Operation::Hold, "")?;
+    let line = format!("attach {} name={}", subject.pid(), attached.name);
     refused(line.as_bytes(), Errno::EEXIST)?;
-    // A target whose process is gone keeps its name until it is detached.
-    rig.finish(target)?;
-    let other = rig.target(Operation::Hold)?;
+    // A target whose process has exited keeps its name until it is detached.
+    rig.finish(subject)?;
+    let other = rig.start(Operation::Hold)?;
     let line = format!("attach {} name={}", other.pid(), attached.name);
     refused(line.as_bytes(), Errno::EEXIST)?;
     let name = attached.name.clone();

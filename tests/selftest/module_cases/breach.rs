@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What the module does to a target besides calling back: zapping, and registering in other ways;
-//! and that nothing of it breaks a rule of the kernel's where nobody has asked for that.
+//! `zap` and the other ways to register a notifier, and that none of them breaks a rule of the
+//! kernel in a module that is loaded without `breach=1`.
 
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::FileExt as _;
@@ -17,7 +17,7 @@ use mn_inject::trigger::operation::Operation;
 use crate::module_cases::outcome::{Outcome, demand, same};
 use crate::module_cases::rig::{Attached, Rig, control, open, refused, write};
 
-/// Every kind that registers something, with what it needs.
+/// Each kind that registers a notifier, with the words that it needs.
 const KINDS: [&str; 4] = [
     "kind=plain",
     "kind=plain-end",
@@ -25,7 +25,7 @@ const KINDS: [&str; 4] = [
     "kind=interval-two-pass range=1000-2000",
 ];
 
-/// What writing that to `zap` gets.
+/// Writes to `zap`, and returns the result of the write.
 fn zap(attached: &Attached, text: &str) -> Outcome<Result<(), Errno>> {
     let file = OpenOptions::new()
         .write(true)
@@ -34,7 +34,7 @@ fn zap(attached: &Attached, text: &str) -> Outcome<Result<(), Errno>> {
     write(&file, text.as_bytes())
 }
 
-/// The first byte of a page of ours, which need not be there.
+/// Reads the first byte of a page of this process, which need not be mapped in.
 fn byte(memory: &File, address: u64) -> Outcome<u8> {
     let mut byte = [0];
     memory
@@ -62,7 +62,7 @@ pub fn zaps(rig: &Rig<'_>) -> Outcome {
     attached.set_range((page(0), page(8)))?;
     attached.set("record", "all")?;
     for (text, errno) in [
-        // Behind its end nothing is mapped.
+        // Nothing is mapped after page 5.
         (format!("{:#x}-{:#x}", page(5), page(7)), Errno::EFAULT),
         (format!("{:#x}-{:#x}", page(6), page(7)), Errno::EFAULT),
         (format!("{:#x}-{:#x}", page(1) + 1, page(2)), Errno::EINVAL),
@@ -90,13 +90,13 @@ pub fn zaps(rig: &Rig<'_>) -> Outcome {
     }
     attached.detach()?;
 
-    // Any kind will do, and one whose process is gone has nothing left.
-    let target = rig.target(Operation::Hold)?;
-    let attached = rig.attach(target.pid().as_raw(), "kind=none")?;
-    let (start, _) = target.watched();
+    // `zap` works with each kind, and fails once the process has exited.
+    let subject = rig.start(Operation::Hold)?;
+    let attached = rig.attach(subject.pid().as_raw(), "kind=none")?;
+    let (start, _) = subject.watched();
     let text = format!("{start:#x}-{:#x}", start + PAGE as u64);
     same("of a live one", zap(&attached, &text)?, Ok(()))?;
-    rig.finish(target)?;
+    rig.finish(subject)?;
     same(
         "of one that is gone",
         zap(&attached, &text)?,
@@ -106,32 +106,32 @@ pub fn zaps(rig: &Rig<'_>) -> Outcome {
 }
 
 pub fn locked(rig: &Rig<'_>) -> Outcome {
-    let mut target = rig.target(Operation::Dontneed)?;
-    let pid = target.pid().as_raw();
-    let (start, end) = target.watched();
+    let mut subject = rig.start(Operation::Dontneed)?;
+    let pid = subject.pid().as_raw();
+    let (start, end) = subject.watched();
     for kind in ["plain", "plain-end"] {
         let attached = rig.attach(pid, &format!("kind={kind} how=locked"))?;
         attached.set_range((start, end))?;
         attached.set("record", "all")?;
-        rig.act(&mut target, 2)?;
+        rig.act(&mut subject, 2)?;
         same("calls", attached.injected((start, end))?.len(), 2)?;
         attached.detach()?;
-        // Nobody holds the lock any more.
-        rig.act(&mut target, 1)?;
+        // Works only if mmap_lock is not held any more.
+        rig.act(&mut subject, 1)?;
     }
-    // The first of its sort on an address space, and the second: the kernel does more for the one.
+    // Two, because the kernel does more for the first interval notifier of an address space.
     let words = format!("kind=interval range={start:#x}-{end:#x} how=locked");
     let both = [rig.attach(pid, &words)?, rig.attach(pid, &words)?];
-    rig.act(&mut target, 2)?;
+    rig.act(&mut subject, 2)?;
     for attached in both {
         same("calls", attached.counters()?.calls, 2)?;
         attached.detach()?;
     }
-    rig.finish(target)
+    rig.finish(subject)
 }
 
 pub fn by_target(rig: &Rig<'_>) -> Outcome {
-    let (mut target, first) = rig.subject(Operation::Dontneed, "")?;
+    let (mut subject, first) = rig.subject(Operation::Dontneed, "")?;
     let again = |words: &str| -> Outcome<(String, Result<(), Errno>)> {
         let name = rig.name();
         let line = format!("attach @{} name={name} {words}", first.name);
@@ -141,15 +141,15 @@ pub fn by_target(rig: &Rig<'_>) -> Outcome {
     same("attach @NAME", result, Ok(()))?;
     let second = Attached::adopt(name);
     same("pid", second.read("pid")?, first.read("pid")?)?;
-    second.set_range(target.watched())?;
+    second.set_range(subject.watched())?;
     second.set("record", "all")?;
-    rig.act(&mut target, 1)?;
-    same("calls", second.injected(target.watched())?.len(), 1)?;
+    rig.act(&mut subject, 1)?;
+    same("calls", second.injected(subject.watched())?.len(), 1)?;
     second.detach()?;
     refused(b"attach @nobody name=mn-inject-x", Errno::ENOENT)?;
     refused(format!("attach @{}", first.name).as_bytes(), Errno::EINVAL)?;
 
-    rig.finish(target)?;
+    rig.finish(subject)?;
     first.demand_state("gone")?;
     for words in ["", "how=locked", "kind=interval range=1000-2000"] {
         same("attach a gone @NAME", again(words)?.1, Err(Errno::ESRCH))?;
@@ -162,11 +162,11 @@ pub fn by_target(rig: &Rig<'_>) -> Outcome {
 }
 
 pub fn not_allowed(rig: &Rig<'_>) -> Outcome {
-    let target = rig.target(Operation::Hold)?;
-    let pid = target.pid().as_raw();
+    let subject = rig.start(Operation::Hold)?;
+    let pid = subject.pid().as_raw();
     for kind in KINDS {
         for how in ["unlocked", "recursive", "atomic", "twice"] {
-            // Only one list can have something twice, and not every kernel has two passes.
+            // An interval notifier cannot be registered twice, and not every kernel has two passes.
             let errno = match (kind.contains("interval"), how) {
                 (true, "twice") => Errno::EINVAL,
                 _ => Errno::EPERM,

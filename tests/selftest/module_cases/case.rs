@@ -1,25 +1,25 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! One case.
+//! One entry of the table of cases.
 
 use crate::module_cases::outcome::Outcome;
 use crate::module_cases::rig::Rig;
 
 /// A case: one odd situation or one setting, with its defined result.
 pub struct Case {
-    /// Its name.
+    /// Name for the command line and for reports.
     pub name: &'static str,
-    /// What is done.
+    /// The first column of docs/module.md: what is done.
     pub does: &'static str,
-    /// What must come of it.
+    /// The second column: the result.
     pub result: &'static str,
-    /// Whether the kernel complains of a failing callback, as it should.
+    /// Whether the kernel is expected to complain about a failing callback.
     pub loud: bool,
-    /// Carries it out.
+    /// Carries out the case.
     pub run: fn(&Rig<'_>) -> Outcome,
 }
 
-/// One of which the kernel does not complain.
+/// A case in which the kernel must not complain.
 pub const fn case(
     name: &'static str,
     does: &'static str,
@@ -35,7 +35,7 @@ pub const fn case(
     }
 }
 
-/// The same case, of which the kernel complains.
+/// The same case, but the kernel is expected to complain about a failing callback.
 pub const fn loud(case: Case) -> Case {
     Case { loud: true, ..case }
 }

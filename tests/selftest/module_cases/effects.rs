@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What a call is made to do: refuse, sleep, wait, allocate, take a lock, say something.
+//! The effects of a call: fail, sleep, delay, allocate, take a lock, print a line.
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -18,12 +18,13 @@ use mn_inject::trigger::operation::Operation;
 use crate::module_cases::outcome::{Failure, Outcome, demand, same};
 use crate::module_cases::rig::{MISBEHAVE, Rig, STEP, mrelease, open, write};
 
-/// How long a call is made to sleep or to wait.
+/// Time for which a call is made to sleep.
 const SLEEP: Duration = Duration::from_millis(300);
+/// Time for which a call is made to delay.
 const DELAY: Duration = Duration::from_millis(100);
 
 pub fn error(rig: &Rig<'_>) -> Outcome {
-    // The one context in which a refusal is nothing that the kernel complains about.
+    // Non-blockable context, in which the kernel does not complain about a failing callback.
     let (victim, attached) = rig.victim("")?;
     attached.set_all(&[("record", "all"), ("actions/CLEAR/error", "-11")])?;
     same("process_mrelease", mrelease(&victim)?, Err(Errno::EAGAIN))?;
@@ -39,17 +40,17 @@ pub fn error(rig: &Rig<'_>) -> Outcome {
     demand(refusals > 0 && counters.refused == refusals as u64, || {
         format!("{refusals} refusals in the log, {counters:?}")
     })?;
-    // The error of one event is none of another.
+    // The error of one event does not apply to another.
     attached.set_all(&[("actions/CLEAR/error", "0"), ("actions/UNMAP/error", "-11")])?;
     same("process_mrelease afterwards", mrelease(&victim)?, Ok(()))
 }
 
-/// How long one operation takes with a setting.
+/// Demands that an operation takes at least as long as the setting makes a call take.
 fn timed(rig: &Rig<'_>, name: &str, length: Duration) -> Outcome {
-    let (mut target, attached) = rig.subject(Operation::MunmapWhole, "")?;
+    let (mut subject, attached) = rig.subject(Operation::MunmapWhole, "")?;
     attached.set(name, &length.as_micros().to_string())?;
     let begin = Instant::now();
-    rig.act(&mut target, 1)?;
+    rig.act(&mut subject, 1)?;
     let took = begin.elapsed();
     demand(took >= length, || {
         format!("munmap took {took:?} with {name} of {length:?}")
@@ -65,9 +66,9 @@ pub fn delay(rig: &Rig<'_>) -> Outcome {
     timed(rig, "delay_us", DELAY)
 }
 
-/// The same in the ends: the second of each two comes late.
+/// Delays the ends instead of the starts.
 pub fn callback(rig: &Rig<'_>) -> Outcome {
-    let (mut target, attached) = rig.subject(Operation::MunmapWhole, "kind=plain-end")?;
+    let (mut subject, attached) = rig.subject(Operation::MunmapWhole, "kind=plain-end")?;
     let length = DELAY.as_micros().to_string();
     attached.set_all(&[
         ("record", "all"),
@@ -75,7 +76,7 @@ pub fn callback(rig: &Rig<'_>) -> Outcome {
         ("callback", "end"),
     ])?;
     let begin = Instant::now();
-    rig.act(&mut target, 1)?;
+    rig.act(&mut subject, 1)?;
     let took = begin.elapsed();
     demand(took >= DELAY, || format!("munmap took {took:?}"))?;
     let log = attached.log()?;
@@ -84,10 +85,10 @@ pub fn callback(rig: &Rig<'_>) -> Outcome {
             .all(|entry| entry.injected == (entry.op == Op::Later(FollowUp::End))),
         || format!("something else than the ends was injected: {log:?}"),
     )?;
-    // What a start does is counted, and it did nothing.
+    // Only the effects of starts are counted, and there were none.
     same("injected", attached.counters()?.injected, 0)?;
 
-    let (_target, attached) = rig.subject(Operation::MunmapWhole, "kind=plain")?;
+    let (_subject, attached) = rig.subject(Operation::MunmapWhole, "kind=plain")?;
     same(
         "\"end\" where there is none",
         write(&open(&attached.path("callback"))?, b"end")?,
@@ -95,8 +96,8 @@ pub fn callback(rig: &Rig<'_>) -> Outcome {
     )
 }
 
-/// Skips a case of which lockdep would complain, as it should; then it would turn itself off, and
-/// see nothing of all that follows.
+/// Skips a case that makes lockdep complain: it would turn itself off, and miss errors in all later
+/// cases.
 fn unless_lockdep() -> Outcome {
     if fs::exists("/proc/lockdep_stats").unwrap_or(false) {
         return Err(Failure::Skip("lockdep would turn itself off"));
@@ -106,10 +107,10 @@ fn unless_lockdep() -> Outcome {
 
 pub fn allocate(rig: &Rig<'_>) -> Outcome {
     unless_lockdep()?;
-    let (mut target, attached) = rig.subject(Operation::Dontneed, "")?;
+    let (mut subject, attached) = rig.subject(Operation::Dontneed, "")?;
     for bytes in ["1", "4096", "1048576"] {
         attached.set("alloc_bytes", bytes)?;
-        rig.act(&mut target, 4)?;
+        rig.act(&mut subject, 4)?;
     }
     let counters = attached.counters()?;
     same("injected", counters.injected, 12)?;
@@ -118,18 +119,18 @@ pub fn allocate(rig: &Rig<'_>) -> Outcome {
 
 pub fn lock(rig: &Rig<'_>) -> Outcome {
     unless_lockdep()?;
-    let (mut target, attached) = rig.subject(Operation::Dontneed, "")?;
+    let (mut subject, attached) = rig.subject(Operation::Dontneed, "")?;
     attached.set("lock", "1")?;
-    rig.act(&mut target, 4)?;
+    rig.act(&mut subject, 4)?;
     same("injected", attached.counters()?.injected, 4)
 }
 
-/// The records of the kernel's log while the process acts once.
+/// The kernel's records in its log while the subject acts once.
 fn said(rig: &Rig<'_>, verbose: &str) -> Outcome<Vec<Record>> {
-    let (mut target, attached) = rig.subject(Operation::Dontneed, "")?;
+    let (mut subject, attached) = rig.subject(Operation::Dontneed, "")?;
     attached.set_all(&[MISBEHAVE, ("verbose", verbose)])?;
     let mut kmsg = KmsgReader::open_at_end().context("cannot open /dev/kmsg")?;
-    rig.act(&mut target, 1)?;
+    rig.act(&mut subject, 1)?;
     let end = kmsg
         .mark("case verbose")
         .context("cannot write to /dev/kmsg")?;
@@ -143,7 +144,7 @@ pub fn verbose(rig: &Rig<'_>) -> Outcome {
     same("lines with verbose 0", ours(&said(rig, "0")?), 0)?;
     let one = said(rig, "1")?;
     same("lines with verbose 1", ours(&one), 1)?;
-    // pr_info.
+    // The level of pr_info().
     let level = one.iter().find(is_ours).map(|record| record.level);
     same("their level", level, Some(6))?;
     let two = said(rig, "2")?;

@@ -8,52 +8,53 @@ use mn_inject::trigger::subject::Subject;
 use crate::module_cases::outcome::{Outcome, demand, same};
 use crate::module_cases::rig::{Attached, MISBEHAVE, Rig};
 
-/// A process whose operation is one call on the watched addresses each time, with these settings.
-fn subject(rig: &Rig<'_>, settings: &[(&str, &str)]) -> Outcome<(Subject, Attached)> {
-    let (target, attached) = rig.subject(Operation::Dontneed, "")?;
+/// Attaches a subject whose operation makes one call on the watched addresses each time, with these
+/// settings and all calls recorded.
+fn recorded(rig: &Rig<'_>, settings: &[(&str, &str)]) -> Outcome<(Subject, Attached)> {
+    let (subject, attached) = rig.subject(Operation::Dontneed, "")?;
     attached.set("record", "all")?;
     attached.set_all(&[MISBEHAVE])?;
     attached.set_all(settings)?;
-    Ok((target, attached))
+    Ok((subject, attached))
 }
 
-/// Which of `calls` calls were made to misbehave, as `1` and `0`.
+/// Makes `calls` calls. Returns `1` for each that was made to misbehave, and `0` for the others.
 fn pattern(
-    target: &mut Subject,
+    subject: &mut Subject,
     attached: &Attached,
     rig: &Rig<'_>,
     calls: usize,
 ) -> Outcome<String> {
-    let before = attached.injected(target.watched())?.len();
-    rig.act(target, calls)?;
-    let injected = attached.injected(target.watched())?;
+    let before = attached.injected(subject.watched())?.len();
+    rig.act(subject, calls)?;
+    let injected = attached.injected(subject.watched())?;
     let new = injected.get(before..).unwrap_or_default();
     same("calls in the log", new.len(), calls)?;
     Ok(new.iter().map(|&one| if one { '1' } else { '0' }).collect())
 }
 
 pub fn probability(rig: &Rig<'_>) -> Outcome {
-    let (mut target, attached) = subject(rig, &[])?;
+    let (mut subject, attached) = recorded(rig, &[])?;
     same(
         "by default",
-        pattern(&mut target, &attached, rig, 8)?,
+        pattern(&mut subject, &attached, rig, 8)?,
         "1".repeat(8),
     )?;
     attached.set("probability", "0")?;
     same(
         "probability 0",
-        pattern(&mut target, &attached, rig, 8)?,
+        pattern(&mut subject, &attached, rig, 8)?,
         "0".repeat(8),
     )?;
     attached.set("probability", "100")?;
     same(
         "probability 100",
-        pattern(&mut target, &attached, rig, 8)?,
+        pattern(&mut subject, &attached, rig, 8)?,
         "1".repeat(8),
     )?;
     attached.set("probability", "50")?;
-    // Once in 2^63 times this is wrong about a good module.
-    let half = pattern(&mut target, &attached, rig, 64)?;
+    // A correct module fails this once in 2^63 runs.
+    let half = pattern(&mut subject, &attached, rig, 64)?;
     demand(half.contains('0') && half.contains('1'), || {
         format!("probability 50 gave {half}")
     })?;
@@ -63,20 +64,20 @@ pub fn probability(rig: &Rig<'_>) -> Outcome {
 }
 
 pub fn interval(rig: &Rig<'_>) -> Outcome {
-    let (mut target, attached) = subject(rig, &[("interval", "3")])?;
+    let (mut subject, attached) = recorded(rig, &[("interval", "3")])?;
     same(
         "interval 3",
-        pattern(&mut target, &attached, rig, 9)?.as_str(),
+        pattern(&mut subject, &attached, rig, 9)?.as_str(),
         "001001001",
     )?;
     same("interval reads", attached.read("interval")?.as_str(), "3")
 }
 
 pub fn times(rig: &Rig<'_>) -> Outcome {
-    let (mut target, attached) = subject(rig, &[("times", "2")])?;
+    let (mut subject, attached) = recorded(rig, &[("times", "2")])?;
     same(
         "times 2",
-        pattern(&mut target, &attached, rig, 1)?.as_str(),
+        pattern(&mut subject, &attached, rig, 1)?.as_str(),
         "1",
     )?;
     same(
@@ -86,7 +87,7 @@ pub fn times(rig: &Rig<'_>) -> Outcome {
     )?;
     same(
         "times 1",
-        pattern(&mut target, &attached, rig, 4)?.as_str(),
+        pattern(&mut subject, &attached, rig, 4)?.as_str(),
         "1000",
     )?;
     same(
@@ -97,7 +98,7 @@ pub fn times(rig: &Rig<'_>) -> Outcome {
     attached.set("times", "-1")?;
     same(
         "times -1",
-        pattern(&mut target, &attached, rig, 4)?.as_str(),
+        pattern(&mut subject, &attached, rig, 4)?.as_str(),
         "1111",
     )?;
     same(
@@ -108,10 +109,10 @@ pub fn times(rig: &Rig<'_>) -> Outcome {
 }
 
 pub fn space(rig: &Rig<'_>) -> Outcome {
-    let (mut target, attached) = subject(rig, &[("space", "3")])?;
+    let (mut subject, attached) = recorded(rig, &[("space", "3")])?;
     same(
         "space 3",
-        pattern(&mut target, &attached, rig, 2)?.as_str(),
+        pattern(&mut subject, &attached, rig, 2)?.as_str(),
         "00",
     )?;
     same(
@@ -121,7 +122,7 @@ pub fn space(rig: &Rig<'_>) -> Outcome {
     )?;
     same(
         "space 1",
-        pattern(&mut target, &attached, rig, 3)?.as_str(),
+        pattern(&mut subject, &attached, rig, 3)?.as_str(),
         "011",
     )?;
     same(
@@ -133,10 +134,10 @@ pub fn space(rig: &Rig<'_>) -> Outcome {
 
 pub fn together(rig: &Rig<'_>) -> Outcome {
     let settings = [("space", "2"), ("interval", "2"), ("times", "2")];
-    let (mut target, attached) = subject(rig, &settings)?;
-    let seen = pattern(&mut target, &attached, rig, 10)?;
+    let (mut subject, attached) = recorded(rig, &settings)?;
+    let seen = pattern(&mut subject, &attached, rig, 10)?;
     same("space 2, interval 2, times 2", seen.as_str(), "0001010000")?;
-    // Calls that a filter leaves out count for nothing.
+    // Calls that a filter excludes do not count.
     attached.set_all(&[
         ("events", "UNMAP"),
         ("space", "1"),
@@ -145,24 +146,24 @@ pub fn together(rig: &Rig<'_>) -> Outcome {
     ])?;
     same(
         "another event",
-        pattern(&mut target, &attached, rig, 3)?.as_str(),
+        pattern(&mut subject, &attached, rig, 3)?.as_str(),
         "000",
     )?;
     same("space reads", attached.read("space")?.as_str(), "1")?;
     attached.set("events", "CLEAR")?;
     same(
         "its event",
-        pattern(&mut target, &attached, rig, 3)?.as_str(),
+        pattern(&mut subject, &attached, rig, 3)?.as_str(),
         "010",
     )
 }
 
 pub fn nothing_set(rig: &Rig<'_>) -> Outcome {
-    let (mut target, attached) =
-        subject(rig, &[(MISBEHAVE.0, "0"), ("times", "1"), ("space", "1")])?;
+    let (mut subject, attached) =
+        recorded(rig, &[(MISBEHAVE.0, "0"), ("times", "1"), ("space", "1")])?;
     same(
         "without an action",
-        pattern(&mut target, &attached, rig, 3)?.as_str(),
+        pattern(&mut subject, &attached, rig, 3)?.as_str(),
         "000",
     )?;
     same("times reads", attached.read("times")?.as_str(), "1")?;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `events`, `range`, `context` and `task`: which calls are meant.
+//! The filters `events`, `range`, `context` and `task`: which calls are affected.
 
 use nix::errno::Errno;
 use nix::unistd::gettid;
@@ -12,24 +12,25 @@ use mn_inject::trigger::subject::Subject;
 use crate::module_cases::outcome::{Outcome, demand, same};
 use crate::module_cases::rig::{Attached, MISBEHAVE, Rig, mrelease};
 
-/// A process that gives one call each time it acts, which nothing but the filters lets through.
-fn subject(rig: &Rig<'_>, operation: Operation) -> Outcome<(Subject, Attached)> {
-    let (target, attached) = rig.subject(operation, "")?;
+/// Attaches a subject whose operation makes one call each time, which is affected unless a filter
+/// excludes it.
+fn recorded(rig: &Rig<'_>, operation: Operation) -> Outcome<(Subject, Attached)> {
+    let (subject, attached) = rig.subject(operation, "")?;
     attached.set_all(&[("record", "all"), MISBEHAVE])?;
-    Ok((target, attached))
+    Ok((subject, attached))
 }
 
-/// Demands that a call is let through, or not, where `name` is set to `value`.
+/// Demands that a call passes the filters, or not, with the filter `name` set to `value`.
 fn lets(
     rig: &Rig<'_>,
-    (target, attached): (&mut Subject, &Attached),
+    (subject, attached): (&mut Subject, &Attached),
     (name, value): (&str, &str),
     through: bool,
 ) -> Outcome {
     attached.set(name, value)?;
-    let before = attached.injected(target.watched())?.len();
-    rig.act(target, 1)?;
-    let seen = attached.injected(target.watched())?;
+    let before = attached.injected(subject.watched())?.len();
+    rig.act(subject, 1)?;
+    let seen = attached.injected(subject.watched())?;
     let seen = seen.get(before..).unwrap_or_default();
     same(
         &format!("{name} {value}: made to misbehave"),
@@ -39,7 +40,7 @@ fn lets(
 }
 
 pub fn events(rig: &Rig<'_>) -> Outcome {
-    let (mut target, attached) = subject(rig, Operation::Dontneed)?;
+    let (mut subject, attached) = recorded(rig, Operation::Dontneed)?;
     for (events, through) in [
         ("CLEAR", true),
         ("UNMAP", false),
@@ -50,15 +51,15 @@ pub fn events(rig: &Rig<'_>) -> Outcome {
         ),
         ("all", true),
     ] {
-        lets(rig, (&mut target, &attached), ("events", events), through)?;
+        lets(rig, (&mut subject, &attached), ("events", events), through)?;
     }
-    let (mut target, attached) = subject(rig, Operation::MunmapWhole)?;
-    lets(rig, (&mut target, &attached), ("events", "UNMAP"), true)
+    let (mut subject, attached) = recorded(rig, Operation::MunmapWhole)?;
+    lets(rig, (&mut subject, &attached), ("events", "UNMAP"), true)
 }
 
 pub fn range(rig: &Rig<'_>) -> Outcome {
-    let (mut target, attached) = subject(rig, Operation::Dontneed)?;
-    let (start, end) = target.watched();
+    let (mut subject, attached) = recorded(rig, Operation::Dontneed)?;
+    let (start, end) = subject.watched();
     let page = PAGE as u64;
     for (from, to, through) in [
         (start, end, true),
@@ -71,15 +72,20 @@ pub fn range(rig: &Rig<'_>) -> Outcome {
         (0, u64::MAX, true),
     ] {
         let range = format!("{from:x}-{to:x}");
-        lets(rig, (&mut target, &attached), ("range", &range), through)?;
+        lets(rig, (&mut subject, &attached), ("range", &range), through)?;
     }
     Ok(())
 }
 
 pub fn context(rig: &Rig<'_>) -> Outcome {
-    let (mut target, attached) = subject(rig, Operation::Dontneed)?;
+    let (mut subject, attached) = recorded(rig, Operation::Dontneed)?;
     for (context, through) in [("blockable", true), ("nonblockable", false), ("any", true)] {
-        lets(rig, (&mut target, &attached), ("context", context), through)?;
+        lets(
+            rig,
+            (&mut subject, &attached),
+            ("context", context),
+            through,
+        )?;
     }
     for (context, through) in [("nonblockable", true), ("blockable", false), ("any", true)] {
         let (victim, attached) = rig.victim("")?;
@@ -95,9 +101,9 @@ pub fn context(rig: &Rig<'_>) -> Outcome {
 }
 
 pub fn task(rig: &Rig<'_>) -> Outcome {
-    let (mut target, attached) = subject(rig, Operation::Dontneed)?;
-    let tid = target.pid();
-    let comm = target.comm()?;
+    let (mut subject, attached) = recorded(rig, Operation::Dontneed)?;
+    let tid = subject.pid();
+    let comm = subject.comm()?;
     for (task, through) in [
         (format!("tid={tid}"), true),
         (format!("tid={}", gettid()), false),
@@ -106,9 +112,9 @@ pub fn task(rig: &Rig<'_>) -> Outcome {
         (format!("comm={}", &comm[..comm.len() - 1]), false),
         ("all".into(), true),
     ] {
-        lets(rig, (&mut target, &attached), ("task", &task), through)?;
+        lets(rig, (&mut subject, &attached), ("task", &task), through)?;
     }
-    // Who calls counts, and not whose memory it is.
+    // The task is the one that calls, not the one whose memory is invalidated.
     for (task, through) in [
         (format!("tid={}", gettid()), true),
         ("comm=mn-subject".into(), false),
@@ -135,8 +141,8 @@ pub fn not_attached(rig: &Rig<'_>) -> Outcome {
     for event in ["UNMAP", "CLEAR"] {
         attached.set(&format!("actions/{event}/error"), "-11")?;
     }
-    // The same program, at the same addresses where these are not random.
-    let other = rig.target(Operation::Hold)?;
+    // The same program, at the same addresses on a kernel without address space randomization.
+    let other = rig.start(Operation::Hold)?;
     other.hold_at_exit()?;
     other.kill()?;
     other.wait_held(rig.waiter, crate::module_cases::rig::STEP)?;
@@ -146,7 +152,7 @@ pub fn not_attached(rig: &Rig<'_>) -> Outcome {
     demand(!log.iter().any(|entry| entry.tid == tid), || {
         format!("the target saw the calls of another process: {log:?}")
     })?;
-    // It would have seen its own.
+    // The target does see the calls of its own subject.
     bystander.hold_at_exit()?;
     bystander.kill()?;
     bystander.wait_held(rig.waiter, crate::module_cases::rig::STEP)?;

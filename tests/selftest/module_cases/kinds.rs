@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The kinds of notifiers: what each is called for, and how starts and ends pair.
+//! The kinds of notifiers: for which calls each is called, and how starts and ends pair.
 
 use anyhow::Context as _;
 use nix::errno::Errno;
@@ -14,25 +14,26 @@ use mn_inject::trigger::subject::Subject;
 use crate::module_cases::outcome::{Failure, Outcome, demand, same};
 use crate::module_cases::rig::{Attached, Rig, STEP, may_warn, mrelease, open, write};
 
-/// A process ready for an operation, with an interval notifier on `pages` pages of its addresses.
+/// Starts a subject that is ready for an operation, and attaches an interval notifier on the first
+/// `pages` pages of its watched addresses.
 fn interval(
     rig: &Rig<'_>,
     operation: Operation,
     kind: &str,
     pages: u64,
 ) -> Outcome<(Subject, Attached)> {
-    let target = rig.target(operation)?;
-    let start = target.watched().0;
+    let subject = rig.start(operation)?;
+    let start = subject.watched().0;
     let end = start + pages * PAGE as u64;
     let words = format!("kind={kind} range={start:#x}-{end:#x}");
-    let attached = rig.attach(target.pid().as_raw(), &words)?;
+    let attached = rig.attach(subject.pid().as_raw(), &words)?;
     same(
         "kind",
         attached.read("kind")?,
         format!("{kind} {start:#x}-{end:#x}"),
     )?;
     attached.set("record", "all")?;
-    Ok((target, attached))
+    Ok((subject, attached))
 }
 
 /// The callback after a start, of the kinds that have one.
@@ -49,9 +50,9 @@ fn count(attached: &Attached, op: Op) -> Outcome<usize> {
 }
 
 pub fn plain(rig: &Rig<'_>) -> Outcome {
-    let (mut target, attached) = rig.subject(Operation::Dontneed, "kind=plain")?;
+    let (mut subject, attached) = rig.subject(Operation::Dontneed, "kind=plain")?;
     attached.set("record", "all")?;
-    rig.act(&mut target, 3)?;
+    rig.act(&mut subject, 3)?;
     let counters = attached.counters()?;
     demand(counters.starts >= 3, || format!("{counters:?}"))?;
     same("ends", counters.ends, 0)?;
@@ -60,9 +61,9 @@ pub fn plain(rig: &Rig<'_>) -> Outcome {
 }
 
 pub fn plain_end(rig: &Rig<'_>) -> Outcome {
-    let (mut target, attached) = rig.subject(Operation::Dontneed, "kind=plain-end")?;
+    let (mut subject, attached) = rig.subject(Operation::Dontneed, "kind=plain-end")?;
     attached.set("record", "all")?;
-    rig.act(&mut target, 3)?;
+    rig.act(&mut subject, 3)?;
     let counters = attached.counters()?;
     demand(counters.starts >= 3, || format!("{counters:?}"))?;
     same("ends", counters.ends, counters.starts)?;
@@ -71,14 +72,15 @@ pub fn plain_end(rig: &Rig<'_>) -> Outcome {
 
 pub fn double_end(rig: &Rig<'_>) -> Outcome {
     may_warn()?;
-    let (mut target, attached) = rig.subject(Operation::Dontneed, "kind=plain-end")?;
+    let (mut subject, attached) = rig.subject(Operation::Dontneed, "kind=plain-end")?;
     attached.set_all(&[("record", "all"), ("actions/CLEAR/error", "-11")])?;
-    rig.act(&mut target, 1)?;
+    rig.act(&mut subject, 1)?;
     let counters = attached.counters()?;
     same("refused", counters.refused, 1)?;
     same("paired", counters.paired, Some(false))?;
-    // One by the kernel as it takes back what it has begun, one by the caller, who did not notice.
-    let watched = target.watched();
+    // One from mn_hlist_invalidate_range_start(), which calls all ends after a failure, and one
+    // from the caller, which does not notice the failure.
+    let watched = subject.watched();
     let ends = attached
         .log()?
         .iter()
@@ -88,7 +90,7 @@ pub fn double_end(rig: &Rig<'_>) -> Outcome {
 }
 
 pub fn plain_end_two(rig: &Rig<'_>) -> Outcome {
-    // Where one of two refuses, the other one's end is called; the one that refused has none.
+    // If one of two notifiers fails, the end of the other is called; the failing one has no end.
     let (victim, agrees) = rig.victim("kind=plain-end")?;
     agrees.set("record", "all")?;
     let refuses = rig.attach(victim.pid().as_raw(), "kind=plain")?;
@@ -104,24 +106,24 @@ pub fn plain_end_two(rig: &Rig<'_>) -> Outcome {
 }
 
 pub fn interval_range(rig: &Rig<'_>) -> Outcome {
-    // Operations on the second half of the area do not concern a notifier on the first.
-    let (mut target, attached) = interval(rig, Operation::MunmapPart, "interval", 4)?;
-    rig.act(&mut target, 1)?;
+    // Operations on the second half of the area do not call a notifier on the first half.
+    let (mut subject, attached) = interval(rig, Operation::MunmapPart, "interval", 4)?;
+    rig.act(&mut subject, 1)?;
     same("calls behind the range", attached.counters()?.calls, 0)?;
-    let (mut target, attached) = interval(rig, Operation::Dontneed, "interval", 1)?;
-    rig.act(&mut target, 3)?;
+    let (mut subject, attached) = interval(rig, Operation::Dontneed, "interval", 1)?;
+    rig.act(&mut subject, 3)?;
     let counters = attached.counters()?;
     same("calls on the range", counters.calls, 3)?;
     same("paired", counters.paired, None)
 }
 
 pub fn interval_refuses(rig: &Rig<'_>) -> Outcome {
-    let (target, attached) = interval(rig, Operation::Hold, "interval", 1)?;
+    let (subject, attached) = interval(rig, Operation::Hold, "interval", 1)?;
     attached.set_all(&[("actions/CLEAR/error", "-11"), ("context", "nonblockable")])?;
-    target.hold_at_exit()?;
-    target.kill()?;
-    target.wait_held(rig.waiter, STEP)?;
-    same("process_mrelease", mrelease(&target)?, Err(Errno::EAGAIN))?;
+    subject.hold_at_exit()?;
+    subject.kill()?;
+    subject.wait_held(rig.waiter, STEP)?;
+    same("process_mrelease", mrelease(&subject)?, Err(Errno::EAGAIN))?;
     let counters = attached.counters()?;
     same("refused", counters.refused, 1)?;
     let log = attached.log()?;
@@ -129,12 +131,12 @@ pub fn interval_refuses(rig: &Rig<'_>) -> Outcome {
         format!("no entry returned -11: {log:?}")
     })?;
     attached.set("actions/CLEAR/error", "0")?;
-    same("process_mrelease afterwards", mrelease(&target)?, Ok(()))
+    same("process_mrelease afterwards", mrelease(&subject)?, Ok(()))
 }
 
 pub fn two_pass(rig: &Rig<'_>) -> Outcome {
-    let (mut target, attached) = interval(rig, Operation::Dontneed, "interval-two-pass", 1)?;
-    rig.act(&mut target, 3)?;
+    let (mut subject, attached) = interval(rig, Operation::Dontneed, "interval-two-pass", 1)?;
+    rig.act(&mut subject, 3)?;
     same("starts in the log", count(&attached, Op::Start)?, 3)?;
     same("finishes in the log", count(&attached, FINISH)?, 3)?;
     let log = attached.log()?;
@@ -149,8 +151,8 @@ pub fn two_pass(rig: &Rig<'_>) -> Outcome {
     same("paired", counters.paired, Some(true))
 }
 
-/// Demands that somebody holds the address space so often, besides the kernel's threads: each
-/// processor may have lent it to one.
+/// Demands that the address space has `due` holders (`mm_count`), plus at most one for each
+/// processor, where a kernel thread may borrow it (`active_mm`).
 fn demand_count(count: i64, due: i64) -> Outcome {
     let processors = std::thread::available_parallelism().context("cannot count processors")?;
     let most = due + processors.get() as i64;
@@ -160,15 +162,15 @@ fn demand_count(count: i64, due: i64) -> Outcome {
 }
 
 pub fn none(rig: &Rig<'_>) -> Outcome {
-    let target = rig.target(Operation::Hold)?;
-    let pid = target.pid().as_raw();
+    let subject = rig.start(Operation::Hold)?;
+    let pid = subject.pid().as_raw();
     let held = rig.attach(pid, "kind=none")?;
     same("kind", held.read("kind")?.as_str(), "none")?;
     let Mm { users, count } = held.mm()?;
     same("users", users, 1)?;
-    // All users are one, and the target.
+    // All users together hold it once, and the target once.
     demand_count(count, 2)?;
-    // Eight times a target and its notifier: more than there are processors in a guest.
+    // Eight targets, each with its notifier: more than a guest has processors.
     let others = (0..8)
         .map(|_| rig.attach(pid, ""))
         .collect::<Outcome<Vec<_>>>()?;
@@ -179,7 +181,7 @@ pub fn none(rig: &Rig<'_>) -> Outcome {
     demand_count(held.mm()?.count, 2)?;
     same("calls", held.counters()?.calls, 0)?;
     held.demand_state("live")?;
-    rig.finish(target)?;
+    rig.finish(subject)?;
     held.demand_state("gone")?;
     let Mm { users, count } = held.mm()?;
     same("users of what is gone", users, 0)?;
@@ -187,7 +189,7 @@ pub fn none(rig: &Rig<'_>) -> Outcome {
     held.detach()
 }
 
-/// What writing that to `read_retry` gets.
+/// Writes to `read_retry`, and returns the result of the write.
 fn retry(attached: &Attached, seq: Seq) -> Outcome<Result<(), Errno>> {
     write(
         &open(&attached.path("read_retry"))?,
@@ -203,7 +205,7 @@ pub fn interval_read(rig: &Rig<'_>) -> Outcome {
         let end = start + 4 * PAGE as u64;
         let words = format!("kind={kind} range={start:#x}-{end:#x}");
         let attached = match rig.attach(std::process::id() as i32, &words) {
-            // The kernel has no two passes: half of the case is better than none.
+            // The kernel has no two passes. The first half of the case has passed.
             Err(Failure::Skip(_)) => return Ok(()),
             attached => attached?,
         };

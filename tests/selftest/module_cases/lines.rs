@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What is one line, and what is none.
+//! Lines: newlines, length, bytes, and reading files in parts.
 
 use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom};
@@ -20,7 +20,7 @@ use crate::fuzz::subject::READ_ONLY;
 use crate::module_cases::outcome::{Failure, Outcome, demand, same};
 use crate::module_cases::rig::{Attached, Rig, control, open, read, refused, write};
 
-/// Writes one after the other to the same open file, and demands what each gets.
+/// Writes lines one after the other to the same open file, and demands the result of each write.
 fn writes(name: &str, lines: &[(&[u8], Result<(), Errno>)]) -> Outcome {
     let file = open(&files::path(name))?;
     for (line, due) in lines {
@@ -34,7 +34,7 @@ fn writes(name: &str, lines: &[(&[u8], Result<(), Errno>)]) -> Outcome {
 }
 
 pub fn no_newline(rig: &Rig<'_>) -> Outcome {
-    let (_target, attached) = rig.subject(Operation::Hold, "")?;
+    let (_subject, attached) = rig.subject(Operation::Hold, "")?;
     let times = format!("targets/{}/times", attached.name);
     writes(&times, &[(b"7", Ok(()))])?;
     same("times", attached.read("times")?.as_str(), "7")?;
@@ -56,38 +56,38 @@ pub fn no_newline(rig: &Rig<'_>) -> Outcome {
 }
 
 pub fn split(rig: &Rig<'_>) -> Outcome {
-    let target = rig.target(Operation::Hold)?;
+    let subject = rig.start(Operation::Hold)?;
     let name = rig.name();
     let before = read("control")?;
     let invalid = Err(Errno::EINVAL);
-    // Each write(2) is a line for itself: nothing of the first half waits for the second.
+    // Each write(2) is a separate line: nothing of the first half is kept for the second.
     writes(
         "control",
         &[
             (b"attach ", invalid),
             (
-                format!("{} name={name}\n", target.pid()).as_bytes(),
+                format!("{} name={name}\n", subject.pid()).as_bytes(),
                 invalid,
             ),
             (b"att", invalid),
             (
-                format!("ach {} name={name}\n", target.pid()).as_bytes(),
+                format!("ach {} name={name}\n", subject.pid()).as_bytes(),
                 invalid,
             ),
         ],
     )?;
     same("control", read("control")?, before)?;
-    // A half that is a whole line is taken for one.
-    let attached = rig.attach(target.pid().as_raw(), "")?;
+    // A half that is a valid line is accepted.
+    let attached = rig.attach(subject.pid().as_raw(), "")?;
     let times = format!("targets/{}/times", attached.name);
     writes(&times, &[(b"1", Ok(())), (b"2\n", Ok(()))])?;
     same("times", attached.read("times")?.as_str(), "2")
 }
 
 pub fn bad_bytes(rig: &Rig<'_>) -> Outcome {
-    let (target, attached) = rig.subject(Operation::Hold, "")?;
+    let (subject, attached) = rig.subject(Operation::Hold, "")?;
     let settings = attached.read("settings")?;
-    let pid = target.pid();
+    let pid = subject.pid();
     for line in [
         format!("attach {pid} name=a\0").into_bytes(),
         format!("attach {pid}\0\n").into_bytes(),
@@ -115,7 +115,7 @@ pub fn bad_bytes(rig: &Rig<'_>) -> Outcome {
 }
 
 pub fn too_long(rig: &Rig<'_>) -> Outcome {
-    let (target, attached) = rig.subject(Operation::Hold, "")?;
+    let (subject, attached) = rig.subject(Operation::Hold, "")?;
     let settings = attached.read("settings")?;
     let big = Err(Errno::E2BIG);
     let times = format!("targets/{}/times", attached.name);
@@ -132,16 +132,16 @@ pub fn too_long(rig: &Rig<'_>) -> Outcome {
         ],
     )?;
     same("settings", attached.read("settings")?, settings)?;
-    // The most that there may be.
+    // The longest line that is accepted.
     let name = rig.name();
-    let end = format!("{} name={name}\n", target.pid());
+    let end = format!("{} name={name}\n", subject.pid());
     let line = format!("{:<width$}{end}", "attach", width = 4096 - end.len());
     same("a line of 4096 bytes", control(line.as_bytes())?, Ok(()))?;
     Attached::adopt(name).detach()
 }
 
 pub fn read_only(rig: &Rig<'_>) -> Outcome {
-    let (_target, attached) = rig.subject(Operation::Hold, "")?;
+    let (_subject, attached) = rig.subject(Operation::Hold, "")?;
     let refused = Err(Errno::EPERM);
     for name in READ_ONLY {
         writes(
@@ -154,22 +154,22 @@ pub fn read_only(rig: &Rig<'_>) -> Outcome {
 }
 
 pub fn read_on(rig: &Rig<'_>) -> Outcome {
-    let (_target, attached) = rig.subject(Operation::Hold, "")?;
+    let (_subject, attached) = rig.subject(Operation::Hold, "")?;
     let part = |file: &File| -> Outcome<String> {
         let mut buffer = [0; 4];
         let count = (&*file).read(&mut buffer).context("cannot read a file")?;
         Ok(String::from_utf8_lossy(&buffer[..count]).into_owned())
     };
-    // Whole, with a change before the end is noticed.
+    // In one part, with a change before the end of the file is read.
     attached.set("context", "any")?;
     let file = open(&attached.path("context"))?;
     same("the whole", part(&file)?.as_str(), "any\n")?;
     attached.set("context", "nonblockable")?;
     same("the end after a change", part(&file)?.as_str(), "")?;
-    // From the beginning it is what it is now.
+    // After a seek to the beginning, the new text is read.
     (&file).rewind().context("cannot seek")?;
     same("from the beginning", part(&file)?.as_str(), "nonb")?;
-    // In parts, with a change in between: a shell's `read` takes byte by byte.
+    // In parts, with a change in between: the `read` of some shells reads byte by byte.
     attached.set("times", "123456")?;
     let file = open(&attached.path("times"))?;
     same("the first part", part(&file)?.as_str(), "1234")?;
@@ -179,10 +179,10 @@ pub fn read_on(rig: &Rig<'_>) -> Outcome {
 }
 
 pub fn seek_back(rig: &Rig<'_>) -> Outcome {
-    let (_target, attached) = rig.subject(Operation::Hold, "")?;
+    let (_subject, attached) = rig.subject(Operation::Hold, "")?;
     let text = attached.read("counters")? + "\n";
     let second = text.split_inclusive('\n').nth(1).unwrap_or_default();
-    // So bash reads a line: as much as there is, and then back to where the next one begins.
+    // Bash reads a line in this way: a whole buffer, then a seek back to the next line.
     let mut file = open(&attached.path("counters"))?;
     let mut buffer = [0; 4096];
     let count = file.read(&mut buffer).context("cannot read counters")?;
@@ -195,8 +195,8 @@ pub fn seek_back(rig: &Rig<'_>) -> Outcome {
 }
 
 pub fn root_only(rig: &Rig<'_>) -> Outcome {
-    let (_target, attached) = rig.subject(Operation::Hold, "")?;
-    // Folders have the mode that debugfs gives to all of them.
+    let (_subject, attached) = rig.subject(Operation::Hold, "")?;
+    // The mode of folders is not checked: debugfs gives all of them the same.
     let mut left = vec![DEVICE.into(), files::path(""), attached.path("")];
     let mut files = 0;
     while let Some(path) = left.pop() {
@@ -216,20 +216,21 @@ pub fn root_only(rig: &Rig<'_>) -> Outcome {
             }
         }
     }
-    // The target's were seen twice: below the module's folder, and by themselves.
+    // The files of the target are found twice: from the module's folder, and from its own.
     let due = 1 + 3 + 2 * (SETTINGS.len() + READ_ONLY.len() + Order::ALL.len());
     same("files", files, due)
 }
 
-/// How many write at the same time, and how often.
+/// Number of threads that write at the same time.
 const WRITERS: usize = 4;
+/// Number of times that they do.
 const ROUNDS: usize = 20;
 
 pub fn at_once(rig: &Rig<'_>) -> Outcome {
-    let target = rig.target(Operation::Hold)?;
+    let subject = rig.start(Operation::Hold)?;
     for _ in 0..ROUNDS {
         let name = rig.name();
-        let line = format!("attach {} name={name}", target.pid());
+        let line = format!("attach {} name={name}", subject.pid());
         let results = together(&line)?;
         let wins = results.iter().filter(|result| result.is_ok()).count();
         let mut attached = Attached::adopt(name);
@@ -257,7 +258,7 @@ pub fn at_once(rig: &Rig<'_>) -> Outcome {
     Ok(())
 }
 
-/// What each of several threads gets that write the same line at the same time.
+/// Writes the same line from several threads at the same time. Returns the result of each write.
 fn together(line: &str) -> Outcome<Vec<Result<(), Errno>>> {
     let barrier = Barrier::new(WRITERS);
     std::thread::scope(|scope| {

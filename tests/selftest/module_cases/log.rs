@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `record`, `log` and `counters`: what is written down, and that all of it agrees.
+//! `record`, `log` and `counters`: which calls are recorded, and that the files agree.
 
 use nix::errno::Errno;
 
@@ -12,10 +12,10 @@ use crate::module_cases::outcome::{Outcome, demand, same};
 use crate::module_cases::rig::{MISBEHAVE, Rig, mrelease, total};
 
 pub fn record(rig: &Rig<'_>) -> Outcome {
-    let (mut target, attached) = rig.subject(Operation::Dontneed, "")?;
+    let (mut subject, attached) = rig.subject(Operation::Dontneed, "")?;
     attached.set_all(&[MISBEHAVE, ("times", "2")])?;
     let before = total()?;
-    rig.act(&mut target, 5)?;
+    rig.act(&mut subject, 5)?;
     let log = attached.log()?;
     same("entries with record injected", log.len(), 2)?;
     demand(log.iter().all(|entry| entry.injected), || {
@@ -23,8 +23,8 @@ pub fn record(rig: &Rig<'_>) -> Outcome {
     })?;
     same("total", total()? - before, 2)?;
     attached.set_all(&[("record", "all"), ("times", "1")])?;
-    rig.act(&mut target, 3)?;
-    let seen = attached.injected(target.watched())?;
+    rig.act(&mut subject, 3)?;
+    let seen = attached.injected(subject.watched())?;
     same(
         "entries with record all",
         seen,
@@ -33,13 +33,13 @@ pub fn record(rig: &Rig<'_>) -> Outcome {
 }
 
 pub fn agree(rig: &Rig<'_>) -> Outcome {
-    let target = rig.target(Operation::Dontneed)?;
-    let attached = rig.attach(target.pid().as_raw(), "kind=plain-end")?;
-    // From the first call on, on all addresses, since the counters know of no others.
+    let subject = rig.start(Operation::Dontneed)?;
+    let attached = rig.attach(subject.pid().as_raw(), "kind=plain-end")?;
+    // All calls on all addresses must be in the log, since the counters count all of them.
     attached.set_all(&[("record", "all"), MISBEHAVE, ("interval", "2")])?;
-    let mut target = target;
+    let mut subject = subject;
     let before = total()?;
-    rig.act(&mut target, 7)?;
+    rig.act(&mut subject, 7)?;
     let (log, counters) = (attached.log()?, attached.counters()?);
     same("total", total()? - before, log.len() as u64)?;
     let count = |op: Op| log.iter().filter(|entry| entry.op == op).count() as u64;
@@ -75,13 +75,13 @@ pub fn agree(rig: &Rig<'_>) -> Outcome {
 }
 
 pub fn callers(rig: &Rig<'_>) -> Outcome {
-    let (mut target, attached) = rig.subject(Operation::MunmapWhole, "")?;
+    let (mut subject, attached) = rig.subject(Operation::MunmapWhole, "")?;
     attached.set_all(&[("record", "all")])?;
-    rig.act(&mut target, 1)?;
+    rig.act(&mut subject, 1)?;
     let log = attached.log()?;
     let entry = log
         .iter()
-        .find(|entry| entry.is_start_in(target.watched()) && entry.event == NotifierEvent::Unmap);
+        .find(|entry| entry.is_start_in(subject.watched()) && entry.event == NotifierEvent::Unmap);
     let named =
         |entry: &Entry, part: &str| entry.callers.iter().any(|caller| caller.contains(part));
     demand(entry.is_some_and(|entry| named(entry, "unmap")), || {
@@ -90,12 +90,12 @@ pub fn callers(rig: &Rig<'_>) -> Outcome {
     same(
         "tid",
         entry.map(|entry| entry.tid),
-        Some(target.pid().as_raw()),
+        Some(subject.pid().as_raw()),
     )?;
     same(
         "comm",
         entry.map(|entry| entry.comm.clone()),
-        Some(target.comm()?),
+        Some(subject.comm()?),
     )?;
 
     let (victim, attached) = rig.victim("")?;
@@ -107,12 +107,12 @@ pub fn callers(rig: &Rig<'_>) -> Outcome {
     })
 }
 
-/// What holds of a log that has had more entries than it takes.
+/// Demands that a log that overflows keeps the latest entries, and counts the others.
 pub fn full(rig: &Rig<'_>, calls: usize) -> Outcome {
-    let (mut target, attached) = rig.subject(Operation::Dontneed, "")?;
+    let (mut subject, attached) = rig.subject(Operation::Dontneed, "")?;
     attached.set("record", "all")?;
     let before = total()?;
-    rig.act(&mut target, calls)?;
+    rig.act(&mut subject, calls)?;
     let (log, counters) = (attached.log()?, attached.counters()?);
     demand(counters.overwritten > 0 && !log.is_empty(), || {
         format!("{calls} calls: {} entries, {counters:?}", log.len())
@@ -126,7 +126,7 @@ pub fn full(rig: &Rig<'_>, calls: usize) -> Outcome {
     demand(log.windows(2).all(|two| two[0].seq < two[1].seq), || {
         "the log is out of order".into()
     })?;
-    // The latest are those that stay.
+    // The latest entries are kept.
     same(
         "the last entry",
         log.last().map(|entry| entry.seq),

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What the module does where somebody does something odd, and that every setting does what it
-//! says: a table of cases, each with its defined result.
+//! The module's cases: odd situations and all settings, each with its defined result, in one table.
 
 mod attach;
 mod breach;

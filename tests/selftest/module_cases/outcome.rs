@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What comes of a case.
+//! The outcome of a case.
 
 use std::fmt::Debug;
 
-/// Why a case did not end as it should.
+/// The reason why a case did not end as defined.
 #[derive(Debug)]
 pub enum Failure {
-    /// The module, or the kernel, did something else than it should.
+    /// The module or the kernel behaved differently.
     Wrong(String),
-    /// This machine has not what the case needs. The reason is always the same text.
+    /// This machine lacks something that the case needs. The reason is a constant text.
     Skip(&'static str),
     /// The case could not be carried out, and proves nothing.
     Trouble(anyhow::Error),
@@ -21,10 +21,10 @@ impl From<anyhow::Error> for Failure {
     }
 }
 
-/// The end of a case, or of a part of one.
+/// The outcome of a case, or of a part of one.
 pub type Outcome<T = ()> = Result<T, Failure>;
 
-/// Demands that something holds, and says `what` where it does not.
+/// Demands that something holds. `what` describes the failure.
 pub fn demand(holds: bool, what: impl FnOnce() -> String) -> Outcome {
     if holds {
         Ok(())
@@ -33,7 +33,7 @@ pub fn demand(holds: bool, what: impl FnOnce() -> String) -> Outcome {
     }
 }
 
-/// Demands that what was seen is what was due.
+/// Demands that `seen` equals `due`. `what` names the value.
 pub fn same<T: PartialEq + Debug>(what: &str, seen: T, due: T) -> Outcome {
     demand(seen == due, || {
         format!("{what}: expected {due:?}, got {seen:?}")

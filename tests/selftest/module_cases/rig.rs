@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What the cases have in common: processes, targets, and the module's files.
+//! Helpers of the cases: processes, targets, and the module's files.
 
 use std::cell::Cell;
 use std::fs::{self, File, OpenOptions};
@@ -23,26 +23,26 @@ use mn_inject::trigger::subject::Subject;
 
 use crate::module_cases::outcome::{Failure, Outcome, demand, same};
 
-/// The longest that one step may take. Under TCG a second of the guest's is less than one of the
-/// host's where it is busy.
+/// Time limit for one step. Under TCG, a second of the guest is less than a second of a busy host.
 pub const STEP: Duration = Duration::from_secs(20);
 
-/// What a call is made to do where it does not matter what: nothing that the kernel minds.
+/// A setting for calls that are made to misbehave in any way: a delay, which the kernel does not
+/// notice.
 pub const MISBEHAVE: (&str, &str) = ("delay_us", "1");
 
-/// Where the cases find what they need.
+/// The environment of the cases.
 pub struct Rig<'a> {
     /// For all waiting.
     pub waiter: &'a Waiter,
-    /// The module's file, where it is known.
+    /// The module's file, if it is known.
     pub module: Option<&'a Path>,
     names: Cell<u32>,
 }
 
-/// A target that must go when the case ends.
+/// A target that is detached when the case ends.
 #[derive(Debug)]
 pub struct Attached {
-    /// Its name.
+    /// Name of the target.
     pub name: String,
     attached: bool,
 }
@@ -58,7 +58,7 @@ pub fn write(file: &File, bytes: &[u8]) -> Outcome<Result<(), Errno>> {
     }
 }
 
-/// Opens a file to write to it.
+/// Opens a file for reading and writing.
 pub fn open(path: &Path) -> Outcome<File> {
     Ok(OpenOptions::new()
         .read(true)
@@ -67,12 +67,12 @@ pub fn open(path: &Path) -> Outcome<File> {
         .with_context(|| format!("cannot open {}", path.display()))?)
 }
 
-/// One write(2) to `control`.
+/// Makes one write(2) to `control`.
 pub fn control(bytes: &[u8]) -> Outcome<Result<(), Errno>> {
     write(&open(&control_file())?, bytes)
 }
 
-/// What a file of the module's folder reads.
+/// Reads a file in the module's folder.
 pub fn read(name: &str) -> Outcome<String> {
     let path = files::path(name);
     fs::read_to_string(&path)
@@ -84,7 +84,7 @@ pub fn total() -> Outcome<u64> {
     formats::total(&read("total")?).map_err(|error| Failure::Wrong(format!("total: {error:#}")))
 }
 
-/// The line that `control` has for a target.
+/// The line of a target in `control`, or `None`.
 pub fn listed(name: &str) -> Outcome<Option<String>> {
     let start = format!("name={name} ");
     Ok(read("control")?
@@ -93,7 +93,7 @@ pub fn listed(name: &str) -> Outcome<Option<String>> {
         .map(str::to_owned))
 }
 
-/// Demands that a line for `control` is refused with that errno, and changes nothing.
+/// Demands that a line to `control` returns that errno, and changes nothing.
 pub fn refused(line: &[u8], due: Errno) -> Outcome {
     let before = read("control")?;
     let seen = control(line)?;
@@ -105,7 +105,7 @@ pub fn refused(line: &[u8], due: Errno) -> Outcome {
     same("control after it", read("control")?, before)
 }
 
-/// Waits for `done`, with a limit; says whether it came.
+/// Waits until `done` returns true. Returns false after [`STEP`].
 pub fn wait_for(mut done: impl FnMut() -> Outcome<bool>) -> Outcome<bool> {
     let mut limit = Limit::new(STEP);
     loop {
@@ -119,7 +119,7 @@ pub fn wait_for(mut done: impl FnMut() -> Outcome<bool>) -> Outcome<bool> {
     }
 }
 
-/// Skips a case where a WARN, which it causes, would bring the machine down.
+/// Skips a case that causes a WARN on a machine that a WARN would bring down.
 pub fn may_warn() -> Outcome {
     for path in [
         "/proc/sys/kernel/panic_on_warn",
@@ -135,7 +135,7 @@ pub fn may_warn() -> Outcome {
 }
 
 impl<'a> Rig<'a> {
-    /// Waits by that waiter. `module` is the module's file, where it is known.
+    /// Makes a rig. `module` is the module's file, if it is known.
     pub fn new(waiter: &'a Waiter, module: Option<&'a Path>) -> Self {
         Rig {
             waiter,
@@ -144,18 +144,18 @@ impl<'a> Rig<'a> {
         }
     }
 
-    /// A name that no other target has.
+    /// Makes a name that no other target has.
     pub fn name(&self) -> String {
         self.names.set(self.names.get() + 1);
         format!("mn-inject.{}-case{}", std::process::id(), self.names.get())
     }
 
-    /// Starts a process that is ready for an operation.
-    pub fn target(&self, operation: Operation) -> Outcome<Subject> {
+    /// Starts a subject that is ready for an operation.
+    pub fn start(&self, operation: Operation) -> Outcome<Subject> {
         Ok(Subject::start(operation, self.waiter, STEP)?)
     }
 
-    /// Attaches a process, which must work.
+    /// Attaches a process, which must succeed.
     pub fn attach(&self, pid: i32, words: &str) -> Outcome<Attached> {
         let name = self.name();
         let line = format!("attach {pid} name={name} {words}");
@@ -172,47 +172,48 @@ impl<'a> Rig<'a> {
         }
     }
 
-    /// A process that is ready for an operation, with a target that only means its addresses.
+    /// Starts a subject that is ready for an operation, and attaches a target whose `range` is the
+    /// watched addresses.
     pub fn subject(&self, operation: Operation, words: &str) -> Outcome<(Subject, Attached)> {
-        let target = self.target(operation)?;
-        let attached = self.attach(target.pid().as_raw(), words)?;
-        attached.set_range(target.watched())?;
-        Ok((target, attached))
+        let subject = self.start(operation)?;
+        let attached = self.attach(subject.pid().as_raw(), words)?;
+        attached.set_range(subject.watched())?;
+        Ok((subject, attached))
     }
 
-    /// A process that was killed and is held on its way out, with its memory still there, and a
-    /// target that only means its addresses.
+    /// Makes a victim: a subject that is killed and stopped in `PTRACE_EVENT_EXIT`, before its
+    /// memory is freed, and a target whose `range` is the watched addresses.
     pub fn victim(&self, words: &str) -> Outcome<(Subject, Attached)> {
-        let (target, attached) = self.subject(Operation::Hold, words)?;
-        target.hold_at_exit()?;
-        target.kill()?;
-        target.wait_held(self.waiter, STEP)?;
-        Ok((target, attached))
+        let (subject, attached) = self.subject(Operation::Hold, words)?;
+        subject.hold_at_exit()?;
+        subject.kill()?;
+        subject.wait_held(self.waiter, STEP)?;
+        Ok((subject, attached))
     }
 
-    /// Lets the process carry out its operation `times` times, which must work.
-    pub fn act(&self, target: &mut Subject, times: usize) -> Outcome {
+    /// Makes the subject carry out its operation `times` times, which must succeed.
+    pub fn act(&self, subject: &mut Subject, times: usize) -> Outcome {
         for _ in 0..times {
-            let result = target.act(self.waiter, STEP)?;
+            let result = subject.act(self.waiter, STEP)?;
             same("what the operation returned", result, 0)?;
         }
         Ok(())
     }
 
-    /// Ends the process and waits for it.
-    pub fn finish(&self, target: Subject) -> Outcome {
-        Ok(target.finish(self.waiter, STEP)?)
+    /// Ends the subject and waits for it.
+    pub fn finish(&self, subject: Subject) -> Outcome {
+        Ok(subject.finish(self.waiter, STEP)?)
     }
 }
 
-/// Reaps the memory of a held victim, as the OOM reaper does.
+/// Reaps the memory of a victim as the OOM reaper does, by process_mrelease(2).
 pub fn mrelease(victim: &Subject) -> Outcome<Result<(), Errno>> {
     let pidfd = sys::pidfd_open(victim.pid()).context("pidfd_open failed")?;
     Ok(sys::process_mrelease(&pidfd))
 }
 
 impl Attached {
-    /// A target that somebody else has attached, and that must go with the case.
+    /// Takes over a target that was attached in another way, to detach it when the case ends.
     pub fn adopt(name: String) -> Self {
         Attached {
             name,
@@ -220,31 +221,31 @@ impl Attached {
         }
     }
 
-    /// Where a file of it is.
+    /// Path of a file of the target.
     pub fn path(&self, name: &str) -> PathBuf {
         target_file(&self.name, name)
     }
 
-    /// What a file of it reads, without the last newline.
+    /// Reads a file of the target, without the last newline.
     pub fn read(&self, name: &str) -> Outcome<String> {
         let text = read(&format!("targets/{}/{name}", self.name))?;
         Ok(text.strip_suffix('\n').unwrap_or(&text).to_owned())
     }
 
-    /// Sets something, which must work.
+    /// Writes a setting, which must succeed.
     pub fn set(&self, name: &str, value: &str) -> Outcome {
         let result = write(&open(&self.path(name))?, value.as_bytes())?;
         same(&format!("{value:?} to {name}"), result, Ok(()))
     }
 
-    /// Sets all of them.
+    /// Writes several settings, which must succeed.
     pub fn set_all(&self, settings: &[(&str, &str)]) -> Outcome {
         settings
             .iter()
             .try_for_each(|(name, value)| self.set(name, value))
     }
 
-    /// Only these addresses are meant.
+    /// Sets `range` to these addresses.
     pub fn set_range(&self, (start, end): (u64, u64)) -> Outcome {
         self.set("range", &format!("{start:#x}-{end:#x}"))
     }
@@ -287,14 +288,14 @@ impl Attached {
         })
     }
 
-    /// Waits until a callback of it misbehaves, which the module logs just before.
+    /// Waits until a callback is made to misbehave, which the module logs just before.
     pub fn wait_misbehaves(&self) -> Outcome {
         let misbehaves = wait_for(|| Ok(self.log()?.iter().any(|entry| entry.injected)))?;
         demand(misbehaves, || "no callback did as it was told".into())
     }
 
-    /// Which of the starts on these addresses were made to misbehave, in order; needs
-    /// `record=all` from the beginning.
+    /// Whether each of the starts on these addresses was made to misbehave, in order. Needs
+    /// `record` all from the beginning.
     pub fn injected(&self, watched: (u64, u64)) -> Outcome<Vec<bool>> {
         Ok(self
             .log()?
@@ -304,7 +305,7 @@ impl Attached {
             .collect())
     }
 
-    /// Demands that its state is `live` or `gone`, here and in the list of all.
+    /// Demands that state (`live` or `gone`), both in the file `state` and in `control`.
     pub fn demand_state(&self, state: &str) -> Outcome {
         same("state", self.read("state")?.as_str(), state)?;
         let line = listed(&self.name)?;
@@ -315,7 +316,7 @@ impl Attached {
         )
     }
 
-    /// Detaches it, which must work.
+    /// Detaches the target, which must succeed.
     pub fn detach(mut self) -> Outcome {
         self.attached = false;
         let line = format!("detach {}", self.name);
@@ -323,7 +324,7 @@ impl Attached {
         same("control after it", listed(&self.name)?, None)
     }
 
-    /// The module was unloaded, or somebody else has detached it.
+    /// Leaves the target alone from now on: it is detached, or the module is unloaded.
     pub fn forget(&mut self) {
         self.attached = false;
     }
@@ -336,7 +337,7 @@ impl Drop for Attached {
         }
         let line = format!("detach {}", self.name);
         let result = match control(line.as_bytes()) {
-            // It was not there any more: the case has said so, where it matters.
+            // ENOENT: a case that expects the target to exist has found that itself.
             Ok(Ok(()) | Err(Errno::ENOENT)) => return,
             Ok(Err(errno)) => anyhow!(errno),
             Err(failure) => anyhow!("{failure:?}"),

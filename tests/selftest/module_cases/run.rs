@@ -16,16 +16,18 @@ use crate::module_cases::outcome::{Failure, Outcome, same};
 use crate::module_cases::rig::{self, Rig};
 use crate::module_cases::table::select;
 
-/// Which cases.
+/// A part of the cases.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
-    /// Those of which the kernel does not complain.
+    /// The cases in which the kernel must not complain.
     Quiet,
-    /// Those of which it does. Lockdep speaks once and then never again, so they come last of all.
+    /// The cases in which it must. They come last, because lockdep turns itself off after its first
+    /// report.
     Loud,
 }
 
-/// Carries out those cases of that part whose names match one of the patterns.
+/// Carries out the cases of that part whose names match one of the patterns, or all if there is no
+/// pattern.
 pub fn run(
     part: Part,
     only: &[String],
@@ -41,12 +43,12 @@ pub fn run(
         rig.waiter.check()?;
         say(&format!("case {}", case.name));
         let outcome = carry_out(case, rig)?;
-        let heard = if case.loud {
+        let new = if case.loud {
             complaints.of_others_since_last()
         } else {
             complaints.since_last()
         };
-        exercise.cases.push(judged(case.name, outcome, heard));
+        exercise.cases.push(judged(case.name, outcome, new));
     }
     Ok(rig.waiter.check()?)
 }
@@ -66,15 +68,15 @@ fn carry_out(case: &Case, rig: &Rig<'_>) -> Result<Outcome> {
     Ok(outcome)
 }
 
-/// The verdict on a case: a complaint of the kernel is a finding whatever the case has seen.
-fn judged(name: &str, outcome: Outcome, heard: Vec<String>) -> CaseResult {
+/// The result of a case: a complaint of the kernel is a finding, whatever the outcome.
+fn judged(name: &str, outcome: Outcome, complaints: Vec<String>) -> CaseResult {
     let (verdict, why) = match outcome {
         Ok(()) => (CaseVerdict::Ok, None),
         Err(Failure::Skip(reason)) => (CaseVerdict::Skipped, Some(reason.to_owned())),
         Err(Failure::Wrong(what)) => (CaseVerdict::Finding, Some(what)),
         Err(Failure::Trouble(error)) => (CaseVerdict::NoVerdict, Some(format!("{error:#}"))),
     };
-    let verdict = if heard.is_empty() {
+    let verdict = if complaints.is_empty() {
         verdict
     } else {
         CaseVerdict::Finding
@@ -82,17 +84,21 @@ fn judged(name: &str, outcome: Outcome, heard: Vec<String>) -> CaseResult {
     CaseResult {
         name: name.to_owned(),
         verdict,
-        why: why.into_iter().chain(heard).collect(),
+        why: why.into_iter().chain(complaints).collect(),
     }
 }
 
-/// Tells whoever reads the kernel's log which complaints somebody has asked for.
+/// Writes a line to the kernel's log, so that its readers can tell which complaints are expected.
 fn announce(what: &str) -> Result<()> {
     fs::write("/dev/kmsg", format!("mn-selftest: {what}\n")).context("cannot write to /dev/kmsg")
 }
 
-/// Refuses a module that may break the kernel's rules: some cases, and the writes of the fuzz, would
-/// tell it to.
+/// Demands a module that cannot break the kernel's rules (no `breach=1`): some cases, and the
+/// writes of the fuzz, ask for that.
+///
+/// # Errors
+///
+/// The module is loaded with `breach=1`, or `control` cannot be written to.
 pub fn demand_harmless() -> Result<()> {
     let name = format!("mn-inject.{}-harmless", std::process::id());
     let control = control_file();
@@ -102,7 +108,7 @@ pub fn demand_harmless() -> Result<()> {
         "attach {} name={name} kind=none",
         std::process::id()
     ))?;
-    // Without a notifier nothing comes of it, even where it is taken.
+    // Without a notifier the setting has no effect, even if the write succeeds.
     let remove = target_file(&name, "remove");
     let taken = fs::write(remove, "1").is_ok();
     say(format!("detach {name}"))?;
@@ -128,8 +134,8 @@ mod tests {
             || Err(Failure::Wrong("expected 1, got 2".into())),
             || Err(Failure::Trouble(anyhow!("cannot fork"))),
         ];
-        let verdicts = |heard: &[String]| {
-            outcomes.map(|outcome| judged("x", outcome(), heard.to_vec()).verdict)
+        let verdicts = |complaints: &[String]| {
+            outcomes.map(|outcome| judged("x", outcome(), complaints.to_vec()).verdict)
         };
         assert_eq!(
             verdicts(&[]),

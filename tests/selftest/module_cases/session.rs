@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Targets that are there for as long as somebody holds the device open.
+//! Sessions: targets that exist as long as the device is open.
 
 use std::io::Read;
 use std::path::Path;
@@ -16,13 +16,13 @@ use crate::module_cases::outcome::{Outcome, demand, same};
 use crate::module_cases::rig::{Attached, Rig, STEP, listed, open, read, wait_for, write};
 
 pub fn closed(rig: &Rig<'_>) -> Outcome {
-    let target = rig.target(Operation::Hold)?;
+    let subject = rig.start(Operation::Hold)?;
     let (name, other) = (rig.name(), rig.name());
     let session = open(Path::new(DEVICE))?;
-    let line = format!("attach {} name={name}", target.pid());
+    let line = format!("attach {} name={name}", subject.pid());
     same(&line, write(&session, line.as_bytes())?, Ok(()))?;
-    // One that stays, to tell them apart.
-    let line = format!("attach {} name={other}", target.pid());
+    // Another target, which must stay.
+    let line = format!("attach {} name={other}", subject.pid());
     same(
         &line,
         crate::module_cases::rig::control(line.as_bytes())?,
@@ -59,16 +59,16 @@ pub fn closed(rig: &Rig<'_>) -> Outcome {
 }
 
 pub fn killed(rig: &Rig<'_>) -> Outcome {
-    let target = rig.target(Operation::Hold)?;
-    let mut owner = rig.target(Operation::Hold)?;
+    let subject = rig.start(Operation::Hold)?;
+    let mut owner = rig.start(Operation::Hold)?;
     let name = rig.name();
-    let line = format!("attach {} name={name}", target.pid());
+    let line = format!("attach {} name={name}", subject.pid());
     let result = owner.write_to(Path::new(DEVICE), &line, rig.waiter, STEP)?;
     same(&line, result, 0)?;
     demand(listed(&name)?.is_some(), || "it is not there".into())?;
     owner.kill()?;
     drop(owner);
-    // It was waited for, so its files are closed.
+    // The drop has waited for the process, so its files are closed.
     let gone = wait_for(|| Ok(listed(&name)?.is_none()))?;
     demand(gone, || "it is there although its owner was killed".into())?;
     demand(!target_folder(&name).exists(), || {
@@ -77,20 +77,20 @@ pub fn killed(rig: &Rig<'_>) -> Outcome {
 }
 
 pub fn target_is_owner(rig: &Rig<'_>) -> Outcome {
-    // The session is closed while its own target's memory goes.
-    let mut target = rig.target(Operation::Hold)?;
+    // The session is closed while the address space of its own target is torn down.
+    let mut subject = rig.start(Operation::Hold)?;
     let name = rig.name();
-    let line = format!("attach {} name={name}", target.pid());
-    let result = target.write_to(Path::new(DEVICE), &line, rig.waiter, STEP)?;
+    let line = format!("attach {} name={name}", subject.pid());
+    let result = subject.write_to(Path::new(DEVICE), &line, rig.waiter, STEP)?;
     same(&line, result, 0)?;
-    target.kill()?;
-    drop(target);
+    subject.kill()?;
+    drop(subject);
     let gone = wait_for(|| Ok(listed(&name)?.is_none()))?;
     demand(gone, || "it is there although its owner was killed".into())
 }
 
 pub fn same_lines(rig: &Rig<'_>) -> Outcome {
-    let target = rig.target(Operation::Hold)?;
+    let subject = rig.start(Operation::Hold)?;
     let session = open(Path::new(DEVICE))?;
     let before = read("control")?;
     for (line, errno) in [
@@ -106,7 +106,7 @@ pub fn same_lines(rig: &Rig<'_>) -> Outcome {
     same("control after it", read("control")?, before)?;
     let name = rig.name();
     for line in [
-        format!("attach {} name={name}\n", target.pid()),
+        format!("attach {} name={name}\n", subject.pid()),
         format!("detach {name}\n"),
     ] {
         same(&line, write(&session, line.as_bytes())?, Ok(()))?;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The table of the cases, each with its defined result.
+//! The table of the cases: what is done, and the result.
 
 use mn_inject::scenario::is_wanted;
 
@@ -9,7 +9,7 @@ use crate::module_cases::{
     attach, breach, effects, faults, filters, kinds, life, lines, log, session, unload,
 };
 
-/// All cases, in the order in which they are carried out and docs/module.md has them.
+/// All cases, in the order in which they are carried out. docs/module.md has the same table.
 pub const CASES: &[Case] = &[
     case(
         "target-exits",
@@ -20,7 +20,7 @@ pub const CASES: &[Case] = &[
     case(
         "target-executes",
         "a target's process calls `execve`",
-        "`gone`: the new program has an address space that nobody attached; it can be attached again",
+        "`gone`: the new program has a new address space, which is not attached; it can be attached again",
         life::executes,
     ),
     case(
@@ -37,19 +37,19 @@ pub const CASES: &[Case] = &[
     ),
     case(
         "attach-dying",
-        "attach a killed process that is held on its way out (`PTRACE_EVENT_EXIT`)",
-        "works as long as its memory is there, then `gone`",
+        "attach a killed process that is stopped while it exits (`PTRACE_EVENT_EXIT`)",
+        "works while its memory is there, then `gone`",
         attach::dying,
     ),
     case(
         "attach-zombie",
-        "attach a process of which only the exit status is left",
+        "attach a zombie: a process that has ended and is not waited for",
         "`ESRCH`",
         attach::zombie,
     ),
     case(
         "attach-dead",
-        "attach the id of a process that is no more",
+        "attach the id of a process that does not exist any more",
         "`ESRCH`",
         attach::dead,
     ),
@@ -61,7 +61,7 @@ pub const CASES: &[Case] = &[
     ),
     case(
         "attach-no-pid",
-        "attach pid 0, a negative one, one beyond all, one that is no number",
+        "attach pid 0, a negative pid, a pid above the maximum, a pid that is not a number",
         "`ESRCH`, `ESRCH`, `ERANGE` beyond 32 bits, `EINVAL`",
         attach::no_pid,
     ),
@@ -73,38 +73,38 @@ pub const CASES: &[Case] = &[
     ),
     case(
         "attach-ourselves",
-        "attach the process that writes",
+        "attach the process that writes the line",
         "works",
         attach::ourselves,
     ),
     case(
         "attach-thread",
-        "attach by the id of a thread that is not its process's first",
+        "attach by the id of a thread that is not the first of its process",
         "works, for the whole process",
         attach::thread,
     ),
     case(
         "attach-pid-namespace",
         "attach from inside a pid namespace",
-        "the pid counts in the writer's namespace",
+        "the pid is looked up in the writer's namespace",
         attach::pid_namespace,
     ),
     case(
         "attach-twice",
         "two targets on one address space, then detach one",
-        "both see every call, each with its own settings; the other one stays",
+        "both see every call, each with its own settings; the other one stays attached",
         attach::two_targets,
     ),
     case(
         "attach-name-in-use",
         "attach with the name of another target, live or gone",
-        "`EEXIST`; the name is free again, and everything new, after a detach",
+        "`EEXIST`; after a detach the name is free, and a new target starts with fresh counters",
         attach::name_in_use,
     ),
     case(
         "detach-running",
         "detach while a callback sleeps",
-        "returns when the callback has",
+        "returns after the callback has returned",
         unload::detach_running,
     ),
     case(
@@ -116,78 +116,78 @@ pub const CASES: &[Case] = &[
     case(
         "unload-running",
         "`rmmod` with targets attached, files open, and callbacks running on all processors",
-        "returns when the callbacks have; open files say `EIO`, the module can be loaded again",
+        "returns after the callbacks have returned; reads and writes of open files return `EIO`; the module can be loaded again",
         unload::unload_running,
     ),
     case(
         "unload-session",
         "`rmmod` while a session is open",
-        "`EWOULDBLOCK`, nothing changes; works when it is closed",
+        "`EWOULDBLOCK`, nothing changes; works after the session is closed",
         unload::unload_session,
     ),
     case(
         "session-closed",
         "close a session",
-        "its targets go with the last descriptor, those of others stay",
+        "its targets are detached when the last descriptor is closed, those of others stay",
         session::closed,
     ),
     case(
         "session-killed",
         "kill the owner of a session with `SIGKILL`",
-        "its targets go",
+        "its targets are detached",
         session::killed,
     ),
     case(
         "session-own-target",
-        "kill the owner of a session that has attached itself",
-        "its target goes",
+        "kill the owner of a session that has attached its own process",
+        "its target is detached",
         session::target_is_owner,
     ),
     case(
         "session-lines",
-        "write to a session what `control` refuses, and what it takes",
+        "write to a session lines that are wrong for `control`, and lines that are right",
         "the same errnos, the same effect",
         session::same_lines,
     ),
     case(
         "line-newline",
         "a line with no newline, one, two, one in its middle; nothing at all",
-        "taken, taken, `EINVAL`, `EINVAL`; `EINVAL`",
+        "accepted, accepted, `EINVAL`, `EINVAL`; `EINVAL`",
         lines::no_newline,
     ),
     case(
         "line-split",
         "one line in two writes",
-        "each write is a line for itself: `EINVAL`, unless a half is a whole line",
+        "each write is a separate line: `EINVAL`, unless a half is a valid line",
         lines::split,
     ),
     case(
         "line-bytes",
-        "NUL, bytes that are no UTF-8, letters that are not ASCII",
+        "NUL bytes, invalid UTF-8, letters that are not ASCII",
         "`EINVAL`, nothing changes",
         lines::bad_bytes,
     ),
     case(
         "line-length",
         "4096 bytes, 4097, 64 KiB",
-        "a line like any other, `E2BIG`, `E2BIG`",
+        "accepted, `E2BIG`, `E2BIG`",
         lines::too_long,
     ),
     case(
         "read-on",
         "read a file in parts while it changes",
-        "the rest of what the first part began with; from its beginning the file reads as it is now",
+        "the rest of the text that the first part was read from; the new text after a seek to the beginning",
         lines::read_on,
     ),
     case(
         "read-seek",
-        "read a file whole, and seek back to where its last line begins, as bash's `read` does",
+        "read a whole file, and seek back to the beginning of its last line, as bash's `read` does",
         "the last line again",
         lines::seek_back,
     ),
     case(
         "line-read-only",
-        "write to a file that only says something",
+        "write to a read-only file",
         "`EPERM`",
         lines::read_only,
     ),
@@ -199,14 +199,14 @@ pub const CASES: &[Case] = &[
     ),
     case(
         "root-only",
-        "look at the owner and the mode of every file",
-        "they belong to root, and nobody else may read or write them",
+        "check the owner and the mode of every file",
+        "they belong to root, and no other user may read or write them",
         lines::root_only,
     ),
     case(
         "fault-probability",
         "`probability` 0, 50, 100",
-        "no call, some, every",
+        "no call, some calls, every call",
         faults::probability,
     ),
     case(
@@ -218,61 +218,61 @@ pub const CASES: &[Case] = &[
     case(
         "fault-times",
         "`times` 2, then -1",
-        "two calls, and it reads back what is left of it; then every call",
+        "two calls, and `times` reads as the number that is left; then every call",
         faults::times,
     ),
     case(
         "fault-space",
         "`space` 3",
-        "lets three calls through first, and reads back what is left of it",
+        "the first three calls are not affected, and `space` reads as the number that is left",
         faults::space,
     ),
     case(
         "fault-together",
         "`space`, `interval` and `times` together, and with a filter",
-        "in this order, and calls that a filter leaves out count for nothing",
+        "they apply in this order, and calls that a filter excludes do not count",
         faults::together,
     ),
     case(
         "fault-nothing",
-        "no error and nothing else set",
-        "no call, and nothing counts down",
+        "neither an error nor another effect set",
+        "no call is affected, and `times` and `space` do not count down",
         faults::nothing_set,
     ),
     case(
         "filter-events",
         "`events`",
-        "exactly the events that are named",
+        "exactly the calls with these events",
         filters::events,
     ),
     case(
         "filter-range",
-        "`range` inside, across, next to and around the call's",
-        "exactly the calls that touch an address of it",
+        "`range` inside, across, next to and around the range of the call",
+        "exactly the calls whose range overlaps it",
         filters::range,
     ),
     case(
         "filter-context",
         "`context` with munmap and `process_mrelease`",
-        "exactly the context that is named",
+        "exactly the calls in this context",
         filters::context,
     ),
     case(
         "filter-task",
         "`task` by thread id and by name",
-        "exactly the calls that this thread, or threads of this name, make",
+        "exactly the calls made by this thread, or by threads of this name",
         filters::task,
     ),
     case(
         "filter-not-attached",
         "reap a process that is not attached",
-        "no effect, nothing is logged",
+        "no effect, and nothing is logged",
         filters::not_attached,
     ),
     case(
         "effect-error",
         "`actions/CLEAR/error` -11 and `process_mrelease`",
-        "the callback returns it, the call gets `EAGAIN`; other events are left alone",
+        "the callback returns it, `process_mrelease` returns `EAGAIN`; other events are not affected",
         effects::error,
     ),
     case(
@@ -290,49 +290,49 @@ pub const CASES: &[Case] = &[
     case(
         "effect-callback",
         "`callback` end",
-        "the ends do it, and not the starts; `EINVAL` where the kind has none",
+        "the ends are affected, not the starts; `EINVAL` if the kind has no ends",
         effects::callback,
     ),
     case(
         "effect-alloc",
         "`alloc_bytes` 1, 4096, 1 MiB",
-        "counted as injected, no allocation fails; not tried under lockdep, which complains",
+        "counted as injected, and no allocation fails; not tried with lockdep, which complains",
         effects::allocate,
     ),
     case(
         "effect-lock",
         "`lock`",
-        "counted as injected; not tried under lockdep, which complains for the interval kinds",
+        "counted as injected; not tried with lockdep, which complains for the interval kinds",
         effects::lock,
     ),
     case(
         "effect-verbose",
         "`verbose` 0, 1, 2",
-        "nothing in the kernel's log, a line for each injection, a stack besides",
+        "nothing in the kernel's log, a line for each injection, a line and a stack",
         effects::verbose,
     ),
     case(
         "log-record",
         "`record` injected, all",
-        "only calls that were made to fail, every call",
+        "only the calls that were affected, every call",
         log::record,
     ),
     case(
         "log-agrees",
         "several calls, some injected",
-        "`log`, `counters` and `total` say the same",
+        "`log`, `counters` and `total` agree",
         log::agree,
     ),
     case(
         "log-callers",
         "munmap, `process_mrelease`",
-        "`callers` names them, `tid` and `comm` who called",
+        "`callers` has the calling functions, `tid` and `comm` the calling thread",
         log::callers,
     ),
     case(
         "log-small",
-        "load the module with `log_kib` 4 and make more calls than fit; with 3, 65537, nonsense",
-        "the latest entries stay, the others are counted as overwritten; the module does not load",
+        "load the module with `log_kib` 4 and make more calls than fit; load it with 3, 65537, nonsense",
+        "the latest entries are kept, the others are counted as overwritten; the module does not load",
         unload::small_log,
     ),
     case(
@@ -343,32 +343,32 @@ pub const CASES: &[Case] = &[
     ),
     case(
         "kind-plain-end",
-        "a notifier with ends that refuses nothing",
+        "a notifier with ends that does not fail",
         "an end for every start, `paired=yes`",
         kinds::plain_end,
     ),
     loud(case(
         "kind-plain-end-refuses",
-        "a notifier with ends refuses where it must not",
+        "a notifier with ends fails in blockable context, where it must not",
         "the kernel calls its end twice, `paired=no`",
         kinds::double_end,
     )),
     case(
         "kind-two-on-one",
-        "one of two notifiers refuses in `process_mrelease`",
+        "one of two notifiers fails in `process_mrelease`",
         "the end of the other one is called, `paired=yes`",
         kinds::plain_end_two,
     ),
     case(
         "kind-interval",
-        "calls on the range of an interval notifier, and behind it",
-        "only those on it are seen",
+        "calls inside the range of an interval notifier, and after it",
+        "only those inside are seen",
         kinds::interval_range,
     ),
     case(
         "kind-interval-refuses",
-        "an interval notifier refuses in `process_mrelease`",
-        "the call gets `EAGAIN`, and works the next time",
+        "an interval notifier fails in `process_mrelease`",
+        "`process_mrelease` returns `EAGAIN`, and works the next time",
         kinds::interval_refuses,
     ),
     case(
@@ -379,43 +379,43 @@ pub const CASES: &[Case] = &[
     ),
     case(
         "kind-none",
-        "hold an address space, attach a notifier besides, let the process exit",
-        "no call; `mm` counts the users, and who holds it; `gone`, and still there",
+        "hold an address space with `kind=none`, attach notifiers as well, let the process exit",
+        "no call; `mm` has the numbers of users and of holders; `gone`, but the address space is still held",
         kinds::none,
     ),
     case(
         "interval-read",
-        "`read_begin`, then nothing, an invalidation elsewhere, one in the range; then `read_retry`",
-        "taken, taken, `EAGAIN`; the log's `cur_seq` is what `read_begin` shows next; `EOPNOTSUPP` for a `plain` one",
+        "`read_begin`; then nothing, an invalidation elsewhere, one in the range; then `read_retry`",
+        "accepted, accepted, `EAGAIN`; `read_begin` then shows the `cur_seq` of the log; `EOPNOTSUPP` for a `plain` notifier",
         kinds::interval_read,
     ),
     case(
         "zap",
-        "`zap` some pages of a process; pages that are not mapped, no whole pages, `atomic`; pages of a process that is gone",
+        "`zap` some pages of a process; pages that are not mapped, parts of pages, `atomic`; pages of a process that is gone",
         "a `CLEAR` call by the thread that writes, and the pages read as zeroes; `EFAULT`, `EINVAL`, `EPERM`; `ESRCH`",
         breach::zaps,
     ),
     case(
         "attach-locked",
         "attach with `how=locked`, every kind",
-        "works as without, and nobody holds the lock afterwards",
+        "works as without it, and `mmap_lock` is free afterwards",
         breach::locked,
     ),
     case(
         "attach-target",
         "attach `@NAME` while its process lives, and when it is gone",
-        "works, with its pid; `ESRCH` unless it is only held (`kind=none`); `ENOENT` where nobody has the name, `EINVAL` without a name of its own",
+        "works, with its pid; `ESRCH` except for `kind=none`; `ENOENT` if there is no such target, `EINVAL` without `name=`",
         breach::by_target,
     ),
     case(
         "breach-refused",
-        "all that breaks the kernel's rules, in a module that was loaded without `breach=1`",
-        "`EPERM`, nothing is attached",
+        "all that breaks the kernel's rules, in a module loaded without `breach=1`",
+        "`EPERM`, and nothing is attached; `EINVAL` for `how=twice` with an interval kind",
         breach::not_allowed,
     ),
 ];
 
-/// The cases whose names match one of the patterns, or all where there is none.
+/// The cases whose names match one of the patterns, or all if there is no pattern.
 pub fn select(only: &[String]) -> Vec<&'static Case> {
     CASES
         .iter()
@@ -423,7 +423,7 @@ pub fn select(only: &[String]) -> Vec<&'static Case> {
         .collect()
 }
 
-/// The cases as docs/module.md has them.
+/// The table in Markdown, as in docs/module.md.
 pub fn markdown() -> String {
     let mut table =
         String::from("| case | what is done | what comes of it |\n| --- | --- | --- |\n");
@@ -441,7 +441,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_case_has_a_name_of_its_own() {
+    fn every_case_has_its_own_name() {
         for (index, case) in CASES.iter().enumerate() {
             assert!(
                 CASES[..index].iter().all(|other| other.name != case.name),
@@ -451,16 +451,16 @@ mod tests {
         }
     }
 
-    /// Made by `mn-selftest cases --list`.
+    /// Compares with the output of `mn-selftest cases --list`.
     #[test]
-    fn the_reference_has_the_table_as_it_is() {
+    fn the_reference_has_the_same_table() {
         let reference = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/module.md"));
         let table = markdown();
         assert!(reference.contains(&table), "docs/module.md:\n{table}");
     }
 
     #[test]
-    fn a_cell_of_the_table_is_one_cell() {
+    fn every_text_fits_one_cell_of_the_table() {
         for case in CASES {
             for text in [case.name, case.does, case.result] {
                 assert!(!text.contains(['|', '\n']), "{text}");

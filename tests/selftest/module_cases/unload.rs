@@ -23,13 +23,13 @@ use crate::module_cases::log;
 use crate::module_cases::outcome::{Failure, Outcome, demand, same};
 use crate::module_cases::rig::{Rig, STEP, open, read, write};
 
-/// How long a callback sleeps that is to be met running.
+/// Time for which a callback sleeps, long enough to detach or unload while it runs.
 const SLEEP: Duration = Duration::from_millis(300);
 
-/// The least that a log may be given, in KiB.
+/// The smallest log that can be set, in KiB.
 const SMALL_LOG: &CStr = c"log_kib=4";
 
-/// More calls than such a log has room for.
+/// More calls than fit into such a log.
 const MANY: usize = 400;
 
 fn load(module: &Path, parameters: &CStr) -> Outcome {
@@ -39,8 +39,8 @@ fn load(module: &Path, parameters: &CStr) -> Outcome {
     })
 }
 
-/// The module's file. Skips a case after which the module could not be loaded again, or others would
-/// lose what they have attached.
+/// Returns the module's file. Skips the case if the module could not be loaded again, or if there
+/// are targets of others, which would be detached.
 fn may_unload<'a>(rig: &Rig<'a>) -> Outcome<&'a Path> {
     let module = file_to_load_again(rig.module)?;
     let others = read("control")?;
@@ -56,10 +56,10 @@ fn file_to_load_again(module: Option<&Path>) -> Outcome<&Path> {
 }
 
 pub fn detach_running(rig: &Rig<'_>) -> Outcome {
-    let (mut target, attached) = rig.subject(Operation::Dontneed, "")?;
+    let (mut subject, attached) = rig.subject(Operation::Dontneed, "")?;
     attached.set("sleep_us", &SLEEP.as_micros().to_string())?;
     let begin = Instant::now();
-    target.act_and_die()?;
+    subject.act_and_die()?;
     attached.wait_misbehaves()?;
     let name = attached.name.clone();
     attached.detach()?;
@@ -67,13 +67,13 @@ pub fn detach_running(rig: &Rig<'_>) -> Outcome {
     demand(took >= SLEEP, || {
         format!("detached {took:?} after the begin of a callback of {SLEEP:?}")
     })?;
-    same("the operation", target.acted(rig.waiter, STEP)?, 0)?;
+    same("the operation", subject.acted(rig.waiter, STEP)?, 0)?;
     demand(!target_folder(&name).exists(), || {
         "its folder is still there".into()
     })?;
-    // Nothing sleeps any more.
+    // The callback is gone, so nothing sleeps any more.
     let begin = Instant::now();
-    rig.act(&mut target, 1)?;
+    rig.act(&mut subject, 1)?;
     let took = begin.elapsed();
     demand(took < SLEEP, || {
         format!("the operation took {took:?} when all is detached")
@@ -81,7 +81,7 @@ pub fn detach_running(rig: &Rig<'_>) -> Outcome {
 }
 
 pub fn detached_files(rig: &Rig<'_>) -> Outcome {
-    let (_target, attached) = rig.subject(Operation::Hold, "")?;
+    let (_subject, attached) = rig.subject(Operation::Hold, "")?;
     let files = [
         "settings",
         "counters",
@@ -103,7 +103,7 @@ pub fn detached_files(rig: &Rig<'_>) -> Outcome {
     }
 }
 
-/// Demands that open files of a target that is gone say EIO.
+/// Demands that reads and writes of open files of a detached target return EIO.
 fn demand_dead(files: &[(&str, File)]) -> Outcome {
     for (name, file) in files {
         let seen = file
@@ -120,30 +120,30 @@ fn demand_dead(files: &[(&str, File)]) -> Outcome {
 
 pub fn unload_running(rig: &Rig<'_>) -> Outcome {
     let module = may_unload(rig)?;
-    // On as many processors as there are: some asleep in a callback, some waiting in one.
-    let mut targets = Vec::new();
+    // Callbacks on all processors: some sleep, some busy-wait.
+    let mut subjects = Vec::new();
     for (setting, value) in [("sleep_us", SLEEP.as_micros()), ("delay_us", 100_000)]
         .into_iter()
         .cycle()
         .take(4)
     {
-        let (target, attached) = rig.subject(Operation::Dontneed, "")?;
+        let (subject, attached) = rig.subject(Operation::Dontneed, "")?;
         attached.set(setting, &value.to_string())?;
-        targets.push((target, attached));
+        subjects.push((subject, attached));
     }
-    let files = [("settings", &targets[0].1), ("range", &targets[1].1)]
+    let files = [("settings", &subjects[0].1), ("range", &subjects[1].1)]
         .into_iter()
         .map(|(name, attached)| Ok((name, open(&attached.path(name))?)))
         .collect::<Outcome<Vec<_>>>()?;
     let begin = Instant::now();
-    for (target, _) in &mut targets {
-        target.act_and_die()?;
+    for (subject, _) in &mut subjects {
+        subject.act_and_die()?;
     }
-    targets[2].1.wait_misbehaves()?;
+    subjects[2].1.wait_misbehaves()?;
     let result = unload();
     let took = begin.elapsed();
     let loaded = if result.is_ok() {
-        for (_, attached) in &mut targets {
+        for (_, attached) in &mut subjects {
             attached.forget();
         }
         let dead = demand_dead(&files);
@@ -152,8 +152,8 @@ pub fn unload_running(rig: &Rig<'_>) -> Outcome {
     } else {
         Ok(())
     };
-    for (target, _) in &mut targets {
-        same("the operation", target.acted(rig.waiter, STEP)?, 0)?;
+    for (subject, _) in &mut subjects {
+        same("the operation", subject.acted(rig.waiter, STEP)?, 0)?;
     }
     same("delete_module", result, Ok(()))?;
     demand(took >= SLEEP, || {
@@ -162,10 +162,10 @@ pub fn unload_running(rig: &Rig<'_>) -> Outcome {
     loaded?;
     same("control of the new module", read("control")?.as_str(), "")?;
     same("total of the new module", read("total")?.as_str(), "0\n")?;
-    // What ran in the old module's callbacks is none of the new one's business.
-    for (mut target, _) in targets {
-        rig.act(&mut target, 1)?;
-        rig.finish(target)?;
+    // The subjects whose callbacks ran in the old module are not attached to the new one.
+    for (mut subject, _) in subjects {
+        rig.act(&mut subject, 1)?;
+        rig.finish(subject)?;
     }
     Ok(())
 }
@@ -203,7 +203,7 @@ pub fn small_log(rig: &Rig<'_>) -> Outcome {
     same("delete_module", unload(), Ok(()))?;
     load(module, c"")?;
     full?;
-    // A parameter need not be shown; where it is, it says what was given.
+    // The parameter may be hidden in sysfs; if it is shown, it has the value that was set.
     same("log_kib", shown.as_deref().unwrap_or("4\n"), "4\n")
 }
 
@@ -212,7 +212,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_module_is_loaded_again_from_wherever_it_was() {
+    fn the_module_is_loaded_again_from_its_own_file() {
         let given = Path::new("somewhere/module.ko");
         assert_eq!(file_to_load_again(Some(given)).unwrap(), given);
         assert!(matches!(file_to_load_again(None), Err(Failure::Skip(_))));

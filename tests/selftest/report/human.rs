@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What came of an exercise, for a person.
+//! The report of an exercise as text.
 
 use std::io::{self, Write};
 
@@ -12,7 +12,7 @@ use mn_inject::report::verdict_word;
 use crate::exercise::{CaseResult, CaseVerdict};
 use crate::report::ExerciseReport;
 
-/// How many findings are printed; the JSON report has more.
+/// Number of findings that are printed; the JSON report has all.
 const SHOWN: usize = 20;
 
 pub(super) fn print(report: &ExerciseReport, out: &mut dyn Write) -> io::Result<()> {
@@ -40,7 +40,7 @@ pub(super) fn print(report: &ExerciseReport, out: &mut dyn Write) -> io::Result<
         writeln!(out)?;
     }
     for finding in done.findings.iter().take(SHOWN) {
-        // The kernel's reports have many lines.
+        // A complaint of the kernel has many lines.
         let mut lines = finding.lines();
         writeln!(out, "FAIL  {}", one_line(lines.next().unwrap_or_default()))?;
         for line in lines {
@@ -79,7 +79,7 @@ pub(super) fn print(report: &ExerciseReport, out: &mut dyn Write) -> io::Result<
     )
 }
 
-/// One line for each case, and under it why it is not well.
+/// Prints one line for each case, and below it the reasons if it is not ok.
 fn cases(cases: &[CaseResult], out: &mut dyn Write) -> io::Result<()> {
     for case in cases {
         let word = match case.verdict {

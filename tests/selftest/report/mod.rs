@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The report of a task, and the exit code that it means.
+//! The report of a task, and its exit code.
 
 mod human;
 #[cfg(test)]
@@ -20,7 +20,7 @@ use crate::NAME;
 use crate::exercise::{CaseVerdict, Exercise};
 use crate::task::Task;
 
-/// The whole of an exercise.
+/// The report of an exercise.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ExerciseReport {
@@ -28,15 +28,15 @@ pub struct ExerciseReport {
     pub schema: u32,
     /// `mn-selftest` and its version.
     pub tool: String,
-    /// What was to be done.
+    /// The task and its options.
     pub task: Task,
-    /// The command that does it again.
+    /// The command that repeats it.
     pub again: String,
-    /// The kernel; absent where it never answered.
+    /// The kernel; absent if the guest did not begin.
     pub kernel: Option<KernelInfo>,
     /// The virtual machine; absent on real hardware.
     pub vm: Option<VmInfo>,
-    /// What came of it.
+    /// The outcome.
     pub exercise: Exercise,
 }
 
@@ -44,9 +44,8 @@ pub struct ExerciseReport {
 pub const SCHEMA: u32 = 4;
 
 impl ExerciseReport {
-    /// The exit code: 1 where something is wrong with the module or the kernel, 70 where that
-    /// cannot be known, 4 where all cases are skipped, and 0 only where something was done and all
-    /// of it was well.
+    /// The exit code: 1 if there is a finding, 70 if the exercise proves nothing, 4 if all cases
+    /// are skipped, and 0 only if something was done and there is no finding.
     pub fn exit(&self) -> Exit {
         let exercise = &self.exercise;
         let is_done = exercise.operations.iter().any(|(_, count)| *count > 0)
@@ -64,7 +63,7 @@ impl ExerciseReport {
         }
     }
 
-    /// Prints it.
+    /// Prints the report.
     ///
     /// # Errors
     ///
@@ -78,7 +77,7 @@ impl ExerciseReport {
     }
 }
 
-/// The command that this program was called by.
+/// The command line of this program, quoted for a shell.
 pub fn command_line() -> String {
     let words: Vec<_> = std::env::args_os()
         .skip(1)

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The report of an exercise.
+//! Tests of the report of an exercise.
 
 use mn_inject::model::exit::Exit;
-use mn_inject::model::{Form, KernelInfo, VmInfo};
+use mn_inject::model::{KernelInfo, VmInfo};
 use mn_inject::report::format::SimpleFormat;
 
 use crate::exercise::{CaseResult, CaseVerdict, Exercise};
@@ -51,7 +51,7 @@ fn report(findings: &[&str]) -> ExerciseReport {
     }
 }
 
-/// A case of each verdict.
+/// One case of each verdict.
 fn cases() -> Vec<CaseResult> {
     let case = |name: &str, verdict, why: &[&str]| CaseResult {
         name: name.to_owned(),
@@ -74,7 +74,7 @@ fn cases() -> Vec<CaseResult> {
 }
 
 #[test]
-fn human_where_all_is_well() {
+fn human_without_a_finding() {
     insta::assert_snapshot!(printed(&report(&[]), SimpleFormat::Human), @r###"
     tool     mn-selftest 0.1.0
     kernel   7.3.4 x86_64 #1 SMP
@@ -115,7 +115,7 @@ fn human_with_a_finding() {
 }
 
 #[test]
-fn the_report_is_documented_and_comes_back_as_it_was() {
+fn the_report_is_documented_and_can_be_read_back() {
     let doc = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/report.md");
     let doc = std::fs::read_to_string(doc).unwrap();
     let mut report = report(&["a"]);
@@ -182,13 +182,13 @@ fn exit(operations: &[u64], findings: &[&str], trouble: &[&str]) -> Exit {
 }
 
 #[test]
-fn only_what_was_done_and_is_well_passes() {
+fn only_operations_without_a_finding_pass() {
     assert_eq!(exit(&[0, 1], &[], &[]), Exit::Pass);
     assert_eq!(exit(&[], &[], &[]), Exit::NoVerdict);
     assert_eq!(exit(&[0, 0], &[], &[]), Exit::NoVerdict);
     assert_eq!(exit(&[1], &[], &["cut short"]), Exit::NoVerdict);
     assert_eq!(exit(&[1], &["leak"], &[]), Exit::Fail);
-    // What was found was found, however the rest went.
+    // A finding counts even if the exercise could not be completed.
     assert_eq!(exit(&[0], &["leak"], &["cut short"]), Exit::Fail);
 }
 

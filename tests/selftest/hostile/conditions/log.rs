@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What others do to the kernel's log.
+//! Conditions that disturb the kernel's log.
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;
@@ -25,7 +25,7 @@ const KMSG: &str = "/dev/kmsg";
 const SYSRQ: &str = "/proc/sysrq-trigger";
 const LEVELS: &str = "/proc/sys/kernel/printk";
 
-/// What user space says in the words of the kernel: never to be taken for the kernel's.
+/// Lines of user space that look like those of the kernel, and must not be taken for them.
 const LINES: [&str; 4] = [
     "<6>mmu_notifier_inject_invalidate_range_start+0x0/0x60 [mmu_notifier_inject] callback failed \
      with -11 in blockable context.\n",
@@ -35,13 +35,14 @@ const LINES: [&str; 4] = [
     "<6>usb 1-1: new high-speed USB device number 2 using xhci_hcd\n",
 ];
 
-/// So many lines are written in one go.
+/// Number of lines that are written at once.
 const BURST: usize = 40;
 
-/// Between two moments at which something happens, at most.
+/// Longest pause between two acts.
 const PAUSE: Duration = Duration::from_millis(150);
 
-/// One record of user space. Each has a descriptor of its own: they are rate-limited.
+/// Writes one record from user space. Opens the file each time, since the kernel limits the rate of
+/// each open file.
 fn write(line: &str) -> Result<()> {
     let mut kmsg = OpenOptions::new()
         .write(true)
@@ -51,8 +52,7 @@ fn write(line: &str) -> Result<()> {
         .with_context(|| format!("cannot write to {KMSG}"))
 }
 
-/// Threads that write, one more than there are processors, and one that lets the kernel itself
-/// write.
+/// Threads that write records, one for each processor, and one that makes the kernel itself print.
 struct Flood {
     lines: Arc<AtomicU64>,
     threads: Threads,
@@ -69,7 +69,8 @@ pub(crate) fn flood(_: &Waiter, _: u64) -> Result<Box<dyn Act>> {
         flood.threads.start(move |is_over| {
             while !is_over.load(Relaxed) {
                 let (said, count, pause) = if number == 0 {
-                    // The help of sysrq: a line of the kernel's, which also goes to the console.
+                    // The help of sysrq: a line of the kernel, which is also printed to the
+                    // console.
                     (fs::write(SYSRQ, "h").context(SYSRQ), 1, PAUSE / 2)
                 } else {
                     let burst = LINES.iter().cycle().take(BURST);
@@ -80,7 +81,7 @@ pub(crate) fn flood(_: &Waiter, _: u64) -> Result<Box<dyn Act>> {
                     return;
                 }
                 lines.fetch_add(count, Relaxed);
-                // A run that never gets to read would only be a matter of time.
+                // Without a pause, the run would never catch up with reading.
                 std::thread::sleep(pause);
             }
         });
@@ -89,7 +90,7 @@ pub(crate) fn flood(_: &Waiter, _: u64) -> Result<Box<dyn Act>> {
 }
 
 impl Act for Flood {
-    /// The threads do the work; it is counted here.
+    /// Counts the lines that the threads have written.
     fn act(&mut self, _: &Scene) -> Result<u64> {
         if self.threads.has_one_ended() {
             bail!("nothing can be written to the log any more");
@@ -99,10 +100,10 @@ impl Act for Flood {
     }
 }
 
-/// Stops the run now and then, until all that it has not read is overwritten.
+/// Stops the run from time to time, until all records that it has not read are overwritten.
 struct Overrun {
     rng: Rng,
-    /// How often that is still to be done.
+    /// Number of stops still to come.
     left: u32,
 }
 
@@ -120,7 +121,7 @@ impl Act for Overrun {
             return Ok(0);
         };
         self.left -= 1;
-        // It may be gone.
+        // The run may have ended.
         if kill(run, Signal::SIGSTOP).is_err() {
             return Ok(0);
         }
@@ -130,13 +131,13 @@ impl Act for Overrun {
     }
 }
 
-/// Writes until what was the end of the log is overwritten.
+/// Writes until the records at the former end of the log are overwritten.
 fn overwrite(scene: &Scene) -> Result<u64> {
     const AT_ONCE: usize = 100;
-    // Long lines: it is their text that fills the log.
+    // Long lines, because text fills the log faster than records do.
     let line = format!("<6>{}\n", "x".repeat(900));
     let mut witness = KmsgReader::open_at_end().context("cannot open /dev/kmsg")?;
-    // It reads one record for each lot, so that it falls behind.
+    // The witness reads one record for each hundred that are written, so that it falls behind.
     while !scene.is_over() {
         (0..AT_ONCE).try_for_each(|_| write(&line))?;
         let (_, lost) = witness.read_to(|_| true, &mut Limit::new(Duration::ZERO));
@@ -147,7 +148,7 @@ fn overwrite(scene: &Scene) -> Result<u64> {
     Ok(0)
 }
 
-/// `dmesg -C`.
+/// Clears the log as `dmesg -C` does.
 struct Clear;
 
 pub(crate) fn clear(_: &Waiter, _: u64) -> Result<Box<dyn Act>> {
@@ -162,7 +163,7 @@ impl Act for Clear {
     }
 }
 
-/// The levels as they were.
+/// Changes the console's log level. Dropping it restores the levels.
 struct ConsoleLevel {
     before: String,
     rng: Rng,

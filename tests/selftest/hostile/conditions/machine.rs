@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What happens to the machine.
+//! Conditions that disturb the machine: clock, processes, load, memory.
 
 use std::fs;
 use std::sync::atomic::Ordering::Relaxed;
@@ -22,22 +22,22 @@ use crate::hostile::condition::{Act, Scene};
 use crate::hostile::conditions::threads::{Threads, processors};
 use crate::random::Rng;
 
-/// Between two moments at which something happens, at most.
+/// Longest pause between two acts.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// So many processes that sleep.
+/// Number of processes that sleep.
 const CROWD: usize = 2000;
 
-/// So many pages that one thread or process plays with.
+/// Number of pages that each thread touches.
 const PAGES: usize = 64;
 
-/// So much memory is left to the others, in KiB.
+/// Memory that is left to other processes, in KiB.
 const LEFT: u64 = 48 << 10;
 
-/// So much memory is taken at once, in pages.
+/// Memory that is taken at once, in pages.
 const CHUNK: usize = 1024;
 
-/// The wall clock, a day or less to either side.
+/// Sets the wall clock forward or back by up to a day. Dropping it restores the clock.
 struct Clock {
     begin: Instant,
     time: TimeSpec,
@@ -78,7 +78,7 @@ impl Drop for Clock {
     }
 }
 
-/// Processes that sleep, and one at a time that is born and dies.
+/// Processes that sleep, and one at a time that starts and ends.
 struct Crowd(Vec<Pid>);
 
 pub(crate) fn crowd(_: &Waiter, _: u64) -> Result<Box<dyn Act>> {
@@ -100,7 +100,7 @@ impl Act for Crowd {
 
 impl Drop for Crowd {
     fn drop(&mut self) {
-        // They are our own children, and not waited for yet.
+        // They are children that are not waited for yet, so their ids cannot have been reused.
         for &pid in &self.0 {
             let _ = kill(pid, Signal::SIGKILL);
         }
@@ -110,7 +110,7 @@ impl Drop for Crowd {
     }
 }
 
-/// Threads that do nothing but work, and processes that come and go.
+/// Threads that keep all processors busy, and processes that start and end.
 struct Load {
     _threads: Threads,
 }
@@ -123,7 +123,7 @@ pub(crate) fn load(_: &Waiter, _: u64) -> Result<Box<dyn Act>> {
                 return;
             };
             while !is_over.load(Relaxed) {
-                // A failure is as good: it has worked.
+                // A failure is no matter: the load is the same.
                 let _ = area.touch(0, PAGES);
                 let _ = area.advise(MmapAdvise::MADV_DONTNEED);
             }
@@ -138,21 +138,21 @@ impl Act for Load {
     }
 }
 
-/// One that is born and dies.
+/// Starts a process that ends at once. Returns 1.
 fn start_a_process() -> Result<u64> {
     let child = sys::fork_child(ChildWork::Exit).context("cannot fork")?;
     waitpid(child, None).context("cannot wait for a child")?;
     Ok(1)
 }
 
-/// All memory but a little; given back in part, and taken again.
+/// Takes all memory but [`LEFT`], gives back a part, and takes it again.
 struct Memory {
     hoard: Vec<Area>,
     rng: Rng,
 }
 
 pub(crate) fn memory(_: &Waiter, seed: u64) -> Result<Box<dyn Act>> {
-    // It would be the OOM killer's first choice, and then there would be no pressure.
+    // Else the OOM killer would choose this process, and the pressure would end.
     fs::write("/proc/self/oom_score_adj", "-1000").context("cannot set oom_score_adj")?;
     let mut memory = Memory {
         hoard: Vec::new(),

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What other users of the module and of the run do.
+//! Conditions caused by other users of the module, and by signals to the run.
 
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -19,24 +19,24 @@ use mn_inject::trigger::subject::Subject;
 use crate::hostile::condition::{Act, Scene};
 use crate::random::Rng;
 
-/// How long another process may take for anything.
+/// Time limit for each step of another process.
 const STEP: Duration = Duration::from_secs(60);
 
-/// Between two moments at which something happens, at most.
+/// Longest pause between two acts.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Another process with a notifier that fails.
 struct Notifier {
     rng: Rng,
     waiter: Waiter,
-    target: Subject,
+    subject: Subject,
     _attachment: Attachment,
 }
 
 pub(crate) fn notifier(waiter: &Waiter, seed: u64) -> Result<Box<dyn Act>> {
-    let target = Subject::start(Operation::Dontneed, waiter, STEP)?;
+    let subject = Subject::start(Operation::Dontneed, waiter, STEP)?;
     let attachment = Connection::open()?.attach(&Attach {
-        pid: target.pid().as_raw(),
+        pid: subject.pid().as_raw(),
         index: 0,
         kind: "plain",
         range: None,
@@ -45,7 +45,7 @@ pub(crate) fn notifier(waiter: &Waiter, seed: u64) -> Result<Box<dyn Act>> {
     Ok(Box::new(Notifier {
         rng: Rng::new(seed),
         waiter: Waiter::new().context("cannot block signals")?,
-        target,
+        subject,
         _attachment: attachment,
     }))
 }
@@ -54,15 +54,15 @@ impl Act for Notifier {
     fn act(&mut self, _: &Scene) -> Result<u64> {
         let times = self.rng.within(1..20);
         for _ in 0..times {
-            self.target.act(&self.waiter, STEP)?;
+            self.subject.act(&self.waiter, STEP)?;
         }
-        // So that some scenarios have the module for themselves.
+        // A pause, so that some scenarios run without this load.
         std::thread::sleep(4 * PAUSE.mul_f64(self.rng.fraction()));
         Ok(times)
     }
 }
 
-/// `mn-inject run` once more.
+/// Starts `mn-inject run` a second time, which must be rejected.
 struct SecondRun;
 
 pub(crate) fn second_run(_: &Waiter, _: u64) -> Result<Box<dyn Act>> {
@@ -71,7 +71,7 @@ pub(crate) fn second_run(_: &Waiter, _: u64) -> Result<Box<dyn Act>> {
 
 impl Act for SecondRun {
     fn act(&mut self, scene: &Scene) -> Result<u64> {
-        // Whoever comes first has it.
+        // Not before the run has claimed the module, or the second run would claim it.
         if !scene.run().is_some_and(injector::is_claimed_by) {
             std::thread::sleep(PAUSE / 10);
             return Ok(0);
@@ -84,14 +84,14 @@ impl Act for SecondRun {
         let said = String::from_utf8_lossy(&output.stdout);
         match output.status.code() {
             Some(code) if code == Exit::NoVerdict as i32 && said.contains("another") => Ok(1),
-            // The one that is disturbed was just over.
+            // The disturbed run had just ended.
             Some(0) => Ok(0),
             code => bail!("another run ended with {code:?}, and said: {said}"),
         }
     }
 }
 
-/// Stops the run, and lets it go on.
+/// Stops the run, and continues it.
 struct Stop(Rng);
 
 pub(crate) fn stop(_: &Waiter, seed: u64) -> Result<Box<dyn Act>> {
@@ -104,7 +104,7 @@ impl Act for Stop {
         let Some(run) = scene.run() else {
             return Ok(0);
         };
-        // It may be gone.
+        // The run may have ended.
         let stopped = kill(run, Signal::SIGSTOP).is_ok();
         std::thread::sleep(PAUSE.mul_f64(self.0.fraction()));
         let _ = kill(run, Signal::SIGCONT);

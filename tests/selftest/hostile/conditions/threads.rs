@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Threads that work until their owner is gone.
+//! Threads that work until their owner is dropped.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 use std::thread::JoinHandle;
 
-/// Ended and waited for when dropped.
+/// A group of threads. Dropping it ends them and waits for them.
 #[derive(Default)]
 pub(crate) struct Threads {
     is_over: Arc<AtomicBool>,
@@ -15,14 +15,14 @@ pub(crate) struct Threads {
 }
 
 impl Threads {
-    /// Starts one, which is told when it is over.
+    /// Starts a thread, which must end when the flag is set.
     pub(crate) fn start(&mut self, work: impl FnOnce(&AtomicBool) + Send + 'static) {
         let is_over = self.is_over.clone();
         self.threads
             .push(std::thread::spawn(move || work(&is_over)));
     }
 
-    /// Whether one has ended by itself.
+    /// Whether a thread has ended by itself.
     pub(crate) fn has_one_ended(&self) -> bool {
         self.threads.iter().any(JoinHandle::is_finished)
     }
@@ -37,7 +37,7 @@ impl Drop for Threads {
     }
 }
 
-/// How many processors there are.
+/// The number of processors.
 pub(crate) fn processors() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The callbacks of an invalidation, and the messages about them.
+
+use super::*;
+
+#[test]
+fn the_sequence_number_grows_with_each_invalidation() {
+    use NotifierKind::Interval;
+    let setting = [(Interval, Arming::Unarmed)];
+    let sequence = |numbers: [u64; 2]| {
+        with_setting(&setting, 2, |o| {
+            for (call, number) in o.calls.iter_mut().zip(numbers) {
+                call.cur_seq = number;
+            }
+        })
+    };
+    assert_eq!(sequence([3, 5]), Verdict::Pass);
+    for wrong in [[3, 3], [5, 3], [3, 4]] {
+        let Verdict::Fail { findings } = sequence(wrong) else {
+            panic!("{wrong:?} passes");
+        };
+        assert_eq!(findings.len(), 1, "{wrong:?}: {findings:?}");
+        assert_eq!(findings[0].kind, FindingKind::Calls);
+        assert!(findings[0].call_seq.is_some());
+    }
+    // Two notifiers of one invalidation get the same number.
+    let two = [(Interval, Arming::Unarmed); 2];
+    assert_eq!(with_setting(&two, 2, |_| {}), Verdict::Pass);
+}
+
+/// Ends on other addresses, and those of other threads' invalidations, do not count.
+#[test]
+fn only_the_callbacks_of_the_operation_are_counted() {
+    use NotifierKind::PlainEnd;
+    let with_end = |change: fn(&mut Later)| {
+        let setting = Setting {
+            context: Context::NonBlockable,
+            notifiers: vec![(PlainEnd, Arming::Unarmed)],
+            invalidations: 1,
+        };
+        let mut windows = run_of(Kernel::Mainline, &setting);
+        let window = windows.last_mut().unwrap();
+        let o = &mut window.observations[0];
+        let mut later = o.later[0].clone();
+        later.seq = window.total_entries.1;
+        window.total_entries.1 += 1;
+        change(&mut later);
+        o.later.push(later);
+        // A call on other addresses, which does not count.
+        let mut call = o.calls[0].clone();
+        (call.start, call.end, call.tid) = (0x9000, 0xa000, 77);
+        call.seq = window.total_entries.1;
+        window.total_entries.1 += 1;
+        o.calls.push(call);
+        recount(o);
+        verdict_of(&windows, None)
+    };
+    assert_eq!(found(&with_end(|_| {})), [FindingKind::Calls]);
+    let elsewhere = |later: &mut Later| (later.start, later.end) = (0x9000, 0xa000);
+    assert_eq!(with_end(elsewhere), Verdict::Pass);
+    assert_eq!(with_end(|later| later.tid = 78), Verdict::Pass);
+    assert_eq!(
+        with_end(|later| later.op = FollowUp::Release),
+        Verdict::Pass
+    );
+}
+
+#[test]
+fn a_notifier_that_is_left_out_is_one_finding() {
+    let setting = [(NotifierKind::Plain, Arming::Unarmed); 2];
+    let mut windows = run_of(
+        Kernel::Mainline,
+        &Setting {
+            context: Context::NonBlockable,
+            notifiers: setting.to_vec(),
+            invalidations: 1,
+        },
+    );
+    let window = windows.last_mut().unwrap();
+    let o = &mut window.observations[0];
+    o.expectation.pages = Some(PagesFate::Gone);
+    o.pages = Some(Pages {
+        gone: 3,
+        ..Pages::default()
+    });
+    o.calls.pop();
+    recount(o);
+    window.total_entries.1 -= 1;
+    let verdict = verdict_of(&windows, None);
+    assert_eq!(found(&verdict), [FindingKind::Calls]);
+}
+
+/// The check of this kernel leaves out notifiers with an end, and its WARN about the end remains.
+#[test]
+fn the_warn_about_an_end_is_not_taken_for_the_checks() {
+    let setting = Setting {
+        context: Context::Blockable,
+        notifiers: vec![(NotifierKind::PlainEnd, Arming::Fail(EAGAIN))],
+        invalidations: 2,
+    };
+    let mut windows = run_of(Kernel::Mainline, &setting);
+    for at in [1, 3] {
+        let window = &mut windows[at];
+        let before = window.records.len();
+        window
+            .records
+            .retain(|record| !record.text.starts_with("WARNING: mm/mmu_notifier.c:534"));
+        let removed = before - window.records.len();
+        adjust(window, true, -(removed as i64));
+        renumber(window);
+    }
+    let kinds: Vec<_> = judge(&windows, None)
+        .results
+        .iter()
+        .map(|result| found(&result.verdict))
+        .collect();
+    const MISSING: FindingKind = FindingKind::DidNotFire;
+    assert_eq!(kinds, [vec![], vec![MISSING], vec![], vec![MISSING; 2]]);
+}
