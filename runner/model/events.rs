@@ -132,7 +132,7 @@ pub struct RunEvent {
     pub schema: u32,
     /// `mn-inject` and its version.
     pub tool: String,
-    /// The form of the check that is demanded.
+    /// The form of the check that is demanded; absent where any form is accepted.
     pub expect: Option<Form>,
     /// Names of all scenarios that were selected, in the order of the table.
     pub scenarios: Vec<String>,

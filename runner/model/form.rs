@@ -7,7 +7,7 @@ use std::fmt;
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
-/// A form of the check: the one that a kernel promises, or the one that the user demands.
+/// Form of the check: the one that a kernel promises, or the one that the user demands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Form {
@@ -21,7 +21,7 @@ impl Form {
     /// Both forms.
     pub const ALL: [Form; 2] = [Form::Seed, Form::Mainline];
 
-    /// Its name, in reports and on the command line.
+    /// Name of the form, in reports and on the command line.
     pub const fn name(self) -> &'static str {
         match self {
             Form::Seed => "seed",

@@ -108,7 +108,7 @@ pub struct Report {
     pub vm: Option<VmInfo>,
     /// The form of the check that was recognised.
     pub form: Recognised,
-    /// The form that was demanded.
+    /// The form that was demanded; absent where any form was accepted.
     pub expect: Option<Form>,
     /// Number of scenarios that were planned and of unit tests that have results.
     pub planned: usize,

@@ -14,11 +14,3 @@ pub mod text;
 
 pub use print::{Human, print, print_simple};
 pub use text::verdict_word;
-
-use crate::model::Report;
-use crate::model::exit::Exit;
-
-/// The exit code of a report: [`Report::exit()`].
-pub fn exit(report: &Report) -> Exit {
-    report.exit()
-}

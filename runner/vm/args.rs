@@ -42,7 +42,7 @@ pub struct KernelArgs {
         conflicts_with = "linux"
     )]
     pub kernel: &'static Packaged,
-    /// The packaged kernel to start from
+    /// The form of the check in the packaged kernel: seed applies the seed patch, mainline nothing
     #[arg(
         long,
         value_enum,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! From a kernel to the report of the guests that it ran in.
+//! Boots guests with a kernel that was built, and makes the report of a run in them.
 
 pub mod accel;
 pub mod info;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Boots a guest in which this very program does a task of its own ([`Mode::Program`]).
+//! Boots a guest in which the calling program carries out a task of its own ([`Mode::Program`]).
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -22,45 +22,45 @@ use crate::vm::host::cache::Cache;
 use crate::vm::host::output::{Output, output};
 use crate::vm::host::progress::Ui;
 
-/// A program's own task.
+/// Task of a program in a guest.
 #[derive(Clone, Debug)]
 pub struct Task<'a> {
-    /// Its name, for a person.
+    /// Name of the task, for a person.
     pub name: &'a str,
-    /// The task, as the guest's end of the program reads it.
+    /// The task, in the format that the program reads in the guest.
     pub options: Value,
-    /// Added to the guest's kernel command line, before what the user adds.
+    /// Addition to the guest's kernel command line, before the user's.
     pub append: &'a str,
 }
 
-/// What a guest says of its task, to its end.
+/// State of the exchange with a guest about its task.
 pub trait Account: Conversation {
-    /// Takes note of how the guest ended; `console` is all that its kernel wrote there.
+    /// Handles the end of the guest. `console` is the text of its console.
     fn end(&mut self, ending: Option<Ending>, console: &str);
 
-    /// Whether nothing is wrong, once it has ended.
+    /// Whether the task was carried out without an error; called after [`Account::end()`].
     fn is_well(&self) -> bool;
 }
 
-/// A guest that has ended.
+/// Result of a guest that has ended.
 pub struct Ran {
     /// The virtual machine, for a report.
     pub vm: VmInfo,
-    /// All that QEMU itself said, in one line; mostly empty.
+    /// Messages of QEMU in one line; usually empty.
     pub qemu: String,
-    /// From QEMU's start to its end.
+    /// Time from the start of QEMU to its end, on the host's clock.
     pub took: Duration,
-    /// The directory with the logs.
+    /// Directory with the logs.
     pub output: Output,
 }
 
-/// Boots a guest for the task, and listens to it to its end.
+/// Boots a guest for the task, and reads its lines until it ends.
 ///
-/// Its processors run at the same time and its clock is the host's.
+/// The processors of the guest run in parallel, and its clock is the host's.
 ///
 /// # Errors
 ///
-/// There is no guest; whatever goes wrong with one is for the account.
+/// The guest cannot be built or started. An error in the guest is left to `account`.
 pub fn run(
     task: &Task<'_>,
     args: &VmGuestArgs,
@@ -68,7 +68,7 @@ pub fn run(
     ui: &Ui,
 ) -> Result<Ran> {
     let cache = Cache::open()?;
-    // Before anything that takes long: a directory that cannot be written is known at once.
+    // Before the build, which takes long: a directory that cannot be written is an early error.
     let output = output(args.output.as_deref(), &cache)?;
     let built = provide(&args.kernel, Needs::default(), &cache, ui)?;
     let (accelerator, why) = accel::choose(args.accel, &built, &cache, ui)?;
@@ -94,10 +94,10 @@ pub fn run(
     let progress = ui.begin("guest", task.name);
     let begin = Instant::now();
     let results = output.join("results.jsonl");
-    let heard = listen(&machine, account, Some(&results), &progress)?;
+    let channel = listen(&machine, account, Some(&results), &progress)?;
     let console_text = fs::read(&console).unwrap_or_default();
     let console_text = String::from_utf8_lossy(&console_text);
-    account.end(heard.ending, &console_text);
+    account.end(channel.ending, &console_text);
     if account.is_well() {
         progress.done("finished");
     } else {

@@ -1,46 +1,46 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Both ends of the wire: what a guest is told, and where it finds it. [`crate::guest`] is the
-//! other end.
+//! Interface between the host and a guest: paths, and the format of the guest's options. The lines
+//! that a guest sends are [`crate::model::Progress`]; the code in the guest is [`crate::guest`].
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::model::RunOptions;
 
-/// Where the guest finds what it is to do. Its presence tells that this is our guest.
+/// Path of the options in the guest. If the file exists, the system is our guest.
 pub const OPTIONS: &str = "/options.json";
-/// Where the guest finds the module.
+/// Path of the module in the guest.
 pub const MODULE: &str = "/mmu_notifier_inject.ko";
 /// Name of the virtio-serial port for the results.
 pub const PORT: &str = "mn-inject.results";
 
-/// What the guest is to do.
+/// Options of a guest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GuestOptions {
-    /// What for it was started.
+    /// Why it was booted.
     pub mode: Mode,
 }
 
-/// What a guest is for.
+/// Purpose of a guest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Mode {
-    /// Run the scenarios and report.
+    /// Run the scenarios, and send what they record.
     Suite(RunOptions),
-    /// Do what the program has told itself, in words of its own.
+    /// Carry out a task of the program, in a format of its own.
     Program(Value),
-    /// A shell on the console.
+    /// Run a shell on the console.
     Shell,
-    /// Say that the guest runs: it proves an accelerator.
+    /// Send [`PROBE_ANSWER`], which proves that the accelerator works.
     Probe,
-    /// Nothing: it measures how long a boot takes at least.
+    /// Power off at once, which measures the shortest time of a boot.
     PowerOff,
 }
 
-/// What a guest in [`Mode::Probe`] says.
+/// Line that a guest in [`Mode::Probe`] sends.
 pub const PROBE_ANSWER: &str = "mn-inject guest runs";
 
-/// The directories that the initramfs must have for them.
+/// Directories of the initramfs on which the guest mounts file systems.
 pub const MOUNT_POINTS: &[&str] = &["/proc", "/sys", "/dev", "/tmp"];

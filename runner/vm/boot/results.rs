@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The host's end of the results' channel: the lines of a guest become a [`Boot`] of the recording,
-//! and whatever goes wrong a reason why it was lost.
+//! Host's end of the results channel: makes a [`Boot`] of the lines of a guest, and records them.
+//! Every error becomes a reason why the boot was lost.
 
 use std::time::Duration;
 
@@ -10,27 +10,27 @@ use crate::report::recorder::Recorder;
 use crate::vm::boot::listen::{self, Ending, line_with};
 use crate::vm::boot::qemu::Pace;
 
-/// From the start of QEMU to [`Progress::Begin`], on a real machine.
+/// Time limit from the start of QEMU to [`Progress::Begin`], without emulation.
 const BOOT: Duration = Duration::from_secs(12);
-/// Between two scenarios, and from the last one to the end, on a real machine.
+/// Time limit between two scenarios, and from the last one to the end, without emulation.
 const PAUSE: Duration = Duration::from_secs(6);
-/// What is added to the deadline of a scenario for the way to the host.
+/// Addition to the deadline of a scenario, for the transfer to the host.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// A guest that runs scenarios, as far as it has sent anything.
+/// Lines of a guest that runs scenarios.
 #[derive(Debug)]
 pub struct Results<'a> {
     boot: Boot,
     recorder: &'a Recorder,
-    /// The longest that the running scenario may take.
+    /// Time limit of the running scenario.
     deadline: Option<Duration>,
     broken: Option<Broken>,
 }
 
-/// Why nothing more is taken.
+/// Error after which no more lines are taken.
 #[derive(Debug)]
 enum Broken {
-    /// A line that could not be read, or that cannot stand there.
+    /// A line could not be parsed, or cannot follow on the lines before it.
     Line { why: String, line: String },
     /// The recording could not be written.
     Recorder(anyhow::Error),
@@ -49,8 +49,8 @@ impl listen::Conversation for Results<'_> {
 
     fn patience(&self, pace: Pace) -> Duration {
         let real = if let Some(deadline) = self.deadline {
-            // Scenarios mostly wait for the kernel's own timers, which run in real time: the
-            // runner set the deadline with that in mind, and a busy host is given twice of it.
+            // Scenarios mostly wait for timers of the kernel, which run in real time: the deadline
+            // allows for that. A busy host gets twice the time.
             return deadline * 2 * pace.config + GRACE * pace.all();
         } else if self.boot.kernel.is_some() {
             PAUSE
@@ -68,7 +68,7 @@ impl listen::Conversation for Results<'_> {
 }
 
 impl<'a> Results<'a> {
-    /// Those of a guest that has not begun.
+    /// Creates the state of a guest that has sent nothing.
     pub fn new(part: Part, recorder: &'a Recorder) -> Self {
         Results {
             boot: Boot::new(part),
@@ -78,6 +78,7 @@ impl<'a> Results<'a> {
         }
     }
 
+    /// Adds a line to the boot, and records it.
     fn take(&mut self, line: &str) -> Result<(), Broken> {
         let broken = |why: String| Broken::Line {
             why,
@@ -102,8 +103,10 @@ impl<'a> Results<'a> {
         self.recorder.add(&event).map_err(Broken::Recorder)
     }
 
-    /// The boot as it came to be. `rest` is what came after the last whole line, `qemu` what QEMU
-    /// printed.
+    /// Returns the boot after the guest has ended, and records why it was lost, if it was.
+    ///
+    /// `rest` has the bytes after the last complete line, `console` and `qemu` the text of the
+    /// guest's console and the messages of QEMU.
     ///
     /// # Errors
     ///
@@ -138,7 +141,7 @@ impl<'a> Results<'a> {
         Ok(self.boot)
     }
 
-    /// Why a guest that sent nothing wrong did not come to its end.
+    /// Why a guest that sent no wrong line did not come to its end.
     fn why_lost(&self, ending: Option<Ending>, rest: &str, console: &str) -> String {
         let boot = &self.boot;
         let place = match (&boot.running, boot.kernel.is_some()) {
@@ -197,14 +200,14 @@ mod tests {
         sent
     }
 
-    /// A recorder, and the folder that keeps its file.
+    /// Creates a recorder, and the directory of its file.
     fn recorder() -> (tempfile::TempDir, Recorder) {
         let dir = tempfile::tempdir().unwrap();
         let recorder = Recorder::create(&dir.path().join("results.jsonl")).unwrap();
         (dir, recorder)
     }
 
-    fn hear<'a>(sent: &[Progress], recorder: &'a Recorder) -> Results<'a> {
+    fn results_of<'a>(sent: &[Progress], recorder: &'a Recorder) -> Results<'a> {
         let mut results = Results::new(Part::Together, recorder);
         for line in sent {
             results.line(&serde_json::to_string(line).unwrap());
@@ -214,20 +217,20 @@ mod tests {
 
     fn lost(sent: &[Progress], ending: Ending, rest: &[u8], console: &str) -> String {
         let (_dir, recorder) = recorder();
-        let boot = hear(sent, &recorder).finish(Some(ending), rest, console, "");
+        let boot = results_of(sent, &recorder).finish(Some(ending), rest, console, "");
         boot.unwrap().lost.join("; ")
     }
 
     #[test]
-    fn a_whole_run_is_not_lost() {
+    fn a_whole_boot_is_not_lost() {
         let (_dir, recorder) = recorder();
-        let boot = hear(&run(&["a", "b"]), &recorder).finish(None, b"", "", "QEMU warns");
+        let boot = results_of(&run(&["a", "b"]), &recorder).finish(None, b"", "", "QEMU warns");
         let boot = boot.unwrap();
         assert!(boot.is_whole && boot.lost.is_empty(), "{boot:?}");
     }
 
     #[test]
-    fn a_run_that_is_cut_short_anywhere_is_lost() {
+    fn a_boot_that_is_cut_short_anywhere_is_lost() {
         let sent = run(&["a", "b"]);
         for length in 0..sent.len() {
             let text = lost(&sent[..length], Ending::Closed, b"", "");
@@ -240,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_is_named_with_the_scenario() {
+    fn a_panic_is_reported_with_the_scenario() {
         let console = "[    1.0] x\n[    T1] Kernel panic - not syncing: test\n";
         let text = lost(&run(&["a", "b"])[..3], Ending::Closed, b"", console);
         assert!(text.contains("panicked in scenario b"), "{text}");
@@ -248,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn a_runner_that_gave_up_is_quoted() {
+    fn an_error_of_the_runner_is_quoted() {
         let console = "[    T1] mn-inject: cannot load /x\nKernel panic - not syncing: y\n";
         let text = lost(&[], Ending::Closed, b"", console);
         assert!(text.contains("gave up before its runner began"), "{text}");
@@ -256,9 +259,9 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_cannot_be_read_is_kept() {
+    fn an_unreadable_line_is_recorded() {
         let (dir, recorder) = recorder();
-        let mut results = hear(&run(&["a"])[..2], &recorder);
+        let mut results = results_of(&run(&["a"])[..2], &recorder);
         results.line("[   12.3] printk");
         assert!(results.over());
         let boot = results.finish(Some(Ending::Closed), b"", "", "no such device");
@@ -274,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_in_the_wrong_place_ends_it() {
+    fn a_line_in_the_wrong_place_ends_the_boot() {
         let mut sent = run(&["a"]);
         sent.insert(1, sent[0].clone());
         let text = lost(&sent, Ending::Closed, b"", "");
@@ -290,24 +293,24 @@ mod tests {
             config: 1,
         };
         let (_dir, recorder) = recorder();
-        assert_eq!(hear(&sent, &recorder).patience(pace), PAUSE);
+        assert_eq!(results_of(&sent, &recorder).patience(pace), PAUSE);
         let text = lost(&sent, Ending::Deadline, b"", "");
         assert!(text.contains("hung after its scenarios"), "{text}");
     }
 
     #[test]
-    fn patience_follows_the_scenario() {
+    fn the_time_limit_follows_the_scenario() {
         let sent = run(&["a"]);
         let pace = |accelerator, config| Pace {
             accelerator,
             config,
         };
         let (_dir, recorder) = recorder();
-        let hear = |length: usize| hear(&sent[..length], &recorder);
-        assert_eq!(hear(0).patience(pace(5, 2)), BOOT * 10);
-        assert_eq!(hear(1).patience(pace(1, 1)), PAUSE);
+        let of = |length: usize| results_of(&sent[..length], &recorder);
+        assert_eq!(of(0).patience(pace(5, 2)), BOOT * 10);
+        assert_eq!(of(1).patience(pace(1, 1)), PAUSE);
         let scenario = Duration::from_secs(2);
-        assert_eq!(hear(2).patience(pace(1, 1)), scenario + GRACE);
-        assert_eq!(hear(2).patience(pace(1, 3)), (scenario + GRACE) * 3);
+        assert_eq!(of(2).patience(pace(1, 1)), scenario + GRACE);
+        assert_eq!(of(2).patience(pace(1, 3)), (scenario + GRACE) * 3);
     }
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Runs the scenarios on a kernel that was built: boots its guests, and makes one report of what
-//! they say.
+//! Runs the scenarios on a kernel that was built: boots the guests, records the lines that they send,
+//! and makes one report of the recording.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -34,22 +34,22 @@ use crate::vm::host::progress::Ui;
 use crate::vm::host::signals;
 use crate::vm::host::slots::{Slots, Work};
 
-/// What is to be run, and how.
+/// Options of a run in guests.
 #[derive(Clone, Debug)]
 pub struct Suite<'a> {
-    /// The form of the check that is demanded.
+    /// The form of the check that is demanded; [`None`] accepts any.
     pub expect: Option<Form>,
-    /// Names of scenarios to run as shell patterns; empty means all.
+    /// Shell patterns of the names of scenarios to run; empty means all.
     pub only: &'a [String],
-    /// How the guests are run.
+    /// Accelerator of the guests.
     pub accel: Accel,
-    /// What the user adds to the guests' kernel command line.
+    /// The user's addition to the kernel command line of the guests.
     pub append: Option<&'a str>,
-    /// The directory for the logs and the report, which is there.
+    /// Directory for the logs, the recording and the report; it exists.
     pub output: &'a Path,
 }
 
-/// Where a guest's words go.
+/// Paths of the logs of a guest.
 struct Logs {
     console: PathBuf,
     qemu: PathBuf,
@@ -67,7 +67,7 @@ impl Logs {
         }
     }
 
-    /// What each is and its path, as the report has them.
+    /// Name and path of each log, as in the report.
     fn named(&self, part: &Part) -> Vec<(String, String)> {
         let suffix = match part {
             Part::Together => String::new(),
@@ -79,11 +79,12 @@ impl Logs {
     }
 }
 
-/// Boots the guests, as many at a time as there is room for, and keeps the report.
+/// Boots the guests, as many at a time as there is room for, judges what they recorded, and writes
+/// the recording and the report to the output directory.
 ///
 /// # Errors
 ///
-/// There is no guest; whatever goes wrong with one is in the report.
+/// A guest cannot be started, or a file cannot be written. An error in a guest is in the report.
 pub fn judge(
     built: &Built,
     suite: &Suite<'_>,
@@ -94,6 +95,45 @@ pub fn judge(
     let (accelerator, why) = accel::choose(suite.accel, built, cache, ui)?;
     ui.line("guest", &format!("{} ({why})", accelerator.name()));
 
+    let results = suite.output.join("results.jsonl");
+    let recorder = Recorder::create(&results)?;
+    let run = plan(built, suite);
+    recorder.add(&Event::Run(run.clone()))?;
+    let guests = Guests {
+        built,
+        suite,
+        accelerator,
+        recorder: &recorder,
+        cache,
+        ui,
+    };
+    let (boots, took) = guests.boot_all(&run.parts, slots)?;
+
+    let mut logs: Vec<_> = run
+        .parts
+        .iter()
+        .flat_map(|part| Logs::of(part, suite.output).named(part))
+        .collect();
+    logs.push(("results".to_owned(), results.display().to_string()));
+    let vm = Some(vm_info(built, accelerator, why, ui, logs, suite.output));
+    let millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+    recorder.add(&Event::Host {
+        vm: vm.clone(),
+        millis,
+    })?;
+    let recording = Recording {
+        run,
+        boots,
+        vm,
+        millis: Some(millis),
+    };
+    let report = oracle::run::report(&recording, suite.expect);
+    cache::write_report(&suite.output.join("report.json"), &report)?;
+    Ok(report)
+}
+
+/// The plan of a run: its scenarios, and the boots that they need.
+fn plan(built: &Built, suite: &Suite<'_>) -> RunEvent {
     let selected = scenario::select(suite.only);
     let unit_tests = kunit::names(&kunit::planned())
         .iter()
@@ -112,65 +152,17 @@ pub fn judge(
             (scenario.name(), boot)
         })
         .collect();
-    let parts = parts(&boots, unit_tests);
-    let results = suite.output.join("results.jsonl");
-    let recorder = Recorder::create(&results)?;
-    let run = RunEvent {
+    RunEvent {
         schema: SCHEMA,
         tool: TOOL.to_owned(),
         expect: suite.expect,
         scenarios: selected.iter().map(Scenario::name).collect(),
-        parts: parts.clone(),
-    };
-    recorder.add(&Event::Run(run.clone()))?;
-    let ended = std::thread::scope(|scope| {
-        let guests: Vec<_> = parts
-            .iter()
-            .map(|part| {
-                scope.spawn(|| {
-                    let _slot = slots.acquire(Work::Guest(built.guest.memory));
-                    signals::check()?;
-                    let begin = Instant::now();
-                    let boot = boot(part, built, suite, accelerator, &recorder, cache, ui)?;
-                    Ok((begin, boot))
-                })
-            })
-            .collect();
-        // All are waited for, and the first error is the run's.
-        let ended: Vec<_> = guests.into_iter().map(|guest| guest.join()).collect();
-        ended
-            .into_iter()
-            .map(|ended| ended.unwrap_or_else(|_| Err(anyhow!("the guest's thread panicked"))))
-            .collect::<Result<Vec<_>>>()
-    })?;
-
-    // Without the wait for room; and the guest's own clock is not the host's.
-    let begin = ended.iter().map(|(begin, _)| *begin).min();
-    let took = begin.map_or(Duration::ZERO, |begin| begin.elapsed());
-    let logs = parts
-        .iter()
-        .flat_map(|part| Logs::of(part, suite.output).named(part));
-    let mut logs: Vec<_> = logs.collect();
-    logs.push(("results".to_owned(), results.display().to_string()));
-    let vm = Some(vm_info(built, accelerator, why, ui, logs, suite.output));
-    let millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-    recorder.add(&Event::Host {
-        vm: vm.clone(),
-        millis,
-    })?;
-    let recording = Recording {
-        run,
-        boots: ended.into_iter().map(|(_, boot)| boot).collect(),
-        vm,
-        millis: Some(millis),
-    };
-    let report = oracle::run::report(&recording, suite.expect);
-    cache::write_report(&suite.output.join("report.json"), &report)?;
-    Ok(report)
+        parts: parts(&boots, unit_tests),
+    }
 }
 
-/// The boots that a run takes, of the names of its scenarios and which boot each wants. The unit
-/// tests run on the shared one.
+/// The boots that a run needs, from the names of its scenarios and the boot that each wants. The
+/// unit tests run on the shared one.
 fn parts(scenarios: &[(String, Wanted)], unit_tests: bool) -> Vec<Part> {
     let has = |wanted: Wanted| scenarios.iter().any(|(_, boot)| *boot == wanted);
     let together = (unit_tests || has(Wanted::Shared)).then_some(Part::Together);
@@ -183,58 +175,90 @@ fn parts(scenarios: &[(String, Wanted)], unit_tests: bool) -> Vec<Part> {
         .collect()
 }
 
-/// Boots one guest, and records what it sends until its end.
-fn boot(
-    part: &Part,
-    built: &Built,
-    suite: &Suite<'_>,
+/// Everything that the guests of a run have in common.
+struct Guests<'a> {
+    built: &'a Built,
+    suite: &'a Suite<'a>,
     accelerator: Accelerator,
-    recorder: &Recorder,
-    cache: &Cache,
-    ui: &Ui,
-) -> Result<Boot> {
-    let temp = cache.temp_dir()?;
-    let options = GuestOptions {
-        mode: Mode::Suite(RunOptions {
-            only: suite.only.to_vec(),
-            part: part.clone(),
-            disposable: true,
-            allow_panic_on_warn: false,
-        }),
-    };
-    let initramfs = initramfs::write(temp.path(), &options, Some(&built.module), None)?;
-    let logs = Logs::of(part, suite.output);
-    let machine = Machine {
-        built,
-        initramfs: &initramfs,
-        append: suite.append,
-        accelerator,
-        time: Time::Virtual,
-        console: Some(logs.console.clone()),
-        log: logs.qemu.clone(),
-    };
-    let (what, suffix) = match part {
-        Part::Together => ("the scenarios".to_owned(), String::new()),
-        part => (part.name().to_owned(), format!(" {}", part.name())),
-    };
-    let task = ui.begin("guest", &format!("running {what}"));
-    let mut results = Results::new(part.clone(), recorder);
-    let heard = listen(&machine, &mut results, None, &task)?;
-    let console = fs::read(&logs.console).unwrap_or_default();
-    let console = String::from_utf8_lossy(&console);
-    let qemu = fs::read_to_string(&machine.log).unwrap_or_default();
-    let boot = results.finish(heard.ending, &heard.rest, &console, &qemu)?;
-    if boot.lost.is_empty() {
-        task.done(&format!("finished{suffix}"));
-        return Ok(boot);
+    recorder: &'a Recorder,
+    cache: &'a Cache,
+    ui: &'a Ui,
+}
+
+impl Guests<'_> {
+    /// Boots a guest for each part, and waits for all of them, even after an error. Returns the
+    /// boots, and the time from the start of the first guest to the end of the last, on the host's
+    /// clock.
+    fn boot_all(&self, parts: &[Part], slots: &Slots) -> Result<(Vec<Boot>, Duration)> {
+        let ended: Vec<_> = std::thread::scope(|scope| {
+            let guests: Vec<_> = parts
+                .iter()
+                .map(|part| {
+                    scope.spawn(|| {
+                        let _slot = slots.acquire(Work::Guest(self.built.guest.memory));
+                        signals::check()?;
+                        let begin = Instant::now();
+                        Ok((begin, self.boot(part)?))
+                    })
+                })
+                .collect();
+            guests.into_iter().map(|guest| guest.join()).collect()
+        });
+        let ended = ended
+            .into_iter()
+            .map(|ended| ended.unwrap_or_else(|_| Err(anyhow!("the guest's thread panicked"))))
+            .collect::<Result<Vec<_>>>()?;
+        // The wait for a slot before the first guest does not count.
+        let begin = ended.iter().map(|(begin, _)| *begin).min();
+        let took = begin.map_or(Duration::ZERO, |begin| begin.elapsed());
+        Ok((ended.into_iter().map(|(_, boot)| boot).collect(), took))
     }
-    task.done(&format!("no verdict{suffix}: {}", boot.lost.join("; ")));
-    ui.text(&format!(
-        "[guest] the console's last lines, of {}:\n{}",
-        logs.console.display(),
-        stage::tail(&console)
-    ));
-    Ok(boot)
+
+    /// Boots one guest, and records the lines that it sends.
+    fn boot(&self, part: &Part) -> Result<Boot> {
+        let temp = self.cache.temp_dir()?;
+        let options = GuestOptions {
+            mode: Mode::Suite(RunOptions {
+                only: self.suite.only.to_vec(),
+                part: part.clone(),
+                disposable: true,
+                allow_panic_on_warn: false,
+            }),
+        };
+        let initramfs = initramfs::write(temp.path(), &options, Some(&self.built.module), None)?;
+        let logs = Logs::of(part, self.suite.output);
+        let machine = Machine {
+            built: self.built,
+            initramfs: &initramfs,
+            append: self.suite.append,
+            accelerator: self.accelerator,
+            time: Time::Virtual,
+            console: Some(logs.console.clone()),
+            log: logs.qemu.clone(),
+        };
+        let (what, suffix) = match part {
+            Part::Together => ("the scenarios".to_owned(), String::new()),
+            part => (part.name().to_owned(), format!(" {}", part.name())),
+        };
+        let task = self.ui.begin("guest", &format!("running {what}"));
+        let mut results = Results::new(part.clone(), self.recorder);
+        let channel = listen(&machine, &mut results, None, &task)?;
+        let console = fs::read(&logs.console).unwrap_or_default();
+        let console = String::from_utf8_lossy(&console);
+        let qemu = fs::read_to_string(&machine.log).unwrap_or_default();
+        let boot = results.finish(channel.ending, &channel.rest, &console, &qemu)?;
+        if boot.lost.is_empty() {
+            task.done(&format!("finished{suffix}"));
+            return Ok(boot);
+        }
+        task.done(&format!("no verdict{suffix}: {}", boot.lost.join("; ")));
+        self.ui.text(&format!(
+            "[guest] the console's last lines, of {}:\n{}",
+            logs.console.display(),
+            stage::tail(&console)
+        ));
+        Ok(boot)
+    }
 }
 
 #[cfg(test)]
@@ -242,7 +266,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_boot_is_made_for_whoever_wants_it() {
+    fn every_wanted_boot_is_made() {
         let wants = |boots: &[Wanted], unit_tests| {
             let scenarios: Vec<_> = boots
                 .iter()

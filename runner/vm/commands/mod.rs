@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The commands of `vm`, a file each, and [`batch`], which those share that run many kernels.
+//! The commands of `vm`, each in a file of its own. [`batch`] is shared by those that run many
+//! kernels.
 
 pub mod batch;
 pub mod build;

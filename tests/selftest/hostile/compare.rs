@@ -4,7 +4,6 @@
 
 use mn_inject::model::exit::Exit;
 use mn_inject::model::{Report, Verdict};
-use mn_inject::report;
 
 fn word(verdict: &Verdict) -> &'static str {
     match verdict {
@@ -59,7 +58,7 @@ pub(crate) fn compare(condition: &str, baseline: &Report, report: &Report) -> Co
             )),
         }
     }
-    let (before, after) = (report::exit(baseline), report::exit(report));
+    let (before, after) = (baseline.exit(), report.exit());
     if after != before && after != Exit::NoVerdict {
         compared.findings.push(format!(
             "{condition}: the exit code was {} and became {}",

@@ -10,7 +10,6 @@ use mn_inject::injector::LoadedModule;
 use mn_inject::model::Ownership;
 use mn_inject::model::exit::Exit;
 use mn_inject::os::wait::Waiter;
-use mn_inject::report;
 use mn_inject::scenario;
 
 use crate::exercise::Exercise;
@@ -44,7 +43,7 @@ pub fn run(
 
     let loaded = LoadedModule::load(module, c"breach=1")?;
     let baseline = trials.undisturbed(None)?;
-    if report::exit(&baseline) == Exit::NoVerdict {
+    if baseline.exit() == Exit::NoVerdict {
         bail!(
             "undisturbed there is no verdict on this kernel already: {}",
             without_verdict(&baseline).join("; ")
