@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 /// The rooms, a line each, the lowest first. A file imports from its own line and those above it
 /// in this table.
-const LAYERS: &[&[&str]] = &[
+pub const LAYERS: &[&[&str]] = &[
     &["os"],
     &["kmsg"],
     &["model"],
