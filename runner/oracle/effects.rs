@@ -125,15 +125,15 @@ fn check_remains(o: &Observation, findings: &mut Findings) {
     for &index in &o.remains.stuck {
         let text = match o.notifiers.get(index) {
             Some(notifier) => format!(
-                "notifier {index} ({}) could not be removed: it waits for ever",
+                "notifier {index} ({}) could not be removed: it waits forever",
                 notifier.notifier.kind.name()
             ),
-            None => "a notifier that was to be registered waits for ever".to_owned(),
+            None => "a notifier that was to be registered waits forever".to_owned(),
         };
         findings.push(Finding::new(FindingKind::Removal, text));
     }
     if o.remains.reads == Some(false) {
-        let text = "mmu_interval_read_begin() of a new interval notifier waits for ever: the \
+        let text = "mmu_interval_read_begin() of a new interval notifier waits forever: the \
                     sequence number has stayed odd, or an invalidation never ended";
         findings.push(Finding::new(FindingKind::Removal, text.to_owned()));
     }
