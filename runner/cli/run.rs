@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `mn-inject run`: the scenarios on the kernel that is running now.
+//! `mn-inject run`: runs the scenarios on the running kernel.
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
@@ -19,11 +19,12 @@ use crate::report::recorder::Recorder;
 use crate::scenario::{self, Scenario};
 use crate::{oracle, report, suite};
 
-/// Runs them, judges, and prints the report.
+/// Runs the scenarios, judges the recording, and prints the report. The exit code is that of the
+/// report; [`Exit::Usage`] where no scenario matches.
 ///
 /// # Errors
 ///
-/// They could not be run, or the report not be written.
+/// The scenarios could not be run, or the recording or the report could not be written.
 pub fn run(args: &RunArgs) -> Result<Exit> {
     let only: Vec<String> = match &args.alone {
         Some(name) => vec![name.clone()],
@@ -34,7 +35,7 @@ pub fn run(args: &RunArgs) -> Result<Exit> {
         eprintln!("{}", scenario::none_matches(&only));
         return Ok(Exit::Usage);
     }
-    // Made before anything runs, so that a path that cannot be written costs nothing.
+    // Before the run, so that a path that cannot be written is an early error.
     let recorder = match &args.output {
         None => None,
         Some(dir) => {
@@ -75,7 +76,8 @@ pub fn run(args: &RunArgs) -> Result<Exit> {
     Ok(report.exit())
 }
 
-/// Carries out the scenarios, with progress on a terminal.
+/// Carries out the scenarios, and shows progress on a terminal. Every line is added to the recording
+/// and, if there is one, to the file.
 fn record(
     run: RunEvent,
     options: &RunOptions,
@@ -83,20 +85,20 @@ fn record(
     recorder: Option<&Recorder>,
 ) -> Result<Recording> {
     let begin = Instant::now();
-    // Draws nothing where standard error is no terminal.
+    // It draws nothing if standard error is no terminal.
     let bar = ProgressBar::new(0).with_style(
         ProgressStyle::with_template("{pos}/{len} {msg}")
             .unwrap_or_else(|_| ProgressStyle::default_bar()),
     );
     let mut recording = Recording::new(run.clone());
-    let mut wrong = None;
+    let mut first_error = None;
     let mut keep = |recording: Option<&mut Recording>, event: Event| {
         let kept = recorder.map_or(Ok(()), |recorder| recorder.add(&event));
         let taken = recording.map_or(Ok(()), |recording| {
             recording.take(event).map_err(anyhow::Error::msg)
         });
         if let Err(error) = kept.and(taken) {
-            wrong.get_or_insert(error);
+            first_error.get_or_insert(error);
         }
     };
     keep(None, Event::Run(run));
@@ -121,7 +123,7 @@ fn record(
     bar.finish_and_clear();
     let millis = u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX);
     keep(Some(&mut recording), Event::Host { vm: None, millis });
-    match wrong {
+    match first_error {
         Some(error) => Err(error),
         None => Ok(recording),
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The command line as a user sees it.
+//! The command lines of both programs: help, lists, usage errors and exit codes.
 
 use assert_cmd::Command;
 use predicates::prelude::*;
@@ -18,10 +18,10 @@ fn mn_selftest(arguments: &[&str]) -> Command {
 }
 
 fn help(arguments: &[&str]) -> String {
-    said(mn_inject(arguments))
+    stdout_of(mn_inject(arguments))
 }
 
-fn said(mut command: Command) -> String {
+fn stdout_of(mut command: Command) -> String {
     let assert = command.assert().code(0);
     String::from_utf8_lossy(&assert.get_output().stdout).into_owned()
 }
@@ -48,21 +48,21 @@ fn help_of_run() {
 
 #[test]
 fn help_of_the_selftest_names_every_command() {
-    insta::assert_snapshot!(said(mn_selftest(&["--help"])));
-    insta::assert_snapshot!(said(mn_selftest(&["vm", "--help"])));
+    insta::assert_snapshot!(stdout_of(mn_selftest(&["--help"])));
+    insta::assert_snapshot!(stdout_of(mn_selftest(&["vm", "--help"])));
 }
 
 #[test]
-fn help_of_the_selftest_tells_what_each_takes() {
-    // The module is loaded by these two themselves, so they must have its file.
+fn help_of_the_selftest_names_the_arguments() {
+    // These two load the module themselves, so they need its file.
     for task in ["stress", "hostile"] {
         mn_selftest(&[task])
             .assert()
             .code(64)
             .stderr(predicate::str::contains("--module <PATH>"));
     }
-    assert!(said(mn_selftest(&["vm", "stress", "--help"])).contains("[default: debug]"));
-    assert!(said(mn_selftest(&["vm", "fuzz", "--help"])).contains("[default: core]"));
+    assert!(stdout_of(mn_selftest(&["vm", "stress", "--help"])).contains("[default: debug]"));
+    assert!(stdout_of(mn_selftest(&["vm", "fuzz", "--help"])).contains("[default: core]"));
     for arguments in [&["hostile", "--module=x"][..], &["vm", "hostile"]] {
         let mut command = mn_selftest(arguments);
         command
@@ -74,7 +74,7 @@ fn help_of_the_selftest_tells_what_each_takes() {
 }
 
 #[test]
-fn a_pattern_that_no_case_matches_is_said() {
+fn a_pattern_without_a_match_is_reported() {
     for arguments in [&["cases"][..], &["vm", "cases"], &["vm", "hostile"]] {
         let mut command = mn_selftest(arguments);
         command
@@ -84,10 +84,10 @@ fn a_pattern_that_no_case_matches_is_said() {
             .stdout("")
             .stderr(predicate::str::contains("nothing-of-the-kind"));
     }
-    assert!(said(mn_selftest(&["cases", "--list"])).starts_with("| case |"));
+    assert!(stdout_of(mn_selftest(&["cases", "--list"])).starts_with("| case |"));
 }
 
-/// `hostile` runs the scenarios by its own program: a guest has no other.
+/// `hostile` starts its own program to run the scenarios: a guest contains no other.
 #[test]
 fn the_selftest_runs_the_scenarios_as_the_program_does() {
     let arguments = ["run", "--only", "nothing-of-the-kind"];
@@ -99,7 +99,7 @@ fn the_selftest_runs_the_scenarios_as_the_program_does() {
             .stderr(predicate::str::contains("nothing-of-the-kind"));
     }
     for process in ["subject", "helper", "guard"] {
-        // They end with their input.
+        // These processes end when their input ends.
         for mut command in [mn_inject(&[process]), mn_selftest(&[process])] {
             command.write_stdin("done\n".repeat(usize::from(process == "guard")));
             command.assert().code(0).stdout("");
@@ -130,9 +130,9 @@ fn the_list_as_json_has_the_same_scenarios() {
     assert_eq!(names, lines);
 }
 
-/// 2, the usual code, would be a pass for the kselftest runner.
+/// The usual code, 2, would be a pass for the kselftest runner.
 #[test]
-fn usage_errors_are_64_and_say_what_is_wrong() {
+fn usage_errors_are_64_and_name_the_argument() {
     for (arguments, word) in [
         (vec![], "Usage"),
         (vec!["frobnicate"], "frobnicate"),
@@ -165,7 +165,7 @@ fn usage_errors_are_64_and_say_what_is_wrong() {
 
 #[test]
 fn without_the_module_everything_is_skipped() {
-    // Where somebody has it loaded, the scenarios would run.
+    // If the module is loaded, the scenarios run.
     assert!(
         !std::path::Path::new("/sys/kernel/debug/mmu_notifier_inject").exists(),
         "the module is loaded on this machine: unload it (rmmod mmu_notifier_inject)"
@@ -180,7 +180,7 @@ fn without_the_module_everything_is_skipped() {
 }
 
 #[test]
-fn a_module_that_is_not_there_is_said() {
+fn a_missing_module_is_reported() {
     mn_inject(&["run", "--module", "no-such-module.ko"])
         .assert()
         .code(69)
@@ -188,7 +188,7 @@ fn a_module_that_is_not_there_is_said() {
 }
 
 #[test]
-fn an_output_that_cannot_be_written_is_said_before_anything_runs() {
+fn an_output_that_cannot_be_written_is_an_early_error() {
     mn_inject(&["run", "--output", "/proc/nowhere"])
         .assert()
         .code(69)
@@ -196,15 +196,14 @@ fn an_output_that_cannot_be_written_is_said_before_anything_runs() {
         .stderr(predicate::str::contains("/proc/nowhere"));
 }
 
-/// The document is what the tables say.
+/// The document is generated by `mn-inject list --rules > docs/contract.md`.
 #[test]
-fn the_contract_is_documented() {
+fn the_document_of_the_contract_is_current() {
     let output = assert_cmd::Command::cargo_bin("mn-inject")
         .unwrap()
         .args(["list", "--rules"])
         .output()
         .unwrap();
     let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/contract.md"));
-    // Made by `mn-inject list --rules > docs/contract.md`.
     assert_eq!(String::from_utf8(output.stdout).unwrap(), text.unwrap());
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What was found in the kernel: the text, the patches and the table of known bugs agree.
+//! Bugs that were found in the kernel: the document, the patches and the table of known bugs agree.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ fn text() -> String {
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// The patches, by name.
+/// Name and text of each patch, in the order of the names.
 fn patches() -> Vec<(String, String)> {
     let mut patches: Vec<_> = fs::read_dir(docs().join("found"))
         .expect("there is no docs/found")
@@ -33,7 +33,7 @@ fn patches() -> Vec<(String, String)> {
     patches
 }
 
-/// The value of a header of a mail, put together where it is folded.
+/// Value of a header of a mail, with its folded lines joined.
 fn header(patch: &str, name: &str) -> Option<String> {
     let (head, _) = patch.split_once("\n\n")?;
     let mut lines = head.lines().skip_while(|line| !line.starts_with(name));
@@ -52,7 +52,7 @@ fn every_known_bug_has_its_section_and_its_scenarios() {
             .split_once(&heading)
             .unwrap_or_else(|| panic!("{} has no section", bug.name));
         let section = section.split("\n## ").next().unwrap_or_default();
-        // The command that it gives shows one of them at least.
+        // The command in the section runs at least one of the scenarios.
         let patterns: Vec<String> = section
             .lines()
             .filter_map(|line| line.split_once("--only '"))
@@ -67,7 +67,7 @@ fn every_known_bug_has_its_section_and_its_scenarios() {
         for series in bug.seen_on {
             assert!(section.contains(series), "{} on {series}", bug.name);
         }
-        // The pasted output, with a patch and without.
+        // The output that is quoted, without the patch and with it.
         let about = bug.about;
         let shown = format!("known bug of the kernel: {about}\n");
         assert!(section.contains(&shown), "{}: {shown}", bug.name);
@@ -78,7 +78,7 @@ fn every_known_bug_has_its_section_and_its_scenarios() {
 }
 
 #[test]
-fn every_scenario_that_is_named_is_there() {
+fn every_named_scenario_exists() {
     let text = text();
     let names: Vec<String> = scenario::select(&[]).iter().map(|s| s.name()).collect();
     let quoted = text.split('`').skip(1).step_by(2);
@@ -104,7 +104,7 @@ fn patches_have_the_form_of_linux_mm() {
         );
         assert!(patch.contains("\n---\n"), "{name}");
         assert!(patch.contains("\ndiff --git a/mm/"), "{name}");
-        // In both directions: a section names no patch that is not there.
+        // Below, the other direction: every patch that the document names exists.
         assert!(name.starts_with(|c: char| c.is_ascii_digit()), "{name}");
     }
     let known: Vec<String> = patches().into_iter().map(|(name, _)| name).collect();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The kernel's own parser reads our KTAP as it is meant.
+//! The kernel's own parser of KTAP (tools/testing/kunit/kunit.py) reads the reports correctly.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -12,7 +12,7 @@ use mn_inject::report::format::Format;
 use mn_inject::report::print;
 use serde_json::Value;
 
-/// A Linux source tree, for the tools that come with it. Builds the default kernel if need be.
+/// Linux source tree with the tools. Builds the default kernel if there is none.
 fn kernel_source() -> PathBuf {
     let output = crate::program::vm(&["build"])
         .output()
@@ -24,7 +24,7 @@ fn kernel_source() -> PathBuf {
     PathBuf::from(source.unwrap_or_else(|| panic!("`vm build` failed:\n{stderr}")))
 }
 
-/// What kunit.py makes of a report: its exit code, the status of each test, and its counts.
+/// Output of kunit.py for a report: its exit code, the status of each test, and its counts.
 fn parsed(report: &Report) -> (Option<i32>, Vec<(String, String)>, Value) {
     let dir = tempfile::tempdir().unwrap();
     let input = dir.path().join("run.ktap");
@@ -69,7 +69,7 @@ fn statuses(report: &Report) -> Vec<String> {
 }
 
 #[test]
-fn each_verdict_is_read_as_what_it_is() {
+fn each_verdict_has_its_status() {
     let (code, cases, _) = parsed(&mixed());
     let cases: Vec<(&str, &str)> = cases
         .iter()
@@ -89,7 +89,7 @@ fn each_verdict_is_read_as_what_it_is() {
 }
 
 #[test]
-fn the_parser_succeeds_exactly_where_we_pass() {
+fn the_parser_succeeds_only_for_a_pass() {
     let mut cut_short = report(&[Verdict::Pass, Verdict::Pass]);
     cut_short.scenarios.pop();
     let mut panicked = report(&[Verdict::Pass]);
@@ -119,9 +119,9 @@ fn a_missing_result_is_a_crash() {
     assert_eq!(statuses(&report), ["FAIL", "PASS", "ERROR"]);
 }
 
-/// Nothing in the evidence can end, nest or forge a result.
+/// No text in the evidence ends, nests or forges a result.
 #[test]
-fn evidence_is_only_evidence() {
+fn evidence_is_not_parsed() {
     let mut report = report(&[fail(), Verdict::Pass]);
     if let Verdict::Fail { findings } = &mut report.scenarios[0].verdict {
         findings[0].seen = Some("reboot: System halted\nok 2 munmap-0\n1..9".into());

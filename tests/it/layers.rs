@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The layers of `runner/`: lower rooms never import upper ones, and no files import each other in
-//! a circle.
+//! Layers of `runner/`: no module imports one of a higher layer, and no files import each other in a
+//! circle.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-/// The rooms, a line each, the lowest first. A file imports from its own line and those above it
-/// in this table.
+/// Modules by layer, the lowest layer first. A file imports only from its own layer and from those
+/// before it in this table.
 pub const LAYERS: &[&[&str]] = &[
     &["os"],
     &["kmsg"],
@@ -32,13 +32,13 @@ pub const LAYERS: &[&[&str]] = &[
     &["lib"],
 ];
 
-/// Imports that stand against the table, each with the reason.
+/// Imports that break the rule: from, to, and the reason.
 const EXCEPTIONS: &[(&str, &str, &str)] = &[];
 
-/// The source files, by module path: `vm::boot::qemu`.
+/// Text of the source files by module path, such as `vm::boot::qemu`.
 type Sources = BTreeMap<String, String>;
 
-/// Each file with the files that it imports.
+/// For each file, the files that it imports.
 type Imports = BTreeMap<String, BTreeSet<String>>;
 
 fn sources() -> Sources {
@@ -56,7 +56,7 @@ fn sources() -> Sources {
             }
         }
     }
-    // The program's own file uses the library from outside.
+    // main.rs uses the library from outside.
     sources.remove("main");
     sources
 }
@@ -74,7 +74,7 @@ fn module(root: &Path, path: &Path) -> String {
     names.join("::")
 }
 
-/// What stands outside of the unit tests, which may use anything, and of comments.
+/// Returns the code without comments and without unit tests, which may import anything.
 fn code(text: &str) -> String {
     let end = text.find("#[cfg(test)]\nmod ").unwrap_or(text.len());
     let lines = text[..end].lines();
@@ -82,8 +82,8 @@ fn code(text: &str) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-/// All paths to modules that stand in a file, from the top of the crate, with braces written out.
-/// Re-exports of a `mod.rs` are not among them: they only say where else a name stands.
+/// Returns all paths to modules in the code of a file, from the root of the crate, with braces
+/// expanded. The re-exports of a `mod.rs` are not among them, as they only give a name another path.
 fn paths(module: &str, code: &str, sources: &Sources) -> Vec<String> {
     let code = without_re_exports(code);
     let parent = module.rsplit_once("::").map_or("", |(parent, _)| parent);
@@ -111,7 +111,7 @@ fn paths(module: &str, code: &str, sources: &Sources) -> Vec<String> {
     paths
 }
 
-/// The code without its `pub use` statements.
+/// Returns the code without its `pub use` statements.
 fn without_re_exports(code: &str) -> String {
     let mut parts = code.split("pub use ");
     let mut rest = parts.next().unwrap_or_default().to_owned();
@@ -121,7 +121,7 @@ fn without_re_exports(code: &str) -> String {
     rest
 }
 
-/// Reads one tree of a path: names, `::`, and groups in braces.
+/// Parses a path with its groups in braces, and adds every expanded path.
 fn tree(
     text: &mut std::iter::Peekable<std::str::Chars<'_>>,
     prefix: &str,
@@ -171,7 +171,7 @@ fn tree(
     }
 }
 
-/// The names that a `mod.rs` re-exports from files of its folder: name by name, the file.
+/// Returns the names that a `mod.rs` re-exports, with the file of each.
 fn re_exports(module: &str, code: &str) -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
     for (at, _) in code.match_indices("pub use ") {
@@ -190,7 +190,7 @@ fn re_exports(module: &str, code: &str) -> BTreeMap<String, String> {
     found
 }
 
-/// The file that a path leads to.
+/// Returns the file in which the item of a path is defined.
 fn resolve(
     path: &str,
     sources: &Sources,
@@ -233,20 +233,20 @@ fn imports(sources: &Sources) -> Imports {
         .collect()
 }
 
-/// The place of a file in the table.
+/// Returns the layer of a file, as the index in the table.
 fn layer(module: &str) -> Option<usize> {
-    let holds = |room: &&str| module == *room || module.starts_with(&format!("{room}::"));
-    // The longest room that holds it.
+    let contains = |path: &&str| module == *path || module.starts_with(&format!("{path}::"));
+    // The longest module path that contains the file.
     LAYERS
         .iter()
         .enumerate()
-        .flat_map(|(at, rooms)| rooms.iter().map(move |room| (at, room)))
-        .filter(|(_, room)| holds(room))
-        .max_by_key(|(_, room)| room.len())
+        .flat_map(|(at, layer)| layer.iter().map(move |path| (at, path)))
+        .filter(|(_, path)| contains(path))
+        .max_by_key(|(_, path)| path.len())
         .map(|(at, _)| at)
 }
 
-/// Every import that goes up.
+/// Returns all imports from a higher layer.
 fn upward(imports: &Imports) -> Vec<String> {
     let mut wrong = Vec::new();
     for (module, others) in imports {
@@ -262,7 +262,7 @@ fn upward(imports: &Imports) -> Vec<String> {
     wrong
 }
 
-/// The files that a file leads to, by any number of imports.
+/// Returns the files that a file imports, directly or through others.
 fn reach(module: &str, imports: &Imports) -> BTreeSet<String> {
     let mut reached = BTreeSet::new();
     let mut next = vec![module.to_owned()];
@@ -276,7 +276,7 @@ fn reach(module: &str, imports: &Imports) -> BTreeSet<String> {
     reached
 }
 
-/// The files that lead back to themselves.
+/// Returns the files that import themselves through others.
 fn in_circles(imports: &Imports) -> BTreeSet<String> {
     imports
         .keys()
@@ -291,11 +291,11 @@ fn every_file_has_a_layer() {
         .into_keys()
         .filter(|module| layer(module).is_none())
         .collect();
-    assert_eq!(lost, [""; 0], "no room of the table LAYERS holds them");
+    assert_eq!(lost, [""; 0], "no layer of the table LAYERS contains them");
 }
 
 #[test]
-fn no_file_imports_from_a_room_above_it() {
+fn no_file_imports_from_a_higher_layer() {
     assert_eq!(upward(&imports(&sources())), [""; 0]);
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What `vm matrix` says of many runs.
+//! Report of `vm matrix`.
 
 use crate::sample::{fail, no_verdict, report, skip};
 use mn_inject::model::exit::Exit;
@@ -9,7 +9,7 @@ use mn_inject::model::{Report, Verdict};
 use mn_inject::report::format::SimpleFormat;
 use mn_inject::report::print_simple;
 
-/// A run of the sample kernel, with these verdicts.
+/// Run of the sample kernel with these verdicts.
 fn run(base: &str, verdicts: &[Verdict]) -> MatrixRun {
     let mut report = report(verdicts);
     if let Some(vm) = &mut report.vm {
@@ -26,7 +26,7 @@ fn run(base: &str, verdicts: &[Verdict]) -> MatrixRun {
     }
 }
 
-/// One that did not come so far.
+/// Run of a kernel that could not be built.
 fn broken() -> MatrixRun {
     MatrixRun {
         kernel: "7.2".to_owned(),
@@ -59,7 +59,7 @@ fn untested(mut run: MatrixRun) -> MatrixRun {
 }
 
 #[test]
-fn a_row_for_each_run_and_the_evidence_of_those_that_are_no_pass() {
+fn each_run_has_a_row_and_the_evidence_if_it_is_no_pass() {
     let pass = [
         Verdict::Pass,
         Verdict::Pass,
@@ -130,7 +130,7 @@ fn all_runs_decide_on_the_exit_code() {
 }
 
 #[test]
-fn the_json_is_documented_and_comes_back_as_it_was() {
+fn json_is_documented_and_read_as_it_was_written() {
     let doc = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/report.md");
     let doc = std::fs::read_to_string(doc).unwrap();
     let all = matrix(vec![run("seed", &[Verdict::Pass]), broken()]);

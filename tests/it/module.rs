@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The module's sources as text: where `unsafe` may be, and that the reference of its files is
-//! complete.
+//! Checks of the module's sources as text: `unsafe` stands only in the abstractions, each with its
+//! reasons, and the reference names every file.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -25,13 +25,13 @@ fn sources() -> Vec<(PathBuf, String)> {
     sources
 }
 
-/// A line without its comment.
+/// Returns a line without its comment.
 fn code(line: &str) -> &str {
     line.split("//").next().unwrap_or_default()
 }
 
 #[test]
-fn only_the_abstractions_touch_bindings_or_are_unsafe() {
+fn only_the_abstractions_have_bindings_and_unsafe_code() {
     let words = ["unsafe", "bindings::", "no_mangle", "extern \"C\""];
     let mut found = 0;
     for (path, text) in sources() {
@@ -45,12 +45,12 @@ fn only_the_abstractions_touch_bindings_or_are_unsafe() {
             assert_eq!(hits, 0, "{}", path.display());
         }
     }
-    // Or else this looks for the wrong words.
+    // If there are few, the words are wrong.
     assert!(found > 50);
 }
 
 #[test]
-fn every_unsafe_says_why_as_a_list() {
+fn every_unsafe_has_a_list_of_reasons() {
     let text = fs::read_to_string(root().join("module").join(ABSTRACTIONS)).unwrap();
     let lines: Vec<&str> = text.lines().collect();
     let mut blocks = 0;
@@ -74,7 +74,7 @@ fn every_unsafe_says_why_as_a_list() {
     assert!(blocks > 30, "{blocks}");
 }
 
-/// The names of a target's files, as `module/files.rs` makes them.
+/// Names of the files of a target, from `module/files.rs`.
 fn file_names() -> Vec<String> {
     let text = fs::read_to_string(root().join("module/files.rs")).unwrap();
     let mut names: Vec<String> = text

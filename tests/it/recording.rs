@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The report of a recorded run, whatever its boots went through.
+//! Report of a recorded run: the results of all boots, and what is wrong with them.
 
 use crate::history::*;
 use mn_inject::model::exit::Exit;
@@ -20,7 +20,7 @@ fn planned(name: &str) -> Planned {
     }
 }
 
-/// A munmap that fails, on a kernel of that form.
+/// Window of a munmap whose notifier fails, on a kernel with this form of the check.
 fn window(name: &str, kernel: Kernel) -> Window {
     let plans = [one(Trigger::Unmap(Arming::Fail(EAGAIN)), 1)];
     let mut window = history(Style::of(kernel), &plans, &[]).windows.remove(0);
@@ -75,7 +75,7 @@ fn judged(boots: Vec<Boot>) -> Report {
 }
 
 #[test]
-fn the_results_of_all_boots_are_there_in_the_order_of_the_table() {
+fn the_results_of_all_boots_are_in_the_order_of_the_table() {
     let report = judged(boots());
     let names: Vec<_> = report.scenarios.iter().map(|result| &result.name).collect();
     assert_eq!(names, ["a", "b", "c", "d"]);
@@ -90,15 +90,15 @@ fn the_results_of_all_boots_are_there_in_the_order_of_the_table() {
 }
 
 #[test]
-fn a_boot_that_is_lost_is_missed() {
+fn a_lost_boot_is_no_pass() {
     for at in 0..boots().len() {
         let mut fewer = boots();
         fewer.remove(at);
         assert_eq!(judged(fewer).exit(), Exit::NoVerdict, "{at}");
 
-        let mut silent = boots();
-        silent[at] = Boot::new(silent[at].part.clone());
-        assert_eq!(judged(silent).exit(), Exit::NoVerdict, "{at}");
+        let mut empty = boots();
+        empty[at] = Boot::new(empty[at].part.clone());
+        assert_eq!(judged(empty).exit(), Exit::NoVerdict, "{at}");
 
         let mut cut = boots();
         cut[at].is_whole = false;
@@ -114,7 +114,7 @@ fn a_boot_that_is_lost_is_missed() {
 }
 
 #[test]
-fn what_is_wrong_with_a_boot_has_its_name() {
+fn trouble_of_a_boot_has_the_name_of_the_boot() {
     let mut boots = boots();
     boots[0].lost.push("the guest hung".to_owned());
     boots[0].is_whole = false;
@@ -146,7 +146,7 @@ fn what_is_wrong_with_a_boot_has_its_name() {
 }
 
 #[test]
-fn a_single_boot_needs_no_name() {
+fn trouble_of_a_single_boot_has_no_name() {
     let mut one = recording(vec![boot(
         Part::Together,
         &["a", "b", "c", "d"],
@@ -159,7 +159,7 @@ fn a_single_boot_needs_no_name() {
 }
 
 #[test]
-fn boots_of_different_kernels_are_no_run() {
+fn boots_of_different_kernels_have_no_verdict() {
     let mut boots = boots();
     boots[1].kernel = Some(KernelInfo {
         release: "7.2.0".to_owned(),
@@ -170,9 +170,9 @@ fn boots_of_different_kernels_are_no_run() {
     assert_eq!(report.exit(), Exit::NoVerdict);
 }
 
-/// The form is recognised over all boots: one that has another form makes it a mixture.
+/// The form is recognised from all boots together, so one boot with another form makes it mixed.
 #[test]
-fn boots_of_different_forms_are_a_mixture() {
+fn boots_of_different_forms_are_mixed() {
     let mut boots = boots();
     boots[2] = alone("b", Kernel::Mainline);
     let report = judged(boots);
@@ -180,9 +180,9 @@ fn boots_of_different_forms_are_a_mixture() {
     assert!(matches!(report.form_verdict, Verdict::Fail { .. }));
 }
 
-/// What one boot alone cannot tell, since nothing fails in it, another tells for it.
+/// A boot in which nothing fails does not show the form; the other boots do.
 #[test]
-fn a_form_that_was_recognised_in_one_boot_holds_in_all() {
+fn a_form_recognised_in_one_boot_holds_in_all() {
     let mut boots = boots();
     for boot in &mut boots[..2] {
         for window in &mut boot.windows {
@@ -201,7 +201,7 @@ fn a_form_that_was_recognised_in_one_boot_holds_in_all() {
 
 #[test]
 fn a_complaint_in_a_window_is_trouble_unless_it_is_judged() {
-    // The WARNs of mainline's check are complaints, and judged.
+    // The WARNs of mainline's check are complaints, too, but they are judged.
     let boots = |records: &[&str]| {
         let mut boots = vec![boot(
             Part::Together,
@@ -248,7 +248,7 @@ fn a_skipped_scenario_is_a_result() {
 }
 
 #[test]
-fn a_result_that_nobody_selected_makes_the_count_wrong() {
+fn an_unplanned_result_makes_the_count_wrong() {
     let mut boots = boots();
     let more = alone("e", Kernel::Seed);
     boots[0].windows.extend(more.windows);

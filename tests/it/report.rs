@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The reports, and the exit code.
+//! Reports in all formats, and their exit code.
 
 use std::io::{self, Write};
 
@@ -49,7 +49,7 @@ fn human_mixed() {
 }
 
 #[test]
-fn a_source_that_was_not_tested_is_marked() {
+fn an_untested_source_is_marked() {
     let mut report = mixed();
     report.vm.as_mut().unwrap().tested = false;
     let text = printed(&report, Format::Human);
@@ -160,14 +160,14 @@ fn ktap_checked() {
     "###);
 }
 
-/// The schema: a change here is a change that a reader of the JSON could notice, so raise SCHEMA
-/// and tell it in docs/report.md.
+/// A change of this snapshot is a change of the format: raise SCHEMA and describe it in
+/// docs/report.md.
 #[test]
 fn json_is_the_documented_schema() {
     insta::assert_snapshot!(printed(&mixed(), Format::Json));
 }
 
-/// The guest died after the first scenario.
+/// Report of a run whose guest panicked after the first scenario.
 fn in_trouble() -> Report {
     let mut report = report(&[Verdict::Pass, Verdict::Pass]);
     report.kernel = None;
@@ -178,12 +178,12 @@ fn in_trouble() -> Report {
 }
 
 #[test]
-fn json_comes_back_as_it_was_and_nothing_is_unknown() {
+fn json_is_read_as_it_was_written_and_unknown_fields_are_errors() {
     for report in [mixed(), checked(), in_trouble(), report(&[])] {
         let text = printed(&report, Format::Json);
         assert_eq!(serde_json::from_str::<Report>(&text).unwrap(), report);
     }
-    // Every level refuses what it does not know.
+    // An unknown field is an error at every level.
     let mut all = mixed();
     all.unit_tests = checked().unit_tests;
     all.complaints = checked().complaints;
@@ -313,7 +313,7 @@ fn exit_codes() {
 }
 
 #[test]
-fn unit_tests_and_complaints_count() {
+fn unit_tests_and_complaints_decide_on_the_exit_code() {
     let with = |change: &dyn Fn(&mut Report)| {
         let mut report = checked();
         report.trouble.clear();
@@ -330,7 +330,7 @@ fn unit_tests_and_complaints_count() {
     assert_eq!(unit_test(fail()), Exit::Fail);
     assert_eq!(unit_test(no_verdict()), Exit::NoVerdict);
     assert_eq!(unit_test(skip()), Exit::Pass);
-    // A unit test says nothing about the kernel.
+    // A unit test proves nothing about the kernel.
     assert_eq!(
         with(&|report| report.scenarios[0].verdict = skip()),
         Exit::Skip
@@ -340,7 +340,7 @@ fn unit_tests_and_complaints_count() {
 }
 
 #[test]
-fn a_run_that_is_not_whole_has_no_verdict() {
+fn an_incomplete_run_has_no_verdict() {
     let whole = report(&[Verdict::Pass, Verdict::Pass]);
     let damaged = |change: &dyn Fn(&mut Report)| {
         let mut report = whole.clone();
@@ -358,9 +358,9 @@ fn a_run_that_is_not_whole_has_no_verdict() {
 }
 
 #[test]
-fn a_reader_that_goes_away_is_an_error_and_no_panic() {
-    struct Gone;
-    impl Write for Gone {
+fn a_closed_output_is_an_error_and_no_panic() {
+    struct Closed;
+    impl Write for Closed {
         fn write(&mut self, _: &[u8]) -> io::Result<usize> {
             Err(io::ErrorKind::BrokenPipe.into())
         }
@@ -369,7 +369,7 @@ fn a_reader_that_goes_away_is_an_error_and_no_panic() {
         }
     }
     for format in [Format::Human, Format::Ktap, Format::Json] {
-        let error = print(&mixed(), format, &mut Gone).unwrap_err();
+        let error = print(&mixed(), format, &mut Closed).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
     }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Reports to print.
+//! Sample reports.
 
 use mn_inject::model::{
     Arming, AttachedNotifier, Call, Complaint, Context, Count, Counters, End, Expectation, Finding,
@@ -132,7 +132,7 @@ pub fn skip() -> Verdict {
     }
 }
 
-/// A whole run with these results.
+/// Report of a complete run with these verdicts.
 pub fn report(verdicts: &[Verdict]) -> Report {
     Report {
         schema: SCHEMA,
@@ -170,7 +170,7 @@ pub fn report(verdicts: &[Verdict]) -> Report {
     }
 }
 
-/// A run on a kernel that runs the unit tests, and that complained.
+/// Report of a run on a kernel with unit tests, which complained.
 pub fn checked() -> Report {
     let mut report = report(&[Verdict::Pass]);
     let failed = Verdict::Fail {
@@ -201,7 +201,7 @@ pub fn checked() -> Report {
     report
 }
 
-/// One of everything.
+/// Report with one of each verdict, except for a known bug.
 pub fn mixed() -> Report {
     let mut report = report(&[Verdict::Pass, fail(), no_verdict(), skip()]);
     report.scenarios[0].foreign =
@@ -209,13 +209,13 @@ pub fn mixed() -> Report {
     report
 }
 
-/// The trigger of a scenario of that name.
+/// Trigger of the scenario with this name.
 fn trigger(name: &str) -> String {
     let last = name.rfind('-').unwrap_or(name.len());
     name[..last].to_owned()
 }
 
-/// The setting of the injector in a scenario of that name; a case of the contract has none.
+/// Setting of the injector in the scenario with this name; a case of the contract has none.
 fn setting(name: &str) -> Option<String> {
     let is_case = name.starts_with('r') && name[1..].starts_with(|c: char| c.is_ascii_digit());
     let (_, setting) = name.rsplit_once('-')?;
