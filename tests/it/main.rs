@@ -10,6 +10,7 @@ mod findings;
 mod found;
 mod history;
 mod judge;
+mod kept;
 mod kmsg;
 mod ktap;
 mod layers;

@@ -325,7 +325,9 @@ pub fn make_dir(path: &Path) -> Result<()> {
 
 /// Writes a report as JSON, as [`write_atomically`] does.
 pub fn write_report(path: &Path, report: &impl Serialize) -> Result<()> {
-    let text = serde_json::to_vec_pretty(report).context("cannot write the report as JSON")?;
+    let mut text = serde_json::to_vec_pretty(report).context("cannot write the report as JSON")?;
+    // As `--format json` prints it.
+    text.push(b'\n');
     write_atomically(path, &text)
 }
 
