@@ -138,9 +138,8 @@ fn mount_one(entry: &Mount) -> Result<()> {
 
 fn load_module() -> Result<()> {
     let file = File::open(MODULE).with_context(|| format!("cannot open {MODULE}"))?;
-    load_file(&file, c"").with_context(|| {
-        format!("cannot load {MODULE}; the kernel's log, which is the console's, says why")
-    })
+    load_file(&file, c"")
+        .with_context(|| format!("cannot load {MODULE}; see the kernel's log on the console"))
 }
 
 /// Opens the port to the host, which is found by its name.

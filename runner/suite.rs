@@ -34,7 +34,7 @@ pub struct SuiteArgs {
     /// Run only the scenarios whose name matches (shell pattern with * and ?; may be repeated)
     #[arg(long, value_name = "GLOB")]
     pub only: Vec<String>,
-    /// How results are printed
+    /// The format of the report
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
 }

@@ -92,7 +92,7 @@ pub struct JudgeArgs {
     /// The form of the check that the kernel must have [default: the one that the run demanded]
     #[arg(long, value_enum, value_name = "FORM")]
     pub expect: Option<Form>,
-    /// How results are printed
+    /// The format of the report
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
 }
@@ -106,7 +106,7 @@ pub struct ListArgs {
     /// Print the contract instead: its rules, and the kernel's messages about violations
     #[arg(long)]
     pub rules: bool,
-    /// How the list is printed
+    /// The format of the list
     #[arg(long, value_enum, default_value_t)]
     pub format: SimpleFormat,
 }

@@ -59,7 +59,7 @@ impl Boot {
     /// everything that was added before stays.
     pub fn take(&mut self, sent: Progress) -> Result<(), String> {
         if self.is_whole {
-            return Err("the guest went on after it said that it had ended".to_owned());
+            return Err("the guest went on after its last line".to_owned());
         }
         match sent {
             Progress::Begin { .. } if self.kernel.is_some() => {
@@ -77,7 +77,7 @@ impl Boot {
                 self.unit_tests = unit_tests;
             }
             _ if self.kernel.is_none() => {
-                return Err("the guest did not say how it began".to_owned());
+                return Err("the guest did not begin with its plan".to_owned());
             }
             Progress::Start { scenario, .. } => {
                 let is_planned = |planned: &Planned| planned.name == scenario;
@@ -102,11 +102,11 @@ impl Boot {
                 self.cut_short = cut_short;
             }
             Progress::Aftermath(_) if !self.is_checking || self.aftermath.is_some() => {
-                return Err("the guest told of its end at the wrong time".to_owned());
+                return Err("the guest sent the state of its kernel at the wrong time".to_owned());
             }
             Progress::Aftermath(aftermath) => self.aftermath = Some(aftermath),
             Progress::End if self.aftermath.is_none() => {
-                return Err("the guest ended without telling how the kernel is".to_owned());
+                return Err("the guest ended without the state of its kernel".to_owned());
             }
             Progress::End => self.is_whole = true,
         }
@@ -174,7 +174,7 @@ pub(super) mod tests {
         let check = || Progress::Check { cut_short: None };
         let aftermath = || Progress::Aftermath(Aftermath::default());
         for (sent, why) in [
-            (vec![start("a")], "how it began"),
+            (vec![start("a")], "begin with its plan"),
             (vec![begin(), begin()], "began twice"),
             (vec![begin(), start("b")], "not planned"),
             (vec![begin(), check(), start("a")], "not planned"),
@@ -184,7 +184,7 @@ pub(super) mod tests {
                 vec![begin(), check(), aftermath(), aftermath()],
                 "wrong time",
             ),
-            (vec![begin(), check(), Progress::End], "without telling"),
+            (vec![begin(), check(), Progress::End], "without the state"),
         ] {
             let wrong = take(&sent).unwrap_err();
             assert!(wrong.contains(why), "{wrong}");

@@ -105,7 +105,7 @@ pub struct VmRunArgs {
     /// The selection of scenarios, and the form of the output
     #[command(flatten)]
     pub suite: SuiteArgs,
-    /// How the guest is run
+    /// The accelerator of the guest
     #[arg(long, value_enum, default_value_t)]
     pub accel: Accel,
     /// Keep the logs and the JSON report in this directory instead of the cache
@@ -128,10 +128,10 @@ pub struct VmRunArgs {
 /// Arguments of the commands that run the scenarios on many kernels.
 #[derive(Clone, Debug, Args)]
 pub struct VmManyArgs {
-    /// How the results are printed
+    /// The format of the report
     #[arg(long, value_enum, default_value_t)]
     pub format: SimpleFormat,
-    /// How the guests are run
+    /// The accelerator of the guests
     #[arg(long, value_enum, default_value_t)]
     pub accel: Accel,
     /// Keep the logs and the JSON reports in this directory instead of the cache
@@ -157,7 +157,7 @@ pub struct VmMatrixArgs {
     /// Run only the scenarios whose name matches (shell pattern with * and ?; may be repeated)
     #[arg(long, value_name = "GLOB")]
     pub only: Vec<String>,
-    /// How they are run
+    /// The format of the report, and the options of the guests
     #[command(flatten)]
     pub how: VmManyArgs,
 }
@@ -212,7 +212,7 @@ pub struct VmShellArgs {
     /// The kernel
     #[command(flatten)]
     pub kernel: KernelArgs,
-    /// How the guest is run
+    /// The accelerator of the guest
     #[arg(long, value_enum, default_value_t)]
     pub accel: Accel,
 }
@@ -223,7 +223,7 @@ pub struct VmFloorArgs {
     /// The kernel
     #[command(flatten)]
     pub kernel: KernelArgs,
-    /// How the guest is run
+    /// The accelerator of the guest
     #[arg(long, value_enum, default_value_t)]
     pub accel: Accel,
 }
@@ -236,7 +236,7 @@ pub struct VmGuestArgs {
     /// The kernel
     #[command(flatten)]
     pub kernel: KernelArgs,
-    /// How the guest is run
+    /// The accelerator of the guest
     #[arg(long, value_enum, default_value_t)]
     pub accel: Accel,
     /// Keep the logs and the JSON report in this directory instead of the cache
