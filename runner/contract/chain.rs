@@ -3,8 +3,8 @@
 //! The callbacks of one invalidation, in their order.
 //!
 //! A model of `__mmu_notifier_invalidate_range_start` and `__mmu_notifier_invalidate_range_end` in
-//! mm/mmu_notifier.c, as a pure function of the notifiers that are registered and of the errors that
-//! are injected into them.
+//! mm/mmu_notifier.c, as a pure function of the notifiers that are registered and of the errors
+//! that are injected into them.
 
 use crate::model::{Arming, Context, FollowUp, Notifier, NotifierKind};
 

@@ -58,11 +58,11 @@ impl fmt::Display for StepOutcome {
             }
             StepOutcome::Returned(errno) => return write!(f, "returns {errno}"),
             StepOutcome::Mreleased(errno) => return errno.fmt(f),
-            StepOutcome::WaitsForever => "waits for ever",
+            StepOutcome::WaitsForever => "waits forever",
             StepOutcome::CallerKilled => "the caller is killed",
             StepOutcome::Odd => "odd",
             StepOutcome::Even(number) | StepOutcome::Count(number) => return number.fmt(f),
-            StepOutcome::NoNumber => "not there: it waits for ever",
+            StepOutcome::NoNumber => "not there: it waits forever",
             StepOutcome::AnotherNumber => "another number",
             StepOutcome::SameNumber => "the same number",
             StepOutcome::Undisturbed => "undisturbed",

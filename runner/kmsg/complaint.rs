@@ -11,8 +11,8 @@ pub struct ComplaintKind {
     start: &'static str,
     /// Name for a person.
     pub what: &'static str,
-    /// Whether no later behaviour of the kernel can be relied on, whichever code it is about: memory is
-    /// damaged, a thread was killed, or a processor stood still.
+    /// Whether no later behaviour of the kernel can be relied on, whichever code it is about:
+    /// memory is damaged, a thread was killed, or a processor stood still.
     pub disturbs: bool,
 }
 
@@ -83,8 +83,8 @@ const KINDS: &[ComplaintKind] = &[
     harmless("sysfs: cannot create duplicate filename", "sysfs"),
 ];
 
-/// The kind of complaint that begins with this record; [`None`] for any other record. A record of user
-/// space can have any text, so it never begins one.
+/// The kind of complaint that begins with this record; [`None`] for any other record. A record of
+/// user space can have any text, so it never begins one.
 pub fn kind(record: &Record) -> Option<&'static ComplaintKind> {
     if !record.is_kernel() {
         return None;

@@ -21,7 +21,8 @@ const LINES: usize = 80;
 pub struct Complaint {
     /// Name for a person: `KASAN`, `lockdep`, `kmemleak`, ...
     pub what: String,
-    /// Sequence number of its first line in `/dev/kmsg`; absent for a complaint from another source.
+    /// Sequence number of its first line in `/dev/kmsg`; absent for a complaint from another
+    /// source.
     pub kmsg_seq: Option<u64>,
     /// Its lines; never empty.
     pub lines: Vec<String>,

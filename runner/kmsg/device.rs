@@ -17,8 +17,8 @@ const PATH: &str = "/dev/kmsg";
 /// A source of records: `/dev/kmsg`, or a fake of it in a test.
 pub trait Source {
     /// Reads one record. The errors are those of a `/dev/kmsg` that is opened with `O_NONBLOCK`:
-    /// `EAGAIN` at the end of the log, `EPIPE` if records were overwritten, and `EINVAL` if the buffer
-    /// is too small for the record.
+    /// `EAGAIN` at the end of the log, `EPIPE` if records were overwritten, and `EINVAL` if the
+    /// buffer is too small for the record.
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize>;
 
     /// Waits until a record can be read, and no longer than `timeout`. It may return earlier.
@@ -62,8 +62,8 @@ impl Source for DevKmsg {
     }
 
     fn write(&mut self, line: &str) -> io::Result<()> {
-        // Writes are rate-limited for each descriptor, and a write that is dropped succeeds: hence a
-        // new descriptor. A record is one write(), so no formatting macro and no buffer here.
+        // Writes are rate-limited for each descriptor, and a write that is dropped succeeds: hence
+        // a new descriptor. A record is one write(), so no formatting macro and no buffer here.
         let written = OpenOptions::new()
             .write(true)
             .open(PATH)?

@@ -98,8 +98,8 @@ impl<S: Source> KmsgReader<S> {
         self.read(|_| false, None)
     }
 
-    /// Reads to the last record, which must come within the limit; without a limit, to the end of the
-    /// log.
+    /// Reads to the last record, which must come within the limit; without a limit, to the end of
+    /// the log.
     fn read(
         &mut self,
         mut is_last: impl FnMut(&Record) -> bool,
@@ -107,7 +107,8 @@ impl<S: Source> KmsgReader<S> {
     ) -> (Vec<Record>, Option<String>) {
         let mut records = Vec::new();
         let mut lost = Lost::default();
-        // In a flood of records, the end of the log may never be reached. The rest is read next time.
+        // In a flood of records, the end of the log may never be reached. The rest is read next
+        // time.
         while limit.is_some() || records.len() < AT_ONCE {
             match self.source.read(&mut self.buffer) {
                 Ok(0) => {

@@ -109,7 +109,7 @@ pub enum Verdict {
         /// The differences; never empty.
         findings: Vec<Finding>,
     },
-    /// The kernel showed a known bug: see the table in `runner/scenario/known_bugs.rs`.
+    /// The kernel showed a known bug: see the table in `runner/scenario/bugs.rs`.
     KnownBug {
         /// Description of the bug; constant text.
         reason: String,

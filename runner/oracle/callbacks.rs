@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The callbacks in the module's log, to be compared with those of [`chain`](crate::contract::chain).
+//! The callbacks in the module's log, to be compared with those of
+//! [`chain`](crate::contract::chain).
 
 use std::fmt::Write as _;
 

@@ -74,8 +74,8 @@ pub(super) fn compare(
     let Grouping { groups, mut pairs } = group(&evidence);
     let is_blurred = !scan.format.callers && evidence.threads() > 1;
     let interleaving = is_blurred.then(|| interleave(&evidence, &groups));
-    // Without callers and with messages missing, a message in another place can be one of a task that
-    // has overtaken another.
+    // Without callers and with messages missing, a message in another place can be one of a task
+    // that has overtaken another.
     let may_overtake = matches!(interleaving, Some(Interleaving::Unbalanced));
     match interleaving {
         Some(Interleaving::Legal(interleaved)) => {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Checks of the state after an invalidation, refused or not: the pages, the results of the scenario's
-//! steps, and that every notifier can be removed and nothing of it is left.
+//! Checks of the state after an invalidation, refused or not: the pages, the results of the
+//! scenario's steps, and that every notifier can be removed and nothing of it is left.
 
 use crate::contract::steps;
 use crate::model::{
@@ -10,8 +10,8 @@ use crate::model::{
 use crate::oracle::findings::Findings;
 use crate::oracle::witness::is_watched;
 
-/// Adds findings about wrong effects. Returns a reason for each effect that was not recorded, though
-/// it decides the verdict.
+/// Adds findings about wrong effects. Returns a reason for each effect that was not recorded,
+/// though it decides the verdict.
 pub(super) fn check(o: &Observation, findings: &mut Findings) -> Vec<String> {
     let mut reasons = Vec::new();
     match (o.expectation.pages, &o.pages) {
@@ -103,8 +103,8 @@ fn check_ranges(o: &Observation, findings: &mut Findings) {
     }
 }
 
-/// Adds a finding for each step with another outcome than is due, and a reason for each step that does
-/// not fit the scenario.
+/// Adds a finding for each step with another outcome than is due, and a reason for each step that
+/// does not fit the scenario.
 fn check_steps(o: &Observation, findings: &mut Findings, reasons: &mut Vec<String>) {
     for step in &o.steps {
         match (steps::due(step.kind, o), steps::outcome(step, o)) {
@@ -125,15 +125,15 @@ fn check_remains(o: &Observation, findings: &mut Findings) {
     for &index in &o.remains.stuck {
         let text = match o.notifiers.get(index) {
             Some(notifier) => format!(
-                "notifier {index} ({}) could not be removed: it waits for ever",
+                "notifier {index} ({}) could not be removed: it waits forever",
                 notifier.notifier.kind.name()
             ),
-            None => "a notifier that was to be registered waits for ever".to_owned(),
+            None => "a notifier that was to be registered waits forever".to_owned(),
         };
         findings.push(Finding::new(FindingKind::Removal, text));
     }
     if o.remains.reads == Some(false) {
-        let text = "mmu_interval_read_begin() of a new interval notifier waits for ever: the \
+        let text = "mmu_interval_read_begin() of a new interval notifier waits forever: the \
                     sequence number has stayed odd, or an invalidation never ended";
         findings.push(Finding::new(FindingKind::Removal, text.to_owned()));
     }
@@ -147,8 +147,8 @@ fn check_remains(o: &Observation, findings: &mut Findings) {
     }
 }
 
-/// The sequence number in a callback of an interval notifier is odd, and grows from one invalidation
-/// to the next, since a scenario's invalidations are not nested.
+/// The sequence number in a callback of an interval notifier is odd, and grows from one
+/// invalidation to the next, since a scenario's invalidations are not nested.
 fn check_sequence(o: &Observation, findings: &mut Findings) {
     let mut last: Option<(usize, u64)> = None;
     let is_interval = |call: &&Call| o.kind(call).is_some_and(|kind| kind.is_interval());

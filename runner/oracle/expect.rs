@@ -3,9 +3,9 @@
 //! The messages that are due: a pure function of the form of the check and of the module's log.
 
 use crate::contract;
-use crate::model::Form;
 use crate::model::{
-    Call, Context, KernelMessage, Later, Notifier, NotifierKind, Observation, ReaperMessage, Window,
+    Call, Context, Form, KernelMessage, Later, Notifier, NotifierKind, Observation, ReaperMessage,
+    Window,
 };
 use crate::oracle::index::ObservationId;
 use crate::oracle::message::{

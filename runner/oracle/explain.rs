@@ -203,8 +203,8 @@ fn take_renamed<'a>(
     let scan = evidence.scan;
     let mut places: HashMap<Message<'_>, VecDeque<&'a Seen<'a>>> = HashMap::new();
     for seen in &scan.foreign {
-        // The header of a WARN does not name the callback. Where lines do not name their task, a line
-        // with another driver's symbol can be about that driver.
+        // The header of a WARN does not name the callback. Where lines do not name their task, a
+        // line with another driver's symbol can be about that driver.
         let is_same_task = scan.format.callers || seen.is_near;
         if is_same_task && !matches!(seen.message.content, Content::Warn { .. }) {
             places.entry(seen.message).or_default().push_back(seen);

@@ -84,8 +84,8 @@ impl<'a> Recognition<'a> {
         let failed =
             |wanted: fn(NotifierKind) -> bool| failing(window).any(|(kind, _)| wanted(kind));
         if failed(NotifierKind::is_interval) {
-            // No line before their WARN names them, so in a window in which other notifiers fail, too,
-            // the place is not known.
+            // No line before their WARN names them, so in a window in which other notifiers fail,
+            // too, the place is not known.
             if !failed(|kind| !kind.is_interval()) {
                 for seen in &scan.ours {
                     if let Content::Warn { site, .. } = seen.message.content {
@@ -223,7 +223,7 @@ impl<'a> Recognition<'a> {
         Criteria {
             form,
             no_check: recognised == Recognised::InfoOnly,
-            is_guess: recognised == Recognised::Unknown && demanded == None,
+            is_guess: recognised == Recognised::Unknown && demanded.is_none(),
         }
     }
 
@@ -299,8 +299,8 @@ fn failing(window: &Window) -> impl Iterator<Item = (NotifierKind, &Call)> {
 
 /// The context of each info line about the module's callbacks; [`None`] for the other messages.
 ///
-/// The module's log has it even where the line's text is wrong: the n-th info line of a task is about
-/// the n-th of its calls that failed, provided that there are as many of both.
+/// The module's log has it even where the line's text is wrong: the n-th info line of a task is
+/// about the n-th of its calls that failed, provided that there are as many of both.
 fn contexts(window: &Window, scan: &Scan<'_>) -> Vec<Option<Context>> {
     let task_of = |call: &Call| scan.format.callers.then_some(Caller::Task(call.tid));
     let is_info = |seen: &&Seen<'_>| matches!(seen.message.content, Content::Info { .. });

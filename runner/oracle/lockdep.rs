@@ -4,8 +4,8 @@
 
 use crate::model::KernelMessage;
 
-/// The lock that a report is about, by the report's lines: the one that the task holds while it takes
-/// another. The name of a lock stands in parentheses behind its address, as `print_lock()` of
+/// The lock that a report is about, by the report's lines: the one that the task holds while it
+/// takes another. The name of a lock stands in parentheses behind its address, as `print_lock()` of
 /// kernel/locking/lockdep.c prints it.
 pub(super) fn report<'a>(mut lines: impl Iterator<Item = &'a str>) -> KernelMessage {
     const HELD: &str = "but task is already holding lock:";

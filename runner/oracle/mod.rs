@@ -3,8 +3,9 @@
 //! Judges what was observed.
 //!
 //! The oracle is pure functions. The messages that are due follow from the contract and from the
-//! module's log; they are compared with the records of `/dev/kmsg`. A wrong pass is the worst possible
-//! result and a wrong failure the next worst, so there is no verdict where the evidence is in doubt.
+//! module's log; they are compared with the records of `/dev/kmsg`. A wrong pass is the worst
+//! possible result and a wrong failure the next worst, so there is no verdict where the evidence is
+//! in doubt.
 
 mod align;
 mod blame;

@@ -2,17 +2,16 @@
 
 //! Checks of the module's log against the kernel's lines.
 //!
-//! The messages that are due follow from the module's log, so a wrong log would make a correct kernel
-//! fail. The log is in doubt where the kernel's lines contradict it and the remaining evidence agrees
-//! with the kernel. One contradiction puts the whole run in doubt: a log that is wrong once is no
-//! evidence anywhere.
+//! The messages that are due follow from the module's log, so a wrong log would make a correct
+//! kernel fail. The log is in doubt where the kernel's lines contradict it and the remaining
+//! evidence agrees with the kernel. One contradiction puts the whole run in doubt: a log that is
+//! wrong once is no evidence anywhere.
 
 use std::collections::HashSet;
 
 use nix::libc::EAGAIN;
 
-use crate::model::Form;
-use crate::model::{Context, Observation, ReaperMessage, Window};
+use crate::model::{Context, Form, Observation, ReaperMessage, Window};
 use crate::oracle::message::{Caller, Content};
 use crate::oracle::seen::{Scan, Seen};
 
@@ -69,8 +68,8 @@ fn infos<'a>(scan: &'a Scan<'a>) -> impl Iterator<Item = (usize, &'a Seen<'a>, i
     })
 }
 
-/// An info line of a thread that is not in the log. The kernel prints the line in the thread that makes
-/// the call, and printk adds the thread's number.
+/// An info line of a thread that is not in the log. The kernel prints the line in the thread that
+/// makes the call, and printk adds the thread's number.
 fn thread(window: &Window, scan: &Scan<'_>) -> Option<Doubt> {
     let calls = || window.observations.iter().flat_map(|o| &o.calls);
     let unknown = infos(scan).find_map(|(_, seen, ..)| match seen.message.task {
@@ -88,14 +87,16 @@ fn thread(window: &Window, scan: &Scan<'_>) -> Option<Doubt> {
     ))
 }
 
-/// A scenario whose calls are logged in the wrong context. Callback and info line take the context from
-/// the same `struct mmu_notifier_range`: if the line has the context of the operation, the log is wrong.
+/// A scenario whose calls are logged in the wrong context. Callback and info line take the context
+/// from the same `struct mmu_notifier_range`: if the line has the context of the operation, the log
+/// is wrong.
 fn context(window: &Window, scan: &Scan<'_>) -> Option<Doubt> {
     window.observations.iter().find_map(|o| {
         let is = |context: Context| context == o.expectation.context;
         let mut failed = o.calls.iter().filter(|call| call.returned != 0).peekable();
         failed.peek()?;
-        // All calls must have the wrong context: a kernel that is wrong in one place is right in others.
+        // All calls must have the wrong context: a kernel that is wrong in one place is right in
+        // others.
         if failed.any(|call| is(call.context)) {
             return None;
         }
@@ -195,7 +196,8 @@ struct Silence {
     failed: u64,
     /// Whether the kernel printed a line about any of them or stopped the operation.
     is_noticed: bool,
-    /// Whether there was one in non-blockable context, which stops the operation whatever is printed.
+    /// Whether there was one in non-blockable context, which stops the operation whatever is
+    /// printed.
     could_refuse: bool,
 }
 

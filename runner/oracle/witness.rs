@@ -177,8 +177,8 @@ pub(super) fn is_watched(o: &Observation, call: &Call) -> bool {
 
 /// Whether a range overlaps the addresses that the scenario works on.
 pub(super) fn is_watched_range(o: &Observation, start: u64, end: u64) -> bool {
-    // A range that ends in the kernel's half is the whole address space at exit, and no invalidation
-    // of these addresses.
+    // A range that ends in the kernel's half is the whole address space at exit, and no
+    // invalidation of these addresses.
     start < o.watched.1 && o.watched.0 < end && end < 1 << 63
 }
 

@@ -85,7 +85,7 @@ impl std::fmt::Display for Answer {
                 write!(f, "{name:?}")
             }
             Answer::Text(text) => f.write_str(text),
-            Answer::Waits => f.write_str("waits for ever"),
+            Answer::Waits => f.write_str("waits forever"),
             Answer::Killed => f.write_str("the caller is killed"),
         }
     }

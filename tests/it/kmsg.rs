@@ -3,9 +3,9 @@
 //! Records of guests with Linux 7.3.4, of the mainline form and with the seed patch.
 //!
 //! A child's munmap fails with -EAGAIN (call 0). Then it is killed and held on its way out, and
-//! `process_mrelease` is called with a callback that returns -EAGAIN (calls 1 to 10) and -EBUSY (calls 11
-//! and 12, of more). The `.kmsg` files have the records as they were read, the `.log` files the module's
-//! log.
+//! `process_mrelease` is called with a callback that returns -EAGAIN (calls 1 to 10) and -EBUSY
+//! (calls 11 and 12, of more). The `.kmsg` files have the records as they were read, the `.log`
+//! files the module's log.
 
 use mn_inject::kmsg::Record;
 use mn_inject::model::{

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 /// Modules by layer, the lowest layer first. A file imports only from its own layer and from those
 /// before it in this table.
-const LAYERS: &[&[&str]] = &[
+pub const LAYERS: &[&[&str]] = &[
     &["os"],
     &["kmsg"],
     &["model"],

@@ -78,7 +78,7 @@ fn a_read_side_has_an_odd_number() {
     fails(
         StepKind::ReadBegin,
         Seen::StillWaits,
-        [what, "odd", "not there: it waits for ever"],
+        [what, "odd", "not there: it waits forever"],
     );
 }
 
@@ -116,7 +116,7 @@ fn a_read_side_is_tried_again_after_an_invalidation_of_its_addresses_only() {
         for (seen, word) in [
             (Seen::Returned(EAGAIN), "retry"),
             (Seen::Returned(-22), "EINVAL"),
-            (Seen::StillWaits, "waits for ever"),
+            (Seen::StillWaits, "waits forever"),
             (Seen::CallerKilled, "the caller is killed"),
         ] {
             fails(step(after), seen, [what, "undisturbed", word]);
@@ -164,7 +164,7 @@ fn a_legal_registration_or_removal_succeeds() {
     ] {
         passes(kind, Seen::Returned(0));
         fails(kind, Seen::Returned(-22), [what, "done", "EINVAL"]);
-        fails(kind, Seen::StillWaits, [what, "done", "waits for ever"]);
+        fails(kind, Seen::StillWaits, [what, "done", "waits forever"]);
         fails(
             kind,
             Seen::CallerKilled,
@@ -179,13 +179,13 @@ fn a_registration_ends_as_its_way_demands() {
     let results = [
         (Seen::Returned(0), "done"),
         (Seen::Returned(-22), "EINVAL"),
-        (Seen::StillWaits, "waits for ever"),
+        (Seen::StillWaits, "waits forever"),
         (Seen::CallerKilled, "the caller is killed"),
     ];
     for (way, of_plain, of_interval) in [
         (Way::Locked, "done", "done"),
         (Way::Unlocked, "done", "done"),
-        (Way::Recursive, "waits for ever", "done"),
+        (Way::Recursive, "waits forever", "done"),
         (Way::Atomic, "done", "done"),
         (Way::Twice, "done", "done"),
         (Way::AfterExit, "the caller is killed", "EINVAL"),
@@ -258,7 +258,7 @@ fn a_callback_that_removes_its_notifier_waits_for_itself() {
         fails(
             StepKind::MunmapWithRemoval,
             Seen::Returned(errno),
-            ["munmap", "waits for ever", word],
+            ["munmap", "waits forever", word],
         );
     }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Scenarios about the kernel's general debugging checks: the reports that are due, and their number.
+//! Scenarios about the kernel's general debugging checks: the reports that are due, and their
+//! number.
 
 use crate::history::*;
 use mn_inject::model::KernelMessage;
@@ -259,7 +260,8 @@ fn a_wrong_registration_has_its_report() {
     }
 }
 
-/// The contract has no rule on how many locks a function asserts, or how often it calls might_sleep().
+/// The contract has no rule on how many locks a function asserts, or how often it calls
+/// might_sleep().
 #[test]
 fn some_reports_may_come_any_number_of_times() {
     for (due, level, text, is_often) in [

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Wrong logs of the module, and kernels that are wrong in the same lines: the former give no verdict,
-//! and the latter fail.
+//! Wrong logs of the module, and kernels that are wrong in the same lines: the former give no
+//! verdict, and the latter fail.
 
 use mn_inject::model::{Arming, Context, Form, NotifierKind, Verdict, Window};
 use mn_inject::oracle::{Judgement, judge};

@@ -19,10 +19,10 @@ pub struct CasesOptions {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, clap::Args)]
 #[serde(deny_unknown_fields)]
 pub struct StressOptions {
-    /// How long, in seconds
+    /// Duration in seconds
     #[arg(long, default_value_t = 60, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub seconds: u64,
-    /// Where the random choices start; the same seed makes the same choices
+    /// Seed of the random choices; the same seed makes the same choices
     #[arg(long, default_value_t = 1, value_name = "S")]
     pub seed: u64,
     /// Unload and load the module this many times under load, and end with the last one instead
@@ -35,10 +35,10 @@ pub struct StressOptions {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, clap::Args)]
 #[serde(deny_unknown_fields)]
 pub struct FuzzOptions {
-    /// How many writes
+    /// Number of writes
     #[arg(long, default_value_t = 200_000, value_name = "N")]
     pub writes: u64,
-    /// Where the random choices start; the same seed makes the same writes
+    /// Seed of the random choices; the same seed makes the same writes
     #[arg(long, default_value_t = 1, value_name = "S")]
     pub seed: u64,
 }
@@ -53,10 +53,10 @@ pub struct HostileOptions {
     /// Run only the scenarios whose name matches (shell pattern with * and ?; may be repeated)
     #[arg(long, value_name = "GLOB")]
     pub only: Vec<String>,
-    /// How many runs are killed
+    /// Number of runs to kill
     #[arg(long, default_value_t = 20, value_name = "N")]
     pub kills: u64,
-    /// Where the random choices start: moments of kills, stops and jumps
+    /// Seed of the random choices: moments of kills, stops and jumps
     #[arg(long, default_value_t = 1, value_name = "S")]
     pub seed: u64,
 }
@@ -65,7 +65,7 @@ pub struct HostileOptions {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, clap::Args)]
 #[serde(deny_unknown_fields)]
 pub struct FloodOptions {
-    /// How many callbacks fail, at least
+    /// Minimum number of callbacks to make fail
     #[arg(long, default_value_t = 100_000, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub failures: u64,
     /// The form of the check that the kernel must have; without it, the one that is recognised
@@ -101,7 +101,7 @@ impl Task {
         }
     }
 
-    /// Where its random choices start, if there are any.
+    /// Seed of its random choices, if it makes any.
     pub const fn seed(&self) -> Option<u64> {
         match self {
             Task::Stress(options) => Some(options.seed),

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The contract with several notifiers of several kinds: a correct kernel passes, and one that leaves
-//! out, doubles or moves a message or a callback fails.
+//! The contract with several notifiers of several kinds: a correct kernel passes, and one that
+//! leaves out, doubles or moves a message or a callback fails.
 
 mod callbacks;
 mod effects;

@@ -11,8 +11,8 @@ use super::writer::{Origin, Writer};
 
 impl Writer<'_> {
     /// One invalidation of the watched addresses with all notifiers of `o`, as
-    /// `__mmu_notifier_invalidate_range_start` and `..._end` make it. `seq` is the sequence number of
-    /// the interval notifiers. Returns whether it is refused.
+    /// `__mmu_notifier_invalidate_range_start` and `..._end` make it. `seq` is the sequence number
+    /// of the interval notifiers. Returns whether it is refused.
     pub fn invalidation(&mut self, o: &mut Observation, index: usize, seq: u64) -> bool {
         let (tid, comm) = match o.initiator {
             Initiator::Thread(tid) => (tid, o.comm.clone()),
@@ -58,8 +58,8 @@ impl Writer<'_> {
         err
     }
 
-    /// `mn_hlist_invalidate_range_start` and `mn_hlist_invalidate_end`: the plain notifiers. Returns
-    /// whether one of them has refused.
+    /// `mn_hlist_invalidate_range_start` and `mn_hlist_invalidate_end`: the plain notifiers.
+    /// Returns whether one of them has refused.
     fn hlist_invalidate(&mut self, o: &mut Observation, index: usize, starts: &[Call]) -> bool {
         let kind = |o: &Observation, start: &Call| o.notifiers[start.notifier].notifier.kind;
         let is_blockable = o.expectation.context == Context::Blockable;

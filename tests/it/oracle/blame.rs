@@ -152,9 +152,9 @@ fn a_wrong_line_is_not_taken_for_the_next_one() {
     window.records.remove(1);
     renumber(&mut window);
     let found = findings(&judge(&[window], Some(Form::Seed)).results[0]);
-    let told: Vec<_> = found.iter().map(|f| (f.kind, f.call_seq)).collect();
+    let places: Vec<_> = found.iter().map(|f| (f.kind, f.call_seq)).collect();
     assert_eq!(
-        told,
+        places,
         [(DID_NOT_FIRE, Some(1)), (FindingKind::Altered, Some(2))]
     );
 }

@@ -201,7 +201,7 @@ fn is_found(
     let index = before.iter().map(|window| window.observations.len());
     let index = index.sum::<usize>() + place.observation;
     for demanded in [None, style.kernel.form()] {
-        if demanded == None && !was_recognisable {
+        if demanded.is_none() && !was_recognisable {
             continue;
         }
         let judgement = judge(&history.windows, demanded);
@@ -218,7 +218,7 @@ fn is_found(
             judgement.results[index].verdict
         );
         // Other windows pass, unless the form cannot be recognised any more.
-        if judgement.form_verdict == Verdict::Pass || demanded != None {
+        if judgement.form_verdict == Verdict::Pass || demanded.is_some() {
             let observations = history.windows.iter().enumerate();
             let windows = observations.flat_map(|(at, w)| w.observations.iter().map(move |_| at));
             for (result, window) in judgement.results.iter().zip(windows) {

@@ -4,8 +4,8 @@
 
 use super::*;
 
-/// Two tasks A and B whose calls all fail, logged as A B A B ..., with the lines in `order`: pairs of a
-/// task and the number of its line.
+/// Two tasks A and B whose calls all fail, logged as A B A B ..., with the lines in `order`: pairs
+/// of a task and the number of its line.
 fn concurrent(callers: bool, order: &[(usize, usize)]) -> Judgement {
     let mut style = Style::of(Kernel::Seed);
     style.callers = callers;
@@ -186,8 +186,8 @@ fn without_callers_an_order_that_no_interleaving_explains_is_found() {
     assert!(found.contains(&FindingKind::OutOfOrder), "{found:?}");
 }
 
-/// A fails with -EAGAIN, and B with -EAGAIN and then with -EBUSY: the task of the first line shows only
-/// with the third.
+/// A fails with -EAGAIN, and B with -EAGAIN and then with -EBUSY: the task of the first line shows
+/// only with the third.
 #[test]
 fn without_callers_equal_lines_of_two_tasks_give_no_verdict() {
     let mut style = Style::of(Kernel::Seed);

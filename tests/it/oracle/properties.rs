@@ -32,7 +32,7 @@ proptest! {
                         && call.returned != 0
                         && call.returned != EAGAIN
                 });
-                if demanded == None && judgement.form == Recognised::Unknown && depends {
+                if demanded.is_none() && judgement.form == Recognised::Unknown && depends {
                     let is_open = matches!(result.verdict, Verdict::NoVerdict { .. });
                     prop_assert!(is_open);
                 } else {
@@ -47,7 +47,7 @@ proptest! {
                 .flat_map(|result| &result.matched)
                 .map(|matched| matched.kmsg_seq)
                 .collect();
-            if judgement.form != Recognised::Unknown || demanded != None {
+            if judgement.form != Recognised::Unknown || demanded.is_some() {
                 prop_assert_eq!(matched.len(), ours);
             }
         }

@@ -79,7 +79,8 @@ fn without_callers_a_warn_belongs_to_the_task_in_its_header() {
     assert_eq!(judgement.results[0].verdict, Verdict::Pass);
 }
 
-/// A notifier of another driver fails in the subject's thread: one WARN is about that, and no second.
+/// A notifier of another driver fails in the subject's thread: one WARN is about that, and no
+/// second.
 #[test]
 fn a_warn_is_about_the_callback_in_the_info_line_before_it() {
     let mut windows = history(Style::of(Kernel::Mainline), &suite()[..1], &[]).windows;
@@ -95,8 +96,8 @@ fn a_warn_is_about_the_callback_in_the_info_line_before_it() {
     assert_eq!(kinds(&judge(&windows, None).results[0]), [FIRED]);
 }
 
-/// One WARN of each task comes from another place than the WARN of the other task. Which of the two is
-/// taken for the check's must not change from one judgement to the next.
+/// One WARN of each task comes from another place than the WARN of the other task. Which of the two
+/// is taken for the check's must not change from one judgement to the next.
 #[test]
 fn of_equally_frequent_places_the_first_is_the_checks() {
     let fails = Trigger::Unmap(Arming::Fail(EAGAIN));

@@ -4,12 +4,12 @@
 
 use crate::fuzz::kind::{Kind, word};
 
-/// Who attached a target.
+/// Owner of a target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Owner {
-    /// Somebody who wrote to `control`: it stays until it is detached.
+    /// None, for a target that was attached through `control`: it stays until it is detached.
     Control,
-    /// The session of that number.
+    /// The session with this number.
     Session(usize),
 }
 
@@ -22,9 +22,9 @@ pub struct Entry {
     pub pid: i32,
     /// How the notifier is made.
     pub kind: Kind,
-    /// Where an interval notifier sits.
+    /// Range of an interval notifier.
     pub range: Option<(u64, u64)>,
-    /// Who attached it.
+    /// Its owner.
     pub owner: Owner,
     /// Whether its process is there.
     pub live: bool,
@@ -39,7 +39,7 @@ impl Entry {
         }
     }
 
-    /// Its line in what `control` reads.
+    /// Its line in the text of `control`.
     pub fn line(&self) -> String {
         let range = self.range();
         let owner = match self.owner {
@@ -55,7 +55,7 @@ impl Entry {
         )
     }
 
-    /// What its file `kind` reads.
+    /// Text that its file `kind` must have.
     pub fn kind_line(&self) -> String {
         match self.range {
             None => format!("{}\n", word(self.kind)),
@@ -64,11 +64,11 @@ impl Entry {
     }
 }
 
-/// What a line that is not refused does.
+/// Change that a valid line makes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// This target is there from now on.
+    /// Attaches this target.
     Attach(Entry),
-    /// The target of that name is gone from now on.
+    /// Detaches the target with this name.
     Detach(String),
 }

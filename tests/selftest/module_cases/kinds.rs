@@ -40,7 +40,7 @@ fn interval(
 const END: Op = Op::Later(FollowUp::End);
 const FINISH: Op = Op::Later(FollowUp::Finish);
 
-/// How often `op` is in the log.
+/// Counts the entries of `op` in the log.
 fn count(attached: &Attached, op: Op) -> Outcome<usize> {
     Ok(attached
         .log()?

@@ -250,7 +250,7 @@ impl Attached {
         self.set("range", &format!("{start:#x}-{end:#x}"))
     }
 
-    /// What a file of it reads, parsed: text that is not as documented is a finding.
+    /// Reads and parses a file of the target. Text that is not as documented is a finding.
     fn parsed<T>(&self, name: &str, parse: impl FnOnce(&str) -> Result<T>) -> Outcome<T> {
         let text = read(&format!("targets/{}/{name}", self.name))?;
         parse(&text).map_err(|error| Failure::Wrong(format!("{name}: {error:#}")))

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Attaching and detaching through `control`.
+//! Operations that attach and detach targets through `control`.
 
 use std::fs;
 use std::sync::Arc;
@@ -16,14 +16,14 @@ use crate::stress::target::Target;
 use crate::stress::victims::Victim;
 use crate::stress::worker::{On, Worker};
 
-/// No more targets than that at a time: each has a log, and each makes every call of its process
-/// slower.
+/// Maximum number of targets at a time: each has a log, and each slows down every notifier call of
+/// its process.
 const MOST: usize = 24;
 
-/// The classes whose processes may be attached to.
+/// Classes of the processes that notifiers may be attached to.
 const CLASSES: [Class; 3] = [Class::Agreeing, Class::Plain, Class::Interval];
 
-/// Somebody to whom a notifier of that kind may be attached, and how.
+/// Chooses a process that may have a notifier of this kind. Returns `None` if there is none.
 pub fn request(worker: &mut Worker, kind: NotifierKind) -> Option<AttachRequest> {
     let classes: Vec<_> = CLASSES
         .into_iter()
@@ -31,7 +31,7 @@ pub fn request(worker: &mut Worker, kind: NotifierKind) -> Option<AttachRequest>
         .collect();
     let (class, may_return) = *worker.rng.any(&classes)?;
     let mut victims = worker.world.victims_of(class);
-    // The dead are rather for now and then.
+    // Attach to a zombie only now and then.
     if !worker.rng.one_in(8) {
         victims.retain(|victim| !victim.is_dead());
     }
@@ -54,7 +54,7 @@ fn is_full(worker: &Worker) -> bool {
     worker.world.targets().len() >= MOST
 }
 
-/// Attaches a notifier of that kind to somebody.
+/// Attaches a notifier of this kind to some process.
 pub fn attach(worker: &mut Worker, kind: NotifierKind) -> bool {
     let request = request(worker, kind);
     !is_full(worker) && request.is_some_and(|request| attach_as(worker, &request).is_some())
@@ -82,7 +82,7 @@ pub fn attach_twice(worker: &mut Worker) -> bool {
     attach_as(worker, &again).is_some()
 }
 
-/// Attaches under a name that is in use.
+/// Attaches with a name that is in use, which returns -EEXIST.
 pub fn attach_name_in_use(worker: &mut Worker) -> bool {
     let Some(request) = request(worker, NotifierKind::Plain) else {
         return false;
@@ -90,12 +90,12 @@ pub fn attach_name_in_use(worker: &mut Worker) -> bool {
     let Some(target) = worker.attach(&request) else {
         return false;
     };
-    // Not in the world: nobody but us detaches it. The module may, by going, but then the name is
-    // free in the next one.
+    // The target is not in the world, so no other worker detaches it. Unloading the module does,
+    // but then the name is free in the next one.
     if let Some(victim) = request.victim.as_deref()
         && worker.rng.one_in(8)
     {
-        // As somebody else may do at any time.
+        // The keeper may do so at any time.
         kill(worker, victim);
     }
     let moment = worker.moment();
@@ -103,7 +103,7 @@ pub fn attach_name_in_use(worker: &mut Worker) -> bool {
     let result = worker.write_control(&line);
     match (result, request.victim.as_deref()) {
         (None | Some(Err(Errno::EEXIST)), _) => {}
-        // The process is looked for before the name.
+        // The module looks up the process before the name.
         (Some(Err(Errno::ESRCH)), Some(victim)) => worker.is_ending(victim),
         (Some(result), _) if !worker.has_raced(On::Target(&target), moment) => {
             let name = &target.name;
@@ -115,9 +115,9 @@ pub fn attach_name_in_use(worker: &mut Worker) -> bool {
     result == Some(Err(Errno::EEXIST))
 }
 
-/// Attaches to whom it is not possible.
-pub fn attach_nobody(worker: &mut Worker) -> bool {
-    // Process 2 starts all kernel threads, where it is that and not somebody in a container.
+/// Attaches to process ids without an address space, which returns -ESRCH.
+pub fn attach_no_process(worker: &mut Worker) -> bool {
+    // Process 2 is kthreadd, except in a container.
     let kernel_thread = fs::read_to_string("/proc/2/comm").is_ok_and(|comm| comm == "kthreadd\n");
     let pids: &[&str] = if kernel_thread {
         &["0", "-1", "2147483647", "2"]
@@ -132,8 +132,8 @@ pub fn attach_nobody(worker: &mut Worker) -> bool {
     worker.refused_line(&format!("attach {pid} name={name}{kind}"), Errno::ESRCH)
 }
 
-/// Writes lines that mean nothing.
-pub fn say_nonsense(worker: &mut Worker) -> bool {
+/// Writes an invalid line.
+pub fn write_nonsense(worker: &mut Worker) -> bool {
     const LINES: &[(&str, Errno)] = &[
         ("\n", Errno::EINVAL),
         ("attach", Errno::EINVAL),
@@ -155,7 +155,8 @@ pub fn say_nonsense(worker: &mut Worker) -> bool {
     worker.refused_line(line, errno)
 }
 
-/// Attaches to a process that is not ours to harm: ourselves, or the first of all.
+/// Attaches to a process that the stress must not disturb: itself, or process 1. The target
+/// returns 0 only.
 pub fn attach_other(worker: &mut Worker, pid: u32) -> bool {
     let kind = *worker.rng.pick(&NotifierKind::ALL);
     let Ok(pid) = i32::try_from(pid) else {
@@ -170,7 +171,7 @@ pub fn attach_other(worker: &mut Worker, pid: u32) -> bool {
     !is_full(worker) && attach_as(worker, &request).is_some()
 }
 
-/// Attaches to a process that is being killed at this very moment.
+/// Attaches to a process that was killed immediately before.
 pub fn attach_dying(worker: &mut Worker) -> bool {
     let Some(request) = request(worker, NotifierKind::PlainEnd) else {
         return false;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The calls that all workers make: on files of the module, and on files of targets.
+//! System calls of all workers on the files of the module and of its targets.
 
 use std::fs::{File, OpenOptions};
 use std::path::Path;
@@ -18,9 +18,9 @@ use crate::stress::module_state::Moment;
 use crate::stress::target::{Target, gone_back};
 use crate::stress::worker::{On, Worker};
 
-/// What is counted of the targets' own counters.
+/// Count of the callbacks of all targets, from their counters.
 pub const CALLBACKS: &str = "callbacks seen";
-/// The same of those that were made to fail.
+/// Count of the callbacks that were made to fail, from the same counters.
 pub const INJECTED: &str = "failures injected";
 
 fn open(path: &Path, write: bool) -> Result<File, Errno> {
@@ -28,33 +28,34 @@ fn open(path: &Path, write: bool) -> Result<File, Errno> {
 }
 
 impl Worker {
-    /// Opens a file that the module has for as long as it is loaded.
+    /// Opens a file that exists as long as the module is loaded.
     pub fn open_root(&self, path: &Path, write: bool) -> Option<File> {
         self.call(Call::OpenRoot, On::Module, path.display(), || {
             open(path, write)
         })
     }
 
-    /// Reads a file that the module has for as long as it is loaded.
+    /// Reads a file that exists as long as the module is loaded.
     pub fn read_root(&self, name: &str) -> Option<String> {
         let since = self.moment();
         let file = self.open_root(&files::path(name), false)?;
         self.read_open_root(&file, name, since)
     }
 
-    /// Reads such a file that is open since then.
+    /// Reads such a file that has been open since the given moment.
     pub fn read_open_root(&self, file: &File, name: &str, since: Moment) -> Option<String> {
         let result = read_once(file);
         self.judged(Call::ReadRoot, On::Module, since, name, result)
     }
 
-    /// Writes a line to `control`. [`None`] where the module is not there.
+    /// Writes a line to `control`. Returns `None` if the module is not loaded.
     pub fn write_control(&self, line: &str) -> Option<Result<(), Errno>> {
         let file = self.open_root(&control_file(), true)?;
         Some(write_once(&file, line))
     }
 
-    /// Writes a line to `control`, which must be refused so. False where the module was not there.
+    /// Writes a line to `control`, which must fail with this errno. Returns false if the module is
+    /// not loaded.
     pub fn refused_line(&self, line: &str, with: Errno) -> bool {
         let since = self.moment();
         let Some(result) = self.write_control(line) else {
@@ -64,7 +65,7 @@ impl Worker {
         self.refused(On::Module, since, what, &[with], result)
     }
 
-    /// Opens a file of a target's.
+    /// Opens a file of a target.
     pub fn open_target(&self, target: &Target, file: &str, write: bool) -> Option<File> {
         let path = target_file(&target.name, file);
         self.call(Call::OpenTarget, On::Target(target), path.display(), || {
@@ -72,7 +73,7 @@ impl Worker {
         })
     }
 
-    /// Reads an open file of a target's, at least its beginning.
+    /// Reads the beginning of an open file of a target.
     pub fn read_open(&self, target: &Target, name: &str, file: &File) -> Option<String> {
         let what = format_args!("{}/{name}", target.name);
         self.call(Call::ReadTarget, On::Target(target), what, || {
@@ -80,12 +81,12 @@ impl Worker {
         })
     }
 
-    /// Writes to an open file of a target's a value that it takes.
+    /// Writes a valid value to an open file of a target.
     pub fn set_open(&self, target: &Target, name: &str, file: &File, value: &str) -> bool {
         self.set_or(target, name, file, value, &[])
     }
 
-    /// Writes to an open file of a target's a value that it takes, or refuses with one of these.
+    /// Writes a value to an open file of a target, which succeeds or fails with one of these.
     fn set_or(
         &self,
         target: &Target,
@@ -107,24 +108,25 @@ impl Worker {
         done.is_some()
     }
 
-    /// Reads a file of a target's.
+    /// Reads a file of a target.
     pub fn read(&self, target: &Target, name: &str) -> Option<String> {
         let file = self.open_target(target, name, false)?;
         self.read_open(target, name, &file)
     }
 
-    /// Sets a file of a target's to a value that it takes.
+    /// Writes a valid value to a file of a target.
     pub fn set(&self, target: &Target, name: &str, value: &str) -> bool {
         self.may_refuse(target, name, value, &[])
     }
 
-    /// Writes to a file of a target's a value that it takes, or refuses with one of these.
+    /// Writes a value to a file of a target, which succeeds or fails with one of these.
     pub fn may_refuse(&self, target: &Target, name: &str, value: &str, with: &[Errno]) -> bool {
         self.open_target(target, name, true)
             .is_some_and(|file| self.set_or(target, name, &file, value, with))
     }
 
-    /// Writes to a file of a target's a value that it must refuse with one of these.
+    /// Writes a value to a file of a target, which must fail with one of these. Returns false if
+    /// the target was gone.
     pub fn refused_value(&self, target: &Target, name: &str, value: &[u8], with: &[Errno]) -> bool {
         let Some(file) = self.open_target(target, name, true) else {
             return false;
@@ -135,9 +137,9 @@ impl Worker {
         self.refused(On::Target(target), since, what, with, result)
     }
 
-    /// Reads a target's counters, and looks that none has gone back.
+    /// Reads the counters of a target, and checks that none has gone back.
     pub fn counters(&self, target: &Target) -> Option<Counters> {
-        // Who reads later must not compare earlier.
+        // Workers must compare in the order in which they read.
         let mut seen = target.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let text = self.read(target, "counters")?;
         match Counters::parse(&text) {

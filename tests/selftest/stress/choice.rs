@@ -1,31 +1,31 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Random choices that the seed decides: what a worker does next, and to whom.
+//! Random choices of a worker, which depend on the seed alone: the next operation, and its details.
 
 use crate::random::Rng;
 
-/// Something that a worker can do, and how often it is chosen compared with the others.
+/// An operation of a worker or a victim, and its share of the choices.
 pub struct Operation<W, R> {
-    /// What it is called where it is counted.
+    /// Its name in the counts.
     pub name: &'static str,
-    /// Its share of all choices.
+    /// Its weight among all operations of the table.
     pub weight: usize,
-    /// Does it.
+    /// Carries it out.
     pub act: fn(&mut W) -> R,
 }
 
-/// The choices of one worker: what it does next. Each step gets a stream of its own for what it
-/// draws itself, so that this depends neither on the other workers nor on how earlier steps went.
+/// Choices of one worker: its next operation. Each step gets a random stream of its own for its
+/// details, so that the choices depend neither on the other workers nor on earlier steps.
 #[derive(Clone, Debug)]
 pub struct Choices(Rng);
 
 impl Choices {
-    /// Those of that worker.
+    /// Starts the choices of the worker with this number.
     pub fn new(seed: u64, worker: u64) -> Self {
         Choices(Rng::stream(seed, worker))
     }
 
-    /// The next operation of the table, and what it draws from.
+    /// Draws the next operation from the table, and the random stream for its details.
     pub fn next<'a, W, R>(
         &mut self,
         table: &'a [Operation<W, R>],
@@ -33,13 +33,13 @@ impl Choices {
         (next(table, &mut self.0), self.0.fork())
     }
 
-    /// What a step draws from that is always the same operation.
+    /// Draws the random stream for a step that is always the same operation.
     pub fn step(&mut self) -> Rng {
         self.0.fork()
     }
 }
 
-/// An operation of the table.
+/// Draws an operation from the table. Returns `None` if all weights are 0.
 fn next<'a, W, R>(table: &'a [Operation<W, R>], rng: &mut Rng) -> Option<&'a Operation<W, R>> {
     let all: usize = table.iter().map(|operation| operation.weight).sum();
     if all == 0 {
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_step_draws_does_not_shift_later_choices() {
+    fn draws_of_a_step_do_not_shift_later_choices() {
         let mut greedy = Choices::new(4, 2);
         let mut modest = Choices::new(4, 2);
         for drawn in 0..500 {

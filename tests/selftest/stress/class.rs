@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Which notifiers a process may have, and what these may return.
+//! Classes of processes: the notifiers that a process may have, and the values these may return.
 
 use mn_inject::model::NotifierKind;
 
-/// What a target may be told to return.
+/// Return values that a target may be set to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MayReturn {
     /// 0 only.
@@ -15,25 +15,25 @@ pub enum MayReturn {
     Any,
 }
 
-/// What may be done to a process. A refusal in non-blockable context, with an interval notifier
-/// and a plain one that refuses on the same address space, leaves Linux waiting for ever when the
-/// former is removed (`mn_hlist_invalidate_range_start` tells the interval tree nothing), so
-/// the two never meet.
+/// Notifiers that a process may have. If a plain notifier fails in non-blockable context on an
+/// address space that also has an interval notifier, removal of the interval notifier waits
+/// forever: `mn_hlist_invalidate_range_start` does not end the invalidation for the interval tree.
+/// So no class allows both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Class {
-    /// Every kind of notifier, none of which ever refuses.
+    /// Notifiers of every kind, which return 0.
     Agreeing,
-    /// Plain notifiers, which may refuse.
+    /// Plain notifiers, which may return an error.
     Plain,
-    /// Interval notifiers, which may refuse, and plain ones, which may not.
+    /// Interval notifiers, which may return -EAGAIN, and plain ones, which return 0.
     Interval,
-    /// Nothing at all.
+    /// No notifiers.
     Untouched,
 }
 
 impl Class {
-    /// What a notifier of that kind on such a process may return; [`None`] where it may not be
-    /// there.
+    /// Values that a notifier of this kind may return on a process of this class. [`None`] if the
+    /// process may not have one.
     pub const fn may_return(self, kind: NotifierKind) -> Option<MayReturn> {
         match (self, kind.is_interval()) {
             (Class::Agreeing, _) | (Class::Interval, false) => Some(MayReturn::Success),
@@ -67,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn an_interval_notifier_says_again_or_nothing() {
+    fn an_interval_notifier_returns_eagain_or_0() {
         for kind in [NotifierKind::Interval, NotifierKind::IntervalTwoPass] {
             assert_eq!(Class::Interval.may_return(kind), Some(MayReturn::Again));
             assert_eq!(Class::Agreeing.may_return(kind), Some(MayReturn::Success));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The workers that use the module as people do, all at once.
+//! Workers that use the module's interface, all at once.
 
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
@@ -11,10 +11,10 @@ use crate::stress::choice::Operation;
 use crate::stress::worker::Worker;
 use crate::stress::{attach, held, knobs, reads, session};
 
-/// How long a worker rests that could not do what it had chosen.
+/// Pause of a worker after an operation that could not be carried out.
 const PAUSE: Duration = Duration::from_millis(2);
 
-/// What they do. Each says whether it was carried out.
+/// Operations of these workers. Each returns whether it was carried out.
 pub const TABLE: &[Operation<Worker, bool>] = &[
     Operation {
         name: "attach plain",
@@ -49,7 +49,7 @@ pub const TABLE: &[Operation<Worker, bool>] = &[
     Operation {
         name: "attach: nobody",
         weight: 2,
-        act: attach::attach_nobody,
+        act: attach::attach_no_process,
     },
     Operation {
         name: "attach to the first process",
@@ -69,7 +69,7 @@ pub const TABLE: &[Operation<Worker, bool>] = &[
     Operation {
         name: "control: nonsense",
         weight: 2,
-        act: attach::say_nonsense,
+        act: attach::write_nonsense,
     },
     Operation {
         name: "detach",
@@ -134,7 +134,7 @@ pub const TABLE: &[Operation<Worker, bool>] = &[
     Operation {
         name: "read: nobody",
         weight: 1,
-        act: reads::nobody,
+        act: reads::no_target,
     },
     Operation {
         name: "clear_refs",
@@ -154,7 +154,7 @@ pub const TABLE: &[Operation<Worker, bool>] = &[
     Operation {
         name: "close an open file",
         weight: 3,
-        act: held::let_go,
+        act: held::close,
     },
     Operation {
         name: "session: open",
@@ -189,13 +189,13 @@ pub const TABLE: &[Operation<Worker, bool>] = &[
     Operation {
         name: "session: end its owner",
         weight: 1,
-        act: session::killed,
+        act: session::end_owner,
     },
 ];
 
-/// One step.
+/// Carries out one operation.
 pub fn step(worker: &mut Worker) {
-    // Whoever wants to unload the module waits for it.
+    // The reloader waits for the session to be closed.
     if worker.world.no_sessions.load(SeqCst) && worker.session.is_some() {
         worker.heartbeat.step("session: close");
         session::close(worker);
@@ -210,12 +210,12 @@ pub fn step(worker: &mut Worker) {
     if (operation.act)(worker) {
         worker.world.counts.one(operation.name);
     } else {
-        // Nobody is there for it, or not even the module: whoever changes that needs the processor.
+        // A process or the module is missing. Leave the processor to the workers that start them.
         std::thread::sleep(PAUSE);
     }
 }
 
-/// Lets go of everything that a worker holds.
+/// Closes everything that a worker holds open.
 pub fn end(worker: &mut Worker) {
     worker.heartbeat.step("ending");
     worker.held.clear();

@@ -1,41 +1,42 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What was done how often.
+//! Counts of everything that was done, by name.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Counts by name. All names are known from the start, so that one that never occurs is seen.
+/// Counts by name. All names are given at the start, so that one that never occurs is listed
+/// with 0.
 #[derive(Debug, Default)]
 pub struct Counts(Mutex<BTreeMap<&'static str, u64>>);
 
 impl Counts {
-    /// Counts of nothing yet.
+    /// Starts all counts at 0.
     pub fn new(names: impl Iterator<Item = &'static str>) -> Self {
         Counts(Mutex::new(names.map(|name| (name, 0)).collect()))
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<&'static str, u64>> {
-        // A thread that panicked has left whole numbers.
+        // A thread that panicked cannot leave a count half written.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// One more of `name`.
+    /// Adds 1 to the count of `name`.
     pub fn one(&self, name: &'static str) {
         self.add(name, 1);
     }
 
-    /// `count` more of `name`.
+    /// Adds `count` to the count of `name`.
     pub fn add(&self, name: &'static str, count: u64) {
         *self.lock().entry(name).or_default() += count;
     }
 
-    /// How often `name` was.
+    /// Returns the count of `name`.
     pub fn of(&self, name: &str) -> u64 {
         self.lock().get(name).copied().unwrap_or_default()
     }
 
-    /// All of them, by name.
+    /// Lists all counts, sorted by name.
     pub fn list(&self) -> Vec<(String, u64)> {
         self.lock()
             .iter()
@@ -49,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_stand_in_an_order_of_their_own() {
+    fn counts_are_listed_by_name() {
         let counts = Counts::new(["b", "c", "a"].into_iter());
         counts.one("c");
         counts.add("a", 3);

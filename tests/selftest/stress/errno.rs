@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Which errors a call may end with. Every other one is a finding.
+//! Errors that a call may return. Every other error is a finding.
 
 use std::fmt;
 
@@ -9,21 +9,21 @@ use nix::errno::Errno;
 /// A call that the workers make.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Call {
-    /// `open` of a file that the module has for as long as it is loaded.
+    /// `open` of a file that exists as long as the module is loaded.
     OpenRoot,
-    /// `read` of one.
+    /// `read` of such a file.
     ReadRoot,
-    /// `open` of a file of a target's.
+    /// `open` of a file of a target.
     OpenTarget,
-    /// `read` of one.
+    /// `read` of such a file.
     ReadTarget,
-    /// `write` of a value that the module takes.
+    /// `write` of a valid value to a file of a target.
     SetKnob,
-    /// `attach` of a kind that every kernel has.
+    /// `attach` of a kind that every kernel supports.
     Attach,
-    /// `attach kind=interval-two-pass`, which not every kernel has.
+    /// `attach kind=interval-two-pass`, which not every kernel supports.
     AttachTwoPass,
-    /// `detach` of a target of ours.
+    /// `detach` of a target of the stress.
     Detach,
     /// `open` of the device.
     OpenDevice,
@@ -54,11 +54,11 @@ impl fmt::Display for Call {
     }
 }
 
-/// What a call may end with at any time, and what besides while somebody else detaches the target
-/// or unloads the module.
+/// Errors that a call may return at any time, and those that it may also return while another
+/// worker detaches the target or unloads the module.
 ///
-/// `ESRCH` of an attach is not here: it is allowed where the process is ending, which the caller
-/// finds out.
+/// `ESRCH` of an attach is not in the table: it is allowed only if the process is ending, which the
+/// caller checks.
 const ALLOWED: &[(Call, &[Errno], &[Errno])] = &[
     // ENXIO: between the start of an unload and the removal of the file (fs/debugfs/file.c).
     (Call::OpenRoot, &[], &[Errno::ENOENT, Errno::ENXIO]),
@@ -66,7 +66,7 @@ const ALLOWED: &[(Call, &[Errno], &[Errno])] = &[
     (Call::OpenTarget, &[], &[Errno::ENOENT, Errno::ENXIO]),
     (Call::ReadTarget, &[], &[Errno::EIO]),
     (Call::SetKnob, &[], &[Errno::EIO]),
-    // Taking all locks of an address space can be interrupted, and needs memory like the log.
+    // mm_take_all_locks() can be interrupted. The notifier and its log need memory.
     (Call::Attach, &[Errno::EINTR, Errno::ENOMEM], &[Errno::EIO]),
     (
         Call::AttachTwoPass,
@@ -89,7 +89,8 @@ const ALLOWED: &[(Call, &[Errno], &[Errno])] = &[
     (Call::Load, &[], &[]),
 ];
 
-/// Whether `call` may end with `errno`; `has_raced`: somebody else was detaching or unloading.
+/// Whether `call` may return `errno`. `has_raced`: another worker was detaching the target or
+/// unloading the module.
 pub fn is_allowed(call: Call, errno: Errno, has_raced: bool) -> bool {
     ALLOWED.iter().any(|(known, always, then)| {
         *known == call && (always.contains(&errno) || (has_raced && then.contains(&errno)))
@@ -122,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn what_goes_away_is_allowed_only_while_it_goes() {
+    fn errors_of_a_race_are_allowed_only_in_a_race() {
         for (call, errno) in [
             (Call::OpenTarget, Errno::ENOENT),
             (Call::ReadTarget, Errno::EIO),
@@ -137,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nothing_explains_is_never_allowed() {
+    fn unexplained_errors_are_never_allowed() {
         for (call, errno) in [
             (Call::Attach, Errno::EEXIST),
             (Call::Attach, Errno::EINVAL),
@@ -153,7 +154,7 @@ mod tests {
                 assert!(!is_allowed(call, errno, has_raced), "{call} {errno}");
             }
         }
-        // Only a refusal that was asked for.
+        // Errors that the call may return at any time.
         assert!(is_allowed(Call::AttachTwoPass, Errno::EOPNOTSUPP, false));
         assert!(is_allowed(Call::Unload, Errno::EAGAIN, false));
     }

@@ -1,24 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What a worker is doing, for whoever looks whether it goes on.
+//! Progress of a worker, from which a stuck one is recognised.
 
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// The steps of a worker.
+/// Progress of a worker.
 #[derive(Debug)]
 pub struct Heartbeat {
-    /// The worker.
+    /// Name of the worker.
     pub name: String,
-    /// Steps so far.
+    /// Number of steps so far.
     pub steps: AtomicU64,
-    /// Its thread id; 0 before it runs.
+    /// Thread id of the worker; 0 before it runs.
     pub tid: AtomicU64,
     doing: Mutex<&'static str>,
 }
 
 impl Heartbeat {
-    /// That of a worker that does not run yet.
+    /// Progress of a worker that does not run yet.
     pub fn new(name: String) -> Self {
         Heartbeat {
             name,
@@ -28,7 +28,7 @@ impl Heartbeat {
         }
     }
 
-    /// What it is doing.
+    /// Name of the present operation.
     pub fn doing(&self) -> &'static str {
         *self.lock()
     }
@@ -37,13 +37,13 @@ impl Heartbeat {
         self.doing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The next step begins.
+    /// Begins the next step.
     pub fn step(&self, doing: &'static str) {
         *self.lock() = doing;
         self.still();
     }
 
-    /// The present step goes on.
+    /// Reports progress within the present step.
     pub fn still(&self) {
         self.steps.fetch_add(1, SeqCst);
     }

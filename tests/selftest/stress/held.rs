@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Files of the module's that are held open while targets are detached and the module is unloaded.
+//! Files of the module that are held open while targets are detached and the module is unloaded.
 
 use mn_inject::injector::files;
 
 use crate::stress::open::{Held, Of};
 use crate::stress::worker::Worker;
 
-/// No worker holds more than that.
+/// Maximum number of open files of a worker.
 const MOST: usize = 8;
 
-/// The files that are held for reading, and those for writing with what is written.
+/// Files that are held open for reading, and files for writing with the value to write.
 const READ: [&str; 4] = ["counters", "log", "settings", "state"];
 const WRITTEN: [(&str, &str); 4] = [
     ("range", "all"),
@@ -19,7 +19,7 @@ const WRITTEN: [(&str, &str); 4] = [
     ("events", "UNMAP,CLEAR"),
 ];
 
-/// Opens one more.
+/// Opens one more file. If there are too many, closes the first one.
 pub fn hold(worker: &mut Worker) -> bool {
     let targets = worker.world.targets();
     let target = worker.rng.any(&targets).cloned();
@@ -55,7 +55,7 @@ pub fn hold(worker: &mut Worker) -> bool {
     done
 }
 
-/// Reads or writes one, whatever has become of its target.
+/// Reads or writes one of the open files, even if its target is gone.
 pub fn use_one(worker: &mut Worker) -> bool {
     let drawn = worker.rng.below(MOST);
     if worker.held.is_empty() {
@@ -84,8 +84,8 @@ pub fn use_one(worker: &mut Worker) -> bool {
     true
 }
 
-/// Closes one.
-pub fn let_go(worker: &mut Worker) -> bool {
+/// Closes one of the open files.
+pub fn close(worker: &mut Worker) -> bool {
     let drawn = worker.rng.below(MOST);
     if worker.held.is_empty() {
         return false;

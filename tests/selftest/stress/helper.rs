@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A process that does what a worker tells it, as an owner of a session or for its death.
+//! Processes under the control of a worker: owners of sessions, and processes to be killed.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, ChildStdin, ChildStdout, Stdio};
@@ -18,21 +18,22 @@ use mn_inject::os::limit::Limit;
 use crate::stress::role::{Role, command};
 use crate::stress::stacks::stacks;
 
-/// How long a helper that is no longer needed may take to end.
+/// Time limit for the end of a helper that is dropped.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A process that does what it is told on its standard input. Dropping it ends it.
+/// A process that is controlled through its standard input. Dropping this kills it and waits for
+/// it.
 #[derive(Debug)]
 pub struct Helper {
     child: Child,
     ended: bool,
-    /// Closed to end it.
+    /// Standard input of the process, which ends when it is closed.
     pub input: Option<ChildStdin>,
     output: BufReader<ChildStdout>,
 }
 
 impl Helper {
-    /// Starts one. Nothing is waited for.
+    /// Starts a helper, and does not wait until it is ready.
     pub fn start(role: Role) -> Result<Self> {
         let mut child = command(role, 0)
             .stdin(Stdio::piped())
@@ -50,13 +51,14 @@ impl Helper {
         })
     }
 
-    /// Its process id.
+    /// Process id of the helper.
     pub fn pid(&self) -> Pid {
         // Process ids are positive i32.
         Pid::from_raw(self.child.id() as i32)
     }
 
-    /// Its next line. It is a program that ends with us, and nothing that it does takes long.
+    /// Reads the next line from the helper. Needs no time limit: the helper ends with this process,
+    /// and none of its operations takes long.
     pub fn answer(&mut self) -> Result<String> {
         let mut line = String::new();
         self.output
@@ -68,7 +70,7 @@ impl Helper {
         Ok(line.trim_end().to_owned())
     }
 
-    /// Says a line to it.
+    /// Writes a line to the helper.
     pub fn say(&mut self, line: &str) -> Result<()> {
         let input = self.input.as_mut().context("it was told to end")?;
         input
@@ -76,12 +78,12 @@ impl Helper {
             .context("cannot say anything to a helper")
     }
 
-    /// Kills it. It is still to be waited for.
+    /// Kills the helper, and does not wait for it.
     pub fn kill(&self) -> Result<()> {
         kill(self.pid(), Signal::SIGKILL).context("cannot kill a helper")
     }
 
-    /// Waits until its state changes, and takes the change.
+    /// Waits until the state of the helper changes, and returns the change.
     pub fn wait(&mut self, limit: Duration) -> Result<WaitStatus> {
         let mut limit = Limit::new(limit);
         loop {
@@ -111,11 +113,11 @@ impl Drop for Helper {
         if self.ended {
             return;
         }
-        // All of this is about our own child, which has not been waited for.
+        // The helper is a child that has not been waited for, so its process id is still its own.
         let pid = self.pid();
         let mut result = self.kill();
-        // If it is held on its way out, that stop was waited for and does not come again. Where it
-        // is not, or nobody traces it, there is nothing to let go.
+        // If the helper is stopped at its exit and that stop was already waited for, it is not
+        // reported again, so continue here. An error means that it is not stopped or not traced.
         let _ = ptrace::cont(pid, None);
         while result.is_ok() && !self.ended {
             result = match self.wait(PATIENCE) {

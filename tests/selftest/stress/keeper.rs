@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The worker that starts the victims, kills them at random, and looks at what their notifiers saw
-//! once they are dead: nothing runs in an address space then that nobody has any more.
+//! The worker that starts the victims and kills them at random. After the death of a victim, when
+//! its address space is gone and no callback runs any more, it checks the counters of its targets.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,20 +15,20 @@ use crate::stress::target::Target;
 use crate::stress::victims::Victim;
 use crate::stress::worker::{On, Worker};
 
-/// The classes of victims.
+/// Classes of victims.
 const CLASSES: [Class; 3] = [Class::Agreeing, Class::Plain, Class::Interval];
 
-/// How many victims there are of each class: more than the processors can serve, so that they are
-/// interrupted in the middle of everything, but not so many that nobody else gets anywhere.
-fn crowd() -> usize {
+/// Number of victims of each class. Together they have more threads than there are processors, so
+/// that they are preempted everywhere, but not so many that the workers make no progress.
+fn victims_per_class() -> usize {
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     (processors / 2).clamp(1, 4)
 }
 
-/// Time between two steps.
+/// Length of the operation "wait".
 const PAUSE: Duration = Duration::from_millis(40);
 
-/// What it does. Each says whether it was carried out.
+/// Operations of the keeper. Each returns whether it was carried out.
 pub const TABLE: &[Operation<Worker, bool>] = &[
     Operation {
         name: "start a victim",
@@ -64,7 +64,7 @@ pub const TABLE: &[Operation<Worker, bool>] = &[
         name: "bury the dead",
         weight: 6,
         act: |worker| {
-            // Only now and then, so that others meet the zombies.
+            // Only now and then, so that other workers attach to zombies.
             let mut victims = worker.world.victims();
             victims.retain(|victim| victim.is_dead());
             for victim in &victims {
@@ -75,19 +75,19 @@ pub const TABLE: &[Operation<Worker, bool>] = &[
     },
 ];
 
-/// Starts the one that nobody attaches to. Like all victims it dies with the thread that started it,
-/// which is why the main thread does not.
+/// Starts the control process, to which no worker attaches. It is started by this thread because
+/// every victim dies with the thread that started it (`PR_SET_PDEATHSIG`).
 pub fn begin(worker: &mut Worker) {
     match Victim::start(Role::Control, Class::Untouched, worker.rng.bits()) {
         Ok(victim) => {
-            // It is the first and only one.
+            // It cannot fail: this is the only call.
             let _ = worker.world.control.set(Arc::new(victim));
         }
         Err(error) => worker.finding(format_args!("{error:#}")),
     }
 }
 
-/// Starts whoever is missing.
+/// Starts victims until there are enough of each class.
 pub fn fill(worker: &mut Worker) {
     for class in CLASSES {
         let living = worker
@@ -96,7 +96,7 @@ pub fn fill(worker: &mut Worker) {
             .iter()
             .filter(|victim| !victim.is_dead())
             .count();
-        for _ in living..crowd() {
+        for _ in living..victims_per_class() {
             worker.heartbeat.step("start a victim");
             match Victim::start(Role::Busy, class, worker.rng.bits()) {
                 Ok(victim) => {
@@ -109,7 +109,7 @@ pub fn fill(worker: &mut Worker) {
     }
 }
 
-/// One step.
+/// Starts missing victims, and carries out one operation.
 pub fn step(worker: &mut Worker) {
     let (operation, rng) = worker.choices.next(TABLE);
     worker.rng = rng;
@@ -123,7 +123,7 @@ pub fn step(worker: &mut Worker) {
     }
 }
 
-/// Takes a victim out of the world, and looks at its targets.
+/// Kills a victim, removes it from the world, and checks its targets.
 fn bury(worker: &mut Worker, victim: &Arc<Victim>) {
     let world = worker.world.clone();
     world.remove_victim(victim);
@@ -143,8 +143,8 @@ fn bury(worker: &mut Worker, victim: &Arc<Victim>) {
             .as_ref()
             .is_some_and(|known| Arc::ptr_eq(known, victim))
         {
-            look_at_dead(worker, &target);
-            // Some stay for others to work on, or for the module to take with it.
+            check_dead(worker, &target);
+            // Some stay for other workers to use, or for the unload of the module to detach.
             if worker.rng.one_in(2) {
                 worker.detach(&target);
             }
@@ -152,10 +152,10 @@ fn bury(worker: &mut Worker, victim: &Arc<Victim>) {
     }
 }
 
-/// Waits until nobody has the address space any more, and looks that every start had its end. Where
-/// a start was refused in blockable context the kernel calls the ends twice, so only those are
-/// looked at of whom nobody refuses.
-fn look_at_dead(worker: &Worker, target: &Target) {
+/// Waits until the address space of a dead process is gone, and reads the counters. If all
+/// notifiers of the process return 0, checks that every start of an invalidation had its end. After
+/// a failed start in blockable context, the kernel calls the ends twice.
+fn check_dead(worker: &Worker, target: &Target) {
     let moment = worker.moment();
     let mut limit = Limit::new(worker.world.patience);
     loop {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Setting what a target does, and to which calls.
+//! Operations that write the settings of a target.
 
 use mn_inject::model::NotifierEvent;
 
@@ -11,20 +11,20 @@ use crate::stress::class::MayReturn;
 use crate::stress::target::Target;
 use crate::stress::worker::Worker;
 
-/// The most failures that one write lets through: each prints lines, and on mainline a backtrace.
+/// Maximum of `times`: each failure prints lines to the kernel's log, and on mainline a backtrace.
 const MOST_TIMES: usize = 4;
 
-/// How many values are tried until one is wrong. About half of them are.
+/// Maximum number of values to draw until one is invalid. About half of them are.
 const TRIES: usize = 20;
 
-/// A file, and a value that it takes.
+/// A file of a target, and a function that draws a valid value for it.
 struct Knob {
     file: &'static str,
     value: fn(&mut Worker, &Target) -> String,
 }
 
-/// What may be set on any target. Not `alloc_bytes` and `lock`, of which lockdep complains by
-/// design.
+/// Settings that may be written on any target. Not `alloc_bytes` and `lock`, which exist to make
+/// lockdep complain.
 const KNOBS: &[Knob] = &[
     Knob {
         file: "events",
@@ -95,7 +95,7 @@ const KNOBS: &[Knob] = &[
     },
     Knob {
         file: "sleep_us",
-        // Where it may meet a non-blockable context the kernel complains by design.
+        // The kernel complains, as it should, about a sleep in non-blockable context.
         value: |worker, target| {
             let sleep = worker.rng.below(2000);
             if target.sleeps { sleep } else { 0 }.to_string()
@@ -110,7 +110,7 @@ const KNOBS: &[Knob] = &[
     },
 ];
 
-/// Some events, in any order.
+/// Draws some events, in random order.
 fn events(rng: &mut Rng) -> String {
     let mut events = NotifierEvent::ALL.map(NotifierEvent::name);
     rng.shuffle(&mut events);
@@ -120,16 +120,16 @@ fn events(rng: &mut Rng) -> String {
     }
 }
 
-/// The errors that a target may be told to return.
-fn errors(harm: MayReturn) -> &'static [&'static str] {
-    match harm {
+/// Errors that a target may be set to return.
+fn errors(may_return: MayReturn) -> &'static [&'static str] {
+    match may_return {
         MayReturn::Success => &["0"],
         MayReturn::Again => &["-11", "0"],
         MayReturn::Any => &["-11", "-1", "-12", "-4095", "0"],
     }
 }
 
-/// Sets something other than an error.
+/// Writes a setting other than an error.
 pub fn set(worker: &mut Worker) -> bool {
     let targets = worker.world.targets();
     let target = worker.rng.any(&targets).cloned();
@@ -141,7 +141,7 @@ pub fn set(worker: &mut Worker) -> bool {
     worker.set(&target, knob.file, &value)
 }
 
-/// Lets some event fail.
+/// Makes callbacks of an event fail.
 pub fn arm(worker: &mut Worker) -> bool {
     let targets = worker.world.targets();
     let target = worker.rng.any(&targets).cloned();
@@ -158,7 +158,7 @@ pub fn arm(worker: &mut Worker) -> bool {
         && worker.set(&target, "times", &times)
 }
 
-/// Lets no event fail any more.
+/// Makes callbacks of every event succeed again.
 pub fn disarm(worker: &mut Worker) -> bool {
     let targets = worker.world.targets();
     let Some(target) = worker.rng.any(&targets).cloned() else {
@@ -169,7 +169,7 @@ pub fn disarm(worker: &mut Worker) -> bool {
         .all(|event| worker.set(&target, &format!("actions/{event}/error"), "0"))
 }
 
-/// Writes something that must be refused.
+/// Writes an invalid value, which must fail.
 pub fn set_wrong(worker: &mut Worker) -> bool {
     let targets = worker.world.targets();
     let target = worker.rng.any(&targets).cloned();
@@ -188,7 +188,7 @@ pub fn set_wrong(worker: &mut Worker) -> bool {
     })
 }
 
-/// Lets the next calls fail that come of the death of a target's process.
+/// Makes the next callbacks fail that reaping the memory of the target's process causes.
 pub fn arm_for_reaping(worker: &Worker, target: &Target, times: usize) -> bool {
     worker.set(target, "context", "nonblockable")
         && worker.set(target, "times", &times.to_string())
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn what_lockdep_complains_of_is_left_out() {
+    fn settings_that_make_lockdep_complain_are_left_out() {
         for knob in KNOBS {
             assert!(!["alloc_bytes", "lock"].contains(&knob.file));
         }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What a run, or an earlier one that was killed, may have left: targets and processes.
+//! Targets and processes that this run, or an earlier one that was killed, may have left over.
 
 use std::fs;
 
@@ -12,7 +12,8 @@ use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use mn_inject::injector::{control_file, files, formats};
 use mn_inject::os::kernel;
 
-/// Whether the process that attached it is gone, for a target of an earlier run that was killed.
+/// Whether a target belongs to a stress run whose process is gone. The name contains its process
+/// id.
 fn is_stale(name: &str) -> bool {
     name.strip_prefix("stress.")
         .and_then(|rest| rest.split('.').next())
@@ -32,8 +33,11 @@ fn listed() -> Result<Vec<String>> {
     Ok(targets.into_iter().map(|target| target.name).collect())
 }
 
-/// Detaches what an earlier run left because it was killed. Everything else is somebody's, and
-/// would be lost when the module is unloaded.
+/// Detaches the targets of earlier runs that were killed.
+///
+/// # Errors
+///
+/// There is another target, which may be in use: unloading the module would detach it.
 pub fn remove_stale() -> Result<()> {
     for name in listed()? {
         if !is_stale(&name) {
@@ -44,7 +48,7 @@ pub fn remove_stale() -> Result<()> {
     Ok(())
 }
 
-/// Detaches everything that is left, and looks that nothing is then.
+/// Detaches all targets, and checks that none is left.
 pub fn detach_all() -> Result<()> {
     for name in listed()? {
         control(&format!("detach {name}"))?;
@@ -61,7 +65,8 @@ pub fn detach_all() -> Result<()> {
     Ok(())
 }
 
-/// Which of our children still run, now that none should. Waits for those that have ended.
+/// Waits for the children of this process that have ended, and returns the process ids of those
+/// that still run: empty if there are none.
 pub fn children_left() -> String {
     loop {
         match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
@@ -73,17 +78,18 @@ pub fn children_left() -> String {
     }
     let own = std::process::id();
     let path = format!("/proc/self/task/{own}/children");
-    // An option of the kernel; without it at least that somebody is there.
+    // The file needs CONFIG_PROC_CHILDREN. Without it, return at least that there are children.
     fs::read_to_string(path).unwrap_or_else(|_| "some process".into())
 }
 
-/// Processes whose parent has ended become our children while this exists.
+/// Makes this process the subreaper while it exists: processes whose parent has ended become
+/// children of this one.
 pub struct Subreaper {
     before: bool,
 }
 
 impl Subreaper {
-    /// Begins.
+    /// Sets `PR_SET_CHILD_SUBREAPER`.
     pub fn begin() -> Result<Self> {
         let before = prctl::get_child_subreaper().context("PR_GET_CHILD_SUBREAPER failed")?;
         prctl::set_child_subreaper(true).context("PR_SET_CHILD_SUBREAPER failed")?;
@@ -93,7 +99,7 @@ impl Subreaper {
 
 impl Drop for Subreaper {
     fn drop(&mut self) {
-        // It was set by the same call before.
+        // It cannot fail: the same call succeeded before.
         let _ = prctl::set_child_subreaper(self.before);
     }
 }
@@ -103,7 +109,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_a_dead_run_left_is_stale() {
+    fn only_targets_of_a_dead_run_are_stale() {
         assert!(!is_stale(&format!("stress.{}.7", std::process::id())));
         assert!(is_stale("stress.4194305.7"));
         assert!(!is_stale("mn-inject.4194305-7"));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What a victim does to its memory.
+//! Operations of a victim on its memory.
 
 use std::ffi::CStr;
 use std::os::fd::OwnedFd;
@@ -19,29 +19,29 @@ use mn_inject::os::sys::{Area, ChildWork, PAGE};
 use crate::random::Rng;
 use crate::stress::choice::{Choices, Operation};
 
-/// How many pages a thread works on.
+/// Number of pages of each area of a thread.
 const PAGES: usize = 32;
 
-/// The program itself, and the command line of one that has nothing to do.
+/// This program, and its command line for a process that ends at once.
 pub const SELF: &CStr = c"/proc/self/exe";
 const LEAF: [&CStr; 3] = [c"mn-selftest", c"victim", c"leaf"];
 
-/// A thread's memory.
+/// Memory that a thread works on.
 pub struct Memory {
-    /// What is done next.
+    /// Choices of the next operation.
     pub choices: Choices,
-    /// What the present operation draws from.
+    /// Random stream of the present operation.
     pub rng: Rng,
-    /// Where most of it is done.
+    /// Area that most operations work on.
     pub area: Area,
-    /// Where the area is moved from.
+    /// Area from which mremap(2) moves pages.
     other: Area,
     shared: Area,
     file: OwnedFd,
 }
 
 impl Memory {
-    /// Maps it.
+    /// Maps the memory.
     pub fn new(mut choices: Choices) -> Result<Self, Errno> {
         let file = memfd_create(c"mn-inject", MFdFlags::MFD_CLOEXEC)?;
         ftruncate(&file, (PAGES * PAGE) as i64)?;
@@ -55,7 +55,7 @@ impl Memory {
         })
     }
 
-    /// Some pages of the area: the first one, and how many.
+    /// Draws a range of pages of the area: the first page, and the number of pages.
     fn some_pages(&mut self) -> (usize, usize) {
         let first = self.rng.below(PAGES);
         (first, 1 + self.rng.below(PAGES - first))
@@ -69,13 +69,13 @@ fn child(work: ChildWork<'_>) -> Result<(), Errno> {
             Err(Errno::EINTR) => continue,
             Err(errno) => Err(errno),
             Ok(WaitStatus::Exited(_, 0)) => Ok(()),
-            // It could not write to its memory, or not become the program; nobody kills it.
+            // The child could not write to its memory or not exec. It is never killed.
             Ok(_) => Err(Errno::ECHILD),
         };
     }
 }
 
-/// What is done to memory. None of it may fail, whatever a notifier says.
+/// Operations on memory. None of them may fail, even if a notifier returns an error.
 pub const MEMORY: &[Operation<Memory, Result<(), Errno>>] = &[
     Operation {
         name: "touch",
@@ -120,8 +120,8 @@ pub const MEMORY: &[Operation<Memory, Result<(), Errno>>] = &[
         name: "madvise collapse",
         weight: 3,
         act: |memory| match memory.area.collapse() {
-            // Where the kernel has no huge pages, or finds none, or does not find the pages in
-            // the right state.
+            // The kernel has no huge pages, or none is free, or the pages are not in a state to be
+            // collapsed.
             Err(Errno::EINVAL | Errno::ENOMEM | Errno::EAGAIN | Errno::EBUSY) => Ok(()),
             result => result,
         },
@@ -172,7 +172,7 @@ pub const MEMORY: &[Operation<Memory, Result<(), Errno>>] = &[
         weight: 1,
         act: |_| child(ChildWork::Exec(SELF, LEAF)),
     },
-    // Its child has the same address space until it becomes the other program.
+    // The child shares the address space until it calls execve(2).
     Operation {
         name: "spawn",
         weight: 1,
@@ -194,7 +194,8 @@ pub const MEMORY: &[Operation<Memory, Result<(), Errno>>] = &[
         act: |_| {
             let thread = match std::thread::Builder::new().spawn(|| ()) {
                 Ok(thread) => thread,
-                // What pthread_create(3) says of any shortage, which others may bring about.
+                // pthread_create(3) returns EAGAIN if resources are short, which other processes
+                // may cause.
                 Err(error) if errno_of(&error) == Errno::EAGAIN => return Ok(()),
                 Err(error) => return Err(errno_of(&error)),
             };
@@ -203,7 +204,7 @@ pub const MEMORY: &[Operation<Memory, Result<(), Errno>>] = &[
     },
 ];
 
-/// Names of what the victims do, in the order of the slot.
+/// Names of the operations, in the order of the slot.
 pub fn names() -> impl Iterator<Item = &'static str> {
     MEMORY.iter().map(|operation| operation.name)
 }
@@ -212,8 +213,7 @@ pub fn names() -> impl Iterator<Item = &'static str> {
 mod tests {
     use super::*;
 
-    /// Everything that a victim does to its memory works where there is no notifier, and with
-    /// threads beside it.
+    /// All operations succeed without a notifier, in two threads at once.
     #[test]
     fn every_operation_works() {
         let threads: Vec<_> = (0..2)

@@ -1,15 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Everything that can be done with the module, by many processes and threads at once, at random.
+//! Stress test: all operations on the module, chosen at random, in many processes and threads at
+//! once.
 //!
-//! Each worker and each victim draws what it does next from a stream of its own that comes of the
-//! seed: on as many processors, the same seed makes the same choices. In which order they meet is
-//! the kernel's affair, and whom a choice hits depends on who is there by then, so two runs are
-//! alike but not the same.
+//! A *worker* is a thread that uses the module. A *victim* is a subject that works on its memory
+//! and is killed at a random moment.
 //!
-//! What is wrong is a finding: an error that nothing explains, a counter that goes back, a line
-//! that is not as documented, a start without an end, a worker or victim that stands still. What
-//! the kernel says in its log is for the caller to judge.
+//! Each worker and each victim draws its next operation from a random stream of its own, which
+//! depends on the seed: with the same number of processors, the same seed makes the same choices.
+//! The scheduler decides the order in which they are carried out, and a choice falls on one of the
+//! processes and targets that exist at that moment, so two runs are alike but not the same.
+//!
+//! Findings are: an error that nothing explains, a counter that goes back, a line that is not as
+//! documented, a start of an invalidation without its end, a worker or victim that makes no
+//! progress. The caller judges the kernel's log.
 
 mod attach;
 mod calls;

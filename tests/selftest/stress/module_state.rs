@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Whether the module is loaded, as far as the one who unloads it tells.
+//! State of the module, as the reloader reports it.
 
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
-/// Counts of unloads, so that a call can tell whether it raced with one.
+/// Counts of unloads, from which a call is recognised that raced with one.
 #[derive(Debug, Default)]
 pub struct ModuleState {
     begun: AtomicU64,
@@ -12,19 +12,19 @@ pub struct ModuleState {
     unloads: AtomicU64,
 }
 
-/// A point in time, to ask later what has happened since.
+/// State of the counts at a point in time, to be compared with a later one.
 #[derive(Clone, Copy, Debug)]
 pub struct Moment {
     begun: u64,
     quiet: bool,
-    /// How often the module had been unloaded.
+    /// Number of unloads until then.
     pub unloads: u64,
 }
 
 impl ModuleState {
-    /// Now.
+    /// Returns the present moment.
     pub fn moment(&self) -> Moment {
-        // The unloads first: where one ends in between, `begun` tells.
+        // Load `unloads` first: if an unload comes in between, `begun` shows it.
         let unloads = self.unloads.load(SeqCst);
         let begun = self.begun.load(SeqCst);
         Moment {
@@ -34,7 +34,7 @@ impl ModuleState {
         }
     }
 
-    /// Whether the module was, or may have been, gone at some time since.
+    /// Whether the module was unloaded at some time since, or may have been.
     pub fn has_raced_since(&self, moment: Moment) -> bool {
         !moment.quiet
             || self.begun.load(SeqCst) != moment.begun
@@ -49,8 +49,8 @@ impl ModuleState {
         result
     }
 
-    /// The module has been unloaded, in the middle of a change: what is attached from now on is
-    /// attached to the next one.
+    /// Counts an unload, in the middle of a change: targets that are attached from now on belong to
+    /// the next load of the module.
     pub fn unloaded(&self) {
         self.unloads.fetch_add(1, SeqCst);
     }
@@ -67,7 +67,7 @@ mod tests {
         assert!(!state.has_raced_since(before));
         state.change(|state| {
             assert!(state.has_raced_since(before));
-            // Whoever begins in the middle of it.
+            // A call that begins in the middle of it.
             assert!(state.has_raced_since(state.moment()));
             state.unloaded();
         });

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What a worker holds open.
+//! Files and sessions that a worker holds open.
 
 use std::fs::File;
 use std::sync::Arc;
@@ -15,20 +15,20 @@ pub struct Held {
     pub file: File,
     /// Its name.
     pub name: &'static str,
-    /// Whose it is.
+    /// Its owner.
     pub of: Of,
 }
 
-/// Whose file it is.
+/// Owner of a file.
 #[derive(Debug)]
 pub enum Of {
-    /// The module's, opened then.
+    /// The module. The file was opened at this moment.
     Module(Moment),
-    /// A target's.
+    /// A target.
     Target {
         /// The target.
         target: Arc<Target>,
-        /// What can be written to it; [`None`]: it can be read.
+        /// Value to write to a file that is open for writing; [`None`] if it is open for reading.
         value: Option<&'static str>,
     },
 }
@@ -38,6 +38,6 @@ pub enum Of {
 pub struct Session {
     /// The open file.
     pub device: File,
-    /// What was attached through it.
+    /// Targets that were attached through it.
     pub targets: Vec<Arc<Target>>,
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Reading what the module shows.
+//! Operations that read files of the module and of its targets.
 
 use std::fs;
 
@@ -14,15 +14,15 @@ use mn_inject::model::NotifierEvent;
 use crate::stress::target::Target;
 use crate::stress::worker::Worker;
 
-/// Events that only a process itself causes in its own address space. The others also come from
-/// whoever needs its memory.
+/// Events that only a process itself causes in its own address space. Reclaim by any other process
+/// causes the others, too.
 const OWN_EVENTS: [NotifierEvent; 3] = [
     NotifierEvent::Unmap,
     NotifierEvent::ProtectionVma,
     NotifierEvent::ProtectionPage,
 ];
 
-/// Reads something of a target and parses it.
+/// Reads a file of some target, parses it, and checks the result.
 fn read<T>(
     worker: &mut Worker,
     file: &str,
@@ -43,7 +43,7 @@ fn read<T>(
     true
 }
 
-/// Reads some target's counters.
+/// Reads the counters of some target.
 pub fn counters(worker: &mut Worker) -> bool {
     let targets = worker.world.targets();
     match worker.rng.any(&targets) {
@@ -52,7 +52,7 @@ pub fn counters(worker: &mut Worker) -> bool {
     }
 }
 
-/// Reads some target's log.
+/// Reads the log of some target, which must contain no event of the control process.
 pub fn log(worker: &mut Worker) -> bool {
     let log = |text: &str| {
         let entries = formats::log(text)?;
@@ -77,12 +77,12 @@ pub fn log(worker: &mut Worker) -> bool {
     })
 }
 
-/// Reads some target's settings.
+/// Reads the settings of some target.
 pub fn settings(worker: &mut Worker) -> bool {
     read(worker, "settings", Settings::parse, |_, _, _| {})
 }
 
-/// Reads what some target is.
+/// Reads the properties of some targets: state, address space, process id and kind.
 pub fn identity(worker: &mut Worker) -> bool {
     let state = |text: &str| match text {
         "live\n" | "gone\n" => Ok(()),
@@ -110,7 +110,7 @@ pub fn identity(worker: &mut Worker) -> bool {
         )
 }
 
-/// Looks at the range of an interval notifier, as a driver does that mirrors it.
+/// Reads and retries on an interval notifier, like a driver that mirrors the range.
 pub fn look(worker: &mut Worker) -> bool {
     let mut targets = worker.world.targets();
     targets.retain(|target| target.kind.is_interval());
@@ -121,7 +121,7 @@ pub fn look(worker: &mut Worker) -> bool {
         return false;
     };
     match Seq::parse(&text).and_then(|seq| seq.check().map(|()| seq)) {
-        // Whether something has come between is everybody's choice.
+        // An invalidation may have come in between.
         Ok(seq) => worker.may_refuse(&target, "read_retry", &seq.to_string(), &[Errno::EAGAIN]),
         Err(error) => {
             worker.finding(format_args!("{}/read_begin: {error:#}", target.name));
@@ -130,7 +130,7 @@ pub fn look(worker: &mut Worker) -> bool {
     }
 }
 
-/// Reads the list of targets, and the folder that has them.
+/// Reads the list of targets in `control`, and the folder of the targets.
 pub fn list(worker: &mut Worker) -> bool {
     let Some(text) = worker.read_root("control") else {
         return false;
@@ -139,7 +139,7 @@ pub fn list(worker: &mut Worker) -> bool {
         worker.finding(format_args!("control: {error:#}"));
     }
     match fs::read_dir(files::path("targets")) {
-        // Whatever goes while it is read.
+        // Targets may be detached in between, so the two are not compared.
         Ok(entries) => entries.flatten().count() > 0,
         Err(_) => false,
     }
@@ -164,8 +164,8 @@ pub fn others(worker: &mut Worker) -> bool {
     }
 }
 
-/// Looks for the folder of a target that nobody has.
-pub fn nobody(worker: &mut Worker) -> bool {
+/// Opens a file of a target that does not exist, which returns -ENOENT.
+pub fn no_target(worker: &mut Worker) -> bool {
     let file = target_file("stress.0.0", "counters");
     match fs::read_to_string(&file) {
         Err(error) if error.raw_os_error() == Some(Errno::ENOENT as i32) => true,
@@ -176,12 +176,13 @@ pub fn nobody(worker: &mut Worker) -> bool {
     }
 }
 
-/// Makes the kernel call notifiers of somebody from outside, by writing to its `clear_refs`.
+/// Makes the kernel call notifiers of a victim from another process, by a write to its
+/// `clear_refs`.
 pub fn clear_refs(worker: &mut Worker) -> bool {
     let victims = worker.world.victims();
     let what = *worker.rng.pick(&["1", "4"]);
     match worker.rng.any(&victims) {
-        // It may be gone, and soft-dirty bits are an option of the kernel.
+        // The victim may be gone, and soft-dirty bits need CONFIG_MEM_SOFT_DIRTY.
         Some(victim) => fs::write(format!("/proc/{}/clear_refs", victim.pid), what).is_ok(),
         None => false,
     }

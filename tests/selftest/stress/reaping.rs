@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Deaths in which the kernel reaps the memory before the process is gone, the only cases where a
-//! notifier may not sleep and may refuse: `process_mrelease(2)` and the OOM reaper.
+//! Kills of processes whose memory the kernel reaps before they are gone, by
+//! `process_mrelease(2)` or by the OOM reaper: the only calls of a notifier in non-blockable
+//! context, where it may not sleep and may fail.
 //!
-//! The victims are this worker's own: nobody else chooses them.
+//! The processes belong to the worker: no other worker attaches to them.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
@@ -29,16 +30,16 @@ use crate::stress::role::Role;
 use crate::stress::target::Target;
 use crate::stress::worker::Worker;
 
-/// First part of the names of our cgroups; the runner's pid follows.
+/// Prefix of the names of the stress's cgroups. The process id of the runner follows.
 pub const CGROUP_PREFIX: &str = "mn-inject-stress.";
 
-/// What a cgroup may have: more than its processes need, less than they then take.
+/// Memory limit of a cgroup: more than its processes need to start, less than they then take.
 const LIMIT: u64 = 16 << 20;
 
-/// How long any step of a death may take.
+/// Time limit for each change of a process's state.
 const STEP: Duration = Duration::from_secs(60);
 
-/// What the one worker does.
+/// Operations of the worker "mrelease". Each returns whether it was carried out.
 pub const MRELEASE: &[Operation<Worker, Result<bool>>] = &[
     Operation {
         name: "process_mrelease",
@@ -52,7 +53,8 @@ pub const MRELEASE: &[Operation<Worker, Result<bool>>] = &[
     },
 ];
 
-/// What the other does, where there are memory cgroups.
+/// Operations of the worker "oom", which needs memory cgroups. Each returns whether it was carried
+/// out.
 pub const OOM: &[Operation<Worker, Result<bool>>] = &[
     Operation {
         name: "oom kill",
@@ -71,7 +73,7 @@ pub const OOM: &[Operation<Worker, Result<bool>>] = &[
     },
 ];
 
-/// One step of a worker with that table.
+/// Carries out one operation of this table.
 pub fn step(worker: &mut Worker, table: &[Operation<Worker, Result<bool>>]) {
     let (operation, rng) = worker.choices.next(table);
     worker.rng = rng;
@@ -86,8 +88,8 @@ pub fn step(worker: &mut Worker, table: &[Operation<Worker, Result<bool>>]) {
     }
 }
 
-/// Attaches one or two notifiers to a process of the worker's own, all of a kind that may refuse
-/// together. They are told to refuse some of the calls. Says whether any was told.
+/// Attaches one or two notifiers to a process of the worker, of kinds that may fail together, and
+/// sets them to fail in some of the calls. Returns the targets, and whether any was set to fail.
 fn attach(worker: &mut Worker, helper: &Helper) -> (Vec<Arc<Target>>, bool) {
     let class = *worker
         .rng
@@ -125,7 +127,7 @@ fn detach(worker: &Worker, targets: &[Arc<Target>]) {
     }
 }
 
-/// Kills a process that is held on its way out with its memory still whole, and reaps that.
+/// Kills a process, stops it at its exit, where it still has its address space, and reaps that.
 fn mrelease(worker: &mut Worker) -> Result<bool> {
     let mut helper = Helper::start(Role::Idle)?;
     helper.answer()?;
@@ -134,11 +136,11 @@ fn mrelease(worker: &mut Worker) -> Result<bool> {
     helper.kill()?;
     wait_held(&mut helper)?;
     if worker.rng.one_in(3) {
-        // Somebody who is dying can still be attached to.
+        // The module can still attach to a dying process.
         detach(worker, &targets);
         let again;
         (targets, again) = attach(worker, &helper);
-        // Where the module is being unloaded, those from before may be there a little longer.
+        // While the module is being unloaded, the earlier targets may stay a little longer.
         armed |= again;
         worker.world.counts.one("attach to a held process");
     }
@@ -163,7 +165,7 @@ fn mrelease(worker: &mut Worker) -> Result<bool> {
     Ok(true)
 }
 
-/// The same of a process that goes on dying meanwhile.
+/// Kills a process, and reaps its memory while it exits.
 fn mrelease_race(worker: &mut Worker) -> Result<bool> {
     let mut helper = Helper::start(Role::Idle)?;
     helper.answer()?;
@@ -171,7 +173,8 @@ fn mrelease_race(worker: &mut Worker) -> Result<bool> {
     let pidfd = sys::pidfd_open(helper.pid()).context("pidfd_open")?;
     helper.kill()?;
     match sys::process_mrelease(&pidfd) {
-        // It is gone, or on its way out without its memory, or not yet dying, or refused.
+        // The process is gone, exits and has no memory any more, or does not exit yet, or
+        // a notifier has failed.
         Ok(()) | Err(Errno::ESRCH | Errno::EINVAL | Errno::EAGAIN) => {}
         Err(errno) => worker.finding(format_args!("process_mrelease came to {errno}")),
     }
@@ -180,14 +183,15 @@ fn mrelease_race(worker: &mut Worker) -> Result<bool> {
     Ok(true)
 }
 
-/// Lets processes take memory until the OOM killer comes.
+/// Makes processes take memory until the OOM killer kills them. `held`: they stop at their exit
+/// until the OOM reaper has tried.
 fn oom(worker: &mut Worker, count: usize, held: bool) -> Result<bool> {
     if cgroup::missing().is_some() {
         return Ok(false);
     }
     let number = worker.heartbeat.steps.load(SeqCst);
     let name = format!("{CGROUP_PREFIX}{}-{number}", std::process::id());
-    // Declared before the helpers, so it goes after them.
+    // Declared before the helpers, so it is dropped after them.
     let cgroup = Cgroup::new(&name, LIMIT)?;
     if count > 1 {
         cgroup.kill_as_a_group()?;
@@ -205,7 +209,7 @@ fn oom(worker: &mut Worker, count: usize, held: bool) -> Result<bool> {
         helpers.push(helper);
     }
     for helper in &mut helpers {
-        // Where the group has been killed by then, nobody reads.
+        // In a group, the OOM killer may have killed this one by then.
         if helper.say("").is_err() && count == 1 {
             bail!("the hog ended too early");
         }
@@ -213,7 +217,7 @@ fn oom(worker: &mut Worker, count: usize, held: bool) -> Result<bool> {
     if held {
         for helper in &mut helpers {
             wait_held(helper)?;
-            // The reaper comes 2 s after the killer, and tries for a second.
+            // The OOM reaper starts 2 s after the OOM killer, and tries for a second.
             std::thread::sleep(Duration::from_millis(2000 + worker.rng.within(..1200)));
             ptrace::cont(helper.pid(), None).context("cannot let it go")?;
         }
@@ -226,12 +230,13 @@ fn oom(worker: &mut Worker, count: usize, held: bool) -> Result<bool> {
     Ok(true)
 }
 
-/// From now on the process stops on its way out, with its address space still whole.
+/// Makes the process stop at its exit, where it still has its address space.
 fn hold_at_exit(helper: &Helper) -> Result<()> {
     let options = ptrace::Options::PTRACE_O_TRACEEXIT | ptrace::Options::PTRACE_O_EXITKILL;
     ptrace::seize(helper.pid(), options).context("cannot trace a helper")
 }
 
+/// Waits until a process that was killed has stopped at its exit.
 fn wait_held(helper: &mut Helper) -> Result<()> {
     match helper.wait(STEP)? {
         WaitStatus::PtraceEvent(_, _, event)

@@ -12,25 +12,29 @@ use anyhow::{Context as _, Result};
 use mn_inject::injector::load;
 use mn_inject::injector::load::unload;
 use mn_inject::model::NotifierKind;
+use mn_inject::os::limit::Limit;
 
 use crate::stress::attach;
 use crate::stress::errno::{Call, is_allowed};
 use crate::stress::worker::Worker;
 
-/// How often it was unloaded and loaded.
+/// Count of reloads: the module was unloaded and loaded.
 pub const RELOADS: &str = "reloads";
-/// How often with notifiers on processes that were at work.
+/// Count of reloads with targets attached to victims at work.
 pub const WITH_TARGETS: &str = "reloads with targets attached";
-/// How often with files of the module open.
+/// Count of reloads with files of the module open.
 pub const WITH_FILES: &str = "reloads with files open";
-/// How often an open session prevented it.
+/// Count of unloads that returned -EAGAIN because a session was open.
 pub const REFUSED: &str = "unloading refused";
 
-/// How long sessions may take to be closed.
-const SESSIONS: Duration = Duration::from_secs(60);
+/// Time limit for all sessions to be closed.
+const SESSIONS_CLOSED: Duration = Duration::from_secs(60);
 
-/// How long it may take until somebody is there to be attached to.
-const SOMEBODY: Duration = Duration::from_secs(10);
+/// Time limit until a process is there to be attached to.
+const FIRST_TARGET: Duration = Duration::from_secs(10);
+
+/// Time limit for the first call of a new target.
+const FIRST_CALL: Duration = Duration::from_millis(500);
 
 /// Time between two attempts to attach or to unload.
 const PAUSE: Duration = Duration::from_millis(5);
@@ -40,7 +44,7 @@ pub fn load(path: &Path, parameters: &CStr) -> Result<()> {
     load::load(path, parameters).with_context(|| format!("cannot load {}", path.display()))
 }
 
-/// Waits for some time, longer where a reload takes long, or until all are to end.
+/// Waits for a random time plus the duration of the last reload, or until the workers are to end.
 fn rest(worker: &mut Worker, last: Duration) {
     let until = Instant::now() + Duration::from_millis(worker.rng.within(500..6000)) + last;
     worker.heartbeat.step("wait");
@@ -50,9 +54,10 @@ fn rest(worker: &mut Worker, last: Duration) {
     }
 }
 
-/// One step: a reload, after a rest unless there is a number of them to do. All end with the last.
+/// Reloads the module. If a number of reloads is wanted, ends the stress after the last one;
+/// otherwise waits before each.
 ///
-/// `took` is how long the last one took.
+/// `took` is the duration of the last reload.
 pub fn step(worker: &mut Worker, module: &Path, wanted: Option<u64>, took: &mut Duration) {
     worker.rng = worker.choices.step();
     match wanted {
@@ -64,14 +69,14 @@ pub fn step(worker: &mut Worker, module: &Path, wanted: Option<u64>, took: &mut 
         return;
     }
     worker.heartbeat.step("reload");
-    // Something of our own, so that there is a target and an open file each time, and wait until it
-    // has seen a call.
-    let until = Instant::now() + SOMEBODY;
+    // Attach a target, wait for its first call, and hold a file of it open, so that each reload has
+    // at least these.
+    let mut limit = Limit::new(FIRST_TARGET);
     let target = loop {
         let request = attach::request(worker, NotifierKind::PlainEnd);
         match request.and_then(|request| worker.attach(&request)) {
-            // All may be dying, or be missing just now.
-            None if Instant::now() < until => std::thread::sleep(PAUSE),
+            // All victims may be dying or not started yet.
+            None if !limit.is_over() => std::thread::sleep(PAUSE),
             target => break target,
         }
     };
@@ -79,11 +84,11 @@ pub fn step(worker: &mut Worker, module: &Path, wanted: Option<u64>, took: &mut 
     if let Some(target) = &target {
         worker.set(target, "delay_us", "200");
         file = worker.open_target(target, "counters", false);
-        let until = Instant::now() + Duration::from_millis(500);
+        let mut limit = Limit::new(FIRST_CALL);
         while worker
             .counters(target)
             .is_some_and(|counters| counters.calls == 0)
-            && Instant::now() < until
+            && !limit.is_over()
         {
             std::thread::sleep(Duration::from_millis(1));
         }
@@ -117,10 +122,10 @@ pub fn step(worker: &mut Worker, module: &Path, wanted: Option<u64>, took: &mut 
     }
 }
 
-/// Unloads and loads. False where it could not be unloaded.
+/// Unloads and loads the module. Returns false if it could not be unloaded.
 fn reload(worker: &mut Worker, module: &Path, parameters: &CStr) -> bool {
     let world = worker.world.clone();
-    let until = Instant::now() + SESSIONS;
+    let mut limit = Limit::new(SESSIONS_CLOSED);
     let done = loop {
         let unloaded = world.module.change(|state| {
             let result = unload();
@@ -128,7 +133,7 @@ fn reload(worker: &mut Worker, module: &Path, parameters: &CStr) -> bool {
                 state.unloaded();
                 if let Err(error) = load(module, parameters) {
                     worker.finding(format_args!("{error:#}"));
-                    // Nothing works without it.
+                    // No other operation works without the module.
                     world.stop();
                 }
             }
@@ -145,7 +150,7 @@ fn reload(worker: &mut Worker, module: &Path, parameters: &CStr) -> bool {
                 break false;
             }
         }
-        if Instant::now() >= until {
+        if limit.is_over() {
             worker.finding("the module is in use although all sessions are closed");
             break false;
         }

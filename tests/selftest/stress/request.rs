@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Attaching and detaching a target.
+//! Attaching and detaching of one target.
 
 use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex};
@@ -20,25 +20,25 @@ use crate::stress::target::Target;
 use crate::stress::victims::Victim;
 use crate::stress::worker::{On, Worker};
 
-/// How long a process that an attach did not find may take to end.
+/// Time limit for the end of a process for which an attach returned -ESRCH.
 const ENDING: Duration = Duration::from_secs(30);
 
-/// What is wanted of an attach.
+/// An attach to be made.
 #[derive(Clone, Debug)]
 pub struct AttachRequest {
-    /// How.
+    /// Kind of the notifier.
     pub kind: NotifierKind,
-    /// To whom, where it is one of ours.
+    /// The process, if it is a victim in the world.
     pub victim: Option<Arc<Victim>>,
-    /// The number that is written.
+    /// Process id to write.
     pub pid: i32,
-    /// What the target may be told.
+    /// Values that the target may be set to return.
     pub may_return: MayReturn,
 }
 
 impl Worker {
-    /// A range for an interval notifier or a filter: everything, what a thread of the victim works
-    /// on, or nothing that anybody uses.
+    /// Draws a range for an interval notifier or a filter: all addresses, the area of the victim's
+    /// first thread, or one unused page.
     pub fn range(&mut self, victim: Option<&Victim>) -> (u64, u64) {
         let area = victim.and_then(Victim::area);
         match (self.rng.below(4), area) {
@@ -48,7 +48,7 @@ impl Worker {
         }
     }
 
-    /// The line that attaches as requested, and the target that comes of it.
+    /// Makes the line for the request, and the target that the line attaches.
     pub fn attach_line(&mut self, request: &AttachRequest, moment: Moment) -> (String, Target) {
         let name = self.world.new_name();
         let kind = request.kind;
@@ -73,8 +73,8 @@ impl Worker {
         (line, target)
     }
 
-    /// An attach has come to `result`: the target, where there is one now, bound so that it can do
-    /// no more than it may.
+    /// Checks the result of an attach. Returns the target if it was attached, after the settings
+    /// that keep it within its limits.
     pub fn attached(
         &mut self,
         request: &AttachRequest,
@@ -100,7 +100,7 @@ impl Worker {
             }
         }
         let target = Arc::new(target);
-        // Nobody else knows it yet, so nobody can undo this in between.
+        // The target is not in the world yet, so no other worker can undo this.
         if target.sleeps {
             self.set(&target, "context", "blockable");
         }
@@ -110,7 +110,7 @@ impl Worker {
         Some(target)
     }
 
-    /// Attaches as requested. The target is not in the world yet.
+    /// Attaches as requested, and does not add the target to the world.
     pub fn attach(&mut self, request: &AttachRequest) -> Option<Arc<Target>> {
         let moment = self.moment();
         let (line, target) = self.attach_line(request, moment);
@@ -119,7 +119,7 @@ impl Worker {
         self.attached(request, target, result, has_raced)
     }
 
-    /// An attach did not find the process: it has to be on its way out then.
+    /// Waits for the end of a victim for which an attach returned -ESRCH: it must be exiting.
     pub fn is_ending(&self, victim: &Victim) {
         let mut limit = Limit::new(ENDING);
         while !victim.is_dead() {
@@ -134,7 +134,7 @@ impl Worker {
         }
     }
 
-    /// Detaches a target. False where somebody else does, or the module has gone.
+    /// Detaches a target. Returns false if another worker does, or if the module was unloaded.
     pub fn detach(&self, target: &Arc<Target>) -> bool {
         let since = self.moment();
         target.begin_detach();

@@ -1,45 +1,44 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The processes that the stress starts, which are this program again (`mn-selftest victim`), and
-//! their command line.
+//! Command line of the processes that the stress starts: this program again (`mn-selftest victim`).
 
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 
 use clap::{Args, ValueEnum};
 
-/// What a victim is for.
+/// Role of a process of the stress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Role {
-    /// Works on its memory with several threads, and ends or becomes another program at random.
+    /// Works on its memory with several threads, and exits or executes itself again at random.
     Busy,
-    /// Works on its memory with one thread, and never ends: nobody attaches to it.
+    /// Works on its memory with one thread until the stress ends. No worker attaches to it.
     Control,
-    /// Waits with some memory until it is killed.
+    /// Holds some memory until it is killed.
     Idle,
-    /// Takes memory until it is killed, from when its standard input says so.
+    /// Takes memory until it is killed, after a byte on its standard input.
     Hog,
-    /// Opens the device, writes what its standard input says, and holds it open.
+    /// Opens the device, writes the lines of its standard input to it, and holds it open.
     Session,
-    /// Nothing: a program to become.
+    /// Ends at once.
     Leaf,
 }
 
 /// `mn-selftest victim`
 #[derive(Clone, Debug, Args)]
 pub struct VictimArgs {
-    /// What it is for
+    /// Role of the process
     #[arg(value_enum)]
     pub role: Role,
-    /// The process that it dies with
+    /// Process id of the parent, with which the process ends
     #[arg(long, default_value_t = 0)]
     pub parent: i32,
-    /// Where its random choices start
+    /// Seed of its random choices
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
 }
 
-/// The whole command line of a victim.
+/// Makes the command line of a victim.
 pub fn arguments(role: Role, parent: i32, seed: u64) -> Vec<String> {
     let role = role
         .to_possible_value()
@@ -54,7 +53,7 @@ pub fn arguments(role: Role, parent: i32, seed: u64) -> Vec<String> {
     ]
 }
 
-/// A command that is this program again, in a process group of its own.
+/// Makes the command that starts this program as a victim, in a process group of its own.
 pub fn command(role: Role, seed: u64) -> Command {
     let parent = i32::try_from(std::process::id()).unwrap_or(0);
     let arguments = arguments(role, parent, seed);
@@ -77,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn a_victim_understands_how_it_is_started() {
+    fn the_command_line_of_a_victim_can_be_parsed() {
         let words = arguments(Role::Session, 12, u64::MAX);
         let cli = Cli::try_parse_from(words).unwrap();
         assert_eq!(cli.word, "victim");

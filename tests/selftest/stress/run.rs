@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The whole of it: starts the workers, looks at them until the time is over, and ends them.
+//! A run of the stress: starts the workers, checks their progress until the time is over, and ends
+//! them.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -25,20 +26,21 @@ use crate::stress::world::World;
 use crate::stress::{controller, keeper, leftovers, memory, reaping, reload};
 use crate::task::StressOptions;
 
-/// How many workers use the module as people do.
+/// Number of workers that use the module's interface.
 const CONTROLLERS: u64 = 4;
 
-/// How long a worker may stand still, and on a kernel with lock checks, where all takes longer.
+/// Time limit for a step of a worker.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// The same on a kernel with lockdep, where everything takes longer.
 const PATIENCE_DEBUG: Duration = Duration::from_secs(60);
 
-/// Time between two looks at everybody.
+/// Time between two checks for the end of the run.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// Time between two lines of progress.
+/// Time between two lines of progress, and between two checks of the workers.
 const SAY: Duration = Duration::from_secs(1);
 
-/// What is counted besides the operations of the tables.
+/// Names of the counts besides the operations of the tables.
 const EXTRAS: &[&str] = &[
     CALLBACKS,
     INJECTED,
@@ -54,7 +56,7 @@ const EXTRAS: &[&str] = &[
     reload::WITH_TARGETS,
 ];
 
-/// Everything that is counted.
+/// Names of all counts.
 fn names() -> impl Iterator<Item = &'static str> {
     memory::names()
         .chain(controller::TABLE.iter().map(|operation| operation.name))
@@ -64,8 +66,8 @@ fn names() -> impl Iterator<Item = &'static str> {
         .chain(EXTRAS.iter().copied())
 }
 
-/// Works on the module for a while. `module` is its file: it is loaded again from there, and at the
-/// end it is as loaded as it was before.
+/// Runs the stress. `module` is the module's file, from which it is loaded again. At the end the
+/// module is loaded if it was loaded before.
 pub fn run(
     options: &StressOptions,
     module: &Path,
@@ -73,12 +75,12 @@ pub fn run(
     exercise: &mut Exercise,
 ) -> Result<()> {
     check_machine()?;
-    // Before any thread, so that all of them leave the signals to this one.
+    // Before any other thread starts, so that the signals are blocked in all of them.
     let waiter = Waiter::new().context("cannot block signals")?;
     if cgroup::missing().is_none() {
         cgroup::remove_stale(reaping::CGROUP_PREFIX)?;
     }
-    // Whoever a victim leaves behind comes to us, to be waited for.
+    // Children that a victim leaves behind become children of this process, which waits for them.
     let _subreaper = Subreaper::begin()?;
     let was_loaded = injector::is_there();
     if !was_loaded {
@@ -89,7 +91,7 @@ pub fn run(
     if !left.is_empty() {
         exercise.findings.push(format!("left behind: {left}"));
     }
-    // Where something hangs, unloading would, too.
+    // If a worker is stuck, unloading would be, too.
     if result.is_ok() {
         if let Err(errno) = unload() {
             exercise
@@ -136,12 +138,12 @@ fn with_module(
         if debug { PATIENCE_DEBUG } else { PATIENCE },
     ));
     let mut workers = Workers::new(world.clone());
-    let ended = match hire(options, module, &mut workers) {
+    let ended = match start_workers(options, module, &mut workers) {
         Ok(()) => watch(options, waiter, &world, &mut workers, say),
         Err(error) => Err(error),
     };
     let mut said = Instant::now();
-    let stuck = workers.dismiss(|| {
+    let stuck = workers.end_all(|| {
         if said.elapsed() >= SAY {
             said = Instant::now();
             say("waiting for the workers to end");
@@ -159,14 +161,14 @@ fn with_module(
 }
 
 /// Starts all workers.
-fn hire(options: &StressOptions, module: &Path, workers: &mut Workers) -> Result<()> {
+fn start_workers(options: &StressOptions, module: &Path, workers: &mut Workers) -> Result<()> {
     let world = workers.world().clone();
     let mut number = 0;
     let mut worker = |name: &str| {
         number += 1;
         Worker::new(world.clone(), name.to_owned(), number)
     };
-    // The numbers decide the choices, so the order is part of what a seed means.
+    // The choices depend on the numbers, so another order changes the choices of a seed.
     workers.start(
         Phase::Last,
         worker("keeper"),
@@ -212,8 +214,8 @@ fn hire(options: &StressOptions, module: &Path, workers: &mut Workers) -> Result
     Ok(())
 }
 
-/// Looks at everybody until the time is over, the reloads are done, somebody is stuck, or a signal
-/// comes.
+/// Checks the workers and victims until the time is over, the reloads are done, a worker is stuck,
+/// or a signal comes.
 fn watch(
     options: &StressOptions,
     waiter: &Waiter,
@@ -238,7 +240,7 @@ fn watch(
     Ok(())
 }
 
-/// One line about how far it is.
+/// Makes a line of progress.
 fn progress(options: &StressOptions, world: &World, elapsed: Duration) -> String {
     let counts = &world.counts;
     let of = match options.reloads {

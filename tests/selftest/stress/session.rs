@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Targets that live as long as the device is open.
+//! Operations on sessions: targets that are attached as long as the device is open.
 
 use std::fs::OpenOptions;
 use std::os::fd::OwnedFd;
@@ -24,13 +24,13 @@ use crate::stress::role::Role;
 use crate::stress::target::Target;
 use crate::stress::worker::{On, Worker};
 
-/// No session has more targets than that.
+/// Maximum number of targets of a session.
 const MOST: usize = 4;
 
-/// How long the end of a session may take.
+/// Time limit for the end of a session.
 const ENDING: Duration = Duration::from_secs(20);
 
-/// Opens the device.
+/// Opens a session.
 pub fn open(worker: &mut Worker) -> bool {
     if worker.session.is_some() || worker.world.no_sessions.load(SeqCst) {
         return false;
@@ -45,7 +45,7 @@ pub fn open(worker: &mut Worker) -> bool {
     worker.session.is_some()
 }
 
-/// Attaches somebody through it.
+/// Attaches a target through the session.
 pub fn attach(worker: &mut Worker) -> bool {
     let kind = *worker.rng.pick(&NotifierKind::ALL);
     let Some(request) = attach::request(worker, kind) else {
@@ -56,7 +56,7 @@ pub fn attach(worker: &mut Worker) -> bool {
     };
     let mut done = false;
     if session.targets.len() < MOST {
-        // As long as the device is open the module stays.
+        // The module cannot be unloaded while the device is open.
         let moment = worker.moment();
         let (line, target) = worker.attach_line(&request, moment);
         let result = write_once(&session.device, &line);
@@ -70,7 +70,7 @@ pub fn attach(worker: &mut Worker) -> bool {
     done
 }
 
-/// Detaches somebody through it.
+/// Detaches a target through the session.
 pub fn detach(worker: &mut Worker) -> bool {
     let Some(target) = worker.session.as_mut().and_then(|it| it.targets.pop()) else {
         return false;
@@ -88,7 +88,7 @@ pub fn detach(worker: &mut Worker) -> bool {
     detached.is_some()
 }
 
-/// Reads which targets it has.
+/// Reads the list of the session's targets, and checks it.
 pub fn list(worker: &mut Worker) -> bool {
     let Some(session) = &worker.session else {
         return false;
@@ -105,7 +105,7 @@ pub fn list(worker: &mut Worker) -> bool {
             return false;
         }
     };
-    // Whoever was detached by somebody else is not there any more; nobody else is.
+    // Only targets that another worker detaches may be missing, and no others may be listed.
     let missing = session
         .targets
         .iter()
@@ -123,19 +123,20 @@ pub fn list(worker: &mut Worker) -> bool {
     true
 }
 
-/// Closes the device, and looks that all its targets go.
+/// Closes the session, and checks that all its targets are detached.
 pub fn close(worker: &mut Worker) -> bool {
     let Some(session) = worker.session.take() else {
         return false;
     };
-    let names = going(worker, &session.targets);
+    let names = begin_detach_all(worker, &session.targets);
     drop(session);
-    are_gone(worker, &names, "the device was closed");
+    wait_detached(worker, &names, "the device was closed");
     true
 }
 
-/// The targets of a session are about to go with it: those that nobody else is detaching.
-fn going(worker: &Worker, targets: &[Arc<Target>]) -> Vec<String> {
+/// Prepares the targets of a session for its end. Returns the names of those that no other worker
+/// is detaching.
+fn begin_detach_all(worker: &Worker, targets: &[Arc<Target>]) -> Vec<String> {
     let mut names = Vec::new();
     for target in targets {
         worker.counters(target);
@@ -147,9 +148,9 @@ fn going(worker: &Worker, targets: &[Arc<Target>]) -> Vec<String> {
     names
 }
 
-/// Looks that these go, now that nobody has their session. A process that another worker is
-/// starting at this moment has it for a little longer, until it becomes its program.
-fn are_gone(worker: &Worker, names: &[String], why: &str) {
+/// Waits until the targets of a closed session are detached. A process that another worker is
+/// starting at this moment may hold the session open until it has called execve(2).
+fn wait_detached(worker: &Worker, names: &[String], why: &str) {
     let mut limit = Limit::new(ENDING);
     for name in names {
         while target_file(name, "counters").exists() {
@@ -162,7 +163,7 @@ fn are_gone(worker: &Worker, names: &[String], why: &str) {
     }
 }
 
-/// Closes one of two descriptors of a session: it lives on.
+/// Duplicates the descriptor of the session and closes the old one: the session stays open.
 pub fn duplicate(worker: &mut Worker) -> bool {
     let Some(session) = &mut worker.session else {
         return false;
@@ -180,12 +181,12 @@ pub fn duplicate(worker: &mut Worker) -> bool {
     }
 }
 
-/// Lets another process have a session, and kills it.
-pub fn killed(worker: &mut Worker) -> bool {
+/// Opens a session in another process, attaches targets through it, and ends the process.
+pub fn end_owner(worker: &mut Worker) -> bool {
     if worker.world.no_sessions.load(SeqCst) {
         return false;
     }
-    match try_killed(worker) {
+    match try_end_owner(worker) {
         Ok(done) => done,
         Err(error) => {
             worker.finding(format_args!("a session of another process: {error:#}"));
@@ -194,7 +195,7 @@ pub fn killed(worker: &mut Worker) -> bool {
     }
 }
 
-fn try_killed(worker: &mut Worker) -> anyhow::Result<bool> {
+fn try_end_owner(worker: &mut Worker) -> anyhow::Result<bool> {
     let moment = worker.moment();
     let by_signal = worker.rng.one_in(2);
     let mut helper = Helper::start(Role::Session)?;
@@ -208,7 +209,7 @@ fn try_killed(worker: &mut Worker) -> anyhow::Result<bool> {
         worker.judged(call, on, moment, DEVICE, Err::<(), _>(errno));
         return Ok(false);
     }
-    // As long as the helper has the device open the module stays.
+    // The module cannot be unloaded while the helper holds the device open.
     let moment = worker.moment();
     let mut attached = Vec::new();
     for _ in 0..=worker.rng.below(MOST) {
@@ -229,13 +230,13 @@ fn try_killed(worker: &mut Worker) -> anyhow::Result<bool> {
             attached.push(target);
         }
     }
-    let names = going(worker, &attached);
+    let names = begin_detach_all(worker, &attached);
     if by_signal {
         helper.kill()?;
     } else {
         helper.input = None;
     }
     helper.wait(ENDING)?;
-    are_gone(worker, &names, "the owner of its session ended");
+    wait_detached(worker, &names, "the owner of its session ended");
     Ok(true)
 }

@@ -1,23 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The file in which a victim counts: a row for each thread, in it a number for each operation,
-//! and at the end of the row the operation that failed (its index and 1) and its errno.
+//! Layout of the file in which a victim counts its operations. It has a row for each thread with
+//! a number for each operation, then the index of the failed operation plus 1 (0 if none has
+//! failed), then its errno.
 
 use crate::stress::memory::MEMORY;
 
-/// How many threads a busy victim has.
+/// Number of threads of a busy victim.
 pub const THREADS: usize = 2;
 
-/// Numbers in a row.
+/// Number of numbers in a row.
 pub const ROW: usize = MEMORY.len() + 2;
-/// Bytes of a number.
+/// Size of a number in bytes.
 pub const NUMBER: usize = size_of::<u64>();
-/// Where the addresses stand that the first thread works on: start and end.
+/// Index of the start address of the first thread's area. The end address follows.
 pub const AREA: usize = THREADS * ROW;
-/// Bytes of the file.
+/// Size of the file in bytes.
 pub const BYTES: usize = (AREA + 2) * NUMBER;
 
-/// Where a number stands, in bytes.
+/// Offset of a number in bytes.
 pub const fn at(index: usize) -> u64 {
     (index * NUMBER) as u64
 }

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Where threads stand in the kernel.
+//! Kernel stacks of threads.
 
 use std::fs;
 
-/// Where all threads of a process stand in the kernel.
+/// Reads the kernel stacks of all threads of a process.
 pub fn stacks(pid: &str) -> String {
     let mut text = String::new();
     let Ok(tasks) = fs::read_dir(format!("/proc/{pid}/task")) else {
@@ -16,13 +16,13 @@ pub fn stacks(pid: &str) -> String {
     text
 }
 
-/// Where a thread stands in the kernel, of which `task` is the folder in /proc.
+/// Reads the kernel stack of a thread. `task` is its folder in /proc.
 pub fn stack(task: &str) -> String {
     let read = |name: &str| fs::read_to_string(format!("{task}/{name}")).unwrap_or_default();
     format!(
         "\n{task} {}{}",
         read("comm"),
-        // Without it (no CONFIG_STACKTRACE) at least the function in which it waits.
+        // Without CONFIG_STACKTRACE, at least the function in which it waits.
         match read("stack") {
             stack if stack.is_empty() => read("wchan"),
             stack => stack,

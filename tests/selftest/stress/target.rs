@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A notifier of ours on some address space.
+//! Targets of the module that the stress has attached.
 
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
@@ -14,44 +14,44 @@ use crate::stress::victims::Victim;
 /// A target of the module.
 #[derive(Debug)]
 pub struct Target {
-    /// Its folder. No two targets ever have the same.
+    /// Name of its folder, which no other target ever has.
     pub name: String,
-    /// How it was attached.
+    /// Kind of the notifier.
     pub kind: NotifierKind,
-    /// To whom. As long as this exists its process id is not used again. `None`: to a process that
-    /// is not ours to end.
+    /// The process. Its id is not used again as long as this exists. `None` if the process is not
+    /// a victim in the world.
     pub victim: Option<Arc<Victim>>,
-    /// What it may be told.
+    /// Values that it may be set to return.
     pub may_return: MayReturn,
-    /// Whether it may sleep: then it is only meant for blockable context, where that is no bug.
+    /// Whether it may sleep. If so, its callbacks act in blockable context only.
     pub sleeps: bool,
-    /// How often the module had been unloaded when it was attached.
+    /// Number of unloads of the module before it was attached.
     pub unloads: u64,
-    /// How many have begun to detach it.
+    /// Number of workers that have begun to detach it.
     pub detachers: AtomicU32,
-    /// Its counters as they were last read. Locked while they are read, so that they cannot seem to
-    /// go back.
+    /// Its counters as they were last read. Locked during a read, so that the counters cannot seem
+    /// to go back.
     pub seen: Mutex<Counters>,
 }
 
 impl Target {
-    /// Somebody begins to detach it. False where he is not the first.
+    /// Counts a worker that begins to detach it. Returns true for the first one.
     pub fn begin_detach(&self) -> bool {
         self.detachers.fetch_add(1, SeqCst) == 0
     }
 
-    /// Whether somebody detaches it.
+    /// Whether a worker detaches it, or has done so.
     pub fn is_detaching(&self) -> bool {
         self.detachers.load(SeqCst) > 0
     }
 
-    /// Whether, to one who detaches it, somebody else does so, too.
+    /// Whether more than one worker detaches it.
     pub fn is_contested(&self) -> bool {
         self.detachers.load(SeqCst) > 1
     }
 }
 
-/// The counter that has gone back since `earlier`, where one has.
+/// Returns the name of a counter that has gone back since `earlier`, if there is one.
 pub fn gone_back(now: &Counters, earlier: &Counters) -> Option<&'static str> {
     [
         ("calls", now.calls, earlier.calls),

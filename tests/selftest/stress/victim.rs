@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The processes whose address spaces the stress works on, seen from inside: this program again
-//! (`mn-selftest victim`).
+//! Main function of a victim: this program again (`mn-selftest victim`).
 //!
-//! What was done is counted in a file that is the process's standard input and that it shares with
-//! the runner: a process that is killed at any time has said everything by then.
+//! A victim counts its operations in a file that is its standard input and that it shares with the
+//! runner, so that no count is lost when it is killed.
 
 use std::ffi::CString;
 use std::fs::{File, OpenOptions};
@@ -30,16 +29,16 @@ use crate::stress::role::{Role, VictimArgs, arguments};
 use crate::stress::slot;
 use crate::stress::slot::THREADS;
 
-/// How long the one rests after each operation to whom nothing happens.
+/// Pause between operations of the control process, which has no notifier.
 const REST: Duration = Duration::from_millis(5);
 
-/// How much memory an idle victim holds.
+/// Number of pages that an idle victim holds.
 const IDLE_PAGES: usize = 64;
 
-/// How much memory a hog takes at the most; its cgroup must allow less.
+/// Maximum number of pages that a hog takes. Its cgroup must allow less.
 const HOG_PAGES: usize = (64 << 20) / PAGE;
 
-/// What only a busy victim's first thread does.
+/// Operations of the first thread of a busy victim, besides those on memory.
 const LIFE: &[Operation<Life, Result<()>>] = &[
     Operation {
         name: "go on",
@@ -54,11 +53,12 @@ const LIFE: &[Operation<Life, Result<()>>] = &[
     Operation {
         name: "exit",
         weight: 3,
-        // The other threads are in the middle of something, and that is as it should be.
+        // On purpose while the other threads are in the middle of an operation.
         act: |_| std::process::exit(0),
     },
 ];
 
+/// State for the operations of [`LIFE`].
 struct Life {
     choices: Choices,
     rng: Rng,
@@ -66,7 +66,7 @@ struct Life {
 }
 
 impl Life {
-    /// Becomes this program again: the same process with another address space.
+    /// Executes this program again: the same process gets another address space.
     fn exec(&mut self) -> Result<()> {
         let arguments = arguments(Role::Busy, self.parent, self.rng.bits())
             .into_iter()
@@ -77,14 +77,14 @@ impl Life {
     }
 }
 
-/// The process's whole life.
+/// Runs the process in its role.
 pub fn main(args: &VictimArgs) -> Result<()> {
     // The name that the kernel's log gives to this process.
     prctl::set_name(c"mn-victim").context("PR_SET_NAME failed")?;
-    // Whatever becomes of the runner, nothing of it stays.
+    // The process must not outlive the runner.
     prctl::set_pdeathsig(Signal::SIGKILL).context("PR_SET_PDEATHSIG failed")?;
     if args.parent != 0 && getppid().as_raw() != args.parent {
-        // It ended before the request.
+        // The parent ended before PR_SET_PDEATHSIG.
         return Ok(());
     }
     match args.role {
@@ -94,7 +94,7 @@ pub fn main(args: &VictimArgs) -> Result<()> {
                 std::thread::Builder::new()
                     .spawn(move || {
                         let failed = work(seed, thread, None, Duration::ZERO);
-                        // The process must not live on with a thread less.
+                        // The process must not go on without this thread.
                         eprintln!("mn-selftest: victim {}: {failed:#}", getpid());
                         std::process::exit(1)
                     })
@@ -129,7 +129,7 @@ pub fn main(args: &VictimArgs) -> Result<()> {
     }
 }
 
-/// Tells the runner that everything is set up.
+/// Writes to the runner that everything is set up.
 fn ready() -> Result<()> {
     let mut output = io::stdout();
     output
@@ -170,7 +170,7 @@ fn session() -> Result<()> {
     Ok(())
 }
 
-/// Works on memory for ever. Returns only why it cannot go on.
+/// Works on memory forever. Returns only the error that prevents it.
 fn work(seed: u64, thread: usize, mut life: Option<Life>, rest: Duration) -> anyhow::Error {
     let slot = match io::stdin().as_fd().try_clone_to_owned() {
         Ok(fd) => File::from(fd),
@@ -209,7 +209,7 @@ fn work(seed: u64, thread: usize, mut life: Option<Life>, rest: Duration) -> any
     }
 }
 
-/// One operation, counted.
+/// Carries out one operation and counts it.
 fn step(slot: &File, thread: usize, memory: &mut Memory) -> Result<()> {
     let (operation, rng) = memory.choices.next(MEMORY);
     memory.rng = rng;
@@ -228,13 +228,13 @@ fn step(slot: &File, thread: usize, memory: &mut Memory) -> Result<()> {
                 .context("cannot write to the slot")?;
         }
         if errno == Errno::EEXIST {
-            // The area is gone.
+            // A part of the area is lost.
             anyhow::bail!(
                 "another thread's mapping stands where {} was",
                 operation.name
             );
         }
-        // So that a failure that stays does not fill the machine.
+        // A failure that persists must not take all time of the processor.
         std::thread::sleep(Duration::from_millis(10));
         return Ok(());
     }

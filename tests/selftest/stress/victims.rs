@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The processes whose address spaces the stress works on, seen from the runner.
+//! Victims as the runner handles them: subjects that work on their memory until they are killed.
 
 use std::fs::File;
 use std::os::fd::OwnedFd;
@@ -27,29 +27,29 @@ use crate::stress::slot;
 use crate::stress::slot::THREADS;
 use crate::stress::stacks::stacks;
 
-/// A process of ours, in a process group of its own. Dropping it ends it with all its children, and
-/// only then its id can be used again.
+/// A victim, in a process group of its own. Dropping this kills it with all its children and waits
+/// for them. Only after that can its process id be used again.
 #[derive(Debug)]
 pub struct Victim {
     /// Its process id.
     pub pid: Pid,
-    /// What may be done to it.
+    /// Notifiers that it may have.
     pub class: Class,
     slot: File,
     read: Mutex<Read>,
 }
 
-/// What was read of a slot.
+/// State of the reads of a victim's slot.
 #[derive(Debug)]
 struct Read {
     numbers: Vec<u64>,
-    /// Begins when it is first seen to stand still.
+    /// Begins when a read shows no progress.
     limit: Option<Limit>,
-    told: bool,
+    reported: bool,
 }
 
 impl Victim {
-    /// Starts one that works on its memory.
+    /// Starts a victim that works on its memory.
     pub fn start(role: Role, class: Class, seed: u64) -> Result<Self> {
         let slot = memfd_create(c"mn-inject", MFdFlags::MFD_CLOEXEC).context("memfd_create")?;
         ftruncate(&slot, slot::BYTES as i64).context("ftruncate")?;
@@ -67,22 +67,23 @@ impl Victim {
             read: Mutex::new(Read {
                 numbers: vec![0; slot::AREA + 2],
                 limit: None,
-                told: false,
+                reported: false,
             }),
         })
     }
 
-    /// Whether it has ended.
+    /// Whether the process has ended.
     pub fn is_dead(&self) -> bool {
         kernel::is_dead(&self.pid.to_string())
     }
 
-    /// Kills it with all its children.
+    /// Kills the process with all its children.
     pub fn kill(&self) -> Result<()> {
         kill_group(self.pid).with_context(|| format!("victim {}", self.pid))
     }
 
-    /// Kills it with all its children, and waits until it is dead. Its id stays its own.
+    /// Kills the process with all its children, and waits until it is a zombie, which keeps its
+    /// process id.
     pub fn end(&self, limit: Duration) -> Result<()> {
         self.kill()?;
         let mut limit = Limit::new(limit);
@@ -104,7 +105,7 @@ impl Victim {
         }
     }
 
-    /// How it ended, where it did so in a way that none of ours does.
+    /// Returns the exit status of the process if it is neither success nor SIGKILL.
     pub fn odd_end(&self) -> Option<WaitStatus> {
         let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT | WaitPidFlag::WNOHANG;
         match waitid(Id::Pid(self.pid), flags) {
@@ -114,8 +115,12 @@ impl Victim {
         }
     }
 
-    /// Reads what it has done since the last time, and adds it. Says what has failed in it, and
-    /// whether it has stood still for `patience`.
+    /// Adds the operations since the last read to the counts.
+    ///
+    /// # Errors
+    ///
+    /// An operation has failed, or the victim has made no progress for `patience`. Each is reported
+    /// once.
     pub fn harvest(&self, counts: &Counts, patience: Duration) -> Result<()> {
         let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
         let mut bytes = vec![0; slot::BYTES];
@@ -157,8 +162,8 @@ impl Victim {
             read.limit = None;
         }
         let limit = read.limit.get_or_insert_with(|| Limit::new(patience));
-        if limit.is_over() && !read.told && !self.is_dead() {
-            read.told = true;
+        if limit.is_over() && !read.reported && !self.is_dead() {
+            read.reported = true;
             bail!(
                 "victim {} has stood still for {} s{}",
                 self.pid,
@@ -172,12 +177,12 @@ impl Victim {
         }
     }
 
-    /// The addresses that its first thread works on, where it has told them.
+    /// Reads the addresses of the area of the first thread. Returns `None` before it is mapped.
     pub fn area(&self) -> Option<(u64, u64)> {
         let mut numbers = [0; 2];
         for (index, number) in numbers.iter_mut().enumerate() {
             let mut bytes = [0; slot::NUMBER];
-            // Where it cannot be read nobody has told.
+            // If the slot cannot be read, the addresses are not known.
             self.slot
                 .read_exact_at(&mut bytes, slot::at(slot::AREA + index))
                 .ok()?;
@@ -196,17 +201,17 @@ impl Drop for Victim {
     }
 }
 
-/// Kills the process group of that process, which nobody has waited for.
+/// Kills the process group of a process that has not been waited for.
 fn kill_group(pid: Pid) -> Result<()> {
     match killpg(pid, Signal::SIGKILL) {
-        // All of it has ended.
+        // The whole group has ended.
         Ok(()) | Err(Errno::ESRCH) => Ok(()),
         Err(errno) => bail!("cannot kill it: {errno}"),
     }
 }
 
-/// Waits for all processes of a group that was killed: its leader, and those that the leader left
-/// behind, which are ours since then.
+/// Waits for all processes of a killed group: its leader, and the children that the leader left
+/// behind, which have become children of this process.
 fn reap_group(pid: Pid) -> Result<()> {
     loop {
         match waitpid(Pid::from_raw(-pid.as_raw()), None) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A thread that works on the module. Each call that it makes has errors that it may end with;
-//! every other one is a finding.
+//! Workers: threads that use the module. Each of their calls may return certain errors; every other
+//! error is a finding.
 
 use std::fmt::Display;
 use std::sync::Arc;
@@ -18,41 +18,41 @@ use crate::stress::open::{Held, Session};
 use crate::stress::target::Target;
 use crate::stress::world::World;
 
-/// A thread that works on the module.
+/// A thread that uses the module.
 #[derive(Debug)]
 pub struct Worker {
-    /// What all share.
+    /// State that all workers share.
     pub world: Arc<World>,
-    /// What it does next.
+    /// Choices of its next operation.
     pub choices: Choices,
-    /// What its present step draws from.
+    /// Random stream of its present step.
     pub rng: Rng,
-    /// What it is doing.
+    /// Its progress.
     pub heartbeat: Arc<Heartbeat>,
     /// Files that it holds open.
     pub held: Vec<Held>,
-    /// Its session, where it has one.
+    /// Its session, if it has one.
     pub session: Option<Session>,
 }
 
-/// What a call works on, which decides what it may race with.
+/// Object of a call, which decides the calls of other workers that it may race with.
 #[derive(Clone, Copy, Debug)]
 pub enum On<'a> {
-    /// A file of the module: with an unload.
+    /// A file of the module: races with an unload.
     Module,
-    /// A file of a target: with a detach, or an unload.
+    /// A file of a target: races with a detach or an unload.
     Target(&'a Target),
-    /// A target that the call detaches: with another detach, or an unload.
+    /// A target that the call detaches: races with another detach or an unload.
     Detached(&'a Target),
-    /// A target that the call detaches through the device, which keeps the module loaded: with
-    /// another detach.
+    /// A target that the call detaches through the device, which keeps the module loaded: races
+    /// with another detach.
     DetachedBySession(&'a Target),
-    /// The device that is open: with nothing.
+    /// The open device: races with nothing.
     Session,
 }
 
 impl Worker {
-    /// The worker of that name and number.
+    /// Makes the worker with this name and number.
     pub fn new(world: Arc<World>, name: String, number: u64) -> Self {
         let mut choices = Choices::new(world.seed, number);
         Worker {
@@ -65,7 +65,7 @@ impl Worker {
         }
     }
 
-    /// Keeps a finding, with what it takes to come here again.
+    /// Reports a finding, with the worker, the step and the seed that reproduce it.
     pub fn finding(&self, text: impl Display) {
         self.world.finding(format!(
             "{text} ({} in step {}, \"{}\", of seed {})",
@@ -76,12 +76,12 @@ impl Worker {
         ));
     }
 
-    /// Now.
+    /// Returns the present moment.
     pub fn moment(&self) -> Moment {
         self.world.module.moment()
     }
 
-    /// Whether a call may have raced with somebody who takes away what it works on.
+    /// Whether a call since then may have raced with another worker that removes its object.
     pub fn has_raced(&self, on: On<'_>, since: Moment) -> bool {
         let unloads = |target: &Target| {
             target.unloads != since.unloads || self.world.module.has_raced_since(since)
@@ -95,7 +95,7 @@ impl Worker {
         }
     }
 
-    /// Makes a call. An error that nothing explains is a finding, and [`None`] comes of every error.
+    /// Makes a call. Returns `None` on every error; an unexplained one is a finding.
     pub fn call<T>(
         &self,
         call: Call,
@@ -108,7 +108,7 @@ impl Worker {
         self.judged(call, on, since, what, result)
     }
 
-    /// The same of a call that was made since then.
+    /// Checks the result of a call that was made since the given moment, like [`Self::call`].
     pub fn judged<T>(
         &self,
         call: Call,
@@ -121,15 +121,15 @@ impl Worker {
         result.map_err(judge).ok()
     }
 
-    /// A call has failed: keeps a finding where it may not do so like that.
+    /// Reports the error of a call as a finding if the call may not return it.
     pub fn judge(&self, call: Call, errno: Errno, has_raced: bool, what: impl Display) {
         if !is_allowed(call, errno, has_raced) {
             self.finding(format_args!("{call} failed with {errno}: {what}"));
         }
     }
 
-    /// A write that was made since then, which must be refused with one of these. False where the
-    /// target or the module was not there.
+    /// Checks the result of a write that was made since the given moment and must fail with one of
+    /// these. Returns false if it did not, or if the target or the module was gone.
     pub fn refused(
         &self,
         on: On<'_>,

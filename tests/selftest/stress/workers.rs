@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Starting the workers, and looking that all of them go on.
+//! Threads of the workers, and the check that all of them make progress.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
@@ -17,19 +17,19 @@ use crate::stress::stacks::stack;
 use crate::stress::worker::Worker;
 use crate::stress::world::World;
 
-/// Time between two looks at workers that are ending.
+/// Time between two checks of a worker that is ending.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// Who ends first.
+/// Order in which the workers end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
-    /// Those who need others.
+    /// Workers that need others.
     First,
-    /// Those whom others need.
+    /// Workers that others need.
     Last,
 }
 
-/// A worker's thread.
+/// Thread of a worker.
 #[derive(Debug)]
 struct Member {
     heartbeat: Arc<Heartbeat>,
@@ -37,12 +37,12 @@ struct Member {
     /// Taken when it is joined.
     thread: Option<JoinHandle<()>>,
     steps: u64,
-    /// What is left of the time until it must have done the next.
+    /// Time limit for the next step.
     limit: Limit,
 }
 
 impl Member {
-    /// Whether it has done a step within `patience`.
+    /// Whether the worker has made a step within `patience`.
     fn goes_on(&mut self, patience: Duration) -> bool {
         let steps = self.heartbeat.steps.load(SeqCst);
         if steps != self.steps {
@@ -65,7 +65,7 @@ pub struct Workers {
 }
 
 impl Workers {
-    /// Nobody yet.
+    /// Makes an empty set of workers.
     pub fn new(world: Arc<World>) -> Self {
         Workers {
             world,
@@ -73,12 +73,12 @@ impl Workers {
         }
     }
 
-    /// What they share.
+    /// State that the workers share.
     pub fn world(&self) -> &Arc<World> {
         &self.world
     }
 
-    /// Starts a thread that does `begin`, then `step` until it is to end, then `end`.
+    /// Starts a thread that calls `begin`, then `step` until it is to end, then `end`.
     pub fn start(
         &mut self,
         phase: Phase,
@@ -113,7 +113,8 @@ impl Workers {
         Ok(())
     }
 
-    /// Looks at all workers and victims. False where there is no point in going on.
+    /// Checks the progress of all workers and victims. Returns false if a worker has ended too
+    /// early or is stuck.
     pub fn goes_on(&mut self) -> bool {
         let patience = self.world.patience;
         let mut all = true;
@@ -140,8 +141,8 @@ impl Workers {
         all
     }
 
-    /// Lets all workers end, and calls `waiting` now and then. True where one does not end.
-    pub fn dismiss(&mut self, mut waiting: impl FnMut()) -> bool {
+    /// Ends all workers, and calls `waiting` at intervals. Returns true if a worker does not end.
+    pub fn end_all(&mut self, mut waiting: impl FnMut()) -> bool {
         self.world.stop();
         let first = self.join(Phase::First, &mut waiting);
         self.world.finish();
@@ -174,7 +175,7 @@ impl Workers {
     }
 }
 
-/// That a worker stands still, and where.
+/// Describes a worker that makes no progress, with its kernel stack.
 fn stuck(heartbeat: &Heartbeat, patience: Duration) -> String {
     format!(
         "{} has stood still for {} s in \"{}\"{}",
@@ -215,12 +216,12 @@ mod tests {
             workers.start(phase, worker, |_| {}, step, end).unwrap();
         }
         assert!(workers.goes_on());
-        assert!(!workers.dismiss(|| {}));
+        assert!(!workers.end_all(|| {}));
         assert!(workers.world().findings().is_empty());
     }
 
     #[test]
-    fn who_stands_still_is_found() {
+    fn a_worker_without_progress_is_found() {
         let mut workers = workers(Duration::from_millis(50));
         let worker = worker(&workers, "sleeper");
         let sleep = |worker: &mut Worker| {
@@ -240,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn who_panics_is_found() {
+    fn a_worker_that_panics_is_found() {
         let mut workers = workers(Duration::from_secs(60));
         let worker = worker(&workers, "careless");
         workers
@@ -252,7 +253,7 @@ mod tests {
                 |_| {},
             )
             .unwrap();
-        assert!(!workers.dismiss(|| {}));
+        assert!(!workers.end_all(|| {}));
         let findings = workers.world().findings();
         assert!(findings[0].contains("careless panicked"), "{findings:?}");
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What all workers share: who is there, what was found, and whether the module is.
+//! State that all workers share: processes, targets, findings, and the state of the module.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -12,23 +12,23 @@ use crate::stress::module_state::ModuleState;
 use crate::stress::target::Target;
 use crate::stress::victims::Victim;
 
-/// No more findings than that are kept: the first ones tell.
+/// Maximum number of findings. Later ones are dropped.
 const MAX_FINDINGS: usize = 100;
 
-/// What all workers share.
+/// State that all workers share.
 #[derive(Debug)]
 pub struct World {
-    /// Where the choices start.
+    /// Seed of all choices.
     pub seed: u64,
-    /// What was done.
+    /// Counts of everything that was done.
     pub counts: Counts,
-    /// Whether the module is there.
+    /// State of the module.
     pub module: ModuleState,
-    /// How long a step may take before it is taken for stuck.
+    /// Time limit for a step: a worker or victim that needs longer is stuck.
     pub patience: Duration,
-    /// Set while somebody wants to unload the module, which an open session prevents.
+    /// Set while the reloader wants to unload the module, which an open session prevents.
     pub no_sessions: AtomicBool,
-    /// Who is never attached to.
+    /// The control process: never attached to.
     pub control: OnceLock<Arc<Victim>>,
     findings: Mutex<Vec<String>>,
     stop: AtomicBool,
@@ -38,13 +38,14 @@ pub struct World {
     names: AtomicU64,
 }
 
-/// What a thread that panicked had locked is as good as before: every change is one step.
+/// Locks a mutex, even if a thread panicked while it held the lock: every change is one step, so
+/// none can be half done.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl World {
-    /// Nobody is there, and nothing was done.
+    /// Makes an empty world: no processes, no targets, no findings.
     pub fn new(seed: u64, counts: Counts, patience: Duration) -> Self {
         World {
             seed,
@@ -62,27 +63,27 @@ impl World {
         }
     }
 
-    /// Tells the workers to end.
+    /// Makes the workers end, except those that others need.
     pub fn stop(&self) {
         self.stop.store(true, SeqCst);
     }
 
-    /// Whether the workers are to end.
+    /// Whether the workers must end.
     pub fn is_stopping(&self) -> bool {
         self.stop.load(SeqCst)
     }
 
-    /// Tells those to end whom the others need.
+    /// Makes the workers end that others needed.
     pub fn finish(&self) {
         self.finish.store(true, SeqCst);
     }
 
-    /// Whether nobody is needed any more.
+    /// Whether the workers that others needed must end.
     pub fn is_finishing(&self) -> bool {
         self.finish.load(SeqCst)
     }
 
-    /// Keeps a finding, once.
+    /// Adds a finding, unless there is the same already.
     pub fn finding(&self, text: String) {
         let mut findings = lock(&self.findings);
         if findings.len() < MAX_FINDINGS && !findings.contains(&text) {
@@ -90,55 +91,55 @@ impl World {
         }
     }
 
-    /// All findings.
+    /// Returns all findings.
     pub fn findings(&self) -> Vec<String> {
         lock(&self.findings).clone()
     }
 
-    /// A name that no target had before.
+    /// Makes a name that no target had before.
     pub fn new_name(&self) -> String {
         let number = self.names.fetch_add(1, SeqCst);
         format!("stress.{}.{number}", std::process::id())
     }
 
-    /// Everybody who can be attached to.
+    /// Returns all victims, which can be attached to.
     pub fn victims(&self) -> Vec<Arc<Victim>> {
         lock(&self.victims).clone()
     }
 
-    /// Those of a class.
+    /// Returns the victims of a class.
     pub fn victims_of(&self, class: Class) -> Vec<Arc<Victim>> {
         let mut victims = self.victims();
         victims.retain(|victim| victim.class == class);
         victims
     }
 
-    /// From now on somebody can be attached to.
+    /// Adds a victim, to which workers may attach from now on.
     pub fn add_victim(&self, victim: Arc<Victim>) {
         lock(&self.victims).push(victim);
     }
 
-    /// From now on nobody chooses that one any more.
+    /// Removes a victim, which workers do not choose any more.
     pub fn remove_victim(&self, victim: &Arc<Victim>) {
         lock(&self.victims).retain(|known| !Arc::ptr_eq(known, victim));
     }
 
-    /// The targets that were attached, as far as is known.
+    /// Returns the targets that were added and not removed.
     pub fn targets(&self) -> Vec<Arc<Target>> {
         lock(&self.targets).clone()
     }
 
-    /// From now on everybody may work on it.
+    /// Adds a target, which every worker may use from now on.
     pub fn add_target(&self, target: Arc<Target>) {
         lock(&self.targets).push(target);
     }
 
-    /// From now on nobody chooses it any more.
+    /// Removes a target, which workers do not choose any more.
     pub fn remove_target(&self, target: &Arc<Target>) {
         lock(&self.targets).retain(|known| !Arc::ptr_eq(known, target));
     }
 
-    /// Forgets the targets that went with the module.
+    /// Removes the targets that were detached by an unload of the module.
     pub fn forget_unloaded(&self) {
         let unloads = self.module.moment().unloads;
         lock(&self.targets).retain(|target| target.unloads == unloads);
@@ -150,7 +151,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn findings_are_kept_once_and_not_without_end() {
+    fn findings_are_kept_once_and_limited() {
         let world = World::new(1, Counts::default(), Duration::ZERO);
         for number in 0..MAX_FINDINGS * 2 {
             world.finding(format!("{}", number / 2));
