@@ -173,17 +173,16 @@ impl<'a> Recognition<'a> {
 
     /// The places of the WARNs; empty where none was seen.
     pub(super) fn sites(&self) -> Sites<'a> {
-        let check = most(&self.sites)
-            .or_else(|| most(&self.other_sites))
-            .or_else(|| most(&self.all_sites))
-            .unwrap_or_default();
+        let check = most(&self.sites).or_else(|| most(&self.other_sites));
         let of_ends: Vec<_> = self
             .paired_sites
             .iter()
             .copied()
-            // The check of the seed form has no WARN, so all of these are about ends.
-            .filter(|(site, _)| *site != check || self.form() == Recognised::Seed)
+            // The check of the seed form has no WARN, so all of these are about ends. So they are if
+            // no failure shows the place of the check.
+            .filter(|(site, _)| Some(*site) != check || self.form() == Recognised::Seed)
             .collect();
+        let check = check.or_else(|| most(&self.all_sites)).unwrap_or_default();
         Sites {
             check,
             end: most(&of_ends).unwrap_or_default(),

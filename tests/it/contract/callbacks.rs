@@ -118,3 +118,46 @@ fn the_warn_about_an_end_is_not_taken_for_the_checks() {
     const MISSING: FindingKind = FindingKind::DidNotFire;
     assert_eq!(kinds, [vec![], vec![MISSING], vec![], vec![MISSING; 2]]);
 }
+
+/// No other window shows the place of a WARN. Without the demand the form would be a guess.
+#[test]
+fn a_window_by_itself_passes_if_the_form_is_demanded() {
+    use NotifierKind::{Interval, IntervalTwoPass, Plain, PlainEnd};
+    let (agrees, refuses, fails) = (Arming::Unarmed, Arming::Fail(EAGAIN), Arming::Fail(-16));
+    let plain = [Plain, PlainEnd].map(|kind| [agrees, refuses, fails].map(|arming| (kind, arming)));
+    let interval =
+        [Interval, IntervalTwoPass].map(|kind| [agrees, refuses].map(|arming| (kind, arming)));
+    let one = [plain.concat(), interval.concat()].concat();
+    let pairs = one
+        .iter()
+        .flat_map(|&a| one.iter().map(move |&b| vec![a, b]));
+    let mut settings: Vec<_> = one.iter().map(|&a| vec![a]).chain(pairs).collect();
+    // Which WARN is about the interval notifier can then not be told from this window.
+    settings.retain(|notifiers| {
+        let failing = notifiers.iter().filter(|(_, arming)| *arming != agrees);
+        let kinds: Vec<bool> = failing.map(|(kind, _)| kind.is_interval()).collect();
+        kinds.iter().all(|is_interval| *is_interval == kinds[0])
+    });
+    let mut wrong = Vec::new();
+    for (kernel, form) in [
+        (Kernel::Seed, Form::Seed),
+        (Kernel::Mainline, Form::Mainline),
+    ] {
+        for context in [Context::Blockable, Context::NonBlockable] {
+            for notifiers in &settings {
+                let setting = Setting {
+                    context,
+                    notifiers: notifiers.clone(),
+                    invalidations: 1,
+                };
+                let mut writer = Writer::new(Style::of(kernel), &[]);
+                let alone = window(&mut writer, &setting, 103);
+                let verdict = verdict_of(&[alone], Some(form));
+                if verdict != Verdict::Pass {
+                    wrong.push(format!("{form:?} {setting:?}: {verdict:?}"));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}:\n{}", wrong.len(), wrong.join("\n"));
+}
