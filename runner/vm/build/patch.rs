@@ -67,8 +67,13 @@ impl Patch {
 
     /// Whether it changes the module and not the kernel.
     pub fn is_of_module(&self) -> bool {
-        let touched = touched(&self.text);
-        touched.iter().any(|path| path.starts_with(MODULE_FOLDER))
+        let files = self.files();
+        files.iter().any(|path| path.starts_with(MODULE_FOLDER))
+    }
+
+    /// Files that it may change, from the top of the tree.
+    pub fn files(&self) -> BTreeSet<PathBuf> {
+        touched(&self.text)
     }
 }
 

@@ -5,6 +5,7 @@
 //! All kernels of one source are built in one tree and in one thread, one after the other; sources
 //! are built at the same time, and a kernel that was built is booted while the next one builds.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::thread::ScopedJoinHandle;
@@ -16,6 +17,7 @@ use crate::vm::args::{Accel, KernelArgs, VmManyArgs};
 use crate::vm::boot::suite;
 use crate::vm::boot::suite::Suite;
 use crate::vm::build::kernel::Built;
+use crate::vm::build::patch::Patch;
 use crate::vm::build::provide::{Needs, provide};
 use crate::vm::build::{check, deps};
 use crate::vm::host::cache;
@@ -56,7 +58,8 @@ impl Job {
     }
 }
 
-/// Numbers of the jobs of each source, in the order in which they are built.
+/// Numbers of the jobs of each source, in the order in which they are built: kernels one after the
+/// other that differ in few files, since every file that changes is compiled again.
 fn lanes(jobs: &[Job]) -> Vec<Vec<usize>> {
     let mut lanes: Vec<(&str, Vec<usize>)> = Vec::new();
     for (at, job) in jobs.iter().enumerate() {
@@ -66,7 +69,21 @@ fn lanes(jobs: &[Job]) -> Vec<Vec<usize>> {
             None => lanes.push((package, vec![at])),
         }
     }
-    lanes.into_iter().map(|(_, lane)| lane).collect()
+    let mut lanes: Vec<Vec<usize>> = lanes.into_iter().map(|(_, lane)| lane).collect();
+    for lane in &mut lanes {
+        lane.sort_by_cached_key(|&at| build_order(&jobs[at]));
+    }
+    lanes
+}
+
+/// Sorts unmodified kernels first, and the others by what is compiled for them.
+fn build_order(job: &Job) -> (bool, &str, &str, BTreeSet<PathBuf>) {
+    let kernel = &job.kernel;
+    // An error in a patch is reported when its kernel is built.
+    let patches = kernel.patch.iter().flat_map(|path| Patch::read(path));
+    let files = patches.flat_map(|patch| patch.files()).collect();
+    let is_modified = !kernel.patch.is_empty();
+    (is_modified, &kernel.config, kernel.base.name(), files)
 }
 
 /// State that all jobs share.
@@ -235,8 +252,30 @@ mod tests {
             job(1, Form::Seed),
             job(0, Form::Mainline),
         ];
-        assert_eq!(lanes(&jobs), [vec![0, 2], vec![1]]);
+        assert_eq!(lanes(&jobs), [vec![2, 0], vec![1]]);
         assert!(lanes(&[]).is_empty());
+    }
+
+    #[test]
+    fn kernels_with_the_same_changed_files_are_built_one_after_the_other() {
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/mutants");
+        let with = |config: &str, name: &str| {
+            let patch = vec![root.join(name)];
+            Job {
+                kernel: KernelArgs::packaged(&KERNELS[0], Form::Mainline, config, patch),
+                ..job(0, Form::Mainline)
+            }
+        };
+        let jobs = [
+            with("debug", "zap-open-coded.patch"),
+            with("core", "check-missing.patch"),
+            with("core", "range-short.patch"),
+            with("core", "check-once.patch"),
+            with("core", "no-such.patch"),
+            with("core", "event-wrong.patch"),
+            job(0, Form::Mainline),
+        ];
+        assert_eq!(lanes(&jobs), [vec![6, 4, 2, 5, 1, 3, 0]]);
     }
 
     #[test]

@@ -364,6 +364,8 @@ mod tests {
             mutant("d", "mainline", &["munmap-*"], &[WHOLE]),
             mutant("e", "mainline", &["mprotect-*"], &[]),
         ];
+        let first = |at: usize| mutants[at].claim.first().unwrap().join(",");
+        assert_ne!(first(0), first(1));
         let planned = controls(&mutants, false).unwrap();
         let output = Path::new("/o");
         let jobs: Vec<Job> = planned
@@ -375,8 +377,8 @@ mod tests {
             runs(&jobs[0]),
             [
                 ("/o/unmodified-seed-core", String::new()),
-                ("/o/unmodified-seed-core/first-001", WHOLE.to_owned()),
-                ("/o/unmodified-seed-core/first-002", PART.to_owned()),
+                ("/o/unmodified-seed-core/first-001", first(0)),
+                ("/o/unmodified-seed-core/first-002", first(1)),
             ]
         );
         assert_eq!(
@@ -386,7 +388,7 @@ mod tests {
                     "/o/unmodified-mainline-core",
                     "munmap-*,mprotect-*".to_owned()
                 ),
-                ("/o/unmodified-mainline-core/first-001", WHOLE.to_owned()),
+                ("/o/unmodified-mainline-core/first-001", first(3)),
             ]
         );
         let all = controls(&mutants, true).unwrap();
