@@ -74,7 +74,7 @@ pub struct Finding {
     pub kind: FindingKind,
     /// One sentence for a person.
     pub text: String,
-    /// What was due; absent where nothing was.
+    /// The message or result that was due; absent where none was.
     pub due: Option<String>,
     /// The kernel's line as it was read; absent where there is none.
     pub seen: Option<String>,

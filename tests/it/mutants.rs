@@ -9,7 +9,7 @@ use mn_inject::model::exit::Exit;
 use mn_inject::model::{Report, Verdict};
 use mn_inject::oracle::mutants::{
     Claim, Fate, Mutant, MutantRun, MutantsReport, SCHEMA, Unmodified, is_settled, judge,
-    why_it_did_not_pass, why_no_control,
+    why_no_control,
 };
 use mn_inject::report::format::SimpleFormat;
 use mn_inject::report::print_simple;
@@ -271,7 +271,7 @@ fn all(unmodified: &[Verdict], mutants: Vec<MutantRun>) -> MutantsReport {
         unmodified: vec![Unmodified {
             base: "seed".to_owned(),
             config: "core".to_owned(),
-            reasons: why_it_did_not_pass(&report(unmodified)),
+            reasons: report(unmodified).problems(),
             report: None,
         }],
         mutants,

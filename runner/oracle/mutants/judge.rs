@@ -47,32 +47,13 @@ pub enum Fate {
     },
 }
 
-/// Reasons why a run is not a pass; empty if it is one.
-pub fn why_it_did_not_pass(report: &Report) -> Vec<String> {
-    if report.exit() == Exit::Pass {
-        return Vec::new();
-    }
-    let mut reasons = report.trouble.clone();
-    let bad = report.scenarios.iter().filter(|result| {
-        matches!(
-            result.verdict,
-            Verdict::Fail { .. } | Verdict::NoVerdict { .. }
-        )
-    });
-    reasons.extend(bad.map(|result| format!("{} did not pass", result.name)));
-    if reasons.is_empty() {
-        reasons.push("nothing passed".to_owned());
-    }
-    reasons
-}
-
 /// Reasons why a failure in the first run ([`Claim::first`]) on a mutant proves nothing, by the report
 /// of the same run on the unmodified kernel; empty if there are none. A skipped scenario and a known
 /// bug of the kernel are no reasons.
 pub fn why_no_control(first: &Report) -> Vec<String> {
     match first.exit() {
         Exit::Pass | Exit::Skip => Vec::new(),
-        _ => why_it_did_not_pass(first),
+        _ => first.problems(),
     }
 }
 
@@ -142,7 +123,7 @@ fn fate(claim: &Claim, report: &Report, kills: &[Kill]) -> Fate {
         }
         Exit::Pass => Fate::Survived,
         _ => Fate::NoVerdict {
-            reasons: why_it_did_not_pass(report),
+            reasons: report.problems(),
         },
     }
 }

@@ -25,5 +25,5 @@ mod outcome;
 mod stages;
 
 pub use claim::{Claim, Mutant};
-pub use judge::{Fate, Kill, is_settled, judge, why_it_did_not_pass, why_no_control};
+pub use judge::{Fate, Kill, is_settled, judge, why_no_control};
 pub use outcome::{MutantRun, MutantsReport, SCHEMA, Unmodified};

@@ -173,7 +173,7 @@ impl Control {
                         .into_iter()
                         .map(move |reason| format!("where only {names} ran: {reason}"))
                 });
-                let mut reasons = mutants::why_it_did_not_pass(whole);
+                let mut reasons = whole.problems();
                 reasons.extend(of_firsts);
                 (reasons, path_of(whole))
             }

@@ -8,7 +8,6 @@ use std::path::Path;
 use anyhow::{Context, Result};
 
 use crate::model::exit::Exit;
-use crate::oracle::mutants::why_it_did_not_pass;
 use crate::vm::boot::suite;
 use crate::vm::boot::suite::Suite;
 use crate::vm::build::kernel::Built;
@@ -34,7 +33,7 @@ pub fn run(times: u32, built: &Built, suite: &Suite<'_>, cache: &Cache, ui: &Ui)
         let report = suite::judge(built, &suite, &slots, cache, &ui)?;
         let exit = report.exit();
         if exit != Exit::Pass {
-            tell(number, exit, &why_it_did_not_pass(&report), &output)?;
+            tell(number, exit, &report.problems(), &output)?;
         }
         scenarios = report.scenarios.len();
         exits.push(exit);

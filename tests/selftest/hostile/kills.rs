@@ -76,7 +76,7 @@ pub(crate) fn run(
     compare_afterwards(module, baseline, trials, exercise)
 }
 
-/// What was done.
+/// Counts of the operations.
 #[derive(Debug, Default)]
 struct Kills {
     killed: u64,
