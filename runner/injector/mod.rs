@@ -13,8 +13,6 @@ mod targets;
 
 pub use connection::{Attachment, Connection};
 pub use files::{DEVICE, FOLDER, control_file, is_there, target_file};
-// For the parsers of the exercises, until these use `formats`.
-pub use formats::{hex, values};
 pub use load::{LoadedModule, demand_absent};
 pub use log::{Entries, LogReader};
 pub use targets::{Attach, detach_line, is_claimed_by, stale, targets, total_entries};
