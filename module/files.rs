@@ -50,6 +50,9 @@ pub(crate) struct Subject {
     pub(crate) injector: Arc<Injector>,
     /// The notifier.
     pub(crate) attached: Attached,
+    /// The number that `mmu_interval_read_begin()` returned last; 0, which it never returns, before
+    /// the first call.
+    pub(crate) begun: Atomic<u64>,
     /// Who reads the files.
     pub(crate) readings: Arc<Readings>,
     // Dropped last, by the order of the fields: a notifier that its own callback removes relies on
@@ -83,6 +86,11 @@ enum Knob {
     },
     /// Something that is done when it is written.
     Order(fn(&Subject, &str) -> Result),
+    /// The same, with a result that stays to be read.
+    Question {
+        show: fn(&Subject, &mut Text) -> Result,
+        ask: fn(&Subject, &str) -> Result,
+    },
     /// Another setting of the injector's.
     Setting {
         show: fn(&Injector, &mut Text) -> Result,
@@ -120,7 +128,19 @@ const ENTRIES: &[Entry] = &[
     },
     Entry {
         name: c"read_begin",
-        knob: Knob::Fact(|subject, text| text.add(fmt!("seq={}", subject.attached.read_begin()?))),
+        knob: Knob::Question {
+            show: |subject, text| match subject.begun.load(Relaxed) {
+                0 => text.add(fmt!("seq=none")),
+                seq => text.add(fmt!("seq={seq}")),
+            },
+            ask: |subject, line| {
+                if line != "begin" {
+                    return Err(EINVAL);
+                }
+                subject.begun.store(subject.attached.read_begin()?, Relaxed);
+                Ok(())
+            },
+        },
     },
     Entry {
         name: c"read_retry",
@@ -294,7 +314,7 @@ impl Knob {
     /// Shows a setting; nothing for anything else.
     fn show_setting(&self, injector: &Injector, text: &mut Text) -> Result {
         match self {
-            Knob::Fact(_) | Knob::Order(_) => Ok(()),
+            Knob::Fact(_) | Knob::Order(_) | Knob::Question { .. } => Ok(()),
             Knob::Number(field, _, _) => text.add(fmt!("{}", field(injector).load(Relaxed))),
             Knob::Flag {
                 words: [off, on],
@@ -332,7 +352,9 @@ impl FileOperations for EntryFile {
         match self.entry.knob {
             Knob::Fact(_) => 0o400,
             Knob::Order(_) => 0o200,
-            Knob::Number(..) | Knob::Flag { .. } | Knob::Setting { .. } => 0o600,
+            Knob::Question { .. } | Knob::Number(..) | Knob::Flag { .. } | Knob::Setting { .. } => {
+                0o600
+            }
         }
     }
 
@@ -343,10 +365,10 @@ impl FileOperations for EntryFile {
         if matches!(self.entry.knob, Knob::Order(_)) {
             return Err(EPERM);
         }
-        // The text is made under no lock: `read_begin` may have to wait.
+        // No text waits for a callback, and none changes anything: `grep -r` reads all of them.
         readings.read(position, out, |text| {
             match &self.entry.knob {
-                Knob::Fact(show) => show(&self.subject, text)?,
+                Knob::Fact(show) | Knob::Question { show, .. } => show(&self.subject, text)?,
                 setting => setting.show_setting(injector, text)?,
             }
             if text.as_bytes().last() != Some(&b'\n') {
@@ -362,6 +384,7 @@ impl FileOperations for EntryFile {
         match &self.entry.knob {
             Knob::Fact(_) => Err(EPERM),
             Knob::Order(obey) => obey(&self.subject, line),
+            Knob::Question { ask, .. } => ask(&self.subject, line),
             Knob::Number(field, least, most) => {
                 field(injector).store(number(line, *least, *most)?, Relaxed);
                 Ok(())

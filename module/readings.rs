@@ -105,7 +105,8 @@ impl Kept {
 /// text and not the beginning of one and the end of another.
 #[pin_data]
 pub(crate) struct Readings {
-    /// A leaf but for allocations.
+    /// A leaf. There is room for all texts that are kept, so nothing is allocated under it, and
+    /// nobody who reads waits for reclaim, which may call a notifier that sleeps.
     #[pin]
     kept: Mutex<Kept>,
 }
@@ -113,12 +114,10 @@ pub(crate) struct Readings {
 impl Readings {
     /// Nobody reads.
     pub(crate) fn new() -> Result<Arc<Self>> {
+        let begun = KVec::with_capacity(KEPT, GFP_KERNEL)?;
         Arc::pin_init(
             pin_init!(Readings {
-                kept <- new_mutex!(Kept {
-                    begun: KVec::new(),
-                    last_id: 0,
-                }),
+                kept <- new_mutex!(Kept { begun, last_id: 0 }),
             }),
             GFP_KERNEL,
         )

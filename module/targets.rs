@@ -225,6 +225,7 @@ impl Targets {
             pid,
             injector,
             attached,
+            begun: Atomic::new(0),
             readings: Readings::new()?,
             mm,
         };

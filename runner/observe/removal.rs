@@ -10,6 +10,7 @@ use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
 
 use crate::injector;
+use crate::injector::formats::BEGIN;
 use crate::injector::{Attach, Attachment, control_file, detach_line, target_file};
 use crate::model::{End, Observation, Remains, Seen, Step, StepKind};
 use crate::os::wait::Limit;
@@ -110,10 +111,10 @@ impl Session {
             bail!("\"{line}\" > control: {answer}");
         }
         let file = target_file(&probe.name(), "read_begin");
-        match self.helper.read(&file, &self.waiter, REMOVAL)? {
-            Answer::Text(_) => {}
+        match self.helper.write(&file, BEGIN, &self.waiter, REMOVAL)? {
+            Answer::Done(0) => {}
             Answer::Waits => return Ok(false),
-            answer => bail!("cannot read {}: {answer}", file.display()),
+            answer => bail!("\"{BEGIN}\" > {}: {answer}", file.display()),
         }
         self.detach(&probe.name())
     }

@@ -6,11 +6,9 @@
 //! It takes commands as lines on its standard input:
 //!
 //! - `write PATH LINE` is answered by `done ERRNO` (0 or negative),
-//! - `read PATH` is answered by `text LINE`, the first line of the file, or by `done ERRNO`,
 //! - `reap PID`, which is `process_mrelease(2)`, is answered by `done ERRNO`,
 //! - the end of the input ends the process.
 
-use std::fs;
 use std::io::{self, BufRead, Write};
 use std::path::Path;
 use std::time::Duration;
@@ -41,10 +39,6 @@ pub fn main() -> Result<()> {
         let words: Vec<&str> = command.trim_end().splitn(3, ' ').collect();
         let answer = match words[..] {
             ["write", path, text] => done(&line::write_to(Path::new(path), text)),
-            ["read", path] => match fs::read_to_string(path) {
-                Ok(text) => format!("text {}", text.lines().next().unwrap_or_default()),
-                error => done(&error),
-            },
             ["reap", pid] => done(&reap(pid)),
             _ => bail!("{command:?} is no command for a helper"),
         };
@@ -68,8 +62,6 @@ fn reap(pid: &str) -> io::Result<()> {
 pub enum Answer {
     /// The system call returned: 0 or a negative errno.
     Done(i32),
-    /// The line that was read.
-    Text(String),
     /// The call did not return within the limit, and perhaps never will.
     Waits,
     /// The call killed the process.
@@ -84,7 +76,6 @@ impl std::fmt::Display for Answer {
                 let name = Errno::from_raw(errno.saturating_neg());
                 write!(f, "{name:?}")
             }
-            Answer::Text(text) => f.write_str(text),
             Answer::Waits => f.write_str("waits forever"),
             Answer::Killed => f.write_str("the caller is killed"),
         }
@@ -128,20 +119,6 @@ impl Helper {
         self.ask(&format!("write {} {line}", path.display()), patience, limit)
     }
 
-    /// Reads the first line of a file.
-    ///
-    /// # Errors
-    ///
-    /// As [`Self::answer`].
-    pub fn read(
-        &mut self,
-        path: &Path,
-        patience: &dyn Patience,
-        limit: Duration,
-    ) -> Result<Answer> {
-        self.ask(&format!("read {}", path.display()), patience, limit)
-    }
-
     /// Starts `process_mrelease(2)` of a dying process without waiting for it. The caller must
     /// call [`Self::answer`] next.
     ///
@@ -171,7 +148,6 @@ impl Helper {
                 Some(("done", errno)) => {
                     Answer::Done(errno.parse().with_context(|| format!("helper: {line:?}"))?)
                 }
-                Some(("text", text)) => Answer::Text(text.to_owned()),
                 _ => bail!("helper {}: {line:?} is no answer", self.pid()),
             },
             Ok(None) => Answer::Killed,

@@ -46,7 +46,10 @@ impl Mm {
     }
 }
 
-/// `read_begin` of a target: the number that `mmu_interval_read_begin()` returned.
+/// The line that `read_begin` takes.
+pub const BEGIN: &str = "begin";
+
+/// `read_begin` of a target after [`BEGIN`] was written to it: the number that `mmu_interval_read_begin()` returned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Seq(pub u64);
 
@@ -142,7 +145,7 @@ mod tests {
         let even = Seq::parse("seq=8\n").unwrap();
         assert!(!even.is_odd());
         assert!(even.check().is_err());
-        for bad in ["", "7\n", "seq=x\n", "seq=+7", "seq=-7", "seq=7 more=1"] {
+        for bad in ["", "7\n", "seq=none\n", "seq=+7", "seq=-7", "seq=7 more=1"] {
             assert!(Seq::parse(bad).is_err(), "{bad:?}");
         }
     }

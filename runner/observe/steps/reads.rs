@@ -2,8 +2,11 @@
 
 //! Read sides of interval notifiers.
 
+use std::fs;
+
 use anyhow::{Context as _, Result, bail};
 
+use crate::injector::formats::{BEGIN, Seq};
 use crate::injector::target_file;
 use crate::model::{Between, Seen, StepKind};
 use crate::trigger::helper::Answer;
@@ -51,7 +54,7 @@ impl Session {
         let file = target_file(setup.holder.name(), "zap");
         let line = format!("{start:#x}-{end:#x}");
         let answer = self.helper.write(&file, &line, &self.waiter, STEP)?;
-        setup.written(StepKind::InvalidateBeside, &answer)?;
+        setup.written(StepKind::InvalidateBeside, &answer);
         let began = monotonic()?;
         let number = self.read_begin(setup)?;
         let ended = monotonic()?;
@@ -93,21 +96,19 @@ impl Session {
     /// The same of the target of that name.
     pub(super) fn read_begin_of(&mut self, name: &str, setup: &mut Setup) -> Result<Option<u64>> {
         let file = target_file(name, "read_begin");
-        match self.helper.read(&file, &self.waiter, REMOVAL)? {
-            Answer::Text(text) => {
-                let number = text
-                    .strip_prefix("seq=")
-                    .and_then(|number| number.parse().ok())
-                    .with_context(|| format!("{} reads {text:?}", file.display()))?;
-                setup.step(StepKind::ReadBegin, Seen::Number(number));
-                Ok(Some(number))
-            }
+        match self.helper.write(&file, BEGIN, &self.waiter, REMOVAL)? {
+            Answer::Done(0) => {}
             Answer::Waits => {
                 setup.step(StepKind::ReadBegin, Seen::StillWaits);
-                Ok(None)
+                return Ok(None);
             }
-            answer => bail!("cannot read {}: {answer}", file.display()),
+            answer => bail!("\"{BEGIN}\" > {}: {answer}", file.display()),
         }
+        let text =
+            fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+        let Seq(number) = Seq::parse(&text).with_context(|| format!("in {}", file.display()))?;
+        setup.step(StepKind::ReadBegin, Seen::Number(number));
+        Ok(Some(number))
     }
 
     /// Ends a read side of the first notifier.
@@ -127,7 +128,7 @@ impl Session {
         let file = target_file(name, "read_retry");
         let line = number.to_string();
         let answer = self.helper.write(&file, &line, &self.waiter, STEP)?;
-        setup.written(StepKind::ReadRetry { after }, &answer)?;
+        setup.written(StepKind::ReadRetry { after }, &answer);
         Ok(())
     }
 }

@@ -33,11 +33,11 @@ impl Session {
         // another one.
         setup.actors.insert(0, self.helper.pid().as_raw());
         setup.is_held_up = answer == Answer::Waits;
-        setup.written(StepKind::Register(registration), &answer)?;
+        setup.written(StepKind::Register(registration), &answer);
         // The kernel must never walk a list that is a circle.
         if answer == Answer::Done(0) && registration.way != Way::Twice {
             let answer = self.control(&detach_line(&attach.name()))?;
-            setup.written(StepKind::Remove, &answer)?;
+            setup.written(StepKind::Remove, &answer);
         }
         Ok(())
     }
@@ -54,7 +54,7 @@ impl Session {
         let holder = format!("@{}", setup.holder.name());
         let answer = self.control(&old.line_to(&holder, ""))?;
         setup.actors.insert(0, self.helper.pid().as_raw());
-        setup.written(StepKind::RegisterBefore, &answer)?;
+        setup.written(StepKind::RegisterBefore, &answer);
         if answer != Answer::Done(0) {
             return Ok(());
         }
@@ -65,8 +65,8 @@ impl Session {
         let removed = self.control(&detach_line(&old.name()))?;
         let removed_at = monotonic()?;
         self.acted_after(asleep_until, setup)?;
-        setup.written(StepKind::RegisterInInvalidation, &registered)?;
-        setup.written(StepKind::RemoveInInvalidation, &removed)?;
+        setup.written(StepKind::RegisterInInvalidation, &registered);
+        setup.written(StepKind::RemoveInInvalidation, &removed);
         if registered_at >= asleep_until {
             setup.trouble = Some("the callback slept too short for a removal to begin".into());
             return Ok(());
@@ -82,7 +82,7 @@ impl Session {
             self.read_retry_of(&new.name(), setup, number, Between::Nothing)?;
         }
         let answer = self.control(&detach_line(&new.name()))?;
-        setup.written(StepKind::RemoveAfter, &answer)?;
+        setup.written(StepKind::RemoveAfter, &answer);
         Ok(())
     }
 

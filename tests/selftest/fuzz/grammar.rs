@@ -129,10 +129,14 @@ pub fn value(rng: &mut Rng, rule: Rule, kind: Kind) -> Vec<u8> {
     }
 }
 
-/// Generates the bytes of a write(2) to a write-only file. `seq` is the number read from
-/// `read_begin`.
+/// Generates the bytes of a write(2) to a file that takes orders. `seq` is the number that
+/// `read_begin` shows.
 pub fn order(rng: &mut Rng, order: Order, seq: u64) -> Vec<u8> {
     let text = match order {
+        Order::Begin => match rng.below(4) {
+            0..3 => "begin".into(),
+            _ => (*rng.pick(&["", "Begin", "begin ", "begin begin", "end", "1"])).into(),
+        },
         Order::Retry => match rng.below(6) {
             0 | 1 => seq.to_string(),
             2 => format!("0{seq}"),
@@ -189,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn retries_succeed_and_zaps_yield_every_errno() {
+    fn reads_succeed_and_zaps_yield_every_errno() {
         let mut rng = Rng::new(4);
         let zaps = (0..400).map(|_| order(&mut rng, Order::Zap, 7));
         let mut met: Vec<_> = zaps
@@ -203,10 +207,12 @@ mod tests {
         for errno in [Errno::EPERM, Errno::EFAULT, Errno::EINVAL, Errno::ERANGE] {
             assert!(met.contains(&errno), "{errno:?}");
         }
-        let succeeded = (0..400)
-            .map(|_| order(&mut rng, Order::Retry, 7))
-            .filter(|bytes| Order::Retry.judge(bytes, INTERVAL, 7).is_ok())
-            .count();
-        assert!((50..350).contains(&succeeded), "{succeeded}");
+        for one in [Order::Begin, Order::Retry] {
+            let succeeded = (0..400)
+                .map(|_| order(&mut rng, one, 7))
+                .filter(|bytes| one.judge(bytes, INTERVAL, 7).is_ok())
+                .count();
+            assert!((50..350).contains(&succeeded), "{one:?}: {succeeded}");
+        }
     }
 }

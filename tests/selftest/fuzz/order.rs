@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Model of the write-only files of a target, of which each write is an order to do something.
+//! Model of the files of a target of which each write is an order to do something.
 
 use nix::errno::Errno;
 
@@ -9,10 +9,12 @@ use mn_inject::os::sys::PAGE;
 use crate::fuzz::kind::{Kind, is_interval};
 use crate::fuzz::line::{Refusal, addresses, line, natural};
 
-/// A write-only file; each write to it is an order.
+/// A file; each write to it is an order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
-    /// Ends the read section that reading `read_begin` began (mmu_interval_read_retry).
+    /// Begins a read section (mmu_interval_read_begin).
+    Begin,
+    /// Ends the read section that `read_begin` began (mmu_interval_read_retry).
     Retry,
     /// Zaps the pages of a range.
     Zap,
@@ -20,13 +22,24 @@ pub enum Order {
 
 impl Order {
     /// All orders.
-    pub const ALL: [Order; 2] = [Order::Retry, Order::Zap];
+    pub const ALL: [Order; 3] = [Order::Begin, Order::Retry, Order::Zap];
 
     /// Returns the path below a target's directory.
     pub const fn path(self) -> &'static str {
         match self {
+            Order::Begin => "read_begin",
             Order::Retry => "read_retry",
             Order::Zap => "zap",
+        }
+    }
+
+    /// Returns the expected result of a read, without the newline: the number that `read_begin`
+    /// returned last, which is `seq`, or -EPERM for a file that can only be written to.
+    pub fn shows(self, seq: Option<u64>) -> Result<String, Errno> {
+        match (self, seq) {
+            (Order::Begin, None) => Ok("seq=none".into()),
+            (Order::Begin, Some(seq)) => Ok(format!("seq={seq}")),
+            (Order::Retry | Order::Zap, _) => Err(Errno::EPERM),
         }
     }
 
@@ -36,6 +49,16 @@ impl Order {
     pub fn judge(self, bytes: &[u8], kind: Kind, seq: u64) -> Result<(), Refusal> {
         let text = line(bytes)?;
         match self {
+            Order::Begin => {
+                let mut refusal = Refusal::new();
+                if text != "begin" {
+                    refusal.push(Errno::EINVAL);
+                }
+                if !is_interval(kind) {
+                    refusal.push(Errno::EOPNOTSUPP);
+                }
+                ok_if_empty(refusal)
+            }
             Order::Retry => {
                 let mut refusal = Refusal::new();
                 let given = natural(text).map_err(|errnos| refusal.extend(errnos)).ok();
@@ -105,6 +128,17 @@ mod tests {
             judge("x", None),
             Err(vec![Errno::EINVAL, Errno::EOPNOTSUPP])
         );
+    }
+
+    #[test]
+    fn read_begin_takes_one_word_and_shows_the_number() {
+        let judge = |text: &str, kind| Order::Begin.judge(text.as_bytes(), kind, 7);
+        assert_eq!(judge("begin\n", INTERVAL), Ok(()));
+        assert_eq!(judge("begin", PLAIN), Err(vec![Errno::EOPNOTSUPP]));
+        assert_eq!(judge("begin ", TWO_PASS), Err(vec![Errno::EINVAL]));
+        assert_eq!(Order::Begin.shows(None), Ok("seq=none".into()));
+        assert_eq!(Order::Begin.shows(Some(7)), Ok("seq=7".into()));
+        assert_eq!(Order::Retry.shows(Some(7)), Err(Errno::EPERM));
     }
 
     #[test]

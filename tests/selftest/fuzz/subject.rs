@@ -3,7 +3,6 @@
 //! A target whose settings are written: its files and their expected contents.
 
 use anyhow::{Context as _, Result};
-use nix::errno::Errno;
 
 use crate::fuzz::files::Open;
 use crate::fuzz::finding;
@@ -12,21 +11,8 @@ use crate::fuzz::order::Order;
 use crate::fuzz::setting;
 use crate::fuzz::setting::SETTINGS;
 
-/// The read-only files of a target: its identity, its records, those that depend on its kind, and all
-/// settings.
-pub const READ_ONLY: [&str; 8] = [
-    "pid",
-    "kind",
-    "state",
-    "counters",
-    "log",
-    "mm",
-    "read_begin",
-    "settings",
-];
-
-/// Index in [`READ_ONLY`] of `read_begin`, which can be read for interval notifiers only.
-const READ_BEGIN: usize = 6;
+/// The read-only files of a target: its identity, its records, its address space, and all settings.
+pub const READ_ONLY: [&str; 7] = ["pid", "kind", "state", "counters", "log", "mm", "settings"];
 
 /// A target and the expected contents of its files.
 #[derive(Debug)]
@@ -41,7 +27,8 @@ pub struct Target {
     pub read_only: Vec<Open>,
     /// Files of [`Order`].
     pub orders: Vec<Open>,
-    /// Number read from `read_begin`; 0 if it cannot be read.
+    /// Number that `read_begin` shows, which nothing changes, because nothing invalidates the range;
+    /// 0 for a kind that has none.
     pub seq: u64,
     /// Expected contents of `files`, without newlines.
     pub values: Vec<String>,
@@ -67,24 +54,28 @@ impl Target {
             values: setting::defaults(),
         };
         if is_interval(kind) {
-            let text = target.read_only[READ_BEGIN].line()?;
+            let begin = &target.orders[0];
+            begin
+                .write(b"begin", 0)
+                .with_context(|| format!("\"begin\" > {} failed", begin.name))?;
+            let text = begin.line()?;
             target.seq = text
                 .strip_prefix("seq=")
                 .and_then(|number| number.trim_end().parse().ok())
-                .with_context(|| format!("targets/{name}/read_begin reads {text:?}"))?;
+                .with_context(|| format!("{} reads {text:?}", begin.name))?;
         }
         Ok(target)
     }
 
-    /// Checks `read_begin`, of which the number stays the same because nothing invalidates the range.
-    fn check_begin(&self) -> Option<String> {
-        let file = &self.read_only[READ_BEGIN];
-        let seen = file.try_line();
-        let right = match &seen {
-            Ok(text) => is_interval(self.kind) && *text == format!("seq={}\n", self.seq),
-            Err(error) => !is_interval(self.kind) && finding::errno_of(error) == Errno::EOPNOTSUPP,
-        };
-        (!right).then(|| format!("{}: read {seen:?}", file.name))
+    /// Checks what the file of that order reads. Returns the deviation, if any.
+    pub fn check_order(&self, index: usize) -> Option<String> {
+        let (file, seq) = (
+            &self.orders[index],
+            is_interval(self.kind).then_some(self.seq),
+        );
+        let due = Order::ALL[index].shows(seq).map(|line| line + "\n");
+        let seen = file.try_line().map_err(|error| finding::errno_of(&error));
+        (seen != due).then(|| format!("{}: expected {due:?}, read {seen:?}", file.name))
     }
 
     /// Checks `settings`. Returns the deviation, if any.
@@ -111,13 +102,13 @@ impl Target {
         }))
     }
 
-    /// Checks all files that can be written, `read_begin` and `settings`. Returns the deviations.
+    /// Checks all files that can be written, and `settings`. Returns the deviations.
     pub fn check_all(&self) -> Result<Vec<String>> {
         let mut wrong = Vec::new();
         for index in 0..self.files.len() {
             wrong.extend(self.check_file(index)?);
         }
-        wrong.extend(self.check_begin());
+        wrong.extend((0..self.orders.len()).filter_map(|index| self.check_order(index)));
         wrong.extend(self.check_settings()?);
         Ok(wrong)
     }

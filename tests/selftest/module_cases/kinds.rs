@@ -210,6 +210,8 @@ pub fn interval_read(rig: &Rig<'_>) -> Outcome {
             attached => attached?,
         };
         attached.set("record", "all")?;
+        let none = attached.read("read_begin")?;
+        same("read_begin at first", none.as_str(), "seq=none")?;
         let begun = attached.read_begin()?;
         same("nothing has happened", retry(&attached, begun)?, Ok(()))?;
         area.unmap(4, 4).context("munmap failed")?;
@@ -225,6 +227,11 @@ pub fn interval_read(rig: &Rig<'_>) -> Outcome {
         attached.detach()?;
     }
     let plain = rig.attach(std::process::id() as i32, "")?;
+    same(
+        "begin of a plain one",
+        write(&open(&plain.path("read_begin"))?, b"begin")?,
+        Err(Errno::EOPNOTSUPP),
+    )?;
     same(
         "of a plain one",
         retry(&plain, Seq(1))?,

@@ -13,6 +13,7 @@ mod life;
 mod lines;
 mod log;
 mod outcome;
+mod reading;
 pub mod rig;
 mod run;
 mod session;

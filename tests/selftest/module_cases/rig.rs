@@ -269,8 +269,9 @@ impl Attached {
         })
     }
 
-    /// The number of the last invalidation of its range.
+    /// Begins to look at its range: the number of the last invalidation of that.
     pub fn read_begin(&self) -> Outcome<Seq> {
+        self.set("read_begin", "begin")?;
         self.parsed("read_begin", |text| {
             let seq = Seq::parse(text)?;
             seq.check().map(|()| seq)

@@ -6,7 +6,7 @@ use mn_inject::scenario::is_wanted;
 
 use crate::module_cases::case::{Case, case, loud};
 use crate::module_cases::{
-    attach, breach, effects, faults, filters, kinds, life, lines, log, session, unload,
+    attach, breach, effects, faults, filters, kinds, life, lines, log, reading, session, unload,
 };
 
 /// All cases, in the order in which they are carried out. docs/module.md has the same table.
@@ -184,6 +184,12 @@ pub const CASES: &[Case] = &[
         "read a whole file, and seek back to the beginning of its last line, as bash's `read` does",
         "the last line again",
         lines::seek_back,
+    ),
+    case(
+        "read-at-any-time",
+        "read every file, as `grep -r` does, while a callback of an interval notifier sleeps",
+        "every read returns before the callback does, and changes nothing",
+        reading::at_any_time,
     ),
     case(
         "line-read-only",
@@ -385,7 +391,7 @@ pub const CASES: &[Case] = &[
     ),
     case(
         "interval-read",
-        "`read_begin`; then nothing, an invalidation elsewhere, one in the range; then `read_retry`",
+        "`begin` to `read_begin`; then nothing, an invalidation elsewhere, one in the range; then `read_retry`",
         "accepted, accepted, `EAGAIN`; `read_begin` then shows the `cur_seq` of the log; `EOPNOTSUPP` for a `plain` notifier",
         kinds::interval_read,
     ),

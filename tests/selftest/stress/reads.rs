@@ -117,6 +117,9 @@ pub fn look(worker: &mut Worker) -> bool {
     let Some(target) = worker.rng.any(&targets).cloned() else {
         return false;
     };
+    if !worker.set(&target, "read_begin", "begin") {
+        return false;
+    }
     let Some(text) = worker.read(&target, "read_begin") else {
         return false;
     };
