@@ -262,51 +262,6 @@ impl Filter {
             && self.range.overlaps(call.start, call.end)
             && self.task.admits_current()
     }
-
-    /// The filter as words that a [`Snapshot`](crate::snapshot::Snapshot) can hold.
-    pub(crate) fn to_words(self) -> [u64; Self::WORDS] {
-        let context = self.context as u64;
-        let (kind, first, second) = match self.task {
-            TaskFilter::All => (0, 0, 0),
-            TaskFilter::Tid(tid) => (1, tid as u64, 0),
-            TaskFilter::Comm(comm) => {
-                let all = u128::from_le_bytes(comm);
-                (2, all as u64, (all >> 64) as u64)
-            }
-        };
-        [
-            self.events.0,
-            self.range.start,
-            self.range.end,
-            context | kind << 8,
-            first,
-            second,
-        ]
-    }
-
-    /// What [`Self::to_words`] made words of.
-    pub(crate) fn from_words(words: [u64; Self::WORDS]) -> Self {
-        let [events, start, end, kinds, first, second] = words;
-        let context = match kinds & 0xff {
-            0 => ContextFilter::Any,
-            1 => ContextFilter::Blockable,
-            _ => ContextFilter::NonBlockable,
-        };
-        let task = match kinds >> 8 {
-            0 => TaskFilter::All,
-            1 => TaskFilter::Tid(first as i32),
-            _ => TaskFilter::Comm((u128::from(first) | u128::from(second) << 64).to_le_bytes()),
-        };
-        Filter {
-            events: Events(events),
-            range: AddressRange { start, end },
-            context,
-            task,
-        }
-    }
-
-    /// How many words it takes.
-    pub(crate) const WORDS: usize = 6;
 }
 
 #[kunit_tests(mmu_notifier_inject_filter)]
@@ -426,22 +381,6 @@ mod tests {
         assert!(!TaskFilter::Tid(this.wrapping_add(1)).admits_current());
         assert!(TaskFilter::Comm(task::current_comm()).admits_current());
         assert!(!TaskFilter::parse("comm=no-such-name")?.admits_current());
-        Ok(())
-    }
-
-    #[test]
-    fn words_hold_a_filter() -> Result {
-        for task in ["all", "tid=4194304", "comm=fifteen-bytes-x"] {
-            for context in ContextFilter::ALL {
-                let filter = Filter {
-                    events: Events::parse("CLEAR")?,
-                    range: AddressRange::parse("1-fffffffffffffffe")?,
-                    context,
-                    task: TaskFilter::parse(task)?,
-                };
-                assert!(Filter::from_words(filter.to_words()) == filter);
-            }
-        }
         Ok(())
     }
 }

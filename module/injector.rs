@@ -21,7 +21,6 @@ use crate::{
         Operation, //
     },
     notifier::Kind,
-    snapshot::Snapshot,
     text::Text, //
 };
 use kernel::{
@@ -94,9 +93,9 @@ impl Misdeeds {
 /// What one target's callbacks are told to do, and what they have done.
 ///
 /// Unless a misdeed is asked for, a callback neither sleeps nor allocates, and takes no lock but
-/// the log's and, where the notifier is an interval notifier, the mirror's, which are leaves. Where
-/// nothing is armed or the filter lets nothing through, and only what is injected is recorded, it
-/// costs loads and one count, besides the mirror's lock.
+/// the filter's, the log's and, where the notifier is an interval notifier, the mirror's, which are
+/// leaves. Where nothing is armed, and only what is injected is recorded, it costs loads and one
+/// count, besides the mirror's lock.
 #[pin_data]
 pub(crate) struct Injector {
     name: Arc<CString>,
@@ -108,8 +107,9 @@ pub(crate) struct Injector {
     /// 0: says nothing of what it does; 1: a line; 2: a stack, too.
     pub(crate) verbose: Atomic<i32>,
     record_all: Atomic<bool>,
+    /// Taken only where something is armed.
     #[pin]
-    filter: Snapshot<{ Filter::WORDS }>,
+    filter: SpinLock<Filter>,
     counters: Counters,
     #[pin]
     log: Log,
@@ -143,7 +143,7 @@ impl Injector {
             chance: Chance::new(),
             verbose: Atomic::new(0),
             record_all: Atomic::new(false),
-            filter <- Snapshot::new(Filter::ALL.to_words()),
+            filter <- new_spinlock!(Filter::ALL),
             counters: Counters::new(),
             log <- Log::new(log_bytes),
             lock <- new_mutex!(()),
@@ -180,16 +180,12 @@ impl Injector {
 
     /// Which calls are meant.
     pub(crate) fn filter(&self) -> Filter {
-        Filter::from_words(self.filter.read())
+        *self.filter.lock()
     }
 
     /// Changes which calls are meant.
     pub(crate) fn update_filter(&self, change: impl FnOnce(&mut Filter)) {
-        self.filter.update(|words| {
-            let mut filter = Filter::from_words(words);
-            change(&mut filter);
-            filter.to_words()
-        });
+        change(&mut self.filter.lock());
     }
 
     /// Whether the misdeeds are for the end, and not for the start.

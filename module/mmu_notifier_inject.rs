@@ -26,7 +26,6 @@ mod log;
 mod notifier;
 mod readings;
 mod session;
-mod snapshot;
 mod targets;
 mod text;
 mod zap;

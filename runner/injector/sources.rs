@@ -40,10 +40,6 @@ pub const SOURCES: &[(&str, &str)] = &[
         include_str!("../../module/readings.rs"),
     ),
     ("module/session.rs", include_str!("../../module/session.rs")),
-    (
-        "module/snapshot.rs",
-        include_str!("../../module/snapshot.rs"),
-    ),
     ("module/targets.rs", include_str!("../../module/targets.rs")),
     ("module/text.rs", include_str!("../../module/text.rs")),
     ("module/zap.rs", include_str!("../../module/zap.rs")),
