@@ -1928,13 +1928,25 @@ pub(crate) mod errno {
     }
 }
 
+/// What the module says of itself, besides what `module!` has keys for.
+mod modinfo {
+    /// `test=Y`: a module for tests, which taints the kernel as such when it is loaded
+    /// (Documentation/admin-guide/tainted-kernels.rst).
+    #[link_section = ".modinfo"]
+    #[used]
+    static TEST: [u8; 7] = *b"test=Y\0";
+}
+
 /// Tasks, time and chance.
 pub(crate) mod task {
     use core::ptr::NonNull;
     use kernel::{
         bindings,
         current,
-        mm::MmWithUser,
+        mm::{
+            Mm,
+            MmWithUser, //
+        },
         prelude::*,
         sync::aref::ARef,
         task::Task, //
@@ -1972,6 +1984,56 @@ pub(crate) mod task {
         // SAFETY:
         // - `get_task_mm()` has taken the reference that `ARef` takes over.
         Ok(unsafe { ARef::from_raw(mm.cast()) })
+    }
+
+    /// Whether the current task may look into that address space and change it: its own, or any
+    /// with `CAP_SYS_PTRACE` in the initial user namespace.
+    ///
+    /// Stricter than `ptrace_may_access()`, which modules cannot call and which wants a task: to be
+    /// the same user is not enough.
+    pub(crate) fn may_ptrace(mm: &Mm) -> bool {
+        // SAFETY:
+        // - `mm` of the current task does not change while that runs in the kernel, and is only
+        //   compared.
+        if unsafe { (*current!().as_ptr()).mm } == mm.as_raw() {
+            return true;
+        }
+        // SAFETY:
+        // - This may be called in the context of any task.
+        unsafe { bindings::capable(bindings::CAP_SYS_PTRACE as c_int) }
+    }
+
+    /// Whether a signal waits for the current task that ends it at once. As
+    /// `fatal_signal_pending()`, which is inline.
+    pub(crate) fn is_being_killed() -> bool {
+        let task = current!();
+        let pending = {
+            let task = task.as_ptr();
+            // SAFETY:
+            // - The task is the current one, so this is readable; another task may set a bit in it
+            //   at any time, as for the inline function.
+            unsafe { (&raw const (*task).pending.signal.sig[0]).read_volatile() }
+        };
+        task.signal_pending() && pending & (1 << (bindings::SIGKILL - 1)) != 0
+    }
+
+    /// Sleeps so many nanoseconds, rounded up to jiffies, or until the current task is killed.
+    pub(crate) fn sleep_killable(nanos: u64) {
+        // SAFETY:
+        // - Any number is fine.
+        let jiffies = unsafe { bindings::nsecs_to_jiffies(nanos) }.saturating_add(1);
+        // SAFETY:
+        // - This may be called where the caller may sleep, and otherwise the kernel complains: it
+        //   is no matter of memory safety.
+        unsafe { bindings::schedule_timeout_killable(c_long::try_from(jiffies).unwrap_or(1)) };
+    }
+
+    /// Marks the kernel as one in which the user has asked for what no kernel promises to survive
+    /// (`TAINT_USER`). Never sleeps.
+    pub(crate) fn taint() {
+        // SAFETY:
+        // - This may be called in any context.
+        unsafe { bindings::add_taint(bindings::TAINT_USER, bindings::lockdep_ok_LOCKDEP_STILL_OK) };
     }
 
     /// The name of the current task, NUL-padded.
