@@ -3,7 +3,10 @@
 //! Leave to break more of the kernel's rules than a callback that fails does.
 
 use crate::{
-    abstractions::Unsound,
+    abstractions::{
+        task,
+        Unsound, //
+    },
     module_parameters, //
 };
 use core::borrow::Borrow;
@@ -14,10 +17,17 @@ pub(crate) fn parameter<T: Copy>(value: impl Borrow<T>) -> T {
     *value.borrow()
 }
 
-/// Asks whoever has loaded the module, by `breach`. Fails with `EPERM` where he has not agreed.
+/// Whether the module was loaded with `breach=1`.
+pub(crate) fn is_permitted() -> bool {
+    parameter::<u8>(module_parameters::breach.value()) != 0
+}
+
+/// Returns the permission if the module was loaded with `breach=1`, or else `EPERM`. The kernel is
+/// tainted from then on, so that a later oops is not taken for a real one.
 pub(crate) fn permit() -> Result<Unsound> {
-    match parameter::<u8>(module_parameters::breach.value()) {
-        0 => Err(EPERM),
-        _ => Ok(Unsound::accepted()),
+    if !is_permitted() {
+        return Err(EPERM);
     }
+    task::taint();
+    Ok(Unsound::accepted())
 }

@@ -11,13 +11,17 @@ use crate::{
         },
         Output, //
     },
+    breach,
     log,
     readings::Readings,
     targets::{
         Owner,
         Targets, //
     },
-    text, //
+    text::{
+        self,
+        Text, //
+    }, //
 };
 use kernel::{
     prelude::*,
@@ -63,17 +67,19 @@ impl FileOperations for HelpFile {
     }
 }
 
-struct TotalFile(Arc<Readings>);
+/// A file that shows a fact about the module.
+struct FactFile {
+    readings: Arc<Readings>,
+    show: fn(&mut Text) -> Result,
+}
 
-impl FileOperations for TotalFile {
+impl FileOperations for FactFile {
     fn mode(&self) -> u16 {
         0o400
     }
 
     fn read(&self, position: &mut u64, out: &mut dyn Output) -> Result<usize> {
-        self.0.read(position, out, |text| {
-            text.add(fmt!("{}\n", log::TOTAL_ENTRIES.load(Relaxed)))
-        })
+        self.readings.read(position, out, self.show)
     }
 }
 
@@ -82,7 +88,8 @@ pub(crate) struct Control {
     // First, so that nothing is attached any more when the list goes.
     _control: File<ControlFile>,
     _help: File<HelpFile>,
-    _total: File<TotalFile>,
+    _total: File<FactFile>,
+    _breach: File<FactFile>,
     targets: Arc<Targets>,
 }
 
@@ -97,10 +104,19 @@ impl Control {
             targets: targets.clone(),
             readings: readings.clone(),
         };
+        let total = FactFile {
+            readings: readings.clone(),
+            show: |text| text.add(fmt!("{}\n", log::TOTAL_ENTRIES.load(Relaxed))),
+        };
+        let breach = FactFile {
+            readings,
+            show: |text| text.add(fmt!("{}\n", u8::from(breach::is_permitted()))),
+        };
         Ok(Control {
             _control: File::new(c"control", &dir, control)?,
             _help: File::new(c"help", &dir, HelpFile)?,
-            _total: File::new(c"total", &dir, TotalFile(readings))?,
+            _total: File::new(c"total", &dir, total)?,
+            _breach: File::new(c"breach", &dir, breach)?,
             targets,
         })
     }

@@ -17,6 +17,16 @@ use kernel::{
     },
 };
 
+// An event's number is where it stands in `Event::ALL`: so it is an index of arrays of that length,
+// and the length itself that of no event.
+const _: () = {
+    let mut index = 0;
+    while index < Event::ALL.len() {
+        assert!(Event::ALL[index] as usize == index);
+        index += 1;
+    }
+};
+
 /// Calls with one event in one context.
 struct Cell {
     calls: Atomic<u64>,

@@ -78,6 +78,9 @@ enum Knob {
     Fact(fn(&Subject, &mut Text) -> Result),
     /// A number of the injector's, with the least and the most that it may be.
     Number(fn(&Injector) -> &Atomic<i32>, i32, i32),
+    /// A number of the injector's with the most that it may be; other than 0 it breaks rules, which
+    /// must be permitted.
+    Breach(fn(&Injector) -> &Atomic<i32>, i32),
     /// A setting of the injector's that is off or on, with a word for each.
     Flag {
         words: [&'static str; 2],
@@ -244,7 +247,7 @@ const ENTRIES: &[Entry] = &[
     },
     Entry {
         name: c"alloc_bytes",
-        knob: Knob::Number(|injector| &injector.misdeeds.alloc_bytes, 0, 1 << 20),
+        knob: Knob::Breach(|injector| &injector.misdeeds.alloc_bytes, 1 << 20),
     },
     Entry {
         name: c"lock",
@@ -253,6 +256,7 @@ const ENTRIES: &[Entry] = &[
             store: |injector, line| {
                 let value = number(line, 0, 1)?;
                 if value != 0 {
+                    breach::permit()?;
                     injector.hold_lock_over_allocation()?;
                 }
                 injector.misdeeds.lock.store(value, Relaxed);
@@ -262,17 +266,7 @@ const ENTRIES: &[Entry] = &[
     },
     Entry {
         name: c"remove",
-        knob: Knob::Setting {
-            show: |injector, text| text.add(fmt!("{}", injector.misdeeds.remove.load(Relaxed))),
-            store: |injector, line| {
-                let value = number(line, 0, 1)?;
-                if value != 0 {
-                    breach::permit()?;
-                }
-                injector.misdeeds.remove.store(value, Relaxed);
-                Ok(())
-            },
-        },
+        knob: Knob::Breach(|injector| &injector.misdeeds.remove, 1),
     },
     Entry {
         name: c"callback",
@@ -307,7 +301,7 @@ impl Knob {
     fn is_setting(&self) -> bool {
         matches!(
             self,
-            Knob::Number(..) | Knob::Flag { .. } | Knob::Setting { .. }
+            Knob::Number(..) | Knob::Breach(..) | Knob::Flag { .. } | Knob::Setting { .. }
         )
     }
 
@@ -315,7 +309,9 @@ impl Knob {
     fn show_setting(&self, injector: &Injector, text: &mut Text) -> Result {
         match self {
             Knob::Fact(_) | Knob::Order(_) | Knob::Question { .. } => Ok(()),
-            Knob::Number(field, _, _) => text.add(fmt!("{}", field(injector).load(Relaxed))),
+            Knob::Number(field, ..) | Knob::Breach(field, ..) => {
+                text.add(fmt!("{}", field(injector).load(Relaxed)))
+            }
             Knob::Flag {
                 words: [off, on],
                 get,
@@ -352,9 +348,11 @@ impl FileOperations for EntryFile {
         match self.entry.knob {
             Knob::Fact(_) => 0o400,
             Knob::Order(_) => 0o200,
-            Knob::Question { .. } | Knob::Number(..) | Knob::Flag { .. } | Knob::Setting { .. } => {
-                0o600
-            }
+            Knob::Question { .. }
+            | Knob::Number(..)
+            | Knob::Breach(..)
+            | Knob::Flag { .. }
+            | Knob::Setting { .. } => 0o600,
         }
     }
 
@@ -387,6 +385,14 @@ impl FileOperations for EntryFile {
             Knob::Question { ask, .. } => ask(&self.subject, line),
             Knob::Number(field, least, most) => {
                 field(injector).store(number(line, *least, *most)?, Relaxed);
+                Ok(())
+            }
+            Knob::Breach(field, most) => {
+                let value = number(line, 0, *most)?;
+                if value != 0 {
+                    breach::permit()?;
+                }
+                field(injector).store(value, Relaxed);
                 Ok(())
             }
             Knob::Flag {

@@ -21,6 +21,7 @@ use crate::{
         Operation, //
     },
     notifier::Kind,
+    rate::Rate,
     text::Text, //
 };
 use kernel::{
@@ -51,6 +52,10 @@ const MAX_ERRNO: i32 = 4095;
 
 /// The longest that is waited for in one go without sleeping; `MAX_UDELAY_MS` is no less anywhere.
 const DELAY_STEP: Delta = Delta::from_millis(1);
+
+/// The longest sleep that is not worth an interruption: a kill waits for its end. `fsleep()` is more
+/// precise than what can be interrupted, which counts jiffies.
+const SHORT_SLEEP: Delta = Delta::from_millis(20);
 
 /// What a faulty callback does before it returns. All 0: nothing.
 pub(crate) struct Misdeeds {
@@ -106,6 +111,7 @@ pub(crate) struct Injector {
     pub(crate) chance: Chance,
     /// 0: says nothing of what it does; 1: a line; 2: a stack, too.
     pub(crate) verbose: Atomic<i32>,
+    announced: Rate,
     record_all: Atomic<bool>,
     /// Taken only where something is armed.
     #[pin]
@@ -142,6 +148,7 @@ impl Injector {
             },
             chance: Chance::new(),
             verbose: Atomic::new(0),
+            announced: Rate::new(),
             record_all: Atomic::new(false),
             filter <- new_spinlock!(Filter::ALL),
             counters: Counters::new(),
@@ -295,7 +302,7 @@ impl Injector {
         if fault.is_some() {
             self.announce(Operation::Start, &arguments, errno);
             if !self.misbehaves_in_end() {
-                self.misbehave();
+                self.misbehave(arguments.blockable);
             }
             if self.misdeeds.remove.load(Relaxed) != 0 {
                 if let Ok(unsound) = breach::permit() {
@@ -315,7 +322,7 @@ impl Injector {
         }
         if faulty {
             self.announce(operation, &arguments, 0);
-            self.misbehave();
+            self.misbehave(arguments.blockable);
         }
     }
 
@@ -327,26 +334,38 @@ impl Injector {
         }
     }
 
+    /// Says what is injected, but no more often than [`Rate`] lets it.
     fn announce(&self, operation: Operation, call: &Arguments, errno: i32) {
         let verbose = self.verbose.load(Relaxed);
-        if verbose >= 1 {
-            pr_info!(
-                "{}: injected {errno} into {} for {} {:#x}-{:#x}\n",
-                self.name.to_str().unwrap_or("?"),
-                operation.name(),
-                call.event.map_or("UNKNOWN", Event::name_str),
-                call.start,
-                call.end
-            );
+        if verbose < 1 {
+            return;
         }
+        let Some(held_back) = self.announced.pass(task::monotonic_ns()) else {
+            return;
+        };
+        let name = self.name.to_str().unwrap_or("?");
+        if held_back > 0 {
+            pr_info!("{name}: {held_back} more were not announced\n");
+        }
+        pr_info!(
+            "{name}: injected {errno} into {} for {} {:#x}-{:#x}\n",
+            operation.name(),
+            call.event.map_or("UNKNOWN", Event::name_str),
+            call.start,
+            call.end
+        );
         if verbose >= 2 {
             task::dump_stack();
         }
     }
 
-    fn misbehave(&self) {
+    /// Does the misdeeds. A long sleep ends when the task is killed, where it may sleep at all.
+    fn misbehave(&self, blockable: bool) {
         let delay = Delta::from_micros(self.misdeeds.delay_us.load(Relaxed).into());
-        wait_out(delay, |left| udelay(left.min(DELAY_STEP)));
+        wait_out(delay, |left| {
+            udelay(left.min(DELAY_STEP));
+            true
+        });
         if self.misdeeds.lock.load(Relaxed) != 0 {
             drop(self.lock.lock());
         }
@@ -358,20 +377,27 @@ impl Injector {
             }
         }
         let sleep = Delta::from_micros(self.misdeeds.sleep_us.load(Relaxed).into());
-        wait_out(sleep, fsleep);
+        wait_out(sleep, |left| {
+            if blockable && left > SHORT_SLEEP {
+                task::sleep_killable(left.as_nanos().unsigned_abs());
+                return !task::is_being_killed();
+            }
+            fsleep(left);
+            true
+        });
     }
 }
 
-/// Calls `wait` with what is left of that time until it is over by the clock of the log. Waiting
-/// once would not do: `msleep()` counts jiffies, and where those were behind when it began, as in
-/// a virtual machine one of whose processors had stood still, it ends too early.
-fn wait_out(time: Delta, wait: impl Fn(Delta)) {
+/// Calls `wait` with what is left of that time until it is over by the clock of the log, or `wait`
+/// returns false. Waiting once would not do: `msleep()` counts jiffies, and where those were behind
+/// when it began, as in a virtual machine one of whose processors had stood still, it ends too
+/// early.
+fn wait_out(time: Delta, wait: impl Fn(Delta) -> bool) {
     let end = task::monotonic_ns() as i64 + time.as_nanos();
     loop {
         let left = end - task::monotonic_ns() as i64;
-        if left <= 0 {
+        if left <= 0 || !wait(Delta::from_nanos(left)) {
             return;
         }
-        wait(Delta::from_nanos(left));
     }
 }

@@ -236,7 +236,7 @@ impl Log {
         try_pin_init!(Self {
             ring <- {
                 let capacity = bytes.checked_div(size_of::<Entry>()).unwrap_or(0).max(1);
-                let entries = KVVec::from_elem(Entry::EMPTY, capacity, GFP_KERNEL)?;
+                let entries = KVVec::from_elem(Entry::EMPTY, capacity, GFP_KERNEL_ACCOUNT)?;
                 new_spinlock!(Ring { entries, written: 0 })
             },
         }? Error)
@@ -278,11 +278,13 @@ impl Log {
     /// may take as few bytes at a time as it likes, and goes on where it was while entries are
     /// added. A position whose entry was overwritten moves to the oldest that is left.
     ///
+    /// What was copied before an error or before the reader was killed counts.
+    ///
     /// [`FileOperations::read`]: crate::abstractions::debugfs::FileOperations::read
     pub(crate) fn read(&self, position: &mut u64, out: &mut dyn Output) -> Result<usize> {
         const LINE_BYTES: u64 = LINE as u64;
         let mut copied: usize = 0;
-        while out.room() > 0 {
+        while out.room() > 0 && !task::is_being_killed() {
             let wanted = *position / LINE_BYTES;
             let Some((index, entry)) = self.ring.lock().entry_from(wanted) else {
                 break;
@@ -293,10 +295,16 @@ impl Log {
                 0
             };
 
-            let line = entry.format()?;
+            let line = match entry.format() {
+                Err(_) if copied > 0 => break,
+                line => line?,
+            };
             let rest = line.as_bytes().get(done as usize..).unwrap_or(&[]);
             let part = rest.get(..out.room()).unwrap_or(rest);
-            out.put(part)?;
+            match out.put(part) {
+                Err(_) if copied > 0 => break,
+                result => result?,
+            }
             copied = copied.saturating_add(part.len());
             *position = index
                 .wrapping_mul(LINE_BYTES)

@@ -24,6 +24,7 @@ mod how;
 mod injector;
 mod log;
 mod notifier;
+mod rate;
 mod readings;
 mod session;
 mod targets;
@@ -43,7 +44,7 @@ module! {
         },
         breach: u8 {
             default: 0,
-            description: "1: may break rules at which the kernel hangs or crashes, if told so",
+            description: "1: may hang or crash the kernel, or destroy data of others, if told so",
         },
     },
 }

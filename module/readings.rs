@@ -24,33 +24,45 @@ use kernel::{
 /// How many texts are kept for their readers to go on with.
 const KEPT: usize = 32;
 
-/// Where a reader is: in which text, how long that is, and which byte of it comes next.
+/// Where a reader is: in which text, and how many bytes of it are left.
 ///
 /// All of it stands in the file's position, since our files have no `open` and no `release` that
-/// could keep it for a reader. The byte stands lowest, so that a reader that goes back by some
-/// bytes, as shells do to read line by line, is where it wants to be.
+/// could keep it for a reader. The byte stands lowest and counts to the end of the text, which is
+/// the same position in every text: so a reader that is done is at the end also where its text is
+/// gone, and one that goes back by some bytes, as shells do to read line by line, is where it wants
+/// to be.
 #[derive(Clone, Copy, PartialEq, Eq)]
-struct Place {
-    /// 0 for a reader that begins.
-    id: u64,
-    len: u64,
-    next: u64,
+enum Place {
+    /// At that byte of a text that is to be made.
+    New(u64),
+    /// In the text of that number, which is not 0.
+    In { id: u64, left: u64 },
 }
 
 impl Place {
-    const BITS: u32 = 20;
+    const BITS: u32 = 24;
+    /// The longest text of which a part can be read.
     const MASK: u64 = (1 << Self::BITS) - 1;
+    /// Numbers of texts: so many that none comes twice. What is left for them of a position, which
+    /// must not be negative.
+    const IDS: u64 = (1 << (63 - Self::BITS)) - 1;
 
     const fn from_position(position: u64) -> Self {
-        Place {
-            id: position >> (2 * Self::BITS),
-            len: position >> Self::BITS & Self::MASK,
-            next: position & Self::MASK,
+        let low = position & Self::MASK;
+        match position >> Self::BITS & Self::IDS {
+            0 => Place::New(low),
+            id => Place::In {
+                id,
+                left: Self::MASK - low,
+            },
         }
     }
 
     const fn to_position(self) -> u64 {
-        self.id << (2 * Self::BITS) | self.len << Self::BITS | self.next
+        match self {
+            Place::New(next) => next & Self::MASK,
+            Place::In { id, left } => id << Self::BITS | (Self::MASK - left),
+        }
     }
 }
 
@@ -82,7 +94,7 @@ impl Kept {
             oldest.map_err(|_| EINVAL)?;
         }
         // Never 0, and it still fits a position when it begins again.
-        self.last_id = self.last_id % Place::MASK + 1;
+        self.last_id = self.last_id % Place::IDS + 1;
         let begun = Begun {
             id: self.last_id,
             text,
@@ -127,42 +139,46 @@ impl Readings {
     /// that begins, of one that is made now.
     ///
     /// Fails with `ESTALE` where so many others have begun since, and not finished, that the text
-    /// is gone. A text of a MiB and more is made anew for each read.
+    /// is gone, with `EINVAL` for a position before its beginning, and with `EFBIG` for a text of
+    /// 16 MiB and more.
     pub(crate) fn read(
         &self,
         position: &mut u64,
         out: &mut dyn Output,
         make: impl FnOnce(&mut Text) -> Result,
     ) -> Result<usize> {
-        let mut place = Place::from_position(*position);
-        if place.id != 0 && place.next >= place.len {
-            return Ok(0);
-        }
-        let text = match place.id {
-            0 => {
+        let (id, text, left) = match Place::from_position(*position) {
+            Place::In { left: 0, .. } => return Ok(0),
+            Place::In { id, left } => {
+                let text = self.kept.lock().find(id).ok_or_else(errno::stale)?;
+                (id, text, left)
+            }
+            Place::New(next) => {
                 let mut text = Text::with_capacity(0)?;
                 make(&mut text)?;
-                Arc::new(text, GFP_KERNEL)?
+                let len = text.as_bytes().len() as u64;
+                if len > Place::MASK {
+                    return Err(EFBIG);
+                }
+                (0, Arc::new(text, GFP_KERNEL)?, len.saturating_sub(next))
             }
-            id => self.kept.lock().find(id).ok_or_else(errno::stale)?,
         };
         let len = text.as_bytes().len() as u64;
-        if len > Place::MASK {
-            return text::copy_out(text.as_bytes(), position, out);
+        let mut next = len.checked_sub(left).ok_or(EINVAL)?;
+        let copied = text::copy_out(text.as_bytes(), &mut next, out)?;
+        if copied == 0 {
+            return Ok(0);
         }
-
-        let copied = text::copy_out(text.as_bytes(), &mut place.next, out)?;
-        if copied > 0 {
-            let mut kept = self.kept.lock();
-            if place.id == 0 {
-                place.id = kept.add(text)?;
-                place.len = len;
-            }
-            if place.next >= place.len {
-                kept.set_done(place.id);
-            }
+        let mut kept = self.kept.lock();
+        let id = match id {
+            0 => kept.add(text)?,
+            id => id,
+        };
+        let left = len.saturating_sub(next);
+        if left == 0 {
+            kept.set_done(id);
         }
-        *position = place.to_position();
+        *position = Place::In { id, left }.to_position();
         Ok(copied)
     }
 }
@@ -277,13 +293,37 @@ mod tests {
     }
 
     #[test]
-    fn numbers_begin_again() -> Result {
+    fn who_goes_back_too_far_is_told() -> Result {
         let readings = Readings::new()?;
-        readings.kept.lock().last_id = Place::MASK - 1;
+        let mut position = 0;
+        read(&readings, &mut position, 64, "one\n")?;
+        position -= 5;
+        assert_eq!(
+            read(&readings, &mut position, 64, "two\n").err(),
+            Some(EINVAL)
+        );
+        Ok(())
+    }
+
+    #[test]
+    fn numbers_are_no_other_readers_after_very_many() -> Result {
+        let readings = Readings::new()?;
+        let mut paused = 0;
+        read(&readings, &mut paused, 1, "one\n")?;
+        // Once, as many as this brought back the first number.
+        readings.kept.lock().last_id += (1 << 20) - 1;
+        for _ in 0..KEPT {
+            read(&readings, &mut 0, 1, "two\n")?;
+        }
+        assert_eq!(
+            read(&readings, &mut paused, 9, "two\n").err(),
+            Some(errno::stale())
+        );
+        readings.kept.lock().last_id = Place::IDS - 1;
         for _ in 0..3 {
             let mut position = 0;
             read(&readings, &mut position, 1, "one\n")?;
-            assert!(Place::from_position(position).id != 0);
+            assert!(position as i64 > 0);
             assert_eq!(
                 read(&readings, &mut position, 9, "two\n")?.as_slice(),
                 b"ne\n"

@@ -210,6 +210,7 @@ impl Targets {
         }
     }
 
+    /// Its memory is charged to the task that attaches it.
     fn new_target(
         &self,
         pid: i32,
@@ -219,7 +220,7 @@ impl Targets {
         name: Arc<CString>,
     ) -> Result<Target> {
         let injector = Injector::new(name.clone(), kind, self.log_bytes);
-        let injector = Arc::pin_init(injector, GFP_KERNEL)?;
+        let injector = Arc::pin_init(injector, GFP_KERNEL_ACCOUNT)?;
         let attached = Attached::new(&mm, &injector, how, self.module)?;
         let subject = Subject {
             pid,
@@ -229,7 +230,7 @@ impl Targets {
             readings: Readings::new()?,
             mm,
         };
-        let subject = Arc::new(subject, GFP_KERNEL)?;
+        let subject = Arc::new(subject, GFP_KERNEL_ACCOUNT)?;
         Ok(Target {
             _files: Files::new(&name, &self.dir, &subject)?,
             subject,

@@ -8,13 +8,14 @@ use kernel::{
     prelude::*, //
 };
 
-/// Text that grows as it is written. Allocates, so it is not for callbacks.
-pub(crate) struct Text(KVec<u8>);
+/// Text that grows as it is written, which may be long: it needs no pages in one piece. Allocates
+/// from the memory of the current task's cgroup, so it is not for callbacks.
+pub(crate) struct Text(KVVec<u8>);
 
 impl Text {
     /// No text, with room for `capacity` bytes.
     pub(crate) fn with_capacity(capacity: usize) -> Result<Self> {
-        Ok(Text(KVec::with_capacity(capacity, GFP_KERNEL)?))
+        Ok(Text(KVVec::with_capacity(capacity, GFP_KERNEL_ACCOUNT)?))
     }
 
     /// Adds to the text. Fails with `ENOMEM`.
@@ -31,7 +32,7 @@ impl Text {
 impl fmt::Write for Text {
     fn write_str(&mut self, s: &str) -> fmt::Result {
         self.0
-            .extend_from_slice(s.as_bytes(), GFP_KERNEL)
+            .extend_from_slice(s.as_bytes(), GFP_KERNEL_ACCOUNT)
             .map_err(|_| fmt::Error)
     }
 }

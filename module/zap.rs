@@ -3,6 +3,7 @@
 //! Zapping pages of a target, as a driver may that has mapped them.
 
 use crate::{
+    abstractions::task,
     breach,
     filter::AddressRange,
     injector::Injector, //
@@ -51,9 +52,10 @@ impl Zap {
     ///
     /// Takes `mmap_lock` for reading, so it may sleep. Fails with `ESRCH` where nobody uses the
     /// address space any more, with `EFAULT` where the pages are not all in one VMA, and with
-    /// `EPERM` where it is to be done in atomic context and that is not allowed.
+    /// `EPERM` where breaking rules is not permitted, and it is to be done in atomic context or to
+    /// an address space that the writer may not trace.
     pub(crate) fn carry_out(self, mm: &Mm, injector: &Injector) -> Result {
-        if self.is_atomic {
+        if self.is_atomic || !task::may_ptrace(mm) {
             breach::permit()?;
         }
         self.zap(&*mm.mmget_not_zero().ok_or(ESRCH)?, injector)

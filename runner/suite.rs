@@ -8,6 +8,7 @@ use std::path::Path;
 use anyhow::Result;
 use clap::Args;
 
+use crate::injector;
 use crate::injector::{LoadedModule, demand_absent};
 use crate::kmsg::Record;
 use crate::model::{
@@ -61,6 +62,7 @@ pub fn run(
     machine: Ownership,
     send: &mut dyn FnMut(Progress),
 ) -> Result<()> {
+    let scenarios = planned(options, machine);
     let mut watch = Watch::begin(machine);
     // In a guest the runner is the first process: when it ends, so does everything else.
     let mut guard = match machine {
@@ -74,13 +76,17 @@ pub fn run(
             if let Some(guard) = &mut guard {
                 guard.guard_module()?;
             }
-            LoadedModule::load(path, c"breach=1")
+            // Where no scenario that runs is about that, nothing breaks rules by mistake.
+            let breaks = scenarios.iter().any(|scenario| {
+                scenario.needs_breach() && preflight::why_skip(scenario, options, true).is_none()
+            });
+            LoadedModule::load(path, if breaks { c"breach=1" } else { c"" })
         })
         .transpose()?;
-    let scenarios = planned(options, machine);
     let why_not = preflight::why_not();
+    let may_break_rules = why_not.is_none() && injector::may_break_rules()?;
     let why_skip = |scenario: &Scenario| {
-        why_not.or_else(|| preflight::why_skip(scenario, options, module.is_some()))
+        why_not.or_else(|| preflight::why_skip(scenario, options, may_break_rules))
     };
     let plan: Vec<Planned> = scenarios
         .iter()

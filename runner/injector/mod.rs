@@ -15,4 +15,6 @@ pub use connection::{Attachment, Connection};
 pub use files::{DEVICE, FOLDER, control_file, is_there, target_file};
 pub use load::{LoadedModule, demand_absent};
 pub use log::{Entries, LogReader};
-pub use targets::{Attach, detach_line, is_claimed_by, stale, targets, total_entries};
+pub use targets::{
+    Attach, detach_line, is_claimed_by, may_break_rules, stale, targets, total_entries,
+};

@@ -35,6 +35,7 @@ pub const SOURCES: &[(&str, &str)] = &[
         "module/notifier.rs",
         include_str!("../../module/notifier.rs"),
     ),
+    ("module/rate.rs", include_str!("../../module/rate.rs")),
     (
         "module/readings.rs",
         include_str!("../../module/readings.rs"),

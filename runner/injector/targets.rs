@@ -94,6 +94,16 @@ pub fn total_entries() -> Result<u64> {
         .with_context(|| format!("{} does not hold a number: {text:?}", path.display()))
 }
 
+/// Whether the module was loaded with `breach=1`.
+///
+/// # Errors
+///
+/// `breach` cannot be read, or holds neither 0 nor 1.
+pub fn may_break_rules() -> Result<bool> {
+    let path = path("breach");
+    formats::breach(&read(&path)?).with_context(|| format!("in {}", path.display()))
+}
+
 /// Whether that process is the run that has claimed the module. False if `control` cannot be read.
 pub fn is_claimed_by(run: Pid) -> bool {
     targets().is_ok_and(|targets| {

@@ -159,6 +159,16 @@ pub enum Injection {
     Remove,
 }
 
+impl Injection {
+    /// Whether the module does it only if it was loaded with `breach=1`.
+    pub const fn is_breach(self) -> bool {
+        match self {
+            Injection::Sleep | Injection::Delay => false,
+            Injection::Allocate | Injection::Lock | Injection::Remove => true,
+        }
+    }
+}
+
 /// Notifier of a scenario: its kind, and the setting of its injector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -49,8 +49,8 @@ pub fn why_skip(
     if scenario.boot() != Boot::Shared && options.part == Part::Together {
         return Some("spoils the boot it runs on: --alone");
     }
-    if !may_break_rules && scenario.trigger.kind.needs_breach() {
-        return Some("needs the module loaded by --module, with breach=1");
+    if !may_break_rules && scenario.needs_breach() {
+        return Some("needs the module loaded with breach=1");
     }
     // A check may WARN in either form, and a wrong kernel may do so for any failure.
     let fails =

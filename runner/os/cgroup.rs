@@ -78,6 +78,20 @@ impl Cgroup {
             .with_context(|| format!("no oom_kill in {}", path.display()))
     }
 
+    /// Bytes that are charged to it (`memory.current`). The kernel charges in advance, up to 64 pages
+    /// for each processor.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read.
+    pub fn charged(&self) -> Result<u64> {
+        let path = self.path.join("memory.current");
+        let text =
+            fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let bytes = text.trim_end().parse();
+        bytes.with_context(|| format!("{} holds {text:?}", path.display()))
+    }
+
     /// Moves a process into it.
     ///
     /// # Errors

@@ -391,3 +391,22 @@ pub fn process_mrelease(pidfd: impl AsFd) -> Result<(), Errno> {
     let result = unsafe { libc::syscall(libc::SYS_process_mrelease, pidfd.as_fd().as_raw_fd(), 0) };
     syscall_result(result).map(drop)
 }
+
+/// Takes `CAP_SYS_PTRACE` from the calling thread, of which other threads take no notice.
+pub fn give_up_ptrace() -> Result<(), Errno> {
+    // `_LINUX_CAPABILITY_VERSION_3` and `CAP_SYS_PTRACE` of include/uapi/linux/capability.h.
+    const VERSION: u32 = 0x2008_0522;
+    const SYS_PTRACE: u32 = 1 << 19;
+    // `struct __user_cap_header_struct`: the version, and 0 for the calling thread.
+    let mut header = [VERSION, 0];
+    // Two `struct __user_cap_data_struct`: effective, permitted and inheritable.
+    let mut data = [[0u32; 3]; 2];
+    // SAFETY: Both pointers are to what the kernel reads and writes for this version, and both
+    // arrays live longer than the call.
+    let result = unsafe { libc::syscall(libc::SYS_capget, header.as_mut_ptr(), data.as_mut_ptr()) };
+    syscall_result(result)?;
+    data[0][0] &= !SYS_PTRACE;
+    // SAFETY: As above; nothing is written to.
+    let result = unsafe { libc::syscall(libc::SYS_capset, header.as_mut_ptr(), data.as_ptr()) };
+    syscall_result(result).map(drop)
+}

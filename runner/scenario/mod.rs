@@ -114,6 +114,15 @@ impl Scenario {
         }
     }
 
+    /// Whether the module must have been loaded with `breach=1`.
+    pub fn needs_breach(&self) -> bool {
+        let is_breach = |notifier: &Notifier| match notifier.arming {
+            Arming::AtStart(injection) | Arming::AtEnd(injection) => injection.is_breach(),
+            Arming::Fail(_) | Arming::Filtered(_) | Arming::Unarmed => false,
+        };
+        self.trigger.kind.needs_breach() || self.notifiers().iter().any(is_breach)
+    }
+
     /// The boot that it runs on.
     pub fn boot(&self) -> Boot {
         match self.setting {
@@ -189,7 +198,33 @@ pub fn none_matches(only: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Injection;
     use std::collections::HashSet;
+
+    #[test]
+    fn most_scenarios_need_no_breach() {
+        let needs = |name: &str| {
+            let found = select(&[name.to_owned()]);
+            found.iter().map(Scenario::needs_breach).collect::<Vec<_>>()
+        };
+        for name in ["munmap-whole-eagain", "mrelease-eagain", "r06-plain-sleeps"] {
+            assert_eq!(needs(name), [false], "{name}");
+        }
+        for scenario in select(&[]) {
+            let allocates_or_locks = scenario.notifiers().iter().any(|notifier| {
+                matches!(
+                    notifier.arming,
+                    Arming::AtStart(Injection::Allocate | Injection::Lock)
+                        | Arming::AtEnd(Injection::Allocate | Injection::Lock)
+                )
+            });
+            assert!(
+                scenario.needs_breach() || !allocates_or_locks,
+                "{}",
+                scenario.name()
+            );
+        }
+    }
 
     #[test]
     fn names_are_unique_and_survive_every_parser() {

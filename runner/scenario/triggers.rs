@@ -81,7 +81,7 @@ impl TriggerKind {
         matches!(self, TriggerKind::Script(script) if script.counts_releases)
     }
 
-    /// Whether the module must have been loaded with `breach=1`.
+    /// Whether the module must have been loaded with `breach=1`, whatever its injectors do.
     pub const fn needs_breach(self) -> bool {
         match self {
             TriggerKind::Zap { is_atomic } => is_atomic,

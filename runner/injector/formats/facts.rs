@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Files with a number or two: `mm`, `read_begin`, `total`.
+//! Files with a number or two: `mm`, `read_begin`, `total`, `breach`.
 
 use std::fmt;
 
 use anyhow::{Context as _, Result, ensure};
 
-use crate::injector::formats::words::{number, numbers, one_line, signed, values};
+use crate::injector::formats::words::{number, numbers, one_line, one_of, signed, values};
 
 /// `mm` of a target: the counts of its address space.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,6 +96,15 @@ pub fn total(text: &str) -> Result<u64> {
     number(one_line(text))
 }
 
+/// Parses `breach`: whether the module was loaded with `breach=1`.
+///
+/// # Errors
+///
+/// The text is not as the module writes it.
+pub fn breach(text: &str) -> Result<bool> {
+    one_of(one_line(text), [("0", false), ("1", true)])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -147,6 +156,15 @@ mod tests {
         assert!(even.check().is_err());
         for bad in ["", "7\n", "seq=none\n", "seq=+7", "seq=-7", "seq=7 more=1"] {
             assert!(Seq::parse(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn the_parameter_is_read() {
+        assert!(!breach("0\n").unwrap());
+        assert!(breach("1\n").unwrap());
+        for bad in ["", "\n", "2\n", "01\n", "1\n1\n", "Y\n"] {
+            assert!(breach(bad).is_err(), "{bad:?}");
         }
     }
 

@@ -18,7 +18,7 @@ mod words;
 
 pub use counters::{Counters, EventCount};
 pub use entry::{Entry, Op, check_order, complete_lines, log};
-pub use facts::{BEGIN, Mm, Seq, total};
+pub use facts::{BEGIN, Mm, Seq, breach, total};
 pub use settings::{Settings, TaskFilter};
 pub use target::{Owner, Target, targets};
 pub use words::{hex, values};

@@ -97,7 +97,7 @@ impl<'a> Fuzzer<'a> {
             sessions: (0..SESSIONS)
                 .map(|_| Open::session())
                 .collect::<Result<_>>()?,
-            root: ["help", "total"]
+            root: ["help", "total", "breach"]
                 .into_iter()
                 .map(Open::new)
                 .collect::<Result<_>>()?,

@@ -49,7 +49,7 @@ pub fn valid(rng: &mut Rng, rule: Rule, kind: Kind) -> String {
         Rule::Error => rng.number(-4095, 0).to_string(),
         Rule::Callback if has_ends(kind) => (*rng.pick(&["start", "end"])).to_owned(),
         Rule::Callback => "start".into(),
-        Rule::Breach => "0".into(),
+        Rule::Breach(_) => "0".into(),
     }
 }
 
@@ -102,7 +102,7 @@ fn edge(rng: &mut Rng, rule: Rule) -> String {
         Rule::Number(min, max) => around(rng, min, max),
         Rule::Error => around(rng, -4095, 0),
         Rule::Callback => edge(rng, Rule::Word(&["start", "end"])),
-        Rule::Breach => around(rng, 0, 1),
+        Rule::Breach(max) => around(rng, 0, max),
     }
 }
 

@@ -27,8 +27,9 @@ pub enum Rule {
     Error,
     /// `start`, or `end` if the kind has such a callback.
     Callback,
-    /// 0 or 1; a write of 1 returns -EPERM unless the module was loaded with `breach=1`.
-    Breach,
+    /// A number of at most this; a write of any but 0 returns -EPERM unless the module was loaded with
+    /// `breach=1`.
+    Breach(i64),
 }
 
 /// A file of a target that can be written.
@@ -72,9 +73,9 @@ pub const SETTINGS: [Setting; 24] = [
     setting("verbose", Rule::Number(0, 2), "0"),
     setting("sleep_us", Rule::Number(0, 10_000_000), "0"),
     setting("delay_us", Rule::Number(0, 100_000), "0"),
-    setting("alloc_bytes", Rule::Number(0, 1 << 20), "0"),
-    setting("lock", Rule::Number(0, 1), "0"),
-    setting("remove", Rule::Breach, "0"),
+    setting("alloc_bytes", Rule::Breach(1 << 20), "0"),
+    setting("lock", Rule::Breach(1), "0"),
+    setting("remove", Rule::Breach(1), "0"),
     setting("callback", Rule::Callback, "start"),
     setting("record", Rule::Word(&["injected", "all"]), "injected"),
     setting("actions/UNMAP/error", Rule::Error, "0"),
@@ -167,7 +168,7 @@ impl Rule {
                 "end" if has_ends(kind) => Ok(text.into()),
                 _ => Err(one(Errno::EINVAL)),
             },
-            Rule::Breach => match number(text, 0, 1)? {
+            Rule::Breach(max) => match number(text, 0, max)? {
                 0 => Ok("0".into()),
                 _ => Err(one(Errno::EPERM)),
             },
@@ -295,9 +296,12 @@ mod tests {
 
     #[test]
     fn a_breach_returns_eperm() {
-        assert_eq!(judge("remove", b"0"), Ok("0".into()));
-        refused("remove", b"1", Errno::EPERM);
-        refused("remove", b"2", Errno::ERANGE);
+        for (path, max) in [("remove", 1), ("lock", 1), ("alloc_bytes", 1 << 20)] {
+            assert_eq!(judge(path, b"0"), Ok("0".into()));
+            refused(path, b"1", Errno::EPERM);
+            refused(path, max.to_string().as_bytes(), Errno::EPERM);
+            refused(path, (max + 1).to_string().as_bytes(), Errno::ERANGE);
+        }
     }
 
     #[test]

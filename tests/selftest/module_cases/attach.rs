@@ -12,7 +12,10 @@ use nix::sched::{CloneFlags, setns, unshare};
 use nix::unistd::gettid;
 
 use mn_inject::injector::control_file;
+use mn_inject::os::cgroup;
+use mn_inject::os::cgroup::Cgroup;
 use mn_inject::os::sys::Area;
+use mn_inject::trigger::helper::{Answer, Helper};
 use mn_inject::trigger::operation::Operation;
 
 use crate::module_cases::outcome::{Failure, Outcome, demand, same};
@@ -204,4 +207,36 @@ pub fn name_in_use(rig: &Rig<'_>) -> Outcome {
         "a new target has the old one's counters".into()
     })?;
     attached.detach()
+}
+
+/// Number of targets whose memory is looked at, and the least that each of them takes for its log.
+const CHARGED: u64 = 8;
+const LOG: u64 = 512 << 10;
+
+pub fn charged(rig: &Rig<'_>) -> Outcome {
+    if cgroup::missing().is_some() {
+        return Err(Failure::Skip("there is no memory cgroup (cgroup v2)"));
+    }
+    let subject = rig.start(Operation::Hold)?;
+    let cgroup = Cgroup::new(&rig.name(), 64 << 20)?;
+    let mut helper = Helper::start()?;
+    cgroup.add(helper.pid())?;
+    let before = cgroup.charged()?;
+    let mut attached = Vec::new();
+    for _ in 0..CHARGED {
+        let name = rig.name();
+        let line = format!("attach {} name={name}", subject.pid());
+        let answer = helper.write(&control_file(), &line, rig.waiter, STEP)?;
+        same(&line, answer, Answer::Done(0))?;
+        attached.push(Attached::adopt(name));
+    }
+    let more = cgroup.charged()?.saturating_sub(before);
+    // Less than all, since what the kernel has charged in advance may be used up first.
+    demand(more >= CHARGED * LOG / 2, || {
+        format!("{more} bytes are charged for {CHARGED} targets")
+    })?;
+    attached.into_iter().try_for_each(Attached::detach)?;
+    // Waits for the process, which must end before its cgroup can be removed.
+    drop(helper);
+    rig.finish(subject)
 }

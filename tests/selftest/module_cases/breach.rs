@@ -11,11 +11,14 @@ use nix::errno::Errno;
 use nix::unistd::gettid;
 
 use mn_inject::model::NotifierEvent;
+use mn_inject::os::kernel;
+use mn_inject::os::sys;
 use mn_inject::os::sys::{Area, PAGE};
 use mn_inject::trigger::operation::Operation;
 
-use crate::module_cases::outcome::{Outcome, demand, same};
-use crate::module_cases::rig::{Attached, Rig, control, open, refused, write};
+use crate::module_cases::outcome::{Failure, Outcome, same};
+use crate::module_cases::rig::{Attached, Rig, control, open, read, refused, write};
+use crate::module_cases::unload::loaded_with;
 
 /// Each kind that registers a notifier, with the words that it needs.
 const KINDS: [&str; 4] = [
@@ -180,11 +183,65 @@ pub fn not_allowed(rig: &Rig<'_>) -> Outcome {
         }
     }
     let attached = rig.attach(pid, "")?;
-    let remove = open(&attached.path("remove"))?;
-    same("1 to remove", write(&remove, b"1")?, Err(Errno::EPERM))?;
-    same("0 to remove", write(&remove, b"0")?, Ok(()))?;
-    demand(attached.read("remove")?.as_str() == "0", || {
-        "remove does not read 0".into()
-    })?;
+    for name in ["remove", "lock", "alloc_bytes"] {
+        let file = open(&attached.path(name))?;
+        let what = format!("1 to {name}");
+        same(&what, write(&file, b"1")?, Err(Errno::EPERM))?;
+        same(&format!("0 to {name}"), write(&file, b"0")?, Ok(()))?;
+        same(name, attached.read(name)?.as_str(), "0")?;
+    }
+    let (start, _) = subject.watched();
+    let text = format!("{start:#x}-{:#x}", start + PAGE as u64);
+    // Only of a process that the writer may trace.
+    let seen = without_ptrace(|| zap(&attached, &text))?;
+    same("zap without CAP_SYS_PTRACE", seen, Err(Errno::EPERM))?;
+    same("zap with it", zap(&attached, &text)?, Ok(()))?;
+    let own = rig.attach(std::process::id() as i32, "kind=none")?;
+    let area = Area::map(1, None).context("cannot map memory")?;
+    let (start, end) = area.range();
+    let text = format!("{start:#x}-{end:#x}");
+    let seen = without_ptrace(|| zap(&own, &text))?;
+    same("zap of its own without CAP_SYS_PTRACE", seen, Ok(()))?;
+    own.detach()?;
     attached.detach()
+}
+
+/// The bits of `tainted` (Documentation/admin-guide/tainted-kernels.rst) that the module sets.
+const TAINT_USER: u64 = 1 << 6;
+const TAINT_TEST: u64 = 1 << 18;
+
+fn tainted() -> Outcome<u64> {
+    Ok(kernel::number("/proc/sys/kernel/tainted").context("cannot read tainted")?)
+}
+
+pub fn taints(rig: &Rig<'_>) -> Outcome {
+    same("breach", read("breach")?.as_str(), "0\n")?;
+    let test = tainted()? & TAINT_TEST;
+    same("tainted by a module for tests", test, TAINT_TEST)?;
+    loaded_with(rig, c"breach=1", || {
+        same("breach", read("breach")?.as_str(), "1\n")?;
+        if tainted()? & TAINT_USER != 0 {
+            return Err(Failure::Skip("the kernel is tainted by a breach already"));
+        }
+        // Without a notifier the settings have no effect.
+        let attached = rig.attach(std::process::id() as i32, "kind=none")?;
+        attached.set_all(&[("remove", "0"), ("sleep_us", "1")])?;
+        same("tainted by no breach", tainted()? & TAINT_USER, 0)?;
+        attached.set("remove", "1")?;
+        same("tainted", tainted()? & TAINT_USER, TAINT_USER)
+    })
+}
+
+/// Calls a function in a thread without `CAP_SYS_PTRACE`.
+fn without_ptrace<T: Send>(work: impl FnOnce() -> Outcome<T> + Send) -> Outcome<T> {
+    std::thread::scope(|scope| {
+        let thread = scope.spawn(|| {
+            sys::give_up_ptrace().context("cannot give up CAP_SYS_PTRACE")?;
+            work()
+        });
+        match thread.join() {
+            Ok(result) => result,
+            Err(_) => Err(Failure::Wrong("a thread panicked".into())),
+        }
+    })
 }

@@ -2,6 +2,7 @@
 
 //! The effects of a call: fail, sleep, delay, allocate, take a lock, print a line.
 
+use std::ffi::CStr;
 use std::fs;
 use std::time::{Duration, Instant};
 
@@ -17,9 +18,12 @@ use mn_inject::trigger::operation::Operation;
 
 use crate::module_cases::outcome::{Failure, Outcome, demand, same};
 use crate::module_cases::rig::{MISBEHAVE, Rig, STEP, mrelease, open, write};
+use crate::module_cases::unload::loaded_with;
 
 /// Time for which a call is made to sleep.
 const SLEEP: Duration = Duration::from_millis(300);
+/// The parameters with which the module breaks rules.
+const BREACH: &CStr = c"breach=1";
 /// Time for which a call is made to delay.
 const DELAY: Duration = Duration::from_millis(100);
 
@@ -60,6 +64,26 @@ fn timed(rig: &Rig<'_>, name: &str, length: Duration) -> Outcome {
 
 pub fn sleep(rig: &Rig<'_>) -> Outcome {
     timed(rig, "sleep_us", SLEEP)
+}
+
+/// Kills a process whose callback sleeps.
+pub fn sleep_killed(rig: &Rig<'_>) -> Outcome {
+    let (mut subject, attached) = rig.subject(Operation::MunmapWhole, "")?;
+    let longest = Duration::from_secs(10);
+    attached.set_all(&[
+        ("sleep_us", &longest.as_micros().to_string()),
+        ("times", "1"),
+    ])?;
+    subject.hold_at_exit()?;
+    subject.act_and_die()?;
+    attached.wait_misbehaves()?;
+    let begin = Instant::now();
+    subject.kill()?;
+    subject.wait_held(rig.waiter, STEP)?;
+    let took = begin.elapsed();
+    demand(took < longest / 2, || {
+        format!("killed {took:?} after the begin of a sleep of {longest:?}")
+    })
 }
 
 pub fn delay(rig: &Rig<'_>) -> Outcome {
@@ -107,6 +131,10 @@ fn unless_lockdep() -> Outcome {
 
 pub fn allocate(rig: &Rig<'_>) -> Outcome {
     unless_lockdep()?;
+    loaded_with(rig, BREACH, || allocates(rig))
+}
+
+fn allocates(rig: &Rig<'_>) -> Outcome {
     let (mut subject, attached) = rig.subject(Operation::Dontneed, "")?;
     for bytes in ["1", "4096", "1048576"] {
         attached.set("alloc_bytes", bytes)?;
@@ -119,18 +147,22 @@ pub fn allocate(rig: &Rig<'_>) -> Outcome {
 
 pub fn lock(rig: &Rig<'_>) -> Outcome {
     unless_lockdep()?;
+    loaded_with(rig, BREACH, || locks(rig))
+}
+
+fn locks(rig: &Rig<'_>) -> Outcome {
     let (mut subject, attached) = rig.subject(Operation::Dontneed, "")?;
     attached.set("lock", "1")?;
     rig.act(&mut subject, 4)?;
     same("injected", attached.counters()?.injected, 4)
 }
 
-/// The kernel's records in its log while the subject acts once.
-fn said(rig: &Rig<'_>, verbose: &str) -> Outcome<Vec<Record>> {
+/// The kernel's records in its log while the subject acts so often.
+fn said(rig: &Rig<'_>, verbose: &str, times: usize) -> Outcome<Vec<Record>> {
     let (mut subject, attached) = rig.subject(Operation::Dontneed, "")?;
     attached.set_all(&[MISBEHAVE, ("verbose", verbose)])?;
     let mut kmsg = KmsgReader::open_at_end().context("cannot open /dev/kmsg")?;
-    rig.act(&mut subject, 1)?;
+    rig.act(&mut subject, times)?;
     let end = kmsg
         .mark("case verbose")
         .context("cannot write to /dev/kmsg")?;
@@ -141,13 +173,15 @@ fn said(rig: &Rig<'_>, verbose: &str) -> Outcome<Vec<Record>> {
 pub fn verbose(rig: &Rig<'_>) -> Outcome {
     let is_ours = |record: &&Record| record.text.starts_with(MODULE_NAME);
     let ours = |records: &[Record]| records.iter().filter(is_ours).count();
-    same("lines with verbose 0", ours(&said(rig, "0")?), 0)?;
-    let one = said(rig, "1")?;
+    same("lines with verbose 0", ours(&said(rig, "0", 1)?), 0)?;
+    let one = said(rig, "1", 1)?;
     same("lines with verbose 1", ours(&one), 1)?;
     // The level of pr_info().
     let level = one.iter().find(is_ours).map(|record| record.level);
     same("their level", level, Some(6))?;
-    let two = said(rig, "2")?;
+    // At most ten in five seconds; these take less.
+    same("lines of 25", ours(&said(rig, "1", 25)?), 10)?;
+    let two = said(rig, "2", 1)?;
     demand(
         ours(&two) >= 1 && two.iter().any(|record| record.text.contains("Call Trace:")),
         || format!("no stack with verbose 2: {two:?}"),

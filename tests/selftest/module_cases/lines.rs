@@ -150,7 +150,8 @@ pub fn read_only(rig: &Rig<'_>) -> Outcome {
         )?;
     }
     writes("help", &[(b"0", refused)])?;
-    writes("total", &[(b"0", refused)])
+    writes("total", &[(b"0", refused)])?;
+    writes("breach", &[(b"1", refused)])
 }
 
 pub fn read_on(rig: &Rig<'_>) -> Outcome {
@@ -217,7 +218,7 @@ pub fn root_only(rig: &Rig<'_>) -> Outcome {
         }
     }
     // The files of the target are found twice: from the module's folder, and from its own.
-    let due = 1 + 3 + 2 * (SETTINGS.len() + READ_ONLY.len() + Order::ALL.len());
+    let due = 1 + 4 + 2 * (SETTINGS.len() + READ_ONLY.len() + Order::ALL.len());
     same("files", files, due)
 }
 

@@ -6,7 +6,7 @@ use std::fs;
 
 use anyhow::{Context as _, Result, bail};
 
-use mn_inject::injector::{control_file, target_file};
+use mn_inject::injector;
 use mn_inject::model::MODULE_NAME;
 
 use crate::complaints::Complaints;
@@ -98,21 +98,9 @@ fn announce(what: &str) -> Result<()> {
 ///
 /// # Errors
 ///
-/// The module is loaded with `breach=1`, or `control` cannot be written to.
+/// The module is loaded with `breach=1`, or `breach` cannot be read.
 pub fn demand_harmless() -> Result<()> {
-    let name = format!("mn-inject.{}-harmless", std::process::id());
-    let control = control_file();
-    let say =
-        |line: String| fs::write(&control, &line).with_context(|| format!("\"{line}\" failed"));
-    say(format!(
-        "attach {} name={name} kind=none",
-        std::process::id()
-    ))?;
-    // Without a notifier the setting has no effect, even if the write succeeds.
-    let remove = target_file(&name, "remove");
-    let taken = fs::write(remove, "1").is_ok();
-    say(format!("detach {name}"))?;
-    if taken {
+    if injector::may_break_rules()? {
         bail!(
             "the module is loaded with breach=1, and what is done here would bring the machine down; load it without (rmmod {MODULE_NAME}, and once more)"
         );

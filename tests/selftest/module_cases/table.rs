@@ -96,6 +96,12 @@ pub const CASES: &[Case] = &[
         attach::two_targets,
     ),
     case(
+        "attach-charged",
+        "attach from a process in a memory cgroup",
+        "the memory of the target is charged to that cgroup",
+        attach::charged,
+    ),
+    case(
         "attach-name-in-use",
         "attach with the name of another target, live or gone",
         "`EEXIST`; after a detach the name is free, and a new target starts with fresh counters",
@@ -288,6 +294,12 @@ pub const CASES: &[Case] = &[
         effects::sleep,
     ),
     case(
+        "effect-sleep-killed",
+        "`sleep_us` of ten seconds, and a kill of the process that sleeps",
+        "it ends at once; not in non-blockable context",
+        effects::sleep_killed,
+    ),
+    case(
         "effect-delay",
         "`delay_us`",
         "munmap takes at least that long",
@@ -300,21 +312,27 @@ pub const CASES: &[Case] = &[
         effects::callback,
     ),
     case(
+        "breach-taints",
+        "load the module, load it with `breach=1`, break a rule",
+        "`breach` reads 0, then 1; the kernel is tainted by a module for tests (`N`), and by the user (`U`) only as a rule is broken",
+        breach::taints,
+    ),
+    case(
         "effect-alloc",
-        "`alloc_bytes` 1, 4096, 1 MiB",
+        "`alloc_bytes` 1, 4096, 1 MiB, with `breach=1`",
         "counted as injected, and no allocation fails; not tried with lockdep, which complains",
         effects::allocate,
     ),
     case(
         "effect-lock",
-        "`lock`",
+        "`lock`, with `breach=1`",
         "counted as injected; not tried with lockdep, which complains for the interval kinds",
         effects::lock,
     ),
     case(
         "effect-verbose",
-        "`verbose` 0, 1, 2",
-        "nothing in the kernel's log, a line for each injection, a line and a stack",
+        "`verbose` 0, 1, 1 with 25 calls, 2",
+        "nothing in the kernel's log, a line for each injection, ten lines, a line and a stack",
         effects::verbose,
     ),
     case(
@@ -415,8 +433,8 @@ pub const CASES: &[Case] = &[
     ),
     case(
         "breach-refused",
-        "all that breaks the kernel's rules, in a module loaded without `breach=1`",
-        "`EPERM`, and nothing is attached; `EINVAL` for `how=twice` with an interval kind",
+        "all that needs `breach=1`, in a module loaded without it; `zap` without `CAP_SYS_PTRACE`",
+        "`EPERM`, and nothing is attached or set; a process may still zap its own pages; `EINVAL` for `how=twice` with an interval kind",
         breach::not_allowed,
     ),
 ];

@@ -3,7 +3,7 @@
 //! Detaching and unloading while callbacks run and files are open.
 
 use std::ffi::CStr;
-use std::fs::{self, File};
+use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -16,7 +16,6 @@ use mn_inject::injector::line::errno_of;
 use mn_inject::injector::load;
 use mn_inject::injector::load::unload;
 use mn_inject::injector::{DEVICE, files::target_folder};
-use mn_inject::model::MODULE_NAME;
 use mn_inject::trigger::operation::Operation;
 
 use crate::module_cases::log;
@@ -186,6 +185,19 @@ pub fn unload_session(rig: &Rig<'_>) -> Outcome {
     load(module, c"")
 }
 
+/// Carries out a case in a module that is loaded with these parameters, and loads it without again.
+pub fn loaded_with(rig: &Rig<'_>, parameters: &CStr, case: impl FnOnce() -> Outcome) -> Outcome {
+    let module = may_unload(rig)?;
+    same("delete_module", unload(), Ok(()))?;
+    let result = load(module, parameters).and_then(|()| {
+        let result = case();
+        same("delete_module", unload(), Ok(()))?;
+        result
+    });
+    load(module, c"")?;
+    result
+}
+
 pub fn small_log(rig: &Rig<'_>) -> Outcome {
     let module = may_unload(rig)?;
     same("delete_module", unload(), Ok(()))?;
@@ -196,15 +208,8 @@ pub fn small_log(rig: &Rig<'_>) -> Outcome {
             return Err(Failure::Wrong(format!("loaded with {wrong:?}")));
         }
     }
-    load(module, SMALL_LOG)?;
-    let path = format!("/sys/module/{MODULE_NAME}/parameters/log_kib");
-    let shown = fs::read_to_string(path).ok();
-    let full = log::full(rig, MANY);
-    same("delete_module", unload(), Ok(()))?;
     load(module, c"")?;
-    full?;
-    // The parameter may be hidden in sysfs; if it is shown, it has the value that was set.
-    same("log_kib", shown.as_deref().unwrap_or("4\n"), "4\n")
+    loaded_with(rig, SMALL_LOG, || log::full(rig, MANY))
 }
 
 #[cfg(test)]

@@ -156,6 +156,12 @@ pub fn others(worker: &mut Worker) -> bool {
     if let Err(error) = formats::total(&total) {
         worker.finding(format_args!("total: {error:#}"));
     }
+    let Some(breach) = worker.read_root("breach") else {
+        return false;
+    };
+    if let Err(error) = formats::breach(&breach) {
+        worker.finding(format_args!("breach: {error:#}"));
+    }
     match worker.read_root("help") {
         Some(help) => {
             if help.is_empty() {
