@@ -9,6 +9,7 @@ use crate::{
 };
 use kernel::{
     mm::{
+        virt::flags,
         Mm,
         MmWithUser, //
     },
@@ -50,8 +51,9 @@ impl Zap {
     /// Zaps them in `mm`: what they hold is lost, and the kernel calls the notifiers (`CLEAR`).
     ///
     /// Takes `mmap_lock` for reading, so it may sleep. Fails with `ESRCH` where nobody uses the
-    /// address space any more, with `EFAULT` where the pages are not all in one VMA, and with
-    /// `EPERM` where it is to be done in atomic context and that is not allowed.
+    /// address space any more, with `EFAULT` where the pages are not all in one VMA, with `EINVAL`
+    /// where that VMA is one of hugetlbfs, and with `EPERM` where it is to be done in atomic context
+    /// and that is not allowed.
     pub(crate) fn carry_out(self, mm: &Mm, injector: &Injector) -> Result {
         if self.is_atomic {
             breach::permit()?;
@@ -62,6 +64,12 @@ impl Zap {
     fn zap(self, mm: &MmWithUser, injector: &Injector) -> Result {
         let guard = mm.mmap_read_lock();
         let vma = guard.vma_lookup(self.start).ok_or(EFAULT)?;
+        // In a VMA of hugetlbfs, a range that is not made of whole huge pages is a BUG in
+        // `__unmap_hugepage_range()`, which `zap_vma_range()` does not prevent. The size of a huge
+        // page cannot be asked for from here, so nothing is zapped in such a VMA.
+        if vma.flags() & flags::HUGETLB != 0 {
+            return Err(EINVAL);
+        }
         if self.end > vma.end() {
             return Err(EFAULT);
         }
