@@ -8,7 +8,7 @@ use crate::{
             Event,
             Range, //
         },
-        stack::Trace,
+        stacktrace::Trace,
         task,
         Output, //
     },

@@ -5,9 +5,11 @@
 //! Attaches notifiers to processes and lets their callbacks fail as debugfs says. See `help` in
 //! `/sys/kernel/debug/mmu_notifier_inject/`.
 
-use abstractions::chardev::Device;
+use abstractions::miscdevice::Device;
 use kernel::prelude::*;
 
+// Not `mod kernel`: that is the name of the crate that it adds to.
+#[path = "kernel/lib.rs"]
 mod abstractions;
 mod breach;
 mod chance;

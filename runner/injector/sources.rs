@@ -5,10 +5,6 @@
 /// Every file that takes part in the module's build: path and content.
 pub const SOURCES: &[(&str, &str)] = &[
     ("Kbuild", include_str!("../../Kbuild")),
-    (
-        "module/abstractions.rs",
-        include_str!("../../module/abstractions.rs"),
-    ),
     ("module/breach.rs", include_str!("../../module/breach.rs")),
     ("module/chance.rs", include_str!("../../module/chance.rs")),
     ("module/command.rs", include_str!("../../module/command.rs")),
@@ -25,6 +21,38 @@ pub const SOURCES: &[(&str, &str)] = &[
     (
         "module/injector.rs",
         include_str!("../../module/injector.rs"),
+    ),
+    (
+        "module/kernel/debugfs.rs",
+        include_str!("../../module/kernel/debugfs.rs"),
+    ),
+    (
+        "module/kernel/errno.rs",
+        include_str!("../../module/kernel/errno.rs"),
+    ),
+    (
+        "module/kernel/lib.rs",
+        include_str!("../../module/kernel/lib.rs"),
+    ),
+    (
+        "module/kernel/miscdevice.rs",
+        include_str!("../../module/kernel/miscdevice.rs"),
+    ),
+    (
+        "module/kernel/mm.rs",
+        include_str!("../../module/kernel/mm.rs"),
+    ),
+    (
+        "module/kernel/mmu_notifier.rs",
+        include_str!("../../module/kernel/mmu_notifier.rs"),
+    ),
+    (
+        "module/kernel/stacktrace.rs",
+        include_str!("../../module/kernel/stacktrace.rs"),
+    ),
+    (
+        "module/kernel/task.rs",
+        include_str!("../../module/kernel/task.rs"),
     ),
     ("module/log.rs", include_str!("../../module/log.rs")),
     (
