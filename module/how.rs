@@ -4,13 +4,10 @@
 
 use crate::{
     abstractions::{
-        mm::{
-            self,
-            MmapWriteGuard, //
-        },
-        mmu_notifier::Mmap, //
+        breach,
+        faulty::Mmap,
+        mm, //
     },
-    breach,
     injector::Injector, //
 };
 use kernel::{
@@ -68,9 +65,7 @@ impl How {
     pub(crate) fn check(self) -> Result {
         match self {
             How::Register | How::Locked => Ok(()),
-            How::Unlocked | How::Recursive | How::Atomic | How::Twice => {
-                breach::permit().map(|_| ())
-            }
+            How::Unlocked | How::Recursive | How::Atomic | How::Twice => breach::permit().map(drop),
         }
     }
 
@@ -82,19 +77,18 @@ impl How {
         register: impl FnOnce(Mmap<'_>) -> Result<T>,
     ) -> Result<T> {
         match self {
-            How::Register | How::Twice => register(mm.into()),
-            How::Locked => register((&mm::mmap_write_lock(mm)).into()),
-            How::Unlocked => {
-                let unsound = breach::permit()?;
-                register((&MmapWriteGuard::not_held_in_breach_of_contract(mm, unsound)).into())
-            }
+            How::Register | How::Twice => register(Mmap::Unlocked(mm)),
+            How::Locked => register(Mmap::Locked(&mm::mmap_write_lock(mm))),
+            How::Unlocked => register(Mmap::Locked(&breach::permit()?.pretend_locked(mm))),
             How::Recursive => {
                 let guard = mm::mmap_write_lock(mm);
-                let result = register(mm.into());
+                let result = register(Mmap::Unlocked(mm));
                 drop(guard);
                 result
             }
-            How::Atomic => injector.in_atomic_context(|| register(mm.into())),
+            How::Atomic => {
+                injector.in_atomic_context(breach::permit()?, || register(Mmap::Unlocked(mm)))
+            }
         }
     }
 }

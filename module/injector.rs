@@ -4,14 +4,16 @@
 
 use crate::{
     abstractions::{
+        breach::{
+            self,
+            Unsound, //
+        },
         mmu_notifier::{
             Event,
             Range, //
         },
-        task,
-        Unsound, //
+        task, //
     },
-    breach,
     chance::Chance,
     counters::Counters,
     filter::Filter,
@@ -249,7 +251,7 @@ impl Injector {
     }
 
     /// Runs `work` where nothing may sleep: with a spinlock held, which nobody else takes.
-    pub(crate) fn in_atomic_context<T>(&self, work: impl FnOnce() -> T) -> T {
+    pub(crate) fn in_atomic_context<T>(&self, _: Unsound, work: impl FnOnce() -> T) -> T {
         let guard = self.atomic.lock();
         let result = work();
         drop(guard);

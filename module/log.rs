@@ -94,8 +94,8 @@ impl Arguments {
     pub(crate) fn new(range: &Range, cur_seq: u64) -> Self {
         Arguments {
             event: range.event(),
-            start: range.start(),
-            end: range.end(),
+            start: range.start() as u64,
+            end: range.end() as u64,
             blockable: range.is_blockable(),
             cur_seq,
         }

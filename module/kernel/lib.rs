@@ -17,10 +17,14 @@
 //! - [`errno`], as additions to `rust/kernel/error.rs`,
 //! - [`task`], as additions to `rust/kernel/task.rs`, `rust/kernel/time.rs` and the like.
 
+pub(crate) mod breach;
 pub(crate) mod debugfs;
 pub(crate) mod errno;
+pub(crate) mod faulty;
+mod helpers;
 pub(crate) mod miscdevice;
 pub(crate) mod mm;
+pub(crate) mod mmu_interval;
 pub(crate) mod mmu_notifier;
 pub(crate) mod stacktrace;
 pub(crate) mod task;
@@ -30,22 +34,6 @@ use kernel::{
     prelude::*,
     uaccess::UserSliceWriter, //
 };
-
-/// Leave to do what is unsound, for fault injection only.
-///
-/// Whoever makes one accepts, for whoever has asked for it, that from then on the kernel may hang,
-/// crash, or corrupt memory. The functions that take it are named after the contract that they
-/// break, and are no `unsafe fn` because nobody could keep what they would ask for: to break it is
-/// what they are for.
-#[derive(Clone, Copy)]
-pub(crate) struct Unsound(());
-
-impl Unsound {
-    /// Accepts it.
-    pub(crate) const fn accepted() -> Self {
-        Unsound(())
-    }
-}
 
 /// Where what is read goes: `UserSliceWriter` and `IovIterDest` are the same to a file.
 pub(crate) trait Output {

@@ -5,7 +5,6 @@
 /// Every file that takes part in the module's build: path and content.
 pub const SOURCES: &[(&str, &str)] = &[
     ("Kbuild", include_str!("../../Kbuild")),
-    ("module/breach.rs", include_str!("../../module/breach.rs")),
     ("module/chance.rs", include_str!("../../module/chance.rs")),
     ("module/command.rs", include_str!("../../module/command.rs")),
     ("module/control.rs", include_str!("../../module/control.rs")),
@@ -23,12 +22,28 @@ pub const SOURCES: &[(&str, &str)] = &[
         include_str!("../../module/injector.rs"),
     ),
     (
+        "module/kernel/breach.rs",
+        include_str!("../../module/kernel/breach.rs"),
+    ),
+    (
         "module/kernel/debugfs.rs",
         include_str!("../../module/kernel/debugfs.rs"),
     ),
     (
         "module/kernel/errno.rs",
         include_str!("../../module/kernel/errno.rs"),
+    ),
+    (
+        "module/kernel/faulty.rs",
+        include_str!("../../module/kernel/faulty.rs"),
+    ),
+    (
+        "module/kernel/helpers.c",
+        include_str!("../../module/kernel/helpers.c"),
+    ),
+    (
+        "module/kernel/helpers.rs",
+        include_str!("../../module/kernel/helpers.rs"),
     ),
     (
         "module/kernel/lib.rs",
@@ -43,8 +58,20 @@ pub const SOURCES: &[(&str, &str)] = &[
         include_str!("../../module/kernel/mm.rs"),
     ),
     (
+        "module/kernel/mmu_interval.rs",
+        include_str!("../../module/kernel/mmu_interval.rs"),
+    ),
+    (
+        "module/kernel/mmu_interval/two_pass.rs",
+        include_str!("../../module/kernel/mmu_interval/two_pass.rs"),
+    ),
+    (
         "module/kernel/mmu_notifier.rs",
         include_str!("../../module/kernel/mmu_notifier.rs"),
+    ),
+    (
+        "module/kernel/mmu_notifier/range.rs",
+        include_str!("../../module/kernel/mmu_notifier/range.rs"),
     ),
     (
         "module/kernel/stacktrace.rs",
