@@ -12,7 +12,8 @@ use crate::{
             Event,
             Range, //
         },
-        task, //
+        print,
+        time::monotonic_ns, //
     },
     chance::Chance,
     counters::Counters,
@@ -346,7 +347,7 @@ impl Injector {
             );
         }
         if verbose >= 2 {
-            task::dump_stack();
+            print::dump_stack();
         }
     }
 
@@ -372,9 +373,9 @@ impl Injector {
 /// once would not do: `msleep()` counts jiffies, and where those were behind when it began, as in
 /// a virtual machine one of whose processors had stood still, it ends too early.
 fn wait_out(time: Delta, wait: impl Fn(Delta)) {
-    let end = task::monotonic_ns() as i64 + time.as_nanos();
+    let end = monotonic_ns() as i64 + time.as_nanos();
     loop {
-        let left = end - task::monotonic_ns() as i64;
+        let left = end - monotonic_ns() as i64;
         if left <= 0 {
             return;
         }

@@ -10,6 +10,7 @@ use crate::{
         },
         stacktrace::Trace,
         task,
+        time::monotonic_ns,
         Output, //
     },
     text::{
@@ -252,7 +253,7 @@ impl Log {
     ) {
         let mut entry = Entry {
             seq: 0,
-            time_ns: task::monotonic_ns(),
+            time_ns: monotonic_ns(),
             arguments,
             trace: Trace::save(),
             tid: current!().pid(),

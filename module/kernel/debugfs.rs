@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! debugfs files whose operations need no reference to the module.
+//! Files in debugfs whose operations need no reference to the module.
 //!
-//! These are `struct debugfs_short_fops`: they have no `release` that the kernel could call after
-//! the module is gone, and no owner that would keep the module from going. A file that is still
-//! open then answers `EIO`.
+//! The operations are a `struct debugfs_short_fops`. It has no `release` that the kernel could call
+//! after the module has been unloaded, and no owner that would keep the module from being unloaded.
+//! Reading or writing a file that is still open then returns `-EIO`.
 //!
 //! C header: [`include/linux/debugfs.h`](srctree/include/linux/debugfs.h)
 
@@ -21,14 +21,14 @@ use kernel::{
     }, //
 };
 
-/// The most that one `write(2)` may bring, in bytes. More is refused with `E2BIG`.
+/// Maximum number of bytes of one `write(2)`. Longer ones return `-E2BIG`.
 pub(crate) const MAX_WRITE: usize = 4096;
 
-/// A dentry that debugfs gave out.
+/// A dentry in debugfs.
 ///
 /// # Invariants
 ///
-/// A valid dentry in debugfs that has not been removed.
+/// The pointer is that of a valid dentry in debugfs that has not been removed.
 struct Dentry(*mut bindings::dentry);
 
 // SAFETY:
@@ -47,7 +47,7 @@ impl Drop for Dentry {
     }
 }
 
-/// A folder in debugfs. It is removed when it and all that is in it have been dropped.
+/// A directory in debugfs. It is removed when it and all that is in it have been dropped.
 pub(crate) struct Dir {
     // Dropped before the parent, by the order of the fields.
     dentry: Dentry,
@@ -55,9 +55,10 @@ pub(crate) struct Dir {
 }
 
 impl Dir {
-    /// Creates a folder in `parent`, or in the root of debugfs.
+    /// Creates a directory in `parent`, or in the root of debugfs.
     ///
-    /// Fails with `EEXIST`, `ENOMEM`, or `ENODEV` where the kernel has no debugfs.
+    /// Returns `Err(EEXIST)` if the name is taken, `Err(ENOMEM)` if memory cannot be allocated, and
+    /// `Err(ENODEV)` if the kernel has no debugfs.
     pub(crate) fn new(name: &CStr, parent: Option<Arc<Dir>>) -> Result<Arc<Self>> {
         let parent_ptr = match &parent {
             Some(dir) => dir.dentry.0,
@@ -79,13 +80,13 @@ impl Dir {
     }
 }
 
-/// What stands behind a file.
+/// Operations of a file.
 pub(crate) trait FileOperations: Send + Sync + 'static {
-    /// Who may do what; root owns the file.
+    /// Returns the permissions. Root owns the file.
     fn mode(&self) -> u16;
 
-    /// Copies out what stands at `position`, moves `position` on, and returns the number of
-    /// bytes. 0 is the end of the file.
+    /// Copies out the bytes at `position`, advances `position`, and returns their number. 0 is the
+    /// end of the file.
     ///
     /// The default is for files that are only written.
     fn read(&self, position: &mut u64, out: &mut dyn Output) -> Result<usize> {
@@ -93,7 +94,7 @@ pub(crate) trait FileOperations: Send + Sync + 'static {
         Err(EPERM)
     }
 
-    /// Takes what one `write(2)` brought, as a whole or not at all.
+    /// Stores the bytes of one `write(2)`, all or none.
     ///
     /// The default is for files that are only read.
     fn write(&self, data: &[u8]) -> Result {
@@ -102,24 +103,28 @@ pub(crate) trait FileOperations: Send + Sync + 'static {
     }
 }
 
-/// A file in debugfs, with what stands behind it. Dropping it removes the file and waits
-/// until nobody is in its operations any more, so it may sleep.
+/// A file in debugfs, with its operations.
+///
+/// # Context
+///
+/// Dropping it removes the file and waits until none of its operations runs. It may sleep.
+#[must_use = "the file is removed when the value is dropped"]
 pub(crate) struct File<F: FileOperations> {
-    // Dropped first, by the order of the fields: it waits for everybody who uses `_operations`.
+    // Dropped first, by the order of the fields: it waits for all uses of `_operations`.
     _dentry: Dentry,
     _operations: KBox<F>,
     _dir: Arc<Dir>,
 }
 
 impl<F: FileOperations> File<F> {
-    /// Creates the file `name` in `dir`. Fails like [`Dir::new`].
+    /// Creates the file `name` in `dir`. Returns the errors of [`Dir::new`].
     pub(crate) fn new(name: &CStr, dir: &Arc<Dir>, operations: F) -> Result<Self> {
         let mode = operations.mode();
         let operations = KBox::new(operations, GFP_KERNEL)?;
         // SAFETY:
         // - `name` is a C string, of which debugfs makes a copy.
-        // - By its type invariants `dir` is a folder that is still there.
-        // - The callbacks ask for a pointer to an `F` that lives as long as the file: the box
+        // - By its type invariants `dir` is a directory that is still there.
+        // - The callbacks require a pointer to an `F` that lives as long as the file: the box
         //   does not move its content, and is freed after the file has been removed.
         let dentry = unsafe {
             bindings::debugfs_create_file_short(
@@ -140,7 +145,7 @@ impl<F: FileOperations> File<F> {
     }
 }
 
-/// The callbacks of a file with an `F` behind it.
+/// Callbacks of a file with operations of type `F`.
 struct Table<F>(PhantomData<F>);
 
 impl<F: FileOperations> Table<F> {
@@ -170,7 +175,7 @@ impl<F: FileOperations> Table<F> {
         let ppos = unsafe { &mut *ppos };
         let mut out = UserSlice::new(UserPtr::from_ptr(buf.cast()), count).writer();
 
-        // The virtual file system lets no negative position through.
+        // The VFS passes no negative position (`rw_verify_area()`).
         let mut position = *ppos as u64;
         match operations.read(&mut position, &mut out) {
             Ok(read) => {

@@ -8,7 +8,7 @@
 #include <linux/mmu_notifier.h>
 
 /* SYMBOL_LEN in kallsyms.rs: bindgen does not see KSYM_SYMBOL_LEN. */
-static_assert(KSYM_SYMBOL_LEN <= KSYM_NAME_LEN + 256);
+static_assert(sizeof(char[KSYM_NAME_LEN + 256]) >= sizeof(char[KSYM_SYMBOL_LEN]));
 
 void mn_helper_mmap_write_lock(struct mm_struct *mm)
 {

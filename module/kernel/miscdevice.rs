@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A character device whose open files share some data.
+//! Character devices whose open files share data: an addition to `kernel::miscdevice`.
 //!
-//! Each open file has a state of its own, which lives until the last reference to the file is
-//! gone: also where the process that opened it was killed. While one is open the module cannot be
-//! unloaded.
+//! Each open file has data of its own, which lives until the last reference to the file is dropped,
+//! also if the process that opened it was killed. The module cannot be unloaded while a file is
+//! open.
 //!
 //! C header: [`include/linux/miscdevice.h`](srctree/include/linux/miscdevice.h)
 
@@ -30,53 +30,54 @@ use kernel::{
     types::Opaque,
 };
 
-/// What stands behind an open file.
+/// Data of an open file.
 pub(crate) trait OpenFile: Send + Sync + Sized + 'static {
-    /// What all open files share.
+    /// Data that all open files share.
     type Shared: Send + Sync + 'static;
 
-    /// A file is opened.
+    /// Opens a file.
     fn open(shared: &Self::Shared) -> Result<Self>;
 
-    /// Copies out what stands at `position`, moves `position` on, and returns the number of
-    /// bytes. 0 is the end of the file.
+    /// Copies out the bytes at `position`, advances `position`, and returns their number. 0 is the
+    /// end of the file.
     fn read(&self, position: &mut u64, out: &mut dyn Output) -> Result<usize>;
 
-    /// Takes what one `write(2)` brought, as a whole or not at all.
+    /// Stores the bytes of one `write(2)`, all or none.
     fn write(&self, data: &[u8]) -> Result;
 }
 
 /// A registered device.
+#[must_use = "the device is deregistered when the value is dropped"]
 #[pin_data]
 pub(crate) struct Device<T: OpenFile> {
-    // Dropped first, by the order of the fields: nobody opens it any more when `shared` goes.
+    // Dropped first, by the order of the fields: no file is opened any more when `shared` is.
     #[pin]
     registration: Registration<T>,
     shared: T::Shared,
 }
 
 impl<T: OpenFile> Device<T> {
-    /// Registers a device of that name, which root only may open.
+    /// Registers a device of that name, which only root may open.
     ///
-    /// It may be opened before this returns, so it should be the last step of a module's
-    /// start: a module that fails to start must not have open files.
+    /// It may be opened before the initializer has returned, so this has to be the last step of a
+    /// module's initialization: a module that fails to load must not have open files.
     pub(crate) fn new(
         name: &'static CStr,
         module: &'static ThisModule,
         shared: T::Shared,
     ) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
-            // This comes first: the device may be opened as soon as it is registered.
+            // First, since the device may be opened as soon as it is registered.
             shared,
             registration <- Registration::new(name, module),
         }? Error)
     }
 }
 
-/// A `struct miscdevice` that is registered, with file operations that the module owns.
+/// A registered `struct miscdevice` whose file operations have the module as their owner.
 ///
-/// [`MiscDeviceRegistration::register`] is not enough on every kernel: that of Linux 7.2 sets
-/// no owner, so a module could go while one of its files is open.
+/// [`MiscDeviceRegistration::register`] of Linux 7.2 sets no owner, so the module could be unloaded
+/// while one of its files is open.
 ///
 /// # Invariants
 ///
@@ -91,10 +92,10 @@ struct Registration<T: OpenFile> {
 }
 
 // SAFETY:
-// - It is allowed to call `misc_deregister()` on another thread than `misc_register()`.
+// - `misc_deregister()` may be called on another thread than `misc_register()`.
 unsafe impl<T: OpenFile> Send for Registration<T> {}
 // SAFETY:
-// - Nothing can be done with a shared reference to it.
+// - It has no methods that take a shared reference.
 unsafe impl<T: OpenFile> Sync for Registration<T> {}
 
 impl<T: OpenFile> Registration<T> {
@@ -139,7 +140,7 @@ impl<T: OpenFile> PinnedDrop for Registration<T> {
     }
 }
 
-/// An open file of a [`Device`]. Only that registers it.
+/// An open file of a [`Device`], which is all that registers it.
 struct Handle<T>(T, PhantomData<T>);
 
 #[vtable]
@@ -149,11 +150,13 @@ impl<T: OpenFile> MiscDevice for Handle<T> {
     fn open(_file: &File, misc: &MiscDeviceRegistration<Self>) -> Result<KBox<Self>> {
         let misc: *const Opaque<bindings::miscdevice> = core::ptr::from_ref(misc).cast();
         // SAFETY:
-        // - `misc` is at the address of the `struct miscdevice` that the file belongs to. Only
-        //   `Device::new` registers one with the operations of a `Handle<T>`, so it is that
-        //   field of a registration, which is that field of a device.
-        // - The device lives while one of its files is being opened (`misc_open()` holds the
-        //   lock that `misc_deregister()` needs), and `shared` was initialised first.
+        // - `MiscDeviceRegistration` is a transparent wrapper of a `struct miscdevice`, and `misc`
+        //   is at the address of the one that the file belongs to. Only `Device::new` registers one
+        //   with the operations of a `Handle<T>`, so it is that field of a registration, which is
+        //   that field of a device. This steps out of the reference that `misc` was; an abstraction
+        //   upstream would be passed the pointer.
+        // - The device lives while one of its files is being opened (`misc_open()` holds the lock
+        //   that `misc_deregister()` takes), and `shared` was initialized first.
         let shared = unsafe {
             let registration = kernel::container_of!(misc, Registration<T>, misc);
             &(*kernel::container_of!(registration, Device<T>, registration)).shared
@@ -165,7 +168,7 @@ impl<T: OpenFile> MiscDevice for Handle<T> {
     }
 
     fn read_iter(mut kiocb: Kiocb<'_, KBox<Self>>, iov: &mut IovIterDest<'_>) -> Result<usize> {
-        // The virtual file system lets no negative position through.
+        // The VFS passes no negative position (`rw_verify_area()`).
         let mut position = kiocb.ki_pos() as u64;
         let copied = kiocb.file().0.read(&mut position, iov)?;
         *kiocb.ki_pos_mut() = position as i64;

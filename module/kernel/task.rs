@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Tasks, time and chance.
+//! Tasks: additions to `kernel::task`.
+//!
+//! C header: [`include/linux/sched.h`](srctree/include/linux/sched.h)
 
 use core::ptr::NonNull;
 use kernel::{
@@ -12,13 +14,14 @@ use kernel::{
     task::Task, //
 };
 
-/// Length of a task's name, with the NUL.
+/// Size of a task's name, including the NUL.
 pub(crate) const COMM_LEN: usize = bindings::TASK_COMM_LEN as usize;
 
-/// The address space of the process or thread `pid`, as the caller's pid namespace counts.
+/// Returns the address space of the process or thread `pid` in the pid namespace of the caller.
 ///
-/// Fails with `ESRCH` where there is none such, or where it has no address space (any more):
-/// kernel threads, and processes past `exit_mm()`.
+/// Returns `Err(ESRCH)` if there is no such task, or if it has no address space: kernel threads,
+/// and tasks past `exit_mm()`. It is up to the caller whether the current task may do something to
+/// that one: there is no `ptrace_may_access()`.
 pub(crate) fn mm_of_pid(pid: i32) -> Result<ARef<MmWithUser>> {
     // SAFETY:
     // - Any number may be looked up.
@@ -46,35 +49,13 @@ pub(crate) fn mm_of_pid(pid: i32) -> Result<ARef<MmWithUser>> {
     Ok(unsafe { ARef::from_raw(mm.cast()) })
 }
 
-/// The name of the current task, NUL-padded.
+/// Returns the name of the current task, padded with NUL.
 pub(crate) fn current_comm() -> [u8; COMM_LEN] {
     let task = current!().as_ptr();
     // SAFETY:
-    // - `comm` of the current task is always readable and always ends in a NUL; a concurrent
-    //   change of it can at worst give a mixture of two names.
+    // - `comm` of the current task is always readable, and always ends in a NUL.
+    // - Another task may write it at the same time (`__set_task_comm()`). C reads it in the same
+    //   way (`get_task_comm()`), and a mixture of two names is harmless.
     let comm = unsafe { (&raw const (*task).comm).read_volatile() };
     comm.map(|byte| byte as u8)
-}
-
-/// Nanoseconds on the monotonic clock, which never goes back. Never sleeps.
-// Not `ktime_get_mono_fast_ns()`: that one may go back a little when the clock is adjusted.
-pub(crate) fn monotonic_ns() -> u64 {
-    // SAFETY:
-    // - This may be called in any context but NMI, and no notifier is called in that.
-    let now = unsafe { bindings::ktime_get() };
-    now as u64
-}
-
-/// A random number below `ceiling`, which must not be 0. Never sleeps.
-pub(crate) fn random_below(ceiling: u32) -> u32 {
-    // SAFETY:
-    // - Any number is fine; 0 gives one that is not below it.
-    unsafe { bindings::__get_random_u32_below(ceiling) }
-}
-
-/// Prints the caller's stack to the kernel's log.
-pub(crate) fn dump_stack() {
-    // SAFETY:
-    // - This may be called in any context.
-    unsafe { bindings::dump_stack() };
 }

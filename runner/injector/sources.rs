@@ -46,6 +46,10 @@ pub const SOURCES: &[(&str, &str)] = &[
         include_str!("../../module/kernel/helpers.rs"),
     ),
     (
+        "module/kernel/kallsyms.rs",
+        include_str!("../../module/kernel/kallsyms.rs"),
+    ),
+    (
         "module/kernel/lib.rs",
         include_str!("../../module/kernel/lib.rs"),
     ),
@@ -74,12 +78,28 @@ pub const SOURCES: &[(&str, &str)] = &[
         include_str!("../../module/kernel/mmu_notifier/range.rs"),
     ),
     (
+        "module/kernel/print.rs",
+        include_str!("../../module/kernel/print.rs"),
+    ),
+    (
+        "module/kernel/random.rs",
+        include_str!("../../module/kernel/random.rs"),
+    ),
+    (
         "module/kernel/stacktrace.rs",
         include_str!("../../module/kernel/stacktrace.rs"),
     ),
     (
         "module/kernel/task.rs",
         include_str!("../../module/kernel/task.rs"),
+    ),
+    (
+        "module/kernel/time.rs",
+        include_str!("../../module/kernel/time.rs"),
+    ),
+    (
+        "module/kernel/uaccess.rs",
+        include_str!("../../module/kernel/uaccess.rs"),
     ),
     ("module/log.rs", include_str!("../../module/log.rs")),
     (

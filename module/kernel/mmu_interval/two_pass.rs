@@ -31,7 +31,7 @@ pub(crate) trait TwoPassNotifier: Send + Sync + 'static {
     /// Data that the first pass leaves to the second one.
     type Pending: Send + 'static;
 
-    /// As [`IntervalNotifier::invalidate`](super::IntervalNotifier::invalidate). If it returns a [`Finish`], then
+    /// As [`invalidate`](super::IntervalNotifier::invalidate). If it returns a [`Finish`], then
     /// [`Self::invalidate_finish`] is called with that before the kernel changes the range. If it
     /// returns [`None`], it must have done everything.
     ///
