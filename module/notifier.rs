@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The kinds of notifiers that a target can have, all with an injector behind them.
+//! Kinds of notifiers that a target can have, all with an injector behind them.
 
 #[cfg(mmu_interval_two_pass)]
 use crate::abstractions::{
@@ -55,12 +55,12 @@ use kernel::{
     sync::SpinLock, //
 };
 
-/// What sort of notifier a target is.
+/// Kind of a target's notifier.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// None at all: the target only holds the address space.
+    /// No notifier: the target only holds a reference to the address space.
     None,
-    /// `mmu_notifier` with a start that may refuse.
+    /// `mmu_notifier` with a start that may fail.
     Plain,
     /// `mmu_notifier` with a start and an end.
     PlainEnd,
@@ -71,10 +71,10 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    /// Takes the name of a kind, and the range of an interval notifier.
+    /// Parses the name of a kind, with the range of an interval notifier.
     ///
-    /// Fails with `EINVAL` for other names, for an interval notifier without a range and for a
-    /// other one with; and with `EOPNOTSUPP` for what the kernel does not have.
+    /// Returns `Err(EINVAL)` for other names, for an interval notifier without a range and for
+    /// another kind with one, and `Err(EOPNOTSUPP)` for a kind that the kernel does not have.
     pub(crate) fn new(name: &str, range: Option<AddressRange>) -> Result<Self> {
         match (name, range) {
             ("none", None) => Ok(Kind::None),
@@ -89,7 +89,7 @@ impl Kind {
         }
     }
 
-    /// Its name.
+    /// Returns its name.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Kind::None => "none",
@@ -100,7 +100,7 @@ impl Kind {
         }
     }
 
-    /// The addresses of which it hears.
+    /// Returns the addresses for which its callbacks are called.
     pub(crate) const fn range(self) -> AddressRange {
         match self {
             Kind::None | Kind::Plain | Kind::PlainEnd => AddressRange::ALL,
@@ -108,13 +108,13 @@ impl Kind {
         }
     }
 
-    /// Whether a start that was not refused is followed by an end.
+    /// Returns whether a start that succeeded is followed by an end.
     pub(crate) const fn has_end(self) -> bool {
         matches!(self, Kind::PlainEnd | Kind::IntervalTwoPass(_))
     }
 
-    /// Whether it can be registered like that: nothing is registered for [`Kind::None`], and only
-    /// the list of plain notifiers is one into which something can be put twice.
+    /// Returns whether it can be registered that way. Nothing is registered for [`Kind::None`], and
+    /// only a plain notifier can be put into the core's list twice.
     pub(crate) fn can_be_registered(self, how: How) -> bool {
         match self {
             Kind::None => false,
@@ -123,8 +123,8 @@ impl Kind {
         }
     }
 
-    /// Whether its callback has a way to return that. An interval notifier says yes or no, and the
-    /// core makes `-EAGAIN` of the no. Where there is no callback, it does not matter.
+    /// Returns whether its callback can return that errno. The callback of an interval notifier
+    /// returns a `bool`, and the core takes false for `-EAGAIN`.
     pub(crate) fn can_return(self, errno: i32) -> bool {
         match self {
             Kind::None | Kind::Plain | Kind::PlainEnd => true,
@@ -281,11 +281,11 @@ impl FaultyTwoPass for TwoPass {
     }
 }
 
-/// The notifier on an address space, if there is one. Dropping it removes it and waits for its
-/// callbacks.
+/// Notifier on an address space, if there is one. Dropping it removes the notifier and waits for
+/// its callbacks.
 pub(crate) enum Attached {
     None,
-    /// One that can never be removed again.
+    /// A notifier that can never be removed.
     Twice,
     Plain {
         _registration: FaultyRegistration<Plain>,
@@ -327,8 +327,8 @@ fn addresses(range: AddressRange) -> Result<core::ops::Range<usize>> {
 impl Attached {
     /// Registers a notifier of the injector's kind with `mm`, in that way.
     ///
-    /// Fails as the registrations do, with `ESRCH` where nobody uses the address space any more and
-    /// breaking the rules is not allowed, and with `EPERM` where the way is against them.
+    /// Returns the errors of the registrations, `Err(ESRCH)` if the address space has no users, and
+    /// `Err(EPERM)` if the way to register violates the contract. With `breach=1` it does both.
     pub(crate) fn new(
         mm: &Mm,
         injector: &Arc<Injector>,
@@ -382,10 +382,10 @@ impl Attached {
         })
     }
 
-    /// Begins to look at an interval notifier's range: the number of its last invalidation.
+    /// Begins to look at the range of an interval notifier, and returns the number of its last
+    /// invalidation. Returns `Err(EOPNOTSUPP)` for other kinds.
     ///
-    /// Waits for the end of one that is under way, and no signal ends the wait. Fails with
-    /// `EOPNOTSUPP` for other kinds.
+    /// Waits uninterruptibly for the end of an invalidation that is in progress.
     pub(crate) fn read_begin(&self) -> Result<u64> {
         match self {
             Attached::Interval(registration) => Ok(registration.read_begin() as u64),
@@ -395,8 +395,8 @@ impl Attached {
         }
     }
 
-    /// Whether the range was invalidated since [`Self::read_begin`] returned `seq`. Under
-    /// [`Injector::with_mirror`] only.
+    /// Returns whether the range was invalidated since [`Self::read_begin`] returned `seq`. Must be
+    /// called under [`Injector::with_mirror`].
     pub(crate) fn read_retry(&self, seq: u64) -> Result<bool> {
         // A number that does not fit was never returned.
         let Ok(seq) = usize::try_from(seq) else {

@@ -69,8 +69,8 @@ unsafe fn pretend_users(mm: &Mm) -> &MmWithUser {
 ///
 /// # Safety
 ///
-/// Cannot be upheld; for fault injection. Code that requires the guard relies on nobody else
-/// changing the address space.
+/// Cannot be upheld; for fault injection. Code that requires the guard relies on the
+/// address space not changing.
 unsafe fn pretend_locked(mm: &MmWithUser) -> ManuallyDrop<MmapWriteGuard<'_>> {
     // SAFETY:
     // - That the lock is held cannot be upheld; for fault injection. It is not released, either.
@@ -101,7 +101,7 @@ unsafe fn register_again<T: Send + Sync + 'static>(
 ///
 /// # Safety
 ///
-/// - `subscription` must be registered, and nobody else may unregister it.
+/// - `subscription` must be registered, and nothing else may unregister it.
 /// - Cannot be upheld; for fault injection. It must not be called in a callback, for whose end it
 ///   waits.
 unsafe fn unregister_in_callback(subscription: *mut bindings::mmu_notifier) {
@@ -115,7 +115,7 @@ unsafe fn unregister_in_callback(subscription: *mut bindings::mmu_notifier) {
 ///
 /// # Safety
 ///
-/// - `subscription` must be in the interval tree, and nobody else may remove it.
+/// - `subscription` must be in the interval tree, and nothing else may remove it.
 /// - Cannot be upheld; for fault injection. It must not be called in a callback, for whose end it
 ///   waits.
 unsafe fn remove_in_callback(subscription: *mut bindings::mmu_interval_notifier) {
@@ -206,7 +206,7 @@ pub(super) struct Removal {
 }
 
 impl Removal {
-    /// Creates the state of a notifier that nobody removes.
+    /// Creates the state of a notifier that is not being removed.
     pub(super) fn new(module: &'static ThisModule) -> impl PinInit<Self> {
         pin_init!(Removal {
             module,
@@ -283,14 +283,14 @@ impl<'a> Callback<'a> {
         match self.subscription {
             Subscription::Plain(subscription) => {
                 // SAFETY:
-                // - By the type invariants it is registered. Nobody else unregisters it, since this
+                // - By the type invariants it is registered. Nothing else unregisters it, since this
                 //   began first.
                 // - The rest cannot be upheld. The module was loaded with `breach=1`.
                 unsafe { unregister_in_callback(subscription) };
             }
             Subscription::Interval(subscription) => {
                 // SAFETY:
-                // - By the type invariants it is in the tree. Nobody else removes it, since this
+                // - By the type invariants it is in the tree. Nothing else removes it, since this
                 //   began first.
                 // - The rest cannot be upheld. The module was loaded with `breach=1`.
                 unsafe { remove_in_callback(subscription) };

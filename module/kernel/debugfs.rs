@@ -68,7 +68,7 @@ impl Dir {
         // - `name` is a C string, of which debugfs makes a copy.
         // - `parent_ptr` is null or, by the type invariants, a dentry that is still there.
         let dentry = unsafe { bindings::debugfs_create_dir(name.as_char_ptr(), parent_ptr) };
-        // INVARIANT: debugfs has just created it, and nobody else removes it.
+        // INVARIANT: debugfs has just created it, and nothing else removes it.
         let dentry = Dentry(from_err_ptr(dentry)?);
         Ok(Arc::new(
             Dir {
@@ -137,7 +137,7 @@ impl<F: FileOperations> File<F> {
             )
         };
         Ok(File {
-            // INVARIANT: debugfs has just created it, and nobody else removes it.
+            // INVARIANT: debugfs has just created it, and nothing else removes it.
             _dentry: Dentry(from_err_ptr(dentry)?),
             _operations: operations,
             _dir: dir.clone(),
@@ -171,7 +171,7 @@ impl<F: FileOperations> Table<F> {
         let operations = unsafe { &*(*file).private_data.cast::<F>() };
         // SAFETY:
         // - `ppos` is valid for reads and writes, by this function's requirements.
-        // - Nobody else uses it during the call.
+        // - Nothing else uses it during the call.
         let ppos = unsafe { &mut *ppos };
         let mut out = UserSlice::new(UserPtr::from_ptr(buf.cast()), count).writer();
 

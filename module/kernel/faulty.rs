@@ -274,7 +274,7 @@ impl<T: Named> FaultyRegistration<T> {
     ) -> Result {
         let mut this = ManuallyDrop::new(self);
         // SAFETY:
-        // - `this` is not dropped, so nobody else takes it.
+        // - `this` is not dropped, so nothing else takes it.
         let registration = unsafe { ManuallyDrop::take(&mut this.0) };
         unsound.register_again(registration, mm, module)
     }
