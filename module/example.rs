@@ -144,7 +144,7 @@ impl Driver {
         })
     }
 
-    /// Registers them while nobody else changes the address space.
+    /// Registers them without giving up the lock in between.
     pub(crate) fn new_locked(
         guard: &MmapWriteGuard<'_>,
         interval: core::ops::Range<usize>,
@@ -175,5 +175,73 @@ impl Driver {
                 return Ok(());
             }
         }
+    }
+}
+
+#[kunit_tests(mmu_notifier_inject_example)]
+mod tests {
+    use super::*;
+    use crate::abstractions::{
+        kunit::Area,
+        mm::mmap_write_lock, //
+    };
+    use kernel::page::PAGE_SIZE;
+
+    #[test]
+    fn notifiers_see_what_is_unmapped() -> Result {
+        let area = Area::new(2 * PAGE_SIZE)?;
+        let driver = Driver::new(area.mm(), area.start()..area.start() + PAGE_SIZE)?;
+        check(&driver, &area)
+    }
+
+    #[test]
+    fn notifiers_are_registered_under_the_lock() -> Result {
+        let area = Area::new(2 * PAGE_SIZE)?;
+        let guard = mmap_write_lock(area.mm());
+        let driver = Driver::new_locked(&guard, area.start()..area.start() + PAGE_SIZE)?;
+        drop(guard);
+        check(&driver, &area)
+    }
+
+    #[test]
+    fn an_empty_interval_is_refused() -> Result {
+        let area = Area::new(PAGE_SIZE)?;
+        let start = area.start();
+        for interval in [start..start, start + 1..start] {
+            let driver = Driver::new(area.mm(), interval);
+            assert_eq!(driver.map(drop).err(), Some(EOVERFLOW));
+        }
+        Ok(())
+    }
+
+    /// Unmaps the first of two pages, and checks what the notifiers have made of it.
+    fn check(driver: &Driver, area: &Area) -> Result {
+        let (first, second) = (area.start(), area.start() + PAGE_SIZE);
+        for page in [first, second] {
+            driver.mirror.pages.lock().push(page, GFP_KERNEL)?;
+        }
+        driver.open(|| Ok(1))?;
+        assert!(driver.window.frame.lock().is_some());
+        assert!(core::ptr::eq(driver.mm(), &**area.mm()));
+
+        area.unmap(0, PAGE_SIZE)?;
+        assert!(driver.mirror.pages.lock().as_slice() == [second].as_slice());
+        assert!(driver.window.frame.lock().is_none());
+        let Changes {
+            begun,
+            in_progress,
+            after_exit,
+        } = &**driver.changes;
+        assert_eq!(begun.load(Relaxed), 1);
+        assert_eq!(in_progress.load(Relaxed), 0);
+        assert_eq!(after_exit.load(Relaxed), 0);
+
+        // The second page is not in the interval of the window.
+        driver.open(|| Ok(1))?;
+        area.unmap(PAGE_SIZE, PAGE_SIZE)?;
+        assert!(driver.mirror.pages.lock().is_empty());
+        assert!(driver.window.frame.lock().is_some());
+        assert_eq!(begun.load(Relaxed), 2);
+        Ok(())
     }
 }

@@ -18,7 +18,7 @@ mod chance;
 mod command;
 mod control;
 mod counters;
-// The example in the documentation of `abstractions`, whose users only tests are.
+// The example in the documentation of `abstractions`, which only tests use.
 #[cfg_attr(not(CONFIG_KUNIT = "y"), expect(dead_code))]
 mod example;
 mod files;

@@ -4,11 +4,20 @@
  */
 
 #include <linux/kallsyms.h>
+#include <linux/mm.h>
+#include <linux/mman.h>
 #include <linux/mmap_lock.h>
 #include <linux/mmu_notifier.h>
 
 /* SYMBOL_LEN in kallsyms.rs: bindgen does not see KSYM_SYMBOL_LEN. */
 static_assert(sizeof(char[KSYM_NAME_LEN + 256]) >= sizeof(char[KSYM_SYMBOL_LEN]));
+
+#if IS_BUILTIN(CONFIG_KUNIT)
+unsigned long mn_helper_map_anonymous(unsigned long len)
+{
+	return vm_mmap(NULL, 0, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, 0);
+}
+#endif
 
 void mn_helper_mmap_write_lock(struct mm_struct *mm)
 {

@@ -12,10 +12,24 @@ use kernel::{
 // The pointers have no type, since the compiler takes some fields of the structs for a mistake:
 // depending on the configuration they are structs without members.
 extern "C" {
+    #[cfg(CONFIG_KUNIT = "y")]
+    fn mn_helper_map_anonymous(len: c_ulong) -> c_ulong;
     fn mn_helper_mmap_write_lock(mm: *mut c_void);
     fn mn_helper_mmap_write_unlock(mm: *mut c_void);
     fn mn_helper_mmu_interval_read_retry(interval_sub: *mut c_void, seq: c_ulong) -> bool;
     fn mn_helper_mmu_interval_set_seq(interval_sub: *mut c_void, cur_seq: c_ulong);
+}
+
+/// Maps anonymous memory. Returns its address, or a negative errno.
+///
+/// # Safety
+///
+/// The current task must have an address space.
+#[cfg(CONFIG_KUNIT = "y")]
+pub(super) unsafe fn map_anonymous(len: usize) -> usize {
+    // SAFETY:
+    // - The caller promises what is required.
+    unsafe { mn_helper_map_anonymous(len) }
 }
 
 /// # Safety

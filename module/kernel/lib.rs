@@ -14,6 +14,7 @@
 //! - `uaccess` adds a trait for both destinations of a read.
 //! - [`stacktrace`], [`kallsyms`], [`task`], [`time`], [`random`] and [`print`](mod@print) add
 //!   single functions.
+//! - `kunit` adds memory for tests.
 //! - [`errno`] is for Linux 7.2, and can go with it.
 //!
 //! The test's own files are not part of that:
@@ -27,6 +28,8 @@ pub(crate) mod errno;
 pub(crate) mod faulty;
 mod helpers;
 pub(crate) mod kallsyms;
+#[cfg(CONFIG_KUNIT = "y")]
+pub(crate) mod kunit;
 pub(crate) mod miscdevice;
 pub(crate) mod mm;
 pub(crate) mod mmu_interval;

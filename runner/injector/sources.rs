@@ -50,6 +50,10 @@ pub const SOURCES: &[(&str, &str)] = &[
         include_str!("../../module/kernel/kallsyms.rs"),
     ),
     (
+        "module/kernel/kunit.rs",
+        include_str!("../../module/kernel/kunit.rs"),
+    ),
+    (
         "module/kernel/lib.rs",
         include_str!("../../module/kernel/lib.rs"),
     ),
