@@ -87,6 +87,26 @@ fn every_unsafe_has_a_list_of_reasons() {
     assert!(blocks > 30, "{blocks}");
 }
 
+#[test]
+fn the_abstractions_know_nothing_of_the_test() {
+    let own = ["breach.rs", "faulty.rs", "lib.rs"];
+    let mut checked = 0;
+    for (path, text) in sources() {
+        if !is_abstraction(&path) || own.iter().any(|name| path.ends_with(name)) {
+            continue;
+        }
+        checked += 1;
+        for line in text.lines().map(code) {
+            let foreign = line.replace("crate::abstractions", "").contains("crate::")
+                || ["breach", "faulty", "no_mangle"]
+                    .iter()
+                    .any(|word| line.contains(word));
+            assert!(!foreign, "{}: {line}", path.display());
+        }
+    }
+    assert!(checked > 10, "{checked}");
+}
+
 /// Names of the files of a target, from `module/files.rs`.
 fn file_names() -> Vec<String> {
     let text = fs::read_to_string(root().join("module/files.rs")).unwrap();
