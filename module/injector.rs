@@ -4,14 +4,17 @@
 
 use crate::{
     abstractions::{
+        breach::{
+            self,
+            Unsound, //
+        },
         mmu_notifier::{
             Event,
             Range, //
         },
-        task,
-        Unsound, //
+        print,
+        time::monotonic_ns, //
     },
-    breach,
     chance::Chance,
     counters::Counters,
     filter::Filter,
@@ -249,7 +252,7 @@ impl Injector {
     }
 
     /// Runs `work` where nothing may sleep: with a spinlock held, which nobody else takes.
-    pub(crate) fn in_atomic_context<T>(&self, work: impl FnOnce() -> T) -> T {
+    pub(crate) fn in_atomic_context<T>(&self, _: Unsound, work: impl FnOnce() -> T) -> T {
         let guard = self.atomic.lock();
         let result = work();
         drop(guard);
@@ -344,7 +347,7 @@ impl Injector {
             );
         }
         if verbose >= 2 {
-            task::dump_stack();
+            print::dump_stack();
         }
     }
 
@@ -370,9 +373,9 @@ impl Injector {
 /// once would not do: `msleep()` counts jiffies, and where those were behind when it began, as in
 /// a virtual machine one of whose processors had stood still, it ends too early.
 fn wait_out(time: Delta, wait: impl Fn(Delta)) {
-    let end = task::monotonic_ns() as i64 + time.as_nanos();
+    let end = monotonic_ns() as i64 + time.as_nanos();
     loop {
-        let left = end - task::monotonic_ns() as i64;
+        let left = end - monotonic_ns() as i64;
         if left <= 0 {
             return;
         }

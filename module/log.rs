@@ -8,8 +8,9 @@ use crate::{
             Event,
             Range, //
         },
-        stack::Trace,
+        stacktrace::Trace,
         task,
+        time::monotonic_ns,
         Output, //
     },
     text::{
@@ -94,8 +95,8 @@ impl Arguments {
     pub(crate) fn new(range: &Range, cur_seq: u64) -> Self {
         Arguments {
             event: range.event(),
-            start: range.start(),
-            end: range.end(),
+            start: range.start() as u64,
+            end: range.end() as u64,
             blockable: range.is_blockable(),
             cur_seq,
         }
@@ -252,7 +253,7 @@ impl Log {
     ) {
         let mut entry = Entry {
             seq: 0,
-            time_ns: task::monotonic_ns(),
+            time_ns: monotonic_ns(),
             arguments,
             trace: Trace::save(),
             tid: current!().pid(),

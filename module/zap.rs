@@ -3,7 +3,7 @@
 //! Zapping pages of a target, as a driver may that has mapped them.
 
 use crate::{
-    breach,
+    abstractions::breach,
     filter::AddressRange,
     injector::Injector, //
 };
@@ -37,7 +37,8 @@ impl Zap {
             Some("atomic") => true,
             Some(_) => return Err(EINVAL),
         };
-        let (start, end) = (range.start as usize, range.end as usize);
+        let address = |address: u64| usize::try_from(address).map_err(|_| ERANGE);
+        let (start, end) = (address(range.start)?, address(range.end)?);
         if words.next().is_some() || (start | end) % PAGE_SIZE != 0 {
             return Err(EINVAL);
         }
@@ -75,7 +76,7 @@ impl Zap {
         }
         let zap = || vma.zap_vma_range(self.start, self.end.saturating_sub(self.start));
         if self.is_atomic {
-            injector.in_atomic_context(zap);
+            injector.in_atomic_context(breach::permit()?, zap);
         } else {
             zap();
         }
