@@ -3,7 +3,7 @@
 //! Which of the calls that a fault is meant for it befalls: `probability`, `interval`, `times` and
 //! `space`, as Documentation/fault-injection/fault-injection.rst has them.
 
-use crate::abstractions::task;
+use crate::abstractions::random::random_below;
 use kernel::sync::atomic::{
     Atomic,
     Relaxed, //
@@ -49,7 +49,7 @@ impl Chance {
             }
         }
         let probability = self.probability.load(Relaxed).unsigned_abs();
-        if probability < 100 && probability <= task::random_below(100) {
+        if probability < 100 && probability <= random_below(100) {
             return false;
         }
         // Of several calls at once, no more are struck than there are left.

@@ -4,6 +4,7 @@
 
 use crate::{
     abstractions::{
+        breach,
         debugfs::{
             Dir,
             File,
@@ -11,7 +12,6 @@ use crate::{
         },
         Output, //
     },
-    breach,
     log,
     readings::Readings,
     targets::{

@@ -1,23 +1,29 @@
 // SPDX-License-Identifier: GPL-2.0
 
-use crate::abstractions::mmu_notifier::{
-    paired_notifier,
-    refusing_notifier,
-    Call,
-    IntervalNotifier,
-    IntervalRegistration,
-    Invalidation,
-    OnePass,
-    PairedNotifier,
-    Range,
-    Refusal,
-    RefusingNotifier,
-    Registration,
-    SequenceSet, //
+use crate::abstractions::{
+    mm::{
+        self,
+        MmapWriteGuard, //
+    },
+    mmu_interval::{
+        IntervalNotifier,
+        IntervalRegistration,
+        Seq,
+        SeqSet, //
+    },
+    mmu_notifier::{
+        Notifier,
+        NotifierWithEnd,
+        Range,
+        Registration,
+        WouldBlock, //
+    }, //
 };
-use core::convert::Infallible;
 use kernel::{
-    mm::MmWithUser,
+    mm::{
+        Mm,
+        MmWithUser, //
+    },
     new_mutex,
     new_spinlock,
     prelude::*,
@@ -26,109 +32,216 @@ use kernel::{
             Atomic,
             Relaxed, //
         },
-        Arc,
         Mutex,
         SpinLock, //
     }, //
 };
 
-/// A driver whose mirror is behind a lock, for which it may have to sleep.
+/// Mirror of page tables behind a lock for which a callback may have to sleep.
 #[pin_data]
 pub(crate) struct Mirror {
     #[pin]
-    pages: Mutex<KVec<u64>>,
+    pages: Mutex<KVec<usize>>,
 }
 
-impl RefusingNotifier for Pin<KBox<Mirror>> {
-    fn invalidate_range_start(&self, call: &Call<'_>) -> Result<(), Refusal> {
-        let mut pages = match (self.pages.try_lock(), call.refuse()) {
+impl Mirror {
+    fn new() -> impl PinInit<Self> {
+        pin_init!(Mirror { pages <- new_mutex!(KVec::new()) })
+    }
+}
+
+#[vtable]
+impl Notifier for Mirror {
+    fn invalidate_range_start<'a>(&self, range: &'a Range) -> Result<(), WouldBlock<'a>> {
+        // The driver passes the address of its mirror to the functions that migrate pages.
+        if range.owner() == Some(core::ptr::from_ref(self).cast_mut().cast()) {
+            return Ok(());
+        }
+        let mut pages = match (self.pages.try_lock(), range.would_block()) {
             (Some(pages), _) => pages,
-            // Only a call that must not block can be refused.
-            (None, Some(refusal)) => return Err(refusal),
+            // Only a callback that must not sleep can fail.
+            (None, Some(failure)) => return Err(failure),
             (None, None) => self.pages.lock(),
         };
-        pages.retain(|page| !(call.start()..call.end()).contains(page));
+        pages.retain(|page| !(range.start()..range.end()).contains(page));
         Ok(())
     }
 }
 
-refusing_notifier!(Pin<KBox<Mirror>>, mmu_notifier_inject_example_mirror);
+/// Numbers of changes. A notifier with an end has no way to fail.
+pub(crate) struct Changes {
+    begun: Atomic<i32>,
+    in_progress: Atomic<i32>,
+    /// Changes of an address space that no process uses any more.
+    after_exit: Atomic<i32>,
+}
 
-/// A driver that counts the changes that are under way. Since it hears of their end, it cannot
-/// refuse: it has no value to do it with.
-pub(crate) struct Changes(Atomic<i32>);
+impl Changes {
+    fn new() -> impl Init<Self> {
+        init!(Changes {
+            begun: Atomic::new(0),
+            in_progress: Atomic::new(0),
+            after_exit: Atomic::new(0),
+        })
+    }
+}
 
-impl PairedNotifier for Changes {
-    type Refusal = Infallible;
-
-    fn invalidate_range_start(&self, _call: &Call<'_>) -> Result<(), Infallible> {
-        self.0.add(1, Relaxed);
-        Ok(())
+#[vtable]
+impl NotifierWithEnd for Changes {
+    fn invalidate_range_start(&self, range: &Range) {
+        self.begun.add(1, Relaxed);
+        if mm::users(range.mm()) == 0 {
+            self.after_exit.add(1, Relaxed);
+        }
+        self.in_progress.add(1, Relaxed);
     }
 
     fn invalidate_range_end(&self, _range: &Range) {
-        self.0.add(-1, Relaxed);
+        self.in_progress.add(-1, Relaxed);
     }
 }
 
-paired_notifier!(Changes, mmu_notifier_inject_example_changes);
-
-/// A driver that lets a device use one page, wherever that is just now.
+/// Page that a device may use, wherever it is at the moment.
 #[pin_data]
 pub(crate) struct Window {
     #[pin]
-    frame: SpinLock<Option<u64>>,
+    frame: SpinLock<Option<usize>>,
 }
 
-impl IntervalNotifier for Arc<Window> {
-    fn invalidate<'a>(
-        &self,
-        invalidation: &'a Invalidation<'_>,
-    ) -> Result<SequenceSet<'a>, Refusal> {
-        let mut frame = self.frame.lock();
-        *frame = None;
-        Ok(invalidation.set_seq())
+impl Window {
+    fn new() -> impl PinInit<Self> {
+        pin_init!(Window { frame <- new_spinlock!(None) })
     }
 }
 
-/// All of them on one address space; dropping them unregisters them.
+impl IntervalNotifier for Window {
+    fn invalidate<'a>(
+        &self,
+        _range: &'a Range,
+        seq: Seq<'a>,
+    ) -> Result<SeqSet<'a>, WouldBlock<'a>> {
+        let mut frame = self.frame.lock();
+        *frame = None;
+        Ok(seq.set())
+    }
+}
+
+/// All of them on one address space. Dropping them unregisters them.
 pub(crate) struct Driver {
-    _mirror: Pin<KBox<Registration<Pin<KBox<Mirror>>>>>,
-    _changes: Pin<KBox<Registration<Changes>>>,
-    interval: Pin<KBox<IntervalRegistration<OnePass<Arc<Window>>>>>,
-    window: Arc<Window>,
+    mirror: Pin<KBox<Registration<Mirror>>>,
+    changes: Pin<KBox<Registration<Changes>>>,
+    window: Pin<KBox<IntervalRegistration<Window>>>,
 }
 
 impl Driver {
-    pub(crate) fn new(mm: &MmWithUser, start: u64, end: u64) -> Result<Self> {
-        let mirror = KBox::pin_init(
-            pin_init!(Mirror { pages <- new_mutex!(KVec::new()) }),
-            GFP_KERNEL,
-        )?;
-        let changes = Changes(Atomic::new(0));
-        let window = Arc::pin_init(
-            pin_init!(Window { frame <- new_spinlock!(None) }),
-            GFP_KERNEL,
-        )?;
-        let interval = IntervalRegistration::new(mm, start, end, OnePass(window.clone()));
+    /// Registers them; the window is for the addresses in `interval`.
+    pub(crate) fn new(mm: &MmWithUser, interval: core::ops::Range<usize>) -> Result<Self> {
+        let window = IntervalRegistration::new(mm, interval, Window::new());
         Ok(Driver {
-            _mirror: KBox::pin_init(Registration::new(mm, mirror), GFP_KERNEL)?,
-            _changes: KBox::pin_init(Registration::new(mm, changes), GFP_KERNEL)?,
-            interval: KBox::pin_init(interval, GFP_KERNEL)?,
-            window,
+            mirror: KBox::pin_init(Registration::new(mm, Mirror::new()), GFP_KERNEL)?,
+            changes: KBox::pin_init(Registration::with_end(mm, Changes::new()), GFP_KERNEL)?,
+            window: KBox::pin_init(window, GFP_KERNEL)?,
         })
     }
 
-    /// Opens the window on the page that `find` finds in the page tables. May sleep.
-    pub(crate) fn open(&self, find: impl Fn() -> Result<u64>) -> Result {
+    /// Registers them without giving up the lock in between.
+    pub(crate) fn new_locked(
+        guard: &MmapWriteGuard<'_>,
+        interval: core::ops::Range<usize>,
+    ) -> Result<Self> {
+        let mirror = Registration::new_locked(guard, Mirror::new());
+        let changes = Registration::with_end_locked(guard, Changes::new());
+        let window = IntervalRegistration::new_locked(guard, interval, Window::new());
+        Ok(Driver {
+            mirror: KBox::pin_init(mirror, GFP_KERNEL)?,
+            changes: KBox::pin_init(changes, GFP_KERNEL)?,
+            window: KBox::pin_init(window, GFP_KERNEL)?,
+        })
+    }
+
+    /// The address space with which they are registered.
+    pub(crate) fn mm(&self) -> &Mm {
+        self.window.mm()
+    }
+
+    /// Opens the window on the frame that `find` finds in the page tables. May sleep.
+    pub(crate) fn open(&self, find: impl Fn() -> Result<usize>) -> Result {
         loop {
-            let seq = self.interval.read_begin();
+            let seq = self.window.read_begin();
             let found = find()?;
             let mut frame = self.window.frame.lock();
-            if !self.interval.read_retry(seq) {
+            if !self.window.read_retry(seq) {
                 *frame = Some(found);
                 return Ok(());
             }
         }
+    }
+}
+
+#[kunit_tests(mmu_notifier_inject_example)]
+mod tests {
+    use super::*;
+    use crate::abstractions::{
+        kunit::Area,
+        mm::mmap_write_lock, //
+    };
+    use kernel::page::PAGE_SIZE;
+
+    #[test]
+    fn notifiers_see_what_is_unmapped() -> Result {
+        let area = Area::new(2 * PAGE_SIZE)?;
+        let driver = Driver::new(area.mm(), area.start()..area.start() + PAGE_SIZE)?;
+        check(&driver, &area)
+    }
+
+    #[test]
+    fn notifiers_are_registered_under_the_lock() -> Result {
+        let area = Area::new(2 * PAGE_SIZE)?;
+        let guard = mmap_write_lock(area.mm());
+        let driver = Driver::new_locked(&guard, area.start()..area.start() + PAGE_SIZE)?;
+        drop(guard);
+        check(&driver, &area)
+    }
+
+    #[test]
+    fn an_empty_interval_is_refused() -> Result {
+        let area = Area::new(PAGE_SIZE)?;
+        let start = area.start();
+        for interval in [start..start, start + 1..start] {
+            let driver = Driver::new(area.mm(), interval);
+            assert_eq!(driver.map(drop).err(), Some(EOVERFLOW));
+        }
+        Ok(())
+    }
+
+    /// Unmaps the first of two pages, and checks what the notifiers have made of it.
+    fn check(driver: &Driver, area: &Area) -> Result {
+        let (first, second) = (area.start(), area.start() + PAGE_SIZE);
+        for page in [first, second] {
+            driver.mirror.pages.lock().push(page, GFP_KERNEL)?;
+        }
+        driver.open(|| Ok(1))?;
+        assert!(driver.window.frame.lock().is_some());
+        assert!(core::ptr::eq(driver.mm(), &**area.mm()));
+
+        area.unmap(0, PAGE_SIZE)?;
+        assert!(driver.mirror.pages.lock().as_slice() == [second].as_slice());
+        assert!(driver.window.frame.lock().is_none());
+        let Changes {
+            begun,
+            in_progress,
+            after_exit,
+        } = &**driver.changes;
+        assert_eq!(begun.load(Relaxed), 1);
+        assert_eq!(in_progress.load(Relaxed), 0);
+        assert_eq!(after_exit.load(Relaxed), 0);
+
+        // The second page is not in the interval of the window.
+        driver.open(|| Ok(1))?;
+        area.unmap(PAGE_SIZE, PAGE_SIZE)?;
+        assert!(driver.mirror.pages.lock().is_empty());
+        assert!(driver.window.frame.lock().is_some());
+        assert_eq!(begun.load(Relaxed), 2);
+        Ok(())
     }
 }

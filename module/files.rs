@@ -4,6 +4,7 @@
 
 use crate::{
     abstractions::{
+        breach,
         debugfs::{
             Dir,
             File,
@@ -13,7 +14,6 @@ use crate::{
         mmu_notifier::Event,
         Output, //
     },
-    breach,
     filter::{
         AddressRange,
         ContextFilter,
@@ -56,7 +56,7 @@ pub(crate) struct Subject {
     /// Who reads the files.
     pub(crate) readings: Arc<Readings>,
     // Dropped last, by the order of the fields: a notifier that its own callback removes relies on
-    // it (`Call::unregister_in_breach_of_contract`).
+    // it (`Callback::remove`).
     /// Its address space, which stays there (`mmgrab`) as long as the target does.
     pub(crate) mm: ARef<Mm>,
 }

@@ -1,16 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The ways in which a notifier is registered, of which two are legal.
+//! Ways to register a notifier. Two of them are legal.
 
 use crate::{
     abstractions::{
-        mm::{
-            self,
-            MmapWriteGuard, //
-        },
-        mmu_notifier::Mmap, //
+        breach,
+        faulty::Mmap,
+        mm, //
     },
-    breach,
     injector::Injector, //
 };
 use kernel::{
@@ -21,17 +18,18 @@ use kernel::{
 /// How a notifier is registered.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum How {
-    /// By the function that takes `mmap_lock`.
+    /// Calls the function that takes `mmap_lock`.
     Register,
-    /// By the one for who holds `mmap_lock` for writing, and with that held.
+    /// Calls the variant for callers that hold `mmap_lock` for writing, and holds it.
     Locked,
-    /// By the one for who holds it, although it is not held.
+    /// Calls the variant for callers that hold `mmap_lock` for writing, without holding it.
     Unlocked,
-    /// By the one that takes it, although it is held: it waits for itself.
+    /// Calls the function that takes `mmap_lock`, while holding it: it waits for itself.
     Recursive,
-    /// By the one that takes it, with a spinlock held, although it may sleep.
+    /// Calls the function that takes `mmap_lock`, and may sleep, while holding a spinlock.
     Atomic,
-    /// By the one that takes it, and then once more. The list of notifiers is a circle after that.
+    /// Calls the function that takes `mmap_lock`, and then again with the same notifier. The list
+    /// of notifiers is a circle after that.
     Twice,
 }
 
@@ -56,7 +54,7 @@ impl How {
         }
     }
 
-    /// Takes one of the names. Fails with `EINVAL`.
+    /// Parses a name. Returns `Err(EINVAL)` if there is no such way.
     pub(crate) fn parse(word: &str) -> Result<Self> {
         Self::ALL
             .into_iter()
@@ -64,17 +62,16 @@ impl How {
             .ok_or(EINVAL)
     }
 
-    /// Fails with `EPERM` where it is against the rules, and that is not allowed.
+    /// Returns `Err(EPERM)` if it violates the contract and the module was loaded without
+    /// `breach=1`.
     pub(crate) fn check(self) -> Result {
         match self {
             How::Register | How::Locked => Ok(()),
-            How::Unlocked | How::Recursive | How::Atomic | How::Twice => {
-                breach::permit().map(|_| ())
-            }
+            How::Unlocked | How::Recursive | How::Atomic | How::Twice => breach::permit().map(drop),
         }
     }
 
-    /// Calls `register` with the locks held that this way has, and those only.
+    /// Calls `register` with the locks held that belong to this way.
     pub(crate) fn with_locks<T>(
         self,
         mm: &MmWithUser,
@@ -82,19 +79,18 @@ impl How {
         register: impl FnOnce(Mmap<'_>) -> Result<T>,
     ) -> Result<T> {
         match self {
-            How::Register | How::Twice => register(mm.into()),
-            How::Locked => register((&mm::mmap_write_lock(mm)).into()),
-            How::Unlocked => {
-                let unsound = breach::permit()?;
-                register((&MmapWriteGuard::not_held_in_breach_of_contract(mm, unsound)).into())
-            }
+            How::Register | How::Twice => register(Mmap::Unlocked(mm)),
+            How::Locked => register(Mmap::Locked(&mm::mmap_write_lock(mm))),
+            How::Unlocked => register(Mmap::Locked(&breach::permit()?.pretend_locked(mm))),
             How::Recursive => {
                 let guard = mm::mmap_write_lock(mm);
-                let result = register(mm.into());
+                let result = register(Mmap::Unlocked(mm));
                 drop(guard);
                 result
             }
-            How::Atomic => injector.in_atomic_context(|| register(mm.into())),
+            How::Atomic => {
+                injector.in_atomic_context(breach::permit()?, || register(Mmap::Unlocked(mm)))
+            }
         }
     }
 }

@@ -4,14 +4,21 @@
 
 use crate::{
     abstractions::{
+        breach::{
+            self,
+            Unsound, //
+        },
         mmu_notifier::{
             Event,
             Range, //
         },
+        print,
         task,
-        Unsound, //
+        time::{
+            monotonic_ns,
+            sleep_killable, //
+        }, //
     },
-    breach,
     chance::Chance,
     counters::Counters,
     filter::Filter,
@@ -252,7 +259,7 @@ impl Injector {
     }
 
     /// Runs `work` where nothing may sleep: with a spinlock held, which nobody else takes.
-    pub(crate) fn in_atomic_context<T>(&self, work: impl FnOnce() -> T) -> T {
+    pub(crate) fn in_atomic_context<T>(&self, _: Unsound, work: impl FnOnce() -> T) -> T {
         let guard = self.atomic.lock();
         let result = work();
         drop(guard);
@@ -340,7 +347,7 @@ impl Injector {
         if verbose < 1 {
             return;
         }
-        let Some(held_back) = self.announced.pass(task::monotonic_ns()) else {
+        let Some(held_back) = self.announced.pass(monotonic_ns()) else {
             return;
         };
         let name = self.name.to_str().unwrap_or("?");
@@ -355,7 +362,7 @@ impl Injector {
             call.end
         );
         if verbose >= 2 {
-            task::dump_stack();
+            print::dump_stack();
         }
     }
 
@@ -379,8 +386,8 @@ impl Injector {
         let sleep = Delta::from_micros(self.misdeeds.sleep_us.load(Relaxed).into());
         wait_out(sleep, |left| {
             if blockable && left > SHORT_SLEEP {
-                task::sleep_killable(left.as_nanos().unsigned_abs());
-                return !task::is_being_killed();
+                sleep_killable(left.as_nanos().unsigned_abs());
+                return !task::fatal_signal_pending();
             }
             fsleep(left);
             true
@@ -393,9 +400,9 @@ impl Injector {
 /// when it began, as in a virtual machine one of whose processors had stood still, it ends too
 /// early.
 fn wait_out(time: Delta, wait: impl Fn(Delta) -> bool) {
-    let end = task::monotonic_ns() as i64 + time.as_nanos();
+    let end = monotonic_ns() as i64 + time.as_nanos();
     loop {
-        let left = end - task::monotonic_ns() as i64;
+        let left = end - monotonic_ns() as i64;
         if left <= 0 || !wait(Delta::from_nanos(left)) {
             return;
         }

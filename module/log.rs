@@ -8,8 +8,9 @@ use crate::{
             Event,
             Range, //
         },
-        stack::Trace,
+        stacktrace::Trace,
         task,
+        time::monotonic_ns,
         Output, //
     },
     text::{
@@ -94,8 +95,8 @@ impl Arguments {
     pub(crate) fn new(range: &Range, cur_seq: u64) -> Self {
         Arguments {
             event: range.event(),
-            start: range.start(),
-            end: range.end(),
+            start: range.start() as u64,
+            end: range.end() as u64,
             blockable: range.is_blockable(),
             cur_seq,
         }
@@ -252,7 +253,7 @@ impl Log {
     ) {
         let mut entry = Entry {
             seq: 0,
-            time_ns: task::monotonic_ns(),
+            time_ns: monotonic_ns(),
             arguments,
             trace: Trace::save(),
             tid: current!().pid(),
@@ -284,7 +285,7 @@ impl Log {
     pub(crate) fn read(&self, position: &mut u64, out: &mut dyn Output) -> Result<usize> {
         const LINE_BYTES: u64 = LINE as u64;
         let mut copied: usize = 0;
-        while out.room() > 0 && !task::is_being_killed() {
+        while out.room() > 0 && !task::fatal_signal_pending() {
             let wanted = *position / LINE_BYTES;
             let Some((index, entry)) = self.ring.lock().entry_from(wanted) else {
                 break;

@@ -5,18 +5,21 @@
 //! Attaches notifiers to processes and lets their callbacks fail as debugfs says. See `help` in
 //! `/sys/kernel/debug/mmu_notifier_inject/`.
 
-use abstractions::chardev::Device;
+use abstractions::{
+    breach,
+    miscdevice::Device, //
+};
 use kernel::prelude::*;
 
+// Not `mod kernel`: that is the name of the crate that it adds to.
+#[path = "kernel/lib.rs"]
 mod abstractions;
-mod breach;
 mod chance;
 mod command;
 mod control;
 mod counters;
-// Compiled where the tests are, since it is the example in the documentation of `abstractions`.
-#[cfg(CONFIG_KUNIT = "y")]
-#[expect(dead_code)]
+// The example in the documentation of `abstractions`, which only tests use.
+#[cfg_attr(not(CONFIG_KUNIT = "y"), expect(dead_code))]
 mod example;
 mod files;
 mod filter;

@@ -1,35 +1,37 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The kinds of notifiers that a target can have, all with an injector behind them.
+//! Kinds of notifiers that a target can have, all with an injector behind them.
 
 #[cfg(mmu_interval_two_pass)]
-use crate::abstractions::mmu_notifier::{
-    TwoPass,
-    TwoPassNotifier, //
+use crate::abstractions::{
+    faulty::FaultyTwoPass,
+    mmu_interval::Finish, //
 };
 use crate::{
     abstractions::{
+        breach::{
+            self,
+            Callback, //
+        },
         errno,
-        mm::pretend_users_in_breach_of_contract,
+        faulty::{
+            self,
+            FaultyInterval,
+            FaultyIntervalRegistration,
+            FaultyNotifier,
+            FaultyRegistration,
+            Named,
+            Room, //
+        },
+        mmu_interval::{
+            Seq,
+            SeqSet, //
+        },
         mmu_notifier::{
-            paired_notifier,
-            refusing_notifier,
-            Call,
-            IntervalNotifier,
-            IntervalRegistration,
-            Invalidation,
-            OnePass,
-            Operations,
-            PairedNotifier,
-            PairedRefusal,
             Range,
-            Refusal,
-            RefusingNotifier,
-            Registration,
-            SequenceSet, //
+            WouldBlock, //
         }, //
     },
-    breach,
     filter::AddressRange,
     how::How,
     injector::Injector,
@@ -38,7 +40,6 @@ use crate::{
         Operation, //
     }, //
 };
-use core::mem::MaybeUninit;
 use kernel::{
     fmt,
     mm::{
@@ -48,13 +49,18 @@ use kernel::{
     prelude::*,
     sync::Arc, //
 };
+#[cfg(mmu_interval_two_pass)]
+use kernel::{
+    new_spinlock,
+    sync::SpinLock, //
+};
 
-/// What sort of notifier a target is.
+/// Kind of a target's notifier.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// None at all: the target only holds the address space.
+    /// No notifier: the target only holds a reference to the address space.
     None,
-    /// `mmu_notifier` with a start that may refuse.
+    /// `mmu_notifier` with a start that may fail.
     Plain,
     /// `mmu_notifier` with a start and an end.
     PlainEnd,
@@ -65,10 +71,10 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    /// Takes the name of a kind, and the range of an interval notifier.
+    /// Parses the name of a kind, with the range of an interval notifier.
     ///
-    /// Fails with `EINVAL` for other names, for an interval notifier without a range and for a
-    /// other one with; and with `EOPNOTSUPP` for what the kernel does not have.
+    /// Returns `Err(EINVAL)` for other names, for an interval notifier without a range and for
+    /// another kind with one, and `Err(EOPNOTSUPP)` for a kind that the kernel does not have.
     pub(crate) fn new(name: &str, range: Option<AddressRange>) -> Result<Self> {
         match (name, range) {
             ("none", None) => Ok(Kind::None),
@@ -83,7 +89,7 @@ impl Kind {
         }
     }
 
-    /// Its name.
+    /// Returns its name.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Kind::None => "none",
@@ -94,7 +100,7 @@ impl Kind {
         }
     }
 
-    /// The addresses of which it hears.
+    /// Returns the addresses for which its callbacks are called.
     pub(crate) const fn range(self) -> AddressRange {
         match self {
             Kind::None | Kind::Plain | Kind::PlainEnd => AddressRange::ALL,
@@ -102,13 +108,13 @@ impl Kind {
         }
     }
 
-    /// Whether a start that was not refused is followed by an end.
+    /// Returns whether a start that succeeded is followed by an end.
     pub(crate) const fn has_end(self) -> bool {
         matches!(self, Kind::PlainEnd | Kind::IntervalTwoPass(_))
     }
 
-    /// Whether it can be registered like that: nothing is registered for [`Kind::None`], and only
-    /// the list of plain notifiers is one into which something can be put twice.
+    /// Returns whether it can be registered that way. Nothing is registered for [`Kind::None`], and
+    /// only a plain notifier can be put into the core's list twice.
     pub(crate) fn can_be_registered(self, how: How) -> bool {
         match self {
             Kind::None => false,
@@ -117,8 +123,8 @@ impl Kind {
         }
     }
 
-    /// Whether its callback has a way to return that. An interval notifier says yes or no, and the
-    /// core makes `-EAGAIN` of the no. Where there is no callback, it does not matter.
+    /// Returns whether its callback can return that errno. The callback of an interval notifier
+    /// returns a `bool`, and the core takes false for `-EAGAIN`.
     pub(crate) fn can_return(self, errno: i32) -> bool {
         match self {
             Kind::None | Kind::Plain | Kind::PlainEnd => true,
@@ -140,24 +146,13 @@ impl fmt::Display for Kind {
     }
 }
 
-/// The error that the injector has decided on, in the terms of the abstraction.
-fn refusal(range: &Range, error: Error) -> Refusal {
-    // The one legal refusal comes from the range, every other one is the fault.
-    match range.refuse() {
-        Some(refusal) if error == EAGAIN => refusal,
-        _ => Refusal::in_breach_of_contract(error),
-    }
-}
-
-/// An injector behind a start that may refuse.
+/// Injector behind a start that may fail.
 pub(crate) struct Plain(Arc<Injector>);
 
-impl RefusingNotifier for Plain {
-    fn invalidate_range_start(&self, call: &Call<'_>) -> Result<(), Refusal> {
-        let remove = |unsound| call.unregister_in_breach_of_contract(unsound);
-        self.0
-            .start(call, 0, || (), remove)
-            .map_err(|error| refusal(call, error))
+impl FaultyNotifier for Plain {
+    fn invalidate_range_start(&self, range: &Range, callback: &Callback<'_>) -> Result {
+        let remove = |unsound| callback.remove(unsound);
+        self.0.start(range, 0, || (), remove)
     }
 
     fn release(&self) {
@@ -165,19 +160,13 @@ impl RefusingNotifier for Plain {
     }
 }
 
-refusing_notifier!(Plain, mmu_notifier_inject_invalidate_range_start);
-
-/// An injector behind a start and an end.
+/// Injector behind a start and an end.
 pub(crate) struct PlainEnd(Arc<Injector>);
 
-impl PairedNotifier for PlainEnd {
-    type Refusal = PairedRefusal;
-
-    fn invalidate_range_start(&self, call: &Call<'_>) -> Result<(), PairedRefusal> {
-        let remove = |unsound| call.unregister_in_breach_of_contract(unsound);
-        self.0
-            .start(call, 0, || (), remove)
-            .map_err(|error| PairedRefusal::in_breach_of_contract(refusal(call, error)))
+impl FaultyNotifier for PlainEnd {
+    fn invalidate_range_start(&self, range: &Range, callback: &Callback<'_>) -> Result {
+        let remove = |unsound| callback.remove(unsound);
+        self.0.start(range, 0, || (), remove)
     }
 
     fn invalidate_range_end(&self, range: &Range) {
@@ -189,99 +178,157 @@ impl PairedNotifier for PlainEnd {
     }
 }
 
-paired_notifier!(PlainEnd, mmu_notifier_inject_paired_invalidate_range_start);
-
-/// An injector behind an interval notifier.
+/// Injector behind an interval notifier.
 pub(crate) struct Interval(Arc<Injector>);
 
 impl Interval {
     /// The first pass, or the only one.
-    fn start<'a>(&self, invalidation: &'a Invalidation<'_>) -> Result<SequenceSet<'a>, Refusal> {
-        let range = invalidation.range();
-        // One that refuses leaves the number alone, as a driver has to that cannot have its lock.
-        let agree = || self.0.with_mirror(|| invalidation.set_seq());
-        let remove = |unsound| invalidation.remove_in_breach_of_contract(unsound);
+    fn start<'a>(
+        &self,
+        range: &'a Range,
+        seq: &Seq<'a>,
+        callback: &Callback<'_>,
+    ) -> Result<SeqSet<'a>, WouldBlock<'a>> {
+        // A callback that fails leaves the number alone, as a driver has to that could not take its
+        // lock.
+        let agree = || self.0.with_mirror(|| seq.set());
+        let remove = |unsound| callback.remove(unsound);
         self.0
-            .start(range, invalidation.seq(), agree, remove)
-            .map_err(|error| refusal(range, error))
+            .start(range, seq.get() as u64, agree, remove)
+            // The core knows no error but -EAGAIN. Where the range allows none, it is the fault.
+            .map_err(|_| match range.would_block() {
+                Some(failure) => failure,
+                None => faulty::would_block(range),
+            })
     }
 }
 
-impl IntervalNotifier for Interval {
+impl FaultyInterval for Interval {
     fn invalidate<'a>(
         &self,
-        invalidation: &'a Invalidation<'_>,
-    ) -> Result<SequenceSet<'a>, Refusal> {
-        self.start(invalidation)
+        range: &'a Range,
+        seq: Seq<'a>,
+        callback: &Callback<'_>,
+    ) -> Result<SeqSet<'a>, WouldBlock<'a>> {
+        self.start(range, &seq, callback)
+    }
+}
+
+/// Maximum number of concurrent invalidations of one notifier that can leave work to the second
+/// pass. Further ones do everything in the first pass, as the core documents for allocation
+/// failure.
+#[cfg(mmu_interval_two_pass)]
+const FINISHES: usize = 4;
+
+/// Injector behind an interval notifier with a second pass.
+#[cfg(mmu_interval_two_pass)]
+#[pin_data]
+pub(crate) struct TwoPass {
+    first: Interval,
+    /// Second passes that no invalidation uses.
+    #[pin]
+    free: SpinLock<[Option<KBox<Finish<Arguments>>>; FINISHES]>,
+}
+
+#[cfg(mmu_interval_two_pass)]
+impl TwoPass {
+    /// Returns `Err(ENOMEM)` if memory cannot be allocated.
+    fn new(injector: Arc<Injector>) -> Result<impl PinInit<Self, Error>> {
+        let mut free = [const { None }; FINISHES];
+        for slot in &mut free {
+            *slot = Some(KBox::new(Finish::new(Arguments::RELEASE), GFP_KERNEL)?);
+        }
+        Ok(try_pin_init!(TwoPass {
+            first: Interval(injector),
+            free <- new_spinlock!(free),
+        }? Error))
     }
 }
 
 #[cfg(mmu_interval_two_pass)]
-impl TwoPassNotifier for Interval {
+impl FaultyTwoPass for TwoPass {
     type Pending = Arguments;
 
     fn invalidate_start<'a>(
         &self,
-        invalidation: &'a Invalidation<'_>,
-    ) -> Result<(SequenceSet<'a>, Option<Arguments>), Refusal> {
-        let set = self.start(invalidation)?;
-        let arguments = Arguments::new(invalidation.range(), invalidation.seq());
-        Ok((set, Some(arguments)))
+        range: &'a Range,
+        seq: Seq<'a>,
+        callback: &Callback<'_>,
+    ) -> Result<(SeqSet<'a>, Option<KBox<Finish<Arguments>>>), WouldBlock<'a>> {
+        let set = self.first.start(range, &seq, callback)?;
+        let arguments = Arguments::new(range, seq.get() as u64);
+        let finish = match callback.has_removed() {
+            true => None,
+            false => self.free.lock().iter_mut().find_map(Option::take),
+        };
+        Ok(match finish {
+            Some(mut finish) => {
+                finish.pending = arguments;
+                (set, Some(finish))
+            }
+            None => {
+                self.first.0.end(Operation::Finish, arguments);
+                (set, None)
+            }
+        })
     }
 
-    fn invalidate_finish(&self, arguments: Arguments) {
-        self.0.end(Operation::Finish, arguments);
+    fn invalidate_finish(&self, finish: KBox<Finish<Arguments>>) {
+        self.first.0.end(Operation::Finish, finish.pending);
+        if let Some(slot) = self.free.lock().iter_mut().find(|slot| slot.is_none()) {
+            *slot = Some(finish);
+        }
     }
 }
 
-/// The notifier on an address space, if there is one. Dropping it removes it and waits for its
-/// callbacks.
+/// Notifier on an address space, if there is one. Dropping it removes the notifier and waits for
+/// its callbacks.
 pub(crate) enum Attached {
     None,
-    /// One that can never be removed again.
+    /// A notifier that can never be removed.
     Twice,
     Plain {
-        _registration: Pin<KBox<Registration<Plain>>>,
+        _registration: FaultyRegistration<Plain>,
     },
     PlainEnd {
-        _registration: Pin<KBox<Registration<PlainEnd>>>,
+        _registration: FaultyRegistration<PlainEnd>,
     },
-    Interval(Pin<KBox<IntervalRegistration<OnePass<Interval>>>>),
+    Interval(FaultyIntervalRegistration<Interval>),
     #[cfg(mmu_interval_two_pass)]
-    IntervalTwoPass(Pin<KBox<IntervalRegistration<TwoPass<Interval>>>>),
+    IntervalTwoPass(FaultyIntervalRegistration<TwoPass>),
 }
 
-/// Room for a registration. It is taken beforehand, since it cannot be with the locks held with
-/// which some are made.
-fn room<T>() -> Result<KBox<MaybeUninit<T>>> {
-    Ok(KBox::new_uninit(GFP_KERNEL)?)
-}
-
-/// Registers a plain notifier. [`None`] where that was done twice, so that it stays for ever.
-fn register<T: Operations>(
+/// Registers a plain notifier. Returns [`None`] if it was registered twice, so that it stays
+/// forever.
+fn register<T: Named>(
     notifier: T,
     mm: &MmWithUser,
     injector: &Injector,
     how: How,
     module: &'static ThisModule,
-) -> Result<Option<Pin<KBox<Registration<T>>>>> {
-    let room = room()?;
+) -> Result<Option<FaultyRegistration<T>>> {
+    let room = Room::new()?;
     let once = how.with_locks(mm, injector, |mmap| {
-        room.write_pin_init(Registration::new(mmap, notifier))
+        FaultyRegistration::new(room, mmap, notifier, module)
     })?;
     if how != How::Twice {
         return Ok(Some(once));
     }
-    let unsound = breach::permit()?;
-    Registration::register_again_in_breach_of_contract(once, mm, module, unsound)?;
+    once.register_again(mm, module, breach::permit()?)?;
     Ok(None)
+}
+
+/// Returns the addresses of an interval, or `Err(ERANGE)` if the machine has no such addresses.
+fn addresses(range: AddressRange) -> Result<core::ops::Range<usize>> {
+    let address = |address: u64| usize::try_from(address).map_err(|_| ERANGE);
+    Ok(address(range.start)?..address(range.end)?)
 }
 
 impl Attached {
     /// Registers a notifier of the injector's kind with `mm`, in that way.
     ///
-    /// Fails as the registrations do, with `ESRCH` where nobody uses the address space any more and
-    /// breaking the rules is not allowed, and with `EPERM` where the way is against them.
+    /// Returns the errors of the registrations, `Err(ESRCH)` if the address space has no users, and
+    /// `Err(EPERM)` if the way to register violates the contract. With `breach=1` it does both.
     pub(crate) fn new(
         mm: &Mm,
         injector: &Arc<Injector>,
@@ -296,10 +343,7 @@ impl Attached {
         let user = mm.mmget_not_zero();
         let mm = match &user {
             Some(mm) => mm,
-            None => {
-                let unsound = breach::permit().map_err(|_| ESRCH)?;
-                pretend_users_in_breach_of_contract(mm, unsound)
-            }
+            None => breach::permit().map_err(|_| ESRCH)?.pretend_users(mm),
         };
 
         Ok(match injector.kind() {
@@ -318,17 +362,19 @@ impl Attached {
                     None => Attached::Twice,
                 }
             }
-            Kind::Interval(AddressRange { start, end }) => {
-                let (room, notifier) = (room()?, OnePass(Interval(injector.clone())));
+            Kind::Interval(range) => {
+                let (room, range) = (Room::new()?, addresses(range)?);
+                let notifier = Interval(injector.clone());
                 Attached::Interval(how.with_locks(mm, injector, |mmap| {
-                    room.write_pin_init(IntervalRegistration::new(mmap, start, end, notifier))
+                    FaultyIntervalRegistration::new(room, mmap, range, notifier, module)
                 })?)
             }
             #[cfg(mmu_interval_two_pass)]
-            Kind::IntervalTwoPass(AddressRange { start, end }) => {
-                let (room, notifier) = (room()?, TwoPass::new(Interval(injector.clone())));
+            Kind::IntervalTwoPass(range) => {
+                let (room, range) = (Room::new()?, addresses(range)?);
+                let notifier = TwoPass::new(injector.clone())?;
                 Attached::IntervalTwoPass(how.with_locks(mm, injector, |mmap| {
-                    room.write_pin_init(IntervalRegistration::new(mmap, start, end, notifier))
+                    FaultyIntervalRegistration::two_pass(room, mmap, range, notifier, module)
                 })?)
             }
             #[cfg(not(mmu_interval_two_pass))]
@@ -336,22 +382,26 @@ impl Attached {
         })
     }
 
-    /// Begins to look at an interval notifier's range: the number of its last invalidation.
+    /// Begins to look at the range of an interval notifier, and returns the number of its last
+    /// invalidation. Returns `Err(EOPNOTSUPP)` for other kinds.
     ///
-    /// Waits for the end of one that is under way, and no signal ends the wait. Fails with
-    /// `EOPNOTSUPP` for other kinds.
+    /// Waits uninterruptibly for the end of an invalidation that is in progress.
     pub(crate) fn read_begin(&self) -> Result<u64> {
         match self {
-            Attached::Interval(registration) => Ok(registration.read_begin()),
+            Attached::Interval(registration) => Ok(registration.read_begin() as u64),
             #[cfg(mmu_interval_two_pass)]
-            Attached::IntervalTwoPass(registration) => Ok(registration.read_begin()),
+            Attached::IntervalTwoPass(registration) => Ok(registration.read_begin() as u64),
             _ => Err(errno::not_supported()),
         }
     }
 
-    /// Whether the range was invalidated since [`Self::read_begin`] returned `seq`. Under
-    /// [`Injector::with_mirror`] only.
+    /// Returns whether the range was invalidated since [`Self::read_begin`] returned `seq`. Must be
+    /// called under [`Injector::with_mirror`].
     pub(crate) fn read_retry(&self, seq: u64) -> Result<bool> {
+        // A number that does not fit was never returned.
+        let Ok(seq) = usize::try_from(seq) else {
+            return Ok(true);
+        };
         match self {
             Attached::Interval(registration) => Ok(registration.read_retry(seq)),
             #[cfg(mmu_interval_two_pass)]

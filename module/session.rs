@@ -4,7 +4,7 @@
 
 use crate::{
     abstractions::{
-        chardev::OpenFile,
+        miscdevice::OpenFile,
         Output, //
     },
     readings::Readings,

@@ -3,13 +3,16 @@
 //! Zapping pages of a target, as a driver may that has mapped them.
 
 use crate::{
-    abstractions::task,
-    breach,
+    abstractions::{
+        breach,
+        task, //
+    },
     filter::AddressRange,
     injector::Injector, //
 };
 use kernel::{
     mm::{
+        virt::flags,
         Mm,
         MmWithUser, //
     },
@@ -37,7 +40,8 @@ impl Zap {
             Some("atomic") => true,
             Some(_) => return Err(EINVAL),
         };
-        let (start, end) = (range.start as usize, range.end as usize);
+        let address = |address: u64| usize::try_from(address).map_err(|_| ERANGE);
+        let (start, end) = (address(range.start)?, address(range.end)?);
         if words.next().is_some() || (start | end) % PAGE_SIZE != 0 {
             return Err(EINVAL);
         }
@@ -51,9 +55,9 @@ impl Zap {
     /// Zaps them in `mm`: what they hold is lost, and the kernel calls the notifiers (`CLEAR`).
     ///
     /// Takes `mmap_lock` for reading, so it may sleep. Fails with `ESRCH` where nobody uses the
-    /// address space any more, with `EFAULT` where the pages are not all in one VMA, and with
-    /// `EPERM` where breaking rules is not permitted, and it is to be done in atomic context or to
-    /// an address space that the writer may not trace.
+    /// address space any more, with `EFAULT` where the pages are not all in one VMA, with `EINVAL`
+    /// where that VMA is one of hugetlbfs, and with `EPERM` where breaking rules is not permitted,
+    /// and it is to be done in atomic context or to an address space that the writer may not trace.
     pub(crate) fn carry_out(self, mm: &Mm, injector: &Injector) -> Result {
         if self.is_atomic || !task::may_ptrace(mm) {
             breach::permit()?;
@@ -64,12 +68,18 @@ impl Zap {
     fn zap(self, mm: &MmWithUser, injector: &Injector) -> Result {
         let guard = mm.mmap_read_lock();
         let vma = guard.vma_lookup(self.start).ok_or(EFAULT)?;
+        // In a VMA of hugetlbfs, a range that is not made of whole huge pages is a BUG in
+        // `__unmap_hugepage_range()`, which `zap_vma_range()` does not prevent. The size of a huge
+        // page cannot be asked for from here, so nothing is zapped in such a VMA.
+        if vma.flags() & flags::HUGETLB != 0 {
+            return Err(EINVAL);
+        }
         if self.end > vma.end() {
             return Err(EFAULT);
         }
         let zap = || vma.zap_vma_range(self.start, self.end.saturating_sub(self.start));
         if self.is_atomic {
-            injector.in_atomic_context(zap);
+            injector.in_atomic_context(breach::permit()?, zap);
         } else {
             zap();
         }

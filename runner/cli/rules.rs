@@ -119,6 +119,10 @@ fn clauses(rule: &Rule, contract: &Contract, out: &mut dyn Write) -> io::Result<
             _ => words.join(", "),
         };
         let kinds = clause.kinds.iter().map(|kind| kind.to_string()).collect();
+        let mut kinds = all("any", kinds, NotifierKind::ALL.len());
+        if let Some(except) = clause.except {
+            kinds = format!("{kinds}; except {except}");
+        }
         let contexts = clause
             .contexts
             .iter()
@@ -140,7 +144,7 @@ fn clauses(rule: &Rule, contract: &Contract, out: &mut dyn Write) -> io::Result<
             out,
             "| {} | {} | {} | {} | {} | {} | {} |",
             clause.behaviour.words(),
-            all("any", kinds, NotifierKind::ALL.len()),
+            kinds,
             all("any", contexts, 2),
             if clause.breaks { "yes" } else { "no" },
             messages(Form::Seed),

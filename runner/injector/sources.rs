@@ -5,11 +5,6 @@
 /// Every file that takes part in the module's build: path and content.
 pub const SOURCES: &[(&str, &str)] = &[
     ("Kbuild", include_str!("../../Kbuild")),
-    (
-        "module/abstractions.rs",
-        include_str!("../../module/abstractions.rs"),
-    ),
-    ("module/breach.rs", include_str!("../../module/breach.rs")),
     ("module/chance.rs", include_str!("../../module/chance.rs")),
     ("module/command.rs", include_str!("../../module/command.rs")),
     ("module/control.rs", include_str!("../../module/control.rs")),
@@ -25,6 +20,94 @@ pub const SOURCES: &[(&str, &str)] = &[
     (
         "module/injector.rs",
         include_str!("../../module/injector.rs"),
+    ),
+    (
+        "module/kernel/breach.rs",
+        include_str!("../../module/kernel/breach.rs"),
+    ),
+    (
+        "module/kernel/debugfs.rs",
+        include_str!("../../module/kernel/debugfs.rs"),
+    ),
+    (
+        "module/kernel/errno.rs",
+        include_str!("../../module/kernel/errno.rs"),
+    ),
+    (
+        "module/kernel/faulty.rs",
+        include_str!("../../module/kernel/faulty.rs"),
+    ),
+    (
+        "module/kernel/helpers.c",
+        include_str!("../../module/kernel/helpers.c"),
+    ),
+    (
+        "module/kernel/helpers.rs",
+        include_str!("../../module/kernel/helpers.rs"),
+    ),
+    (
+        "module/kernel/kallsyms.rs",
+        include_str!("../../module/kernel/kallsyms.rs"),
+    ),
+    (
+        "module/kernel/kunit.rs",
+        include_str!("../../module/kernel/kunit.rs"),
+    ),
+    (
+        "module/kernel/lib.rs",
+        include_str!("../../module/kernel/lib.rs"),
+    ),
+    (
+        "module/kernel/miscdevice.rs",
+        include_str!("../../module/kernel/miscdevice.rs"),
+    ),
+    (
+        "module/kernel/mm.rs",
+        include_str!("../../module/kernel/mm.rs"),
+    ),
+    (
+        "module/kernel/mmu_interval.rs",
+        include_str!("../../module/kernel/mmu_interval.rs"),
+    ),
+    (
+        "module/kernel/mmu_interval/two_pass.rs",
+        include_str!("../../module/kernel/mmu_interval/two_pass.rs"),
+    ),
+    (
+        "module/kernel/mmu_notifier.rs",
+        include_str!("../../module/kernel/mmu_notifier.rs"),
+    ),
+    (
+        "module/kernel/mmu_notifier/range.rs",
+        include_str!("../../module/kernel/mmu_notifier/range.rs"),
+    ),
+    (
+        "module/kernel/modinfo.rs",
+        include_str!("../../module/kernel/modinfo.rs"),
+    ),
+    (
+        "module/kernel/print.rs",
+        include_str!("../../module/kernel/print.rs"),
+    ),
+    (
+        "module/kernel/random.rs",
+        include_str!("../../module/kernel/random.rs"),
+    ),
+    (
+        "module/kernel/stacktrace.rs",
+        include_str!("../../module/kernel/stacktrace.rs"),
+    ),
+    (
+        "module/kernel/task.rs",
+        include_str!("../../module/kernel/task.rs"),
+    ),
+    (
+        "module/kernel/time.rs",
+        include_str!("../../module/kernel/time.rs"),
+    ),
+    (
+        "module/kernel/uaccess.rs",
+        include_str!("../../module/kernel/uaccess.rs"),
     ),
     ("module/log.rs", include_str!("../../module/log.rs")),
     (

@@ -18,6 +18,9 @@ use nix::unistd::{ForkResult, Pid};
 /// Bytes in a page. The scenarios count in pages, and x86-64 has this size only.
 pub const PAGE: usize = 4096;
 
+/// Pages in a huge page of 2 MiB.
+pub const HUGE: usize = (2 << 20) / PAGE;
+
 /// Pages before and after the mapping of a scenario, so that it merges with no neighbour and never
 /// contains a whole 2 MiB block with its page table: splitting a VMA around one makes a further
 /// notifier call.
@@ -84,6 +87,21 @@ impl Area {
                 Ok(reservation) => return Self::map_in(reservation, pages, file),
             }
         }
+    }
+
+    /// Maps one huge page of hugetlbfs, of [`HUGE`] pages, private and anonymous, with no
+    /// reservation around it. Fails with `ENOMEM` if no huge page is free.
+    pub fn map_huge() -> Result<Self, Errno> {
+        // SAFETY: The kernel chooses the place of a new mapping, so it overlaps none.
+        let start = unsafe {
+            mman::mmap_anonymous(
+                None,
+                bytes(HUGE)?,
+                ProtFlags::PROT_READ | ProtFlags::PROT_WRITE,
+                MapFlags::MAP_PRIVATE | MapFlags::MAP_HUGETLB | MapFlags::MAP_HUGE_2MB,
+            )
+        }?;
+        Ok(Area { start, pages: HUGE })
     }
 
     /// Bytes of the reservation for `pages` pages.

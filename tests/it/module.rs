@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Checks of the module's sources as text: `unsafe` stands only in the abstractions, each with its
+//! Checks of the module's sources as text: `unsafe` stands in `module/kernel/` only, each with its
 //! reasons, and the reference names every file.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const ABSTRACTIONS: &str = "abstractions.rs";
+/// The folder that may have unsafe code.
+const ABSTRACTIONS: &str = "module/kernel";
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -14,15 +15,25 @@ fn root() -> &'static Path {
 
 fn sources() -> Vec<(PathBuf, String)> {
     let mut sources = Vec::new();
-    for entry in fs::read_dir(root().join("module")).unwrap() {
-        let path = entry.unwrap().path();
-        if path.extension().is_some_and(|extension| extension == "rs") {
-            let text = fs::read_to_string(&path).unwrap();
-            sources.push((path, text));
+    let mut folders = vec![root().join("module")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let text = fs::read_to_string(&path).unwrap();
+                sources.push((path, text));
+            }
         }
     }
     assert!(sources.len() > 10, "{sources:?}");
     sources
+}
+
+/// Whether a file is one of those that may have unsafe code.
+fn is_abstraction(path: &Path) -> bool {
+    path.starts_with(root().join(ABSTRACTIONS))
 }
 
 /// Returns a line without its comment.
@@ -39,7 +50,7 @@ fn only_the_abstractions_have_bindings_and_unsafe_code() {
             .lines()
             .filter(|line| words.iter().any(|word| code(line).contains(word)))
             .count();
-        if path.ends_with(ABSTRACTIONS) {
+        if is_abstraction(&path) {
             found += hits;
         } else {
             assert_eq!(hits, 0, "{}", path.display());
@@ -51,27 +62,49 @@ fn only_the_abstractions_have_bindings_and_unsafe_code() {
 
 #[test]
 fn every_unsafe_has_a_list_of_reasons() {
-    let text = fs::read_to_string(root().join("module").join(ABSTRACTIONS)).unwrap();
-    let lines: Vec<&str> = text.lines().collect();
     let mut blocks = 0;
-    for (index, line) in lines.iter().enumerate() {
-        let code = code(line);
-        if !(code.contains("unsafe {") || code.contains("unsafe impl")) {
-            continue;
+    for (path, text) in sources() {
+        let name = path.display();
+        let lines: Vec<&str> = text.lines().collect();
+        for (index, line) in lines.iter().enumerate() {
+            let code = code(line);
+            if !(code.contains("unsafe {") || code.contains("unsafe impl")) {
+                continue;
+            }
+            blocks += 1;
+            // The comment stands above the statement, of which this need not be the first line.
+            let comment = lines[..index]
+                .iter()
+                .rposition(|line| line.trim() == "// SAFETY:")
+                .unwrap_or_else(|| panic!("{name}:{}: no SAFETY above {line}", index + 1));
+            assert!(
+                index - comment < 14 && lines[comment + 1].trim().starts_with("// - "),
+                "{name}:{}: no list of reasons right above {line}",
+                index + 1
+            );
         }
-        blocks += 1;
-        // The comment stands above the statement, of which this need not be the first line.
-        let comment = lines[..index]
-            .iter()
-            .rposition(|line| line.trim() == "// SAFETY:")
-            .unwrap_or_else(|| panic!("line {}: no SAFETY above {line}", index + 1));
-        assert!(
-            index - comment < 14 && lines[comment + 1].trim().starts_with("// - "),
-            "line {}: no list of reasons right above {line}",
-            index + 1
-        );
     }
     assert!(blocks > 30, "{blocks}");
+}
+
+#[test]
+fn the_abstractions_know_nothing_of_the_test() {
+    let own = ["breach.rs", "faulty.rs", "lib.rs"];
+    let mut checked = 0;
+    for (path, text) in sources() {
+        if !is_abstraction(&path) || own.iter().any(|name| path.ends_with(name)) {
+            continue;
+        }
+        checked += 1;
+        for line in text.lines().map(code) {
+            let foreign = line.replace("crate::abstractions", "").contains("crate::")
+                || ["breach", "faulty", "no_mangle"]
+                    .iter()
+                    .any(|word| line.contains(word));
+            assert!(!foreign, "{}: {line}", path.display());
+        }
+    }
+    assert!(checked > 10, "{checked}");
 }
 
 /// Names of the files of a target, from `module/files.rs`.

@@ -8,6 +8,7 @@
 //! Kernels that are not in the cache are built. Where packages are missing, the tests fail with the
 //! command that installs them, unless `MN_INJECT_INSTALL_DEPS=1` allows to run it.
 
+mod compile_fail;
 mod full;
 mod harness;
 #[path = "../common/program.rs"]

@@ -34,6 +34,7 @@ const ENTRIES: &[&str] = &[
     "locks",
     "logs",
     "module",
+    "modules",
     "runs",
     "sources",
     "tmp",

@@ -3,8 +3,9 @@
 //! `zap` and the other ways to register a notifier, and that none of them breaks a rule of the
 //! kernel in a module that is loaded without `breach=1`.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::FileExt as _;
+use std::path::Path;
 
 use anyhow::Context as _;
 use nix::errno::Errno;
@@ -13,10 +14,10 @@ use nix::unistd::gettid;
 use mn_inject::model::NotifierEvent;
 use mn_inject::os::kernel;
 use mn_inject::os::sys;
-use mn_inject::os::sys::{Area, PAGE};
+use mn_inject::os::sys::{Area, HUGE, PAGE};
 use mn_inject::trigger::operation::Operation;
 
-use crate::module_cases::outcome::{Failure, Outcome, same};
+use crate::module_cases::outcome::{Failure, Outcome, demand, same};
 use crate::module_cases::rig::{Attached, Rig, control, open, read, refused, write};
 use crate::module_cases::unload::loaded_with;
 
@@ -105,6 +106,83 @@ pub fn zaps(rig: &Rig<'_>) -> Outcome {
         zap(&attached, &text)?,
         Err(Errno::ESRCH),
     )?;
+    attached.detach()
+}
+
+/// Huge pages that the kernel keeps for hugetlbfs. Their number is put back on drop.
+struct HugePages {
+    before: u64,
+}
+
+impl HugePages {
+    /// The number of huge pages of the size that [`Area::map_huge`] maps.
+    const NUMBER: &str = "/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages";
+
+    /// Makes the kernel keep one more.
+    fn add_one() -> Outcome<Self> {
+        if !Path::new(Self::NUMBER).exists() {
+            return Err(Failure::Skip("the kernel has no huge pages of 2 MiB"));
+        }
+        let before = Self::number()?;
+        let added = HugePages { before };
+        Self::set(before + 1)?;
+        // The kernel makes fewer of them if it has no memory in one piece.
+        if Self::number()? != before + 1 {
+            return Err(Failure::Skip("there is no memory for a huge page"));
+        }
+        Ok(added)
+    }
+
+    fn number() -> Outcome<u64> {
+        let number = kernel::number(Self::NUMBER);
+        Ok(number.with_context(|| format!("no number in {}", Self::NUMBER))?)
+    }
+
+    fn set(number: u64) -> Outcome {
+        fs::write(Self::NUMBER, number.to_string())
+            .with_context(|| format!("cannot write {}", Self::NUMBER))?;
+        Ok(())
+    }
+}
+
+impl Drop for HugePages {
+    fn drop(&mut self) {
+        if let Err(failure) = Self::set(self.before) {
+            eprintln!("mn-selftest: a huge page is left: {failure:?}");
+        }
+    }
+}
+
+pub fn zaps_no_huge_page(rig: &Rig<'_>) -> Outcome {
+    let _kept = HugePages::add_one()?;
+    let area = Area::map_huge().context("cannot map a huge page")?;
+    let page = |index: u64| area.range().0 + index * PAGE as u64;
+    let memory = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open("/proc/self/mem")
+        .context("cannot open /proc/self/mem")?;
+    let touched = [0, 1, HUGE as u64 - 1];
+    for index in touched {
+        memory
+            .write_all_at(b"x", page(index))
+            .context("cannot write to /proc/self/mem")?;
+    }
+    let attached = rig.attach(std::process::id() as i32, "kind=none")?;
+    // Without the check in the module, the first of these is a BUG of the kernel.
+    for (first, end) in [
+        (1, 2),
+        (0, 1),
+        (HUGE as u64 - 1, HUGE as u64),
+        (0, HUGE as u64),
+    ] {
+        let text = format!("{:#x}-{:#x}", page(first), page(end));
+        same(&text, zap(&attached, &text)?, Err(Errno::EINVAL))?;
+    }
+    for index in touched {
+        same("a byte", byte(&memory, page(index))?, b'x')?;
+    }
+    area.unmap(0, area.pages()).context("munmap failed")?;
     attached.detach()
 }
 

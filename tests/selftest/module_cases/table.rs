@@ -420,6 +420,12 @@ pub const CASES: &[Case] = &[
         breach::zaps,
     ),
     case(
+        "zap-huge",
+        "`zap` a part of a huge page of hugetlbfs, and the whole page",
+        "`EINVAL`, and the page keeps its contents",
+        breach::zaps_no_huge_page,
+    ),
+    case(
         "attach-locked",
         "attach with `how=locked`, every kind",
         "works as without it, and `mmap_lock` is free afterwards",

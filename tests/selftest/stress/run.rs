@@ -29,15 +29,17 @@ use crate::task::StressOptions;
 /// Number of workers that use the module's interface.
 const CONTROLLERS: u64 = 4;
 
-/// Time limit for a step of a worker.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Time limit for a step of a worker. A worker that is stuck stays so, and a guest may have to share
+/// its processors with a build, so this is much longer than any step takes.
+const PATIENCE: Duration = Duration::from_secs(120);
 /// The same on a kernel with lockdep, where everything takes longer.
-const PATIENCE_DEBUG: Duration = Duration::from_secs(60);
+const PATIENCE_DEBUG: Duration = Duration::from_secs(300);
 
-/// Time between two checks for the end of the run.
+/// Time between two checks of the workers and for the end of the run; at most
+/// [`Limit::slice`](mn_inject::os::limit::Limit::slice).
 const LOOK: Duration = Duration::from_millis(100);
 
-/// Time between two lines of progress, and between two checks of the workers.
+/// Time between two lines of progress.
 const SAY: Duration = Duration::from_secs(1);
 
 /// Names of the counts besides the operations of the tables.
@@ -228,12 +230,13 @@ fn watch(
     let mut said = begin;
     while !world.is_stopping() && (options.reloads.is_some() || begin.elapsed() < end) {
         waiter.check()?;
+        // At every look: of a longer gap, their limits count only a part.
+        if !workers.goes_on() {
+            break;
+        }
         if said.elapsed() >= SAY {
             said = Instant::now();
             say(&progress(options, world, begin.elapsed()));
-            if !workers.goes_on() {
-                break;
-            }
         }
         std::thread::sleep(LOOK);
     }

@@ -41,12 +41,14 @@ pub struct Built {
     pub tested: bool,
     /// Requirements of the guest.
     pub guest: &'static Config,
-    /// Keeps the files in the cache while this value exists.
-    _hold: Hold,
+    /// Keep the files in the cache while this value exists.
+    _holds: [Hold; 2],
 }
 
-/// Maximum number of kernels in the cache; each takes about 20 MB.
-const IMAGES_KEPT: usize = 40;
+/// Maximum number of kernels in the cache; each takes about 20 MB. All of `tests/mutants/` fit.
+const IMAGES_KEPT: usize = 200;
+/// Maximum number of modules in the cache; each takes less than 1 MB.
+const MODULES_KEPT: usize = 200;
 
 const KERNEL: &str = "vmlinux";
 const CONFIG: &str = "config";
@@ -88,13 +90,16 @@ struct Build<'a> {
     cache: &'a Cache,
     ui: &'a Ui,
     guest: &'static Config,
-    key: String,
+    /// Key of what the module is compiled from, besides its sources.
+    interface: String,
+    /// Name of the directories in the cache in which kernel and module are built.
+    dir_name: String,
     /// Build directory of the kernel, the `O=` of `make`.
     dir: PathBuf,
-    /// Directory in the cache for the kernel and its modules.
+    /// Directory in the cache for the kernel.
     image: PathBuf,
     sources: Sources,
-    /// Path of the module in the cache.
+    /// Directory in the cache for the module.
     module: PathBuf,
 }
 
@@ -107,16 +112,16 @@ impl<'a> Build<'a> {
         ui: &'a Ui,
     ) -> Result<Self> {
         let guest = config(&spec.config)?;
-        let key = spec.key(toolchain, &spec.tree(cache))?;
-        let dir = cache.path("build").join(format!(
-            "{}-{}-{}",
-            spec.tree_id(),
-            spec.config,
-            toolchain.key()
-        ));
+        let tree = spec.tree(cache);
+        let key = spec.key(toolchain, &tree)?;
+        let interface = spec.interface(toolchain, &tree)?;
+        let dir_name = format!("{}-{}-{}", spec.tree_id(), spec.config, toolchain.key());
+        let dir = cache.path("build").join(&dir_name);
         let image = cache.path("images").join(&key);
         let sources = Sources::new(&spec.module_patches, cache.temp_dir()?.path())?;
-        let module = image.join(sources.key()).join(module::FILE);
+        let module = cache
+            .path("modules")
+            .join(format!("{interface}-{}", sources.key()));
         Ok(Build {
             spec,
             toolchain,
@@ -124,7 +129,8 @@ impl<'a> Build<'a> {
             cache,
             ui,
             guest,
-            key,
+            interface,
+            dir_name,
             dir,
             image,
             sources,
@@ -134,41 +140,57 @@ impl<'a> Build<'a> {
 
     /// The kernel and the module from the cache.
     fn cached(&self) -> Result<Option<Built>> {
-        let Some(hold) = cache::hold(&self.image)? else {
-            return Ok(None);
-        };
-        if self.werror || !self.module.exists() {
+        if self.werror {
             return Ok(None);
         }
+        let (Some(image), Some(module)) = (self.kept_image()?, self.kept_module()?) else {
+            return Ok(None);
+        };
         self.ui
             .line("kernel", &format!("cached: {}", self.image.display()));
-        cache::touch(&self.image)?;
-        Ok(Some(self.built(hold)))
+        Ok(Some(self.built([image, module])))
     }
 
-    /// Builds the kernel and the module. The caller must hold the lock of the source tree.
+    fn kept_image(&self) -> Result<Option<Hold>> {
+        kept(&self.image, KERNEL)
+    }
+
+    fn kept_module(&self) -> Result<Option<Hold>> {
+        kept(&self.module, module::FILE)
+    }
+
+    /// Builds the kernel and the module, unless one of them is in the cache. The caller must hold
+    /// the lock of the source tree.
     fn run(&self) -> Result<Built> {
-        self.kernel()?;
-        let hold = cache::hold(&self.image)?.with_context(|| {
-            let image = self.image.display();
-            format!("{image}: somebody has removed it meanwhile; the same command builds it again")
-        })?;
-        self.module()?;
-        Ok(self.built(hold))
+        let image = match self.kept_image()? {
+            Some(image) => image,
+            None => {
+                self.kernel()?;
+                self.kept_image()?.with_context(|| lost(&self.image))?
+            }
+        };
+        let module = match self.kept_module()? {
+            Some(module) if !self.werror => module,
+            _ => {
+                self.module()?;
+                self.kept_module()?.with_context(|| lost(&self.module))?
+            }
+        };
+        Ok(self.built([image, module]))
     }
 
-    fn built(&self, hold: Hold) -> Built {
+    fn built(&self, holds: [Hold; 2]) -> Built {
         Built {
             kernel: self.image.join(KERNEL),
             config: self.image.join(CONFIG),
-            module: self.module.clone(),
+            module: self.module.join(module::FILE),
             tree: self.spec.tree(self.cache),
             // Not the `build.json` of the cache: the names of the patches may differ from those
             // that the kernel was built with, as only their contents count.
             info: self.spec.info(self.toolchain),
             tested: self.spec.is_tested(),
             guest: self.guest,
-            _hold: hold,
+            _holds: holds,
         }
     }
 
@@ -180,12 +202,7 @@ impl<'a> Build<'a> {
         cache::make_dir(&self.dir)?;
         let (tree, changed) = self.tree()?;
 
-        let state = self.dir.join("mn-inject.state");
-        let built = fs::read_to_string(&state).is_ok_and(|built| built == self.key);
-        if built && self.image.exists() {
-            task.done("the build directory is in the state of this kernel");
-            return Ok(());
-        }
+        let state = self.state();
         match fs::remove_file(&state) {
             Err(e) if e.kind() != io::ErrorKind::NotFound => {
                 return Err(cache::explain(e, "cannot remove", &state));
@@ -212,9 +229,15 @@ impl<'a> Build<'a> {
         self.make_kernel(&tree, &mut log, &task)?;
         configured::note(&self.dir, &tree, &asked)?;
         self.keep()?;
-        cache::write_atomically(&state, self.key.as_bytes())?;
+        cache::write_atomically(&state, self.interface.as_bytes())?;
         task.done(&format!("built {what}"));
         Ok(())
+    }
+
+    /// Path of a file with the interface of the kernel that was built last in the build directory.
+    /// It does not exist while one is being built, nor after that has failed.
+    fn state(&self) -> PathBuf {
+        self.dir.join("mn-inject.state")
     }
 
     /// Brings the source tree to the state of this kernel. Returns its path and the files that
@@ -319,11 +342,18 @@ impl<'a> Build<'a> {
             .map_err(|e| cache::explain(e, "cannot keep the kernel in", &self.image))
     }
 
-    /// Builds the module against the build directory of the kernel, and keeps it.
+    /// Builds the module against the build directory of a kernel with the same interface, and keeps
+    /// it.
     fn module(&self) -> Result<()> {
+        if fs::read_to_string(self.state()).is_ok_and(|built| built == self.interface) {
+            // The headers are those of the source tree.
+            self.tree()?;
+        } else {
+            self.kernel()?;
+        }
         let task = self.ui.begin("module", "building the module");
         let mut log = self.log("module")?;
-        let staged = self.cache.path("module").join(&self.key);
+        let staged = self.cache.path("module").join(&self.dir_name);
         self.sources.stage(&staged)?;
         let mut make = self.toolchain.make();
         make.arg("-C")
@@ -334,7 +364,9 @@ impl<'a> Build<'a> {
             make.arg("W=e");
         }
         stage::run(&task, &mut log, &mut make, |_| {})?;
-        cache::write_atomically(&self.module, &cache::read(&staged.join(module::FILE))?)?;
+        let module = cache::read(&staged.join(module::FILE))?;
+        cache::keep_newest(&self.cache.dir("modules")?, MODULES_KEPT - 1);
+        cache::write_atomically(&self.module.join(module::FILE), &module)?;
         task.done("built the module");
         Ok(())
     }
@@ -344,6 +376,23 @@ impl<'a> Build<'a> {
         let name = format!("{stage}-{}.log", self.spec.tree_id());
         Log::create(self.cache.path("logs").join(name))
     }
+}
+
+/// A directory in the cache, if that file is in it, as the one that was used last.
+fn kept(dir: &Path, file: &str) -> Result<Option<Hold>> {
+    match cache::hold(dir)? {
+        Some(hold) if dir.join(file).exists() => {
+            cache::touch(dir)?;
+            Ok(Some(hold))
+        }
+        _ => Ok(None),
+    }
+}
+
+/// Message for what was put into the cache and is not there.
+fn lost(dir: &Path) -> String {
+    let dir = dir.display();
+    format!("{dir}: another process has removed it meanwhile; the same command builds it again")
 }
 
 #[cfg(test)]
@@ -370,7 +419,7 @@ impl Built {
             },
             tested: true,
             guest: config(name).unwrap(),
-            _hold: cache::hold(Path::new("/")).unwrap().unwrap(),
+            _holds: [(); 2].map(|()| cache::hold(Path::new("/")).unwrap().unwrap()),
         }
     }
 }

@@ -86,6 +86,26 @@ impl Spec {
     /// Key of the kernel in the cache. It changes with every input of the kernel build; of a patch
     /// only the content counts, not the name.
     pub(super) fn key(&self, toolchain: &Toolchain, tree: &Path) -> Result<String> {
+        self.key_with(toolchain, tree, |_| true)
+    }
+
+    /// Key of everything in the kernel build that a module is compiled from: kernels that differ
+    /// only in the C files of mm/ have the same. No header is generated from those, and no Rust
+    /// code includes them.
+    pub(super) fn interface(&self, toolchain: &Toolchain, tree: &Path) -> Result<String> {
+        let is_seen = |path: &PathBuf| {
+            !path.starts_with("mm") || path.extension().is_none_or(|extension| extension != "c")
+        };
+        self.key_with(toolchain, tree, |patch| patch.files().iter().any(is_seen))
+    }
+
+    /// Key of the kernel with those of its patches that count.
+    fn key_with(
+        &self,
+        toolchain: &Toolchain,
+        tree: &Path,
+        counts: impl Fn(&Patch) -> bool,
+    ) -> Result<String> {
         let asked = config(&self.config)?.text(tree);
         let key = Key::default()
             .part("config", asked.as_bytes())
@@ -93,7 +113,7 @@ impl Spec {
         let key = match &self.origin {
             Origin::Packaged {
                 source, patches, ..
-            } => patches.iter().fold(
+            } => patches.iter().filter(|patch| counts(patch)).fold(
                 key.part("source", source.name().as_bytes()),
                 |key, patch| key.part("patch", &patch.text),
             ),
@@ -188,16 +208,18 @@ fn fingerprint(dir: &Path) -> Result<String> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn the_key_depends_on_contents_and_not_on_names() -> Result<()> {
-        let toolchain = Toolchain {
+    fn toolchain() -> Toolchain {
+        Toolchain {
             rustc: "/r".into(),
             llvm: "1".to_owned(),
             bindgen: "/b".into(),
             libclang: None,
             versions: Default::default(),
-        };
-        let spec = |name: &str, text: &str| Spec {
+        }
+    }
+
+    fn spec(name: &str, text: &str) -> Spec {
+        Spec {
             origin: Origin::Packaged {
                 source: Source {
                     package: "p".to_owned(),
@@ -212,7 +234,12 @@ mod tests {
             },
             config: "core".to_owned(),
             module_patches: Vec::new(),
-        };
+        }
+    }
+
+    #[test]
+    fn the_key_depends_on_contents_and_not_on_names() -> Result<()> {
+        let toolchain = toolchain();
         let tree = Path::new("/no/such/tree");
         let key = spec("a", "x").key(&toolchain, tree)?;
         assert_eq!(key, spec("b", "x").key(&toolchain, tree)?);
@@ -220,6 +247,32 @@ mod tests {
         let mut other = toolchain.clone();
         other.versions.insert("rustc".to_owned(), "2".to_owned());
         assert_ne!(key, spec("a", "x").key(&other, tree)?);
+        Ok(())
+    }
+
+    #[test]
+    fn kernels_with_other_c_files_in_mm_have_one_interface() -> Result<()> {
+        let toolchain = toolchain();
+        let tree = Path::new("/no/such/tree");
+        let interface = |files: &[&str]| {
+            let hunk = |file| format!("--- a/{file}\n+++ b/{file}\n@@ -1 +1 @@\n-x\n+y\n");
+            let text: String = files.iter().map(hunk).collect();
+            spec("a", &text).interface(&toolchain, tree)
+        };
+        let unpatched = interface(&[])?;
+        assert_eq!(unpatched, interface(&["mm/memory.c"])?);
+        assert_eq!(unpatched, interface(&["mm/memory.c", "mm/kasan/init.c"])?);
+        for seen in [
+            "mm/internal.h",
+            "mm/Kconfig",
+            "include/linux/mm.h",
+            "rust/helpers/mm.c",
+            "kernel/bounds.c",
+        ] {
+            let other = interface(&["mm/memory.c", seen])?;
+            assert_ne!(unpatched, other, "{seen}");
+            assert_ne!(other, interface(&[seen])?, "{seen}");
+        }
         Ok(())
     }
 

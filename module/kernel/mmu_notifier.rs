@@ -1,0 +1,497 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! MMU notifiers.
+//!
+//! A driver that mirrors the page tables of a process registers a notifier with the process's
+//! `mm_struct`. The core then calls `invalidate_range_start` before the kernel changes the page
+//! tables, and `invalidate_range_end` after it. [`mmu_interval`](super::mmu_interval) is for
+//! drivers that mirror only a range of addresses.
+//!
+//! An invalidation is *blockable* or not. In a blockable one the callback may sleep and must
+//! succeed. In a non-blockable one (the OOM reaper and `process_mrelease(2)`) it must not sleep,
+//! and may fail with `-EAGAIN`. A notifier that can fail must not have an `invalidate_range_end`,
+//! because the core cannot tell it which of its starts failed (the comment above
+//! `invalidate_range_start` in `struct mmu_notifier_ops`).
+//!
+//! The types enforce these rules:
+//!
+//! - [`WouldBlock`] can only be obtained from a non-blockable [`Range`], and only be returned from
+//!   the callback that was called with that range.
+//! - [`Notifier`] can fail and has no end. [`NotifierWithEnd`] has an end and cannot fail.
+//! - Callbacks of a notifier may run until it is unregistered, and safe code can leak a
+//!   [`Registration`]. What a notifier refers to therefore lives forever (`'static`).
+//!
+//! Not covered yet: `clear_flush_young`, `clear_young`, `test_young`,
+//! `arch_invalidate_secondary_tlbs`, and `mmu_notifier_get()` with `alloc_notifier` and
+//! `free_notifier`.
+//!
+//! C header: [`include/linux/mmu_notifier.h`](srctree/include/linux/mmu_notifier.h)
+//!
+//! # Examples
+//!
+//! Drivers with the three kinds of notifiers. They run as part of the module's KUnit tests.
+//!
+//! ```ignore
+#![doc = include_str!("../example.rs")]
+//! ```
+
+use super::mm::MmapWriteGuard;
+use core::{
+    marker::PhantomData,
+    mem::MaybeUninit,
+    ops::Deref, //
+};
+use kernel::{
+    bindings,
+    error::{
+        to_result,
+        VTABLE_DEFAULT_ERROR, //
+    },
+    mm::{
+        Mm,
+        MmWithUser, //
+    },
+    prelude::*,
+    types::Opaque, //
+};
+
+pub(crate) use range::{
+    Event,
+    Range,
+    WouldBlock, //
+};
+
+mod range;
+
+/// Notifier that can fail, and that therefore has no end callback.
+///
+/// # Context
+///
+/// The callbacks are called with locks of the memory management held, also from reclaim. They must
+/// not allocate memory in a way that enters reclaim, and must neither take `mmap_lock` nor rely on
+/// it. The current task need not be one that uses the address space. Several callbacks may run at
+/// the same time.
+#[vtable]
+pub(crate) trait Notifier: Send + Sync + 'static {
+    /// Called before the kernel changes the range.
+    ///
+    /// # Context
+    ///
+    /// May sleep only if [`Range::is_blockable`].
+    fn invalidate_range_start<'a>(&self, range: &'a Range) -> Result<(), WouldBlock<'a>>;
+
+    /// Called when the address space is torn down, or when the notifier is unregistered, whichever
+    /// comes first. No other callback is called after it.
+    ///
+    /// # Context
+    ///
+    /// May sleep.
+    fn release(&self, _mm: &Mm) {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+}
+
+/// Notifier with an end callback, which therefore cannot fail.
+///
+/// # Context
+///
+/// As for [`Notifier`].
+#[vtable]
+pub(crate) trait NotifierWithEnd: Send + Sync + 'static {
+    /// Called before the kernel changes the range.
+    ///
+    /// # Context
+    ///
+    /// May sleep only if [`Range::is_blockable`].
+    fn invalidate_range_start(&self, range: &Range);
+
+    /// Called after the kernel has changed the range, or has not because another notifier failed.
+    ///
+    /// # Context
+    ///
+    /// May sleep only if [`Range::is_blockable`].
+    fn invalidate_range_end(&self, range: &Range);
+
+    /// As [`Notifier::release`].
+    fn release(&self, _mm: &Mm) {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+}
+
+/// `mmu_notifier_register()`, or the variant for callers that hold `mmap_lock`.
+pub(super) type Register =
+    unsafe extern "C" fn(*mut bindings::mmu_notifier, *mut bindings::mm_struct) -> c_int;
+
+/// Registration of a notifier with an address space.
+///
+/// Dropping it unregisters the notifier and waits until no callback of it runs, whether the
+/// process still exists or not. A registration that is leaked stays registered forever. Nothing
+/// then keeps the module with its callbacks from being unloaded, as with every registration.
+///
+/// # Context
+///
+/// Dropping it may sleep. It must not be dropped in a callback, nor with a lock held that a
+/// callback takes.
+///
+/// # Invariants
+///
+/// `subscription` is registered with the `mm` that it names, to which the core holds a reference
+/// (`mmgrab()`).
+#[must_use = "the notifier is unregistered when the registration is dropped"]
+#[pin_data(PinnedDrop)]
+pub(crate) struct Registration<T: Send + Sync + 'static> {
+    #[pin]
+    pub(super) subscription: Opaque<bindings::mmu_notifier>,
+    #[pin]
+    data: T,
+}
+
+// SAFETY:
+// - A notifier may be unregistered by another thread than the one that registered it.
+// - `data` is `Send`.
+unsafe impl<T: Send + Sync + 'static> Send for Registration<T> {}
+
+// SAFETY:
+// - Shared access reaches `data`, which is `Sync`, and fields of `subscription` that the core does
+//   not change after the registration.
+unsafe impl<T: Send + Sync + 'static> Sync for Registration<T> {}
+
+impl<T: Send + Sync + 'static> Registration<T> {
+    /// Registers a notifier by `register`, with the callbacks in `ops`.
+    ///
+    /// # Safety
+    ///
+    /// - The caller must hold the locks that `register` requires while the initializer runs.
+    /// - The callbacks in `ops` must be sound for the `subscription` of a live `Registration<T>`
+    ///   whose `data` is initialized.
+    pub(super) unsafe fn with_ops<'a, E>(
+        register: Register,
+        mm: &'a MmWithUser,
+        ops: &'static bindings::mmu_notifier_ops,
+        data: impl PinInit<T, E> + 'a,
+    ) -> impl PinInit<Self, Error> + 'a
+    where
+        Error: From<E>,
+        E: 'a,
+    {
+        try_pin_init!(Self {
+            // First, since callbacks may run as soon as the notifier is registered.
+            data <- data,
+            // INVARIANT: On success the subscription is registered, and the core holds a reference
+            // to the `mm` for it.
+            subscription <- Opaque::try_ffi_init(move |ptr: *mut bindings::mmu_notifier| {
+                // SAFETY:
+                // - `ptr` is valid for writes, and an all-zero `mmu_notifier` is valid.
+                unsafe {
+                    ptr.write(pin_init::zeroed());
+                    (*ptr).ops = ops;
+                }
+                // SAFETY:
+                // - `ptr` is pinned. It stays valid until `drop()` has unregistered it.
+                // - The caller promises that the callbacks suit it.
+                // - `mm` has users, by the invariants of `MmWithUser`.
+                // - The caller promises that the locks are held that `register` requires.
+                to_result(unsafe { register(ptr, mm.as_raw()) })
+            }),
+        }? Error)
+    }
+
+    /// Returns the data of the notifier.
+    #[inline]
+    pub(crate) fn data(&self) -> &T {
+        &self.data
+    }
+
+    /// Returns the address space with which the notifier is registered. It may have no users.
+    #[inline]
+    pub(crate) fn mm(&self) -> &Mm {
+        // SAFETY:
+        // - By the type invariants the core holds a reference to the `mm` as long as the notifier
+        //   is registered, and does not change the field.
+        unsafe { Mm::from_raw((*self.subscription.get()).mm) }
+    }
+
+    /// Frees a registration whose notifier is not registered any more.
+    ///
+    /// # Safety
+    ///
+    /// The notifier must have been unregistered, and the core must not use `subscription`.
+    pub(super) unsafe fn free_unregistered(this: Pin<KBox<Self>>) {
+        // SAFETY:
+        // - The value is dropped in place, and not moved.
+        let this = KBox::into_raw(unsafe { Pin::into_inner_unchecked(this) });
+        // SAFETY:
+        // - `this` comes from a box, and nothing uses `data` any more: the caller promises it.
+        unsafe { core::ptr::drop_in_place(&raw mut (*this).data) };
+        // SAFETY:
+        // - `this` comes from a box. What is left of its value needs no drop.
+        drop(unsafe { KBox::from_raw(this.cast::<MaybeUninit<Self>>()) });
+    }
+
+    /// Returns the data of a registration from the pointer that the core passes to a callback.
+    ///
+    /// # Safety
+    ///
+    /// `subscription` must be the `subscription` of a `Registration<T>` that lives for `'a`, and
+    /// whose `data` is initialized.
+    #[inline]
+    pub(super) unsafe fn data_from_raw<'a>(subscription: *mut bindings::mmu_notifier) -> &'a T {
+        // SAFETY:
+        // - The caller promises that `subscription` is that field of a registration with data.
+        // - `Opaque<T>` has the layout of `T`.
+        unsafe {
+            let this = kernel::container_of!(Opaque::cast_from(subscription), Self, subscription);
+            &(*this).data
+        }
+    }
+}
+
+impl<T: Notifier> Registration<T> {
+    /// Registers a notifier that can fail.
+    ///
+    /// Callbacks may run before the initializer has returned. It returns `Err(ENOMEM)` if memory
+    /// cannot be allocated, and `Err(EINTR)` if a signal ends the wait for locks.
+    ///
+    /// # Context
+    ///
+    /// The initializer takes `mmap_lock` for writing. It may sleep.
+    pub(crate) fn new<'a, E>(
+        mm: &'a MmWithUser,
+        data: impl PinInit<T, E> + 'a,
+    ) -> impl PinInit<Self, Error> + 'a
+    where
+        Error: From<E>,
+        E: 'a,
+    {
+        // SAFETY:
+        // - This function takes the lock itself.
+        // - The callbacks of `NotifierVTable<T>` require what they are promised here.
+        unsafe {
+            Self::with_ops(
+                bindings::mmu_notifier_register,
+                mm,
+                NotifierVTable::<T>::OPS,
+                data,
+            )
+        }
+    }
+
+    /// Registers a notifier that can fail, for callers that hold `mmap_lock` for writing.
+    ///
+    /// Otherwise as [`Self::new`].
+    pub(crate) fn new_locked<'a, E>(
+        guard: &'a MmapWriteGuard<'_>,
+        data: impl PinInit<T, E> + 'a,
+    ) -> impl PinInit<Self, Error> + 'a
+    where
+        Error: From<E>,
+        E: 'a,
+    {
+        // SAFETY:
+        // - By its type invariants the guard holds the lock. It is borrowed for `'a`.
+        // - The callbacks of `NotifierVTable<T>` require what they are promised here.
+        unsafe {
+            Self::with_ops(
+                bindings::__mmu_notifier_register,
+                guard.mm(),
+                NotifierVTable::<T>::OPS,
+                data,
+            )
+        }
+    }
+}
+
+impl<T: NotifierWithEnd> Registration<T> {
+    /// Registers a notifier with an end callback. Otherwise as [`Self::new`].
+    pub(crate) fn with_end<'a, E>(
+        mm: &'a MmWithUser,
+        data: impl PinInit<T, E> + 'a,
+    ) -> impl PinInit<Self, Error> + 'a
+    where
+        Error: From<E>,
+        E: 'a,
+    {
+        // SAFETY:
+        // - This function takes the lock itself.
+        // - The callbacks of `WithEndVTable<T>` require what they are promised here.
+        unsafe {
+            Self::with_ops(
+                bindings::mmu_notifier_register,
+                mm,
+                WithEndVTable::<T>::OPS,
+                data,
+            )
+        }
+    }
+
+    /// Registers a notifier with an end callback, for callers that hold `mmap_lock` for writing.
+    ///
+    /// Otherwise as [`Self::new`].
+    pub(crate) fn with_end_locked<'a, E>(
+        guard: &'a MmapWriteGuard<'_>,
+        data: impl PinInit<T, E> + 'a,
+    ) -> impl PinInit<Self, Error> + 'a
+    where
+        Error: From<E>,
+        E: 'a,
+    {
+        // SAFETY:
+        // - By its type invariants the guard holds the lock. It is borrowed for `'a`.
+        // - The callbacks of `WithEndVTable<T>` require what they are promised here.
+        unsafe {
+            Self::with_ops(
+                bindings::__mmu_notifier_register,
+                guard.mm(),
+                WithEndVTable::<T>::OPS,
+                data,
+            )
+        }
+    }
+}
+
+impl<T: Send + Sync + 'static> Deref for Registration<T> {
+    type Target = T;
+
+    #[inline]
+    fn deref(&self) -> &T {
+        self.data()
+    }
+}
+
+#[pinned_drop]
+impl<T: Send + Sync + 'static> PinnedDrop for Registration<T> {
+    fn drop(self: Pin<&mut Self>) {
+        let subscription = self.subscription.get();
+        // SAFETY:
+        // - By the type invariants the subscription is registered with the `mm` that it names.
+        // - The core holds a reference to that `mm` until this call is done.
+        unsafe { bindings::mmu_notifier_unregister(subscription, (*subscription).mm) };
+    }
+}
+
+/// Callbacks of a [`Notifier`].
+struct NotifierVTable<T>(PhantomData<T>);
+
+impl<T: Notifier> NotifierVTable<T> {
+    const OPS: &'static bindings::mmu_notifier_ops = &bindings::mmu_notifier_ops {
+        invalidate_range_start: Some(Self::invalidate_range_start),
+        release: if T::HAS_RELEASE {
+            Some(Self::release)
+        } else {
+            None
+        },
+        ..pin_init::zeroed()
+    };
+
+    /// # Safety
+    ///
+    /// - `subscription` must be that of a live `Registration<T>` with data.
+    /// - `range` must satisfy [`Range::from_raw`] for the duration of the call.
+    unsafe extern "C" fn invalidate_range_start(
+        subscription: *mut bindings::mmu_notifier,
+        range: *const bindings::mmu_notifier_range,
+    ) -> c_int {
+        // SAFETY:
+        // - Both pointers are as this function requires.
+        let (data, range) = unsafe {
+            (
+                Registration::<T>::data_from_raw(subscription),
+                Range::from_raw(range),
+            )
+        };
+        match data.invalidate_range_start(range) {
+            Ok(()) => 0,
+            Err(_) => EAGAIN.to_errno(),
+        }
+    }
+
+    /// # Safety
+    ///
+    /// - `subscription` must be that of a live `Registration<T>` with data.
+    /// - `mm` must be valid for the duration of the call.
+    unsafe extern "C" fn release(
+        subscription: *mut bindings::mmu_notifier,
+        mm: *mut bindings::mm_struct,
+    ) {
+        // SAFETY:
+        // - Both pointers are as this function requires.
+        let (data, mm) = unsafe {
+            (
+                Registration::<T>::data_from_raw(subscription),
+                Mm::from_raw(mm),
+            )
+        };
+        data.release(mm);
+    }
+}
+
+/// Callbacks of a [`NotifierWithEnd`].
+struct WithEndVTable<T>(PhantomData<T>);
+
+impl<T: NotifierWithEnd> WithEndVTable<T> {
+    const OPS: &'static bindings::mmu_notifier_ops = &bindings::mmu_notifier_ops {
+        invalidate_range_start: Some(Self::invalidate_range_start),
+        invalidate_range_end: Some(Self::invalidate_range_end),
+        release: if T::HAS_RELEASE {
+            Some(Self::release)
+        } else {
+            None
+        },
+        ..pin_init::zeroed()
+    };
+
+    /// # Safety
+    ///
+    /// As for [`NotifierVTable::invalidate_range_start`].
+    unsafe extern "C" fn invalidate_range_start(
+        subscription: *mut bindings::mmu_notifier,
+        range: *const bindings::mmu_notifier_range,
+    ) -> c_int {
+        // SAFETY:
+        // - Both pointers are as this function requires.
+        let (data, range) = unsafe {
+            (
+                Registration::<T>::data_from_raw(subscription),
+                Range::from_raw(range),
+            )
+        };
+        data.invalidate_range_start(range);
+        0
+    }
+
+    /// # Safety
+    ///
+    /// As for [`NotifierVTable::invalidate_range_start`].
+    unsafe extern "C" fn invalidate_range_end(
+        subscription: *mut bindings::mmu_notifier,
+        range: *const bindings::mmu_notifier_range,
+    ) {
+        // SAFETY:
+        // - Both pointers are as this function requires.
+        let (data, range) = unsafe {
+            (
+                Registration::<T>::data_from_raw(subscription),
+                Range::from_raw(range),
+            )
+        };
+        data.invalidate_range_end(range);
+    }
+
+    /// # Safety
+    ///
+    /// As for [`NotifierVTable::release`].
+    unsafe extern "C" fn release(
+        subscription: *mut bindings::mmu_notifier,
+        mm: *mut bindings::mm_struct,
+    ) {
+        // SAFETY:
+        // - Both pointers are as this function requires.
+        let (data, mm) = unsafe {
+            (
+                Registration::<T>::data_from_raw(subscription),
+                Mm::from_raw(mm),
+            )
+        };
+        data.release(mm);
+    }
+}

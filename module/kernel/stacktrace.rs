@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Stack traces.
+//!
+//! C header: [`include/linux/stacktrace.h`](srctree/include/linux/stacktrace.h)
+
+use super::kallsyms::Address;
+use kernel::prelude::*;
+
+/// Number of frames that are kept. The module's own come first, and are not printed.
+const FRAMES: usize = 12;
+
+/// The innermost frames of a stack.
+#[derive(Clone, Copy)]
+pub(crate) struct Trace {
+    frames: [c_ulong; FRAMES],
+    len: usize,
+}
+
+impl Trace {
+    /// A trace without frames.
+    pub(crate) const EMPTY: Trace = Trace {
+        frames: [0; FRAMES],
+        len: 0,
+    };
+
+    /// Saves the stack of the caller. It is empty if the kernel lacks `CONFIG_STACKTRACE`.
+    ///
+    /// # Context
+    ///
+    /// Neither sleeps nor allocates.
+    pub(crate) fn save() -> Self {
+        let mut trace = Self::EMPTY;
+        #[cfg(CONFIG_STACKTRACE)]
+        {
+            // SAFETY:
+            // - The pointer is valid for writes of as many entries as are passed.
+            let len = unsafe {
+                kernel::bindings::stack_trace_save(trace.frames.as_mut_ptr(), FRAMES as c_uint, 0)
+            };
+            trace.len = len as usize;
+        }
+        trace
+    }
+
+    /// Returns the frames, from the innermost.
+    pub(crate) fn frames(&self) -> impl Iterator<Item = Address> + '_ {
+        self.frames
+            .iter()
+            .take(self.len)
+            .map(|&frame| Address::new(frame))
+    }
+}
