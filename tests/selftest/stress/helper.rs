@@ -83,29 +83,45 @@ impl Helper {
         kill(self.pid(), Signal::SIGKILL).context("cannot kill a helper")
     }
 
-    /// Waits until the state of the helper changes, and returns the change.
-    pub fn wait(&mut self, limit: Duration) -> Result<WaitStatus> {
-        let mut limit = Limit::new(limit);
-        loop {
-            match waitpid(self.pid(), Some(WaitPidFlag::WNOHANG)) {
-                Ok(WaitStatus::StillAlive) | Err(Errno::EINTR) => {}
-                Ok(status) => {
-                    self.ended =
-                        matches!(status, WaitStatus::Exited(..) | WaitStatus::Signaled(..));
-                    return Ok(status);
-                }
-                Err(errno) => bail!("waiting for helper {}: {errno}", self.pid()),
-            }
-            if limit.is_over() {
-                bail!(
-                    "helper {} does not change{}",
-                    self.pid(),
-                    stacks(&self.pid().to_string())
-                );
-            }
-            std::thread::sleep(Duration::from_millis(1));
-        }
+    /// Waits until the state of the helper changes, and returns the change. `limit` is for the time
+    /// in which it has no page fault; after each, `goes_on` is called.
+    pub fn wait(&mut self, limit: Duration, goes_on: impl FnMut()) -> Result<WaitStatus> {
+        let status = change_of(self.pid(), limit, goes_on)?;
+        self.ended = matches!(status, WaitStatus::Exited(..) | WaitStatus::Signaled(..));
+        Ok(status)
     }
+}
+
+/// Waits until the state of a child changes. On a busy machine with a slow kernel a process may fill
+/// its memory for minutes, so one that still has page faults is not stuck.
+fn change_of(pid: Pid, limit: Duration, mut goes_on: impl FnMut()) -> Result<WaitStatus> {
+    let mut left = Limit::new(limit);
+    let mut faults = None;
+    loop {
+        match waitpid(pid, Some(WaitPidFlag::WNOHANG)) {
+            Ok(WaitStatus::StillAlive) | Err(Errno::EINTR) => {}
+            Ok(status) => return Ok(status),
+            Err(errno) => bail!("waiting for helper {pid}: {errno}"),
+        }
+        let now = page_faults(pid);
+        if now != faults {
+            faults = now;
+            left = Limit::new(limit);
+            goes_on();
+        }
+        if left.is_over() {
+            bail!("helper {pid} does not change{}", stacks(&pid.to_string()));
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Number of page faults of a process that needed no disk (`min_flt` of `/proc/PID/stat`).
+fn page_faults(pid: Pid) -> Option<u64> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The third field follows the name, which ends with the last parenthesis.
+    let (_, rest) = stat.rsplit_once(") ")?;
+    rest.split_whitespace().nth(10 - 3)?.parse().ok()
 }
 
 impl Drop for Helper {
@@ -120,7 +136,7 @@ impl Drop for Helper {
         // reported again, so continue here. An error means that it is not stopped or not traced.
         let _ = ptrace::cont(pid, None);
         while result.is_ok() && !self.ended {
-            result = match self.wait(PATIENCE) {
+            result = match self.wait(PATIENCE, || {}) {
                 Ok(WaitStatus::PtraceEvent(..) | WaitStatus::Stopped(..)) => {
                     ptrace::cont(pid, None).context("cannot let it go")
                 }
@@ -130,5 +146,42 @@ impl Drop for Helper {
         if let Err(error) = result {
             eprintln!("mn-selftest: helper {pid}: {error:#}");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    /// What a wait for a shell with this script came to, and the number of times that it went on.
+    fn waited_for(script: &str, limit: Duration) -> (Result<WaitStatus>, u64) {
+        let mut shell = Command::new("sh").args(["-c", script]).spawn().unwrap();
+        let mut went_on = 0;
+        let pid = Pid::from_raw(shell.id() as i32);
+        let result = change_of(pid, limit, || went_on += 1);
+        if result.is_err() {
+            shell.kill().unwrap();
+        }
+        // Fails if it was waited for above.
+        drop(shell.wait());
+        (result, went_on)
+    }
+
+    #[test]
+    fn a_process_that_has_page_faults_is_not_stuck() {
+        // After each fork, the shell has page faults where it writes.
+        let forks = "for i in 1 2 3 4 5 6 7 8 9 10; do sleep 0.1; (:); done";
+        let (status, went_on) = waited_for(forks, Duration::from_millis(600));
+        assert!(matches!(status, Ok(WaitStatus::Exited(_, 0))), "{status:?}");
+        assert!(went_on > 5, "{went_on}");
+    }
+
+    #[test]
+    fn a_process_that_stands_still_is_found() {
+        let (status, _) = waited_for("exec sleep 100", Duration::from_millis(200));
+        let error = status.unwrap_err().to_string();
+        assert!(error.contains("does not change"), "{error}");
     }
 }

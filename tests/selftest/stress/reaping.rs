@@ -134,7 +134,7 @@ fn mrelease(worker: &mut Worker) -> Result<bool> {
     let (mut targets, mut armed) = attach(worker, &helper);
     hold_at_exit(&helper)?;
     helper.kill()?;
-    wait_held(&mut helper)?;
+    wait_held(worker, &mut helper)?;
     if worker.rng.one_in(3) {
         // The module can still attach to a dying process.
         detach(worker, &targets);
@@ -158,7 +158,7 @@ fn mrelease(worker: &mut Worker) -> Result<bool> {
         detach(worker, &targets);
     }
     ptrace::cont(helper.pid(), None).context("cannot let it go")?;
-    wait_end(&mut helper)?;
+    wait_end(worker, &mut helper)?;
     if late {
         detach(worker, &targets);
     }
@@ -178,7 +178,7 @@ fn mrelease_race(worker: &mut Worker) -> Result<bool> {
         Ok(()) | Err(Errno::ESRCH | Errno::EINVAL | Errno::EAGAIN) => {}
         Err(errno) => worker.finding(format_args!("process_mrelease came to {errno}")),
     }
-    wait_end(&mut helper)?;
+    wait_end(worker, &mut helper)?;
     detach(worker, &targets);
     Ok(true)
 }
@@ -216,14 +216,14 @@ fn oom(worker: &mut Worker, count: usize, held: bool) -> Result<bool> {
     }
     if held {
         for helper in &mut helpers {
-            wait_held(helper)?;
+            wait_held(worker, helper)?;
             // The OOM reaper starts 2 s after the OOM killer, and tries for a second.
             std::thread::sleep(Duration::from_millis(2000 + worker.rng.within(..1200)));
             ptrace::cont(helper.pid(), None).context("cannot let it go")?;
         }
     }
     for helper in &mut helpers {
-        wait_end(helper)?;
+        wait_end(worker, helper)?;
     }
     worker.world.counts.add("oom kills", cgroup.oom_kills()?);
     detach(worker, &targets);
@@ -237,8 +237,8 @@ fn hold_at_exit(helper: &Helper) -> Result<()> {
 }
 
 /// Waits until a process that was killed has stopped at its exit.
-fn wait_held(helper: &mut Helper) -> Result<()> {
-    match helper.wait(STEP)? {
+fn wait_held(worker: &Worker, helper: &mut Helper) -> Result<()> {
+    match helper.wait(STEP, || worker.heartbeat.still())? {
         WaitStatus::PtraceEvent(_, _, event)
             if event == ptrace::Event::PTRACE_EVENT_EXIT as i32 =>
         {
@@ -249,8 +249,8 @@ fn wait_held(helper: &mut Helper) -> Result<()> {
 }
 
 /// Waits for the end of a process that was killed.
-fn wait_end(helper: &mut Helper) -> Result<()> {
-    match helper.wait(STEP)? {
+fn wait_end(worker: &Worker, helper: &mut Helper) -> Result<()> {
+    match helper.wait(STEP, || worker.heartbeat.still())? {
         WaitStatus::Signaled(_, nix::sys::signal::Signal::SIGKILL, _) => Ok(()),
         status => bail!("a helper was to be killed, but: {status:?}"),
     }

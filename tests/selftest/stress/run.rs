@@ -29,10 +29,11 @@ use crate::task::StressOptions;
 /// Number of workers that use the module's interface.
 const CONTROLLERS: u64 = 4;
 
-/// Time limit for a step of a worker.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Time limit for a step of a worker. A worker that is stuck stays so, and a guest may have to share
+/// its processors with a build, so this is much longer than any step takes.
+const PATIENCE: Duration = Duration::from_secs(120);
 /// The same on a kernel with lockdep, where everything takes longer.
-const PATIENCE_DEBUG: Duration = Duration::from_secs(60);
+const PATIENCE_DEBUG: Duration = Duration::from_secs(300);
 
 /// Time between two checks of the workers and for the end of the run; at most
 /// [`Limit::slice`](mn_inject::os::limit::Limit::slice).

@@ -236,7 +236,7 @@ fn try_end_owner(worker: &mut Worker) -> anyhow::Result<bool> {
     } else {
         helper.input = None;
     }
-    helper.wait(ENDING)?;
+    helper.wait(ENDING, || worker.heartbeat.still())?;
     wait_detached(worker, &names, "the owner of its session ended");
     Ok(true)
 }
