@@ -17,7 +17,7 @@ use mn_inject::os::sys;
 use mn_inject::os::sys::{Area, HUGE, PAGE};
 use mn_inject::trigger::operation::Operation;
 
-use crate::module_cases::outcome::{Failure, Outcome, demand, same};
+use crate::module_cases::outcome::{Failure, Outcome, same};
 use crate::module_cases::rig::{Attached, Rig, control, open, read, refused, write};
 use crate::module_cases::unload::loaded_with;
 
