@@ -43,11 +43,6 @@ impl Programs {
     fn without(&self, other: &str) -> String {
         let lines = self.text.lines();
         let kept: Vec<_> = lines.filter(|line| !line.ends_with(other)).collect();
-        assert!(
-            kept.len() < self.text.lines().count(),
-            "{}: no line ends in {other}",
-            self.name
-        );
         format!("mod {} {{\n{}\n}}\n", self.name, kept.join("\n"))
     }
 
@@ -56,7 +51,10 @@ impl Programs {
     }
 
     fn right(&self) -> String {
-        self.without("// wrong")
+        let right = self.without("// wrong");
+        // The right one need not have lines of its own.
+        assert_ne!(right, self.wrong(), "{}: nothing is wrong", self.name);
+        right
     }
 
     /// The errors of the wrong program.
@@ -133,7 +131,7 @@ fn errors(log: &str) -> (BTreeSet<&str>, BTreeSet<&str>) {
 #[ignore = "full: 1 min"]
 fn right_programs_compile() {
     let added: String = Programs::all().iter().map(Programs::right).collect();
-    build_with(&added).expect(0, &["[module] built"]);
+    build_with(&added).expect(0, &[]);
 }
 
 #[test]
