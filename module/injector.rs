@@ -60,8 +60,8 @@ const MAX_ERRNO: i32 = 4095;
 /// The longest that is waited for in one go without sleeping; `MAX_UDELAY_MS` is no less anywhere.
 const DELAY_STEP: Delta = Delta::from_millis(1);
 
-/// The longest sleep that is not worth an interruption: a kill waits for its end. `fsleep()` is more
-/// precise than what can be interrupted, which counts jiffies.
+/// The longest sleep that is not worth an interruption: a kill waits for its end. `fsleep()` is
+/// more precise than what can be interrupted, which counts jiffies.
 const SHORT_SLEEP: Delta = Delta::from_millis(20);
 
 /// What a faulty callback does before it returns. All 0: nothing.

@@ -292,8 +292,8 @@ impl<'a> Callback<'a> {
         match self.subscription {
             Subscription::Plain(subscription) => {
                 // SAFETY:
-                // - By the type invariants it is registered. Nothing else unregisters it, since this
-                //   began first.
+                // - By the type invariants it is registered. Nothing else unregisters it, since
+                //   this began first.
                 // - The rest cannot be upheld. The module was loaded with `breach=1`.
                 unsafe { unregister_in_callback(subscription) };
             }
