@@ -372,7 +372,7 @@ pub fn disk_full(path: &Path) -> String {
 
 /// A hash over named parts. It changes if any part changes, or if bytes move from one part to
 /// another.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Key(Sha256);
 
 impl Key {

@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::vm::build::kernel::config::{Config, config, dropped};
 use crate::vm::build::kernel::configured;
-use crate::vm::build::kernel::spec::{BuildInfo, Origin, Spec};
+use crate::vm::build::kernel::spec::{BuildInfo, Keys, Origin, Spec};
 use crate::vm::build::module;
 use crate::vm::build::module::Sources;
 use crate::vm::build::patch::Tree;
@@ -112,12 +112,10 @@ impl<'a> Build<'a> {
         ui: &'a Ui,
     ) -> Result<Self> {
         let guest = config(&spec.config)?;
-        let tree = spec.tree(cache);
-        let key = spec.key(toolchain, &tree)?;
-        let interface = spec.interface(toolchain, &tree)?;
+        let Keys { kernel, interface } = spec.keys(toolchain, &spec.tree(cache))?;
         let dir_name = format!("{}-{}-{}", spec.tree_id(), spec.config, toolchain.key());
         let dir = cache.path("build").join(&dir_name);
-        let image = cache.path("images").join(&key);
+        let image = cache.path("images").join(&kernel);
         let sources = Sources::new(&spec.module_patches, cache.temp_dir()?.path())?;
         let module = cache
             .path("modules")

@@ -60,6 +60,24 @@ pub struct BuildInfo {
     pub toolchain: Toolchain,
 }
 
+/// Keys of a kernel. They depend on the contents of its patches, and not on their names.
+#[derive(Debug)]
+pub(super) struct Keys {
+    /// Changes with every input of the kernel build.
+    pub(super) kernel: String,
+    /// Changes with everything in the kernel build that a module is compiled from.
+    pub(super) interface: String,
+}
+
+/// Whether a module may be compiled from a file that a patch changes: from any but the C files of
+/// mm/. No header is generated from those, and no Rust code includes them.
+fn is_seen_by_modules(patch: &Patch) -> bool {
+    let is_seen = |path: &PathBuf| {
+        !path.starts_with("mm") || path.extension().is_none_or(|extension| extension != "c")
+    };
+    patch.files().iter().any(is_seen)
+}
+
 impl Spec {
     /// Description of the build of this kernel.
     pub(super) fn info(&self, toolchain: &Toolchain) -> BuildInfo {
@@ -83,45 +101,32 @@ impl Spec {
         }
     }
 
-    /// Key of the kernel in the cache. It changes with every input of the kernel build; of a patch
-    /// only the content counts, not the name.
-    pub(super) fn key(&self, toolchain: &Toolchain, tree: &Path) -> Result<String> {
-        self.key_with(toolchain, tree, |_| true)
-    }
-
-    /// Key of everything in the kernel build that a module is compiled from: kernels that differ
-    /// only in the C files of mm/ have the same. No header is generated from those, and no Rust
-    /// code includes them.
-    pub(super) fn interface(&self, toolchain: &Toolchain, tree: &Path) -> Result<String> {
-        let is_seen = |path: &PathBuf| {
-            !path.starts_with("mm") || path.extension().is_none_or(|extension| extension != "c")
-        };
-        self.key_with(toolchain, tree, |patch| patch.files().iter().any(is_seen))
-    }
-
-    /// Key of the kernel with those of its patches that count.
-    fn key_with(
-        &self,
-        toolchain: &Toolchain,
-        tree: &Path,
-        counts: impl Fn(&Patch) -> bool,
-    ) -> Result<String> {
+    /// Keys of the kernel in the cache.
+    pub(super) fn keys(&self, toolchain: &Toolchain, tree: &Path) -> Result<Keys> {
         let asked = config(&self.config)?.text(tree);
         let key = Key::default()
             .part("config", asked.as_bytes())
             .part("toolchain", toolchain.key().as_bytes());
-        let key = match &self.origin {
+        let (key, patches) = match &self.origin {
             Origin::Packaged {
                 source, patches, ..
-            } => patches.iter().filter(|patch| counts(patch)).fold(
+            } => (
                 key.part("source", source.name().as_bytes()),
-                |key, patch| key.part("patch", &patch.text),
+                patches.as_slice(),
             ),
-            Origin::Tree(dir) => key
-                .part("tree", dir.as_os_str().as_encoded_bytes())
-                .part("files", fingerprint(dir)?.as_bytes()),
+            Origin::Tree(dir) => {
+                let key = key
+                    .part("tree", dir.as_os_str().as_encoded_bytes())
+                    .part("files", fingerprint(dir)?.as_bytes());
+                (key, &[][..])
+            }
         };
-        Ok(key.finish())
+        let with = |key: Key, patch: &Patch| key.part("patch", &patch.text);
+        let seen = patches.iter().filter(|patch| is_seen_by_modules(patch));
+        Ok(Keys {
+            interface: seen.fold(key.clone(), with).finish(),
+            kernel: patches.iter().fold(key, with).finish(),
+        })
     }
 
     /// Whether this program was tested with the source.
@@ -241,12 +246,17 @@ mod tests {
     fn the_key_depends_on_contents_and_not_on_names() -> Result<()> {
         let toolchain = toolchain();
         let tree = Path::new("/no/such/tree");
-        let key = spec("a", "x").key(&toolchain, tree)?;
-        assert_eq!(key, spec("b", "x").key(&toolchain, tree)?);
-        assert_ne!(key, spec("a", "y").key(&toolchain, tree)?);
+        let key_of = |name: &str, text: &str, toolchain: &Toolchain| {
+            spec(name, text)
+                .keys(toolchain, tree)
+                .map(|keys| keys.kernel)
+        };
+        let key = key_of("a", "x", &toolchain)?;
+        assert_eq!(key, key_of("b", "x", &toolchain)?);
+        assert_ne!(key, key_of("a", "y", &toolchain)?);
         let mut other = toolchain.clone();
         other.versions.insert("rustc".to_owned(), "2".to_owned());
-        assert_ne!(key, spec("a", "x").key(&other, tree)?);
+        assert_ne!(key, key_of("a", "x", &other)?);
         Ok(())
     }
 
@@ -257,7 +267,9 @@ mod tests {
         let interface = |files: &[&str]| {
             let hunk = |file| format!("--- a/{file}\n+++ b/{file}\n@@ -1 +1 @@\n-x\n+y\n");
             let text: String = files.iter().map(hunk).collect();
-            spec("a", &text).interface(&toolchain, tree)
+            spec("a", &text)
+                .keys(&toolchain, tree)
+                .map(|keys| keys.interface)
         };
         let unpatched = interface(&[])?;
         assert_eq!(unpatched, interface(&["mm/memory.c"])?);
