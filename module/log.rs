@@ -279,7 +279,7 @@ impl Log {
     /// may take as few bytes at a time as it likes, and goes on where it was while entries are
     /// added. A position whose entry was overwritten moves to the oldest that is left.
     ///
-    /// What was copied before an error or before the reader was killed counts.
+    /// Returns the bytes copied so far if an error or a kill of the reader ends it early.
     ///
     /// [`FileOperations::read`]: crate::abstractions::debugfs::FileOperations::read
     pub(crate) fn read(&self, position: &mut u64, out: &mut dyn Output) -> Result<usize> {

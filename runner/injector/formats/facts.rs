@@ -49,7 +49,8 @@ impl Mm {
 /// The line that `read_begin` takes.
 pub const BEGIN: &str = "begin";
 
-/// `read_begin` of a target after [`BEGIN`] was written to it: the number that `mmu_interval_read_begin()` returned.
+/// `read_begin` of a target after [`BEGIN`] was written to it: the number that
+/// `mmu_interval_read_begin()` returned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Seq(pub u64);
 

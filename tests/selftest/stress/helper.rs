@@ -155,7 +155,7 @@ mod tests {
 
     use super::*;
 
-    /// What a wait for a shell with this script came to, and the number of times that it went on.
+    /// Result of a wait for a shell with this script, and the number of times that it went on.
     fn waited_for(script: &str, limit: Duration) -> (Result<WaitStatus>, u64) {
         let mut shell = Command::new("sh").args(["-c", script]).spawn().unwrap();
         let mut went_on = 0;
