@@ -9,7 +9,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use crate::vm::build::kernel::config::{Config, config, dropped};
+use crate::vm::build::kernel::config::{Config, KCONFIG, config, dropped};
 use crate::vm::build::kernel::configured;
 use crate::vm::build::kernel::spec::{BuildInfo, Keys, Origin, Spec};
 use crate::vm::build::module;
@@ -219,6 +219,7 @@ impl<'a> Build<'a> {
                 names.join(", ")
             ));
         }
+        self.declare_options(&tree)?;
         let asked = self.guest.text(&tree);
         if !configured::is_configured(&self.dir, &tree, &asked) {
             task.note("configuring");
@@ -253,6 +254,25 @@ impl<'a> Build<'a> {
             }
             Origin::Tree(dir) => Ok((dir.clone(), Vec::new())),
         }
+    }
+
+    /// Path of the Kconfig file that stands for the top one of the source tree.
+    fn kconfig(&self) -> PathBuf {
+        self.dir.join("mn-inject.Kconfig")
+    }
+
+    /// Writes a copy of the top Kconfig file of the source tree with the options of this program.
+    /// The tree is left as it is.
+    fn declare_options(&self, tree: &Path) -> Result<()> {
+        let mut text = cache::read(&tree.join("Kconfig"))?;
+        text.extend_from_slice(b"\n");
+        text.extend_from_slice(KCONFIG.as_bytes());
+        let path = self.kconfig();
+        // A file that is written is newer than the configuration, which would be made again.
+        if fs::read(&path).is_ok_and(|old| old == text) {
+            return Ok(());
+        }
+        cache::write_atomically(&path, &text)
     }
 
     /// Writes `.config`.
@@ -311,10 +331,17 @@ impl<'a> Build<'a> {
 
     /// `make` for the source tree, with the build directory as `O=`.
     fn make_in(&self, tree: &Path) -> Command {
-        let mut make = self.toolchain.make();
+        let mut make = self.make();
         make.arg("-C")
             .arg(tree)
             .arg(toolchain::define("O", &self.dir));
+        make
+    }
+
+    /// `make` with the toolchain and the Kconfig file that every build in the directory needs.
+    fn make(&self) -> Command {
+        let mut make = self.toolchain.make();
+        make.arg(toolchain::define("KBUILD_KCONFIG", &self.kconfig()));
         make
     }
 
@@ -353,7 +380,7 @@ impl<'a> Build<'a> {
         let mut log = self.log("module")?;
         let staged = self.cache.path("module").join(&self.dir_name);
         self.sources.stage(&staged)?;
-        let mut make = self.toolchain.make();
+        let mut make = self.make();
         make.arg("-C")
             .arg(&self.dir)
             .arg(toolchain::define("M", &staged))

@@ -32,6 +32,9 @@ pub struct Config {
     pub instruction_ns: u32,
 }
 
+/// Options that the configurations ask for and no kernel declares.
+pub(super) const KCONFIG: &str = include_str!("../configs/Kconfig");
+
 const CORE: &str = include_str!("../configs/core.config");
 
 const CONFIGS: &[Config] = &[

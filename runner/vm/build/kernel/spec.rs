@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
-use crate::vm::build::kernel::config::config;
+use crate::vm::build::kernel::config::{KCONFIG, config};
 use crate::vm::build::patch::{Patch, Tree};
 use crate::vm::build::source::Source;
 use crate::vm::build::toolchain::Toolchain;
@@ -106,6 +106,7 @@ impl Spec {
         let asked = config(&self.config)?.text(tree);
         let key = Key::default()
             .part("config", asked.as_bytes())
+            .part("kconfig", KCONFIG.as_bytes())
             .part("toolchain", toolchain.key().as_bytes());
         let (key, patches) = match &self.origin {
             Origin::Packaged {
