@@ -59,6 +59,14 @@ const CONFIGS: &[Config] = &[
         slowness: 8,
         instruction_ns: 4,
     },
+    Config {
+        name: "rt",
+        fragments: &[CORE, include_str!("../configs/rt.config")],
+        memory: 768,
+        cmdline: "log_buf_len=16M",
+        slowness: 6,
+        instruction_ns: 8,
+    },
 ];
 
 /// Options that exist only in some kernels and must be set there: the Kconfig file that declares
