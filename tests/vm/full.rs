@@ -36,6 +36,40 @@ fn seed_passes_on_the_debug_kernel() {
     assert_eq!(passed, all, "{ran}");
 }
 
+/// On PREEMPT_RT the module's spinlocks sleep.
+#[test]
+#[ignore = "full: 2 min"]
+fn seed_passes_on_the_real_time_kernel() {
+    run(&["run", "--config", "rt"]).expect(0, &["0 failed, 0 without a verdict"]);
+}
+
+/// A callback has removed its own notifier, and the kernel did not wait for it: the walk that has
+/// called it still needs the notifier, though its callback has returned.
+#[test]
+#[ignore = "full: 2 min"]
+fn a_notifier_stays_while_the_walk_that_called_it_does() {
+    let (removal, lag) = (mutant("removal-does-not-wait"), patch("walk-lags"));
+    let careless = patch("module-frees-early");
+    let arguments = [
+        "run",
+        "--config",
+        "debug",
+        "--base",
+        "mainline",
+        "--only",
+        "r11-removes-itself",
+        "--patch",
+        &removal,
+        "--patch",
+        &lag,
+    ];
+    let complaint = "KASAN: slab-use-after-free in ";
+    let careful = run(&arguments);
+    assert!(!careful.stdout.contains("KASAN"), "{careful}");
+    let early = run(&[&arguments[..], &["--patch", &careless]].concat());
+    assert!(early.stdout.contains(complaint), "{early}");
+}
+
 /// The other known kernel has another source, and the same rules.
 #[test]
 #[ignore = "full: 1 min"]
