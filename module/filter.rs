@@ -30,11 +30,7 @@ impl Events {
         }
         let mut set = 0;
         for name in line.split(',') {
-            let event = Event::ALL
-                .iter()
-                .find(|event| event.name().to_bytes() == name.as_bytes())
-                .ok_or(EINVAL)?;
-            let bit = Self::bit(*event);
+            let bit = Self::bit(Event::from_name(name).ok_or(EINVAL)?);
             if set & bit != 0 {
                 return Err(EINVAL);
             }

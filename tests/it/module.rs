@@ -107,17 +107,21 @@ fn the_abstractions_know_nothing_of_the_test() {
     assert!(checked > 10, "{checked}");
 }
 
-/// Names of the files of a target, from `module/files.rs`.
+/// Names of the files of a target, from `module/files.rs` and `module/settings.rs`.
 fn file_names() -> Vec<String> {
-    let text = fs::read_to_string(root().join("module/files.rs")).unwrap();
-    let mut names: Vec<String> = text
-        .split("name: c\"")
-        .skip(1)
-        .map(|rest| rest.split('"').next().unwrap().to_owned())
-        .collect();
+    let named = |file: &str, before: &str| -> Vec<String> {
+        let text = fs::read_to_string(root().join(file)).unwrap();
+        let rests = text.split(before).skip(1);
+        let literals = rests.filter_map(|rest| rest.trim_start().strip_prefix("c\""));
+        literals
+            .map(|rest| rest.split('"').next().unwrap().to_owned())
+            .collect()
+    };
+    let mut names = named("module/files.rs", "name:");
+    names.extend(named("module/settings.rs", "setting("));
     names.push("log".to_owned());
     names.push("actions/EVENT/error".to_owned());
-    assert!(names.len() > 18, "{names:?}");
+    assert!(names.len() > 22, "{names:?}");
     names
 }
 

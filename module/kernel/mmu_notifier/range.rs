@@ -41,6 +41,15 @@ macro_rules! events {
                 self.name().to_str().unwrap_or("?")
             }
 
+            /// Returns the event with that name, with or without `MMU_NOTIFY_`.
+            pub(crate) fn from_name(name: &str) -> Option<Self> {
+                let name = name.strip_prefix("MMU_NOTIFY_").unwrap_or(name);
+                Self::ALL
+                    .iter()
+                    .find(|event| event.name().to_bytes() == name.as_bytes())
+                    .copied()
+            }
+
             /// Returns the event with that number, if it is in the list.
             #[inline]
             fn from_raw(raw: bindings::mmu_notifier_event) -> Option<Self> {

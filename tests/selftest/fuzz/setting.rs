@@ -7,6 +7,7 @@ use nix::errno::Errno;
 
 use mn_inject::model::NotifierEvent;
 
+use crate::fuzz::keys::Faults;
 use crate::fuzz::kind::{Kind, has_ends, is_interval};
 use crate::fuzz::line::{Refusal, addresses, line, number};
 
@@ -68,7 +69,7 @@ pub const SETTINGS: [Setting; 24] = [
     setting("task", Rule::Task, "all"),
     setting("probability", Rule::Number(0, 100), "100"),
     setting("interval", Rule::Number(1, I32_MAX), "1"),
-    setting("times", Rule::Number(-1, I32_MAX), "-1"),
+    setting("times", Rule::Number(-1, I32_MAX), "1"),
     setting("space", Rule::Number(0, I32_MAX), "0"),
     setting("verbose", Rule::Number(0, 2), "0"),
     setting("sleep_us", Rule::Number(0, 10_000_000), "0"),
@@ -93,17 +94,83 @@ pub fn defaults() -> Vec<String> {
     SETTINGS.iter().map(|one| one.default.to_owned()).collect()
 }
 
-/// Returns the content of `settings` if the files have the contents `values`.
-pub fn settings_line(values: &[String]) -> String {
-    let mut words = Vec::new();
-    let mut errors = Vec::new();
-    for (one, value) in SETTINGS.iter().zip(values) {
-        match one.rule {
-            Rule::Error => errors.push(value.as_str()),
-            _ => words.push(format!("{}={value}", one.path)),
+/// What the kernel's names of events begin with.
+pub const PREFIX: &str = "MMU_NOTIFY_";
+
+impl Setting {
+    /// Its key in the file `settings`: the kernel's name of the event for an error.
+    pub fn key(&self) -> String {
+        match self.event() {
+            Some(event) => format!("{PREFIX}{event}"),
+            None => self.path.to_owned(),
         }
     }
-    format!("{} errors={}\n", words.join(" "), errors.join(","))
+
+    /// The event whose error it is, without the prefix.
+    fn event(&self) -> Option<&'static str> {
+        self.path
+            .strip_prefix("actions/")
+            .and_then(|rest| rest.strip_suffix("/error"))
+    }
+
+    /// Whether a key in a line means this setting. The key `error` means the errors of all events.
+    fn is_meant(&self, key: &str) -> bool {
+        match self.event() {
+            Some(event) => key == "error" || key.strip_prefix(PREFIX).unwrap_or(key) == event,
+            None => key == self.path,
+        }
+    }
+}
+
+/// Returns the content of `settings` if the files have the contents `values`.
+pub fn settings_line(values: &[String]) -> String {
+    let words = SETTINGS.iter().zip(values);
+    let words: Vec<_> = words
+        .map(|(one, value)| format!("{}={value}", one.key()))
+        .collect();
+    words.join(" ") + "\n"
+}
+
+/// Values that a line sets: indices in [`SETTINGS`], and the new contents of the files.
+pub type Values = Vec<(usize, String)>;
+
+/// Returns the values that the words of a line set, and adds the faults.
+pub fn words<'a>(words: impl Iterator<Item = &'a str>, kind: Kind, faults: &mut Faults) -> Values {
+    let mut values = Values::new();
+    for word in words {
+        let (key, text) = word.split_once('=').unwrap_or_default();
+        let mut known = false;
+        for (index, one) in SETTINGS.iter().enumerate() {
+            if !one.is_meant(key) {
+                continue;
+            }
+            known = true;
+            if values.iter().any(|(other, _)| *other == index) {
+                faults.add(Errno::EINVAL);
+            }
+            // After a fault the values are not used.
+            let value = faults.of(one.rule.accept(text, kind));
+            values.push((index, value.unwrap_or_default()));
+        }
+        if !known {
+            faults.add(Errno::EINVAL);
+        }
+    }
+    values
+}
+
+/// Returns the values that a write(2) of `bytes` to `settings` of a target of the given kind sets; or
+/// the errnos allowed.
+pub fn judge_settings(bytes: &[u8], kind: Kind) -> Result<Values, Refusal> {
+    let mut faults = Faults::default();
+    let values = words(line(bytes)?.split_ascii_whitespace(), kind, &mut faults);
+    if values.is_empty() {
+        faults.add(Errno::EINVAL);
+    }
+    match faults.0.is_empty() {
+        true => Ok(values),
+        false => Err(faults.0),
+    }
 }
 
 fn events(text: &str) -> Result<String, Errno> {
@@ -223,10 +290,55 @@ mod tests {
     fn the_settings_line_is_as_documented() {
         assert_eq!(
             settings_line(&defaults()),
-            "events=all range=all context=any task=all probability=100 interval=1 times=-1 space=0 \
+            "events=all range=all context=any task=all probability=100 interval=1 times=1 space=0 \
              verbose=0 sleep_us=0 delay_us=0 alloc_bytes=0 lock=0 remove=0 \
-             callback=start record=injected errors=0,0,0,0,0,0,0,0\n"
+             callback=start record=injected MMU_NOTIFY_UNMAP=0 MMU_NOTIFY_CLEAR=0 \
+             MMU_NOTIFY_PROTECTION_VMA=0 MMU_NOTIFY_PROTECTION_PAGE=0 MMU_NOTIFY_SOFT_DIRTY=0 \
+             MMU_NOTIFY_RELEASE=0 MMU_NOTIFY_MIGRATE=0 MMU_NOTIFY_EXCLUSIVE=0\n"
         );
+    }
+
+    #[test]
+    fn a_line_sets_all_of_its_values() {
+        let index = |path: &str| SETTINGS.iter().position(|one| one.path == path).unwrap();
+        assert_eq!(
+            judge_settings(b" times=007  MMU_NOTIFY_UNMAP=-11 CLEAR=-1\n", PLAIN),
+            Ok(vec![
+                (index("times"), "7".into()),
+                (index("actions/UNMAP/error"), "-11".into()),
+                (index("actions/CLEAR/error"), "-1".into()),
+            ])
+        );
+        assert_eq!(judge_settings(b"error=-11", INTERVAL).unwrap().len(), 8);
+        let whole = settings_line(&defaults());
+        let values = judge_settings(whole.as_bytes(), INTERVAL).unwrap();
+        let texts: Vec<_> = values.into_iter().map(|(_, value)| value).collect();
+        assert_eq!(texts, defaults());
+    }
+
+    #[test]
+    fn a_line_with_a_fault_sets_nothing() {
+        let refused = |line: &str, errnos: &[Errno]| {
+            let judged = judge_settings(line.as_bytes(), PLAIN);
+            assert_eq!(judged, Err(errnos.to_vec()), "{line}");
+        };
+        for line in [
+            " ",
+            "times",
+            "times=1 times=1",
+            "times=1 colour=blue",
+            "UNMAP=0 MMU_NOTIFY_UNMAP=0",
+            "error=0 UNMAP=0",
+            "MMU_NOTIFY_MMU_NOTIFY_UNMAP=0",
+            "times=1 callback=end",
+            "actions/UNMAP/error=0",
+            "unmap=0",
+        ] {
+            refused(line, &[Errno::EINVAL]);
+        }
+        refused("times=1 space=-1", &[Errno::ERANGE]);
+        refused("times=1 lock=1", &[Errno::EPERM]);
+        refused("UNMAP=1 lock=1", &[Errno::ERANGE, Errno::EPERM]);
     }
 
     #[test]

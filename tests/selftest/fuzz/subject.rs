@@ -11,8 +11,8 @@ use crate::fuzz::order::Order;
 use crate::fuzz::setting;
 use crate::fuzz::setting::SETTINGS;
 
-/// The read-only files of a target: its identity, its records, its address space, and all settings.
-pub const READ_ONLY: [&str; 7] = ["pid", "kind", "state", "counters", "log", "mm", "settings"];
+/// The read-only files of a target: its identity, its records, and its address space.
+pub const READ_ONLY: [&str; 6] = ["pid", "kind", "state", "counters", "log", "mm"];
 
 /// A target and the expected contents of its files.
 #[derive(Debug)]
@@ -23,6 +23,8 @@ pub struct Target {
     pub kind: Kind,
     /// Files of [`SETTINGS`].
     pub files: Vec<Open>,
+    /// The file with all settings.
+    pub settings: Open,
     /// Files of [`READ_ONLY`].
     pub read_only: Vec<Open>,
     /// Files of [`Order`].
@@ -45,6 +47,7 @@ impl Target {
                 .iter()
                 .map(|one| open(one.path))
                 .collect::<Result<_>>()?,
+            settings: open("settings")?,
             read_only: READ_ONLY.into_iter().map(open).collect::<Result<_>>()?,
             orders: Order::ALL
                 .into_iter()
@@ -81,7 +84,7 @@ impl Target {
     /// Checks `settings`. Returns the deviation, if any.
     pub fn check_settings(&self) -> Result<Option<String>> {
         let due = setting::settings_line(&self.values);
-        let seen = self.read_only[READ_ONLY.len() - 1].line()?;
+        let seen = self.settings.line()?;
         Ok((seen != due).then(|| {
             format!(
                 "targets/{}/settings: expected {due:?}, read {seen:?}",

@@ -14,6 +14,7 @@ use crate::fuzz::grammar;
 use crate::fuzz::kind::PLAIN;
 use crate::fuzz::line::line;
 use crate::fuzz::order::Order;
+use crate::fuzz::setting;
 use crate::fuzz::setting::SETTINGS;
 use crate::fuzz::subject::READ_ONLY;
 
@@ -60,6 +61,44 @@ impl Fuzzer<'_> {
             let piece = self.targets[which].files[index].check_piece(&mut self.rng, &whole)?;
             self.counts.pieces += 1;
             wrong.extend(piece);
+        }
+        for what in wrong {
+            self.find(&write, &what);
+        }
+        Ok(())
+    }
+
+    /// Writes to `settings` of a target, and checks all of its files.
+    pub fn write_settings(&mut self) -> Result<()> {
+        let which = self.rng.below(self.targets.len());
+        let target = &self.targets[which];
+        let bytes = grammar::settings(&mut self.rng, target.kind, &target.values);
+        let offset = self.offset();
+        let target = &self.targets[which];
+        let due = setting::judge_settings(&bytes, target.kind);
+        let result = target.settings.write(&bytes, offset);
+        let name = target.settings.name.clone();
+        let write = Write {
+            file: &name,
+            bytes: &bytes,
+            offset,
+        };
+        self.counts.writes += 1;
+        self.counts.lines += u64::from(due.is_ok());
+        self.check_return(&write, due.as_ref().map(|_| "its values"), &result);
+        let target = &mut self.targets[which];
+        let mut changed: Vec<usize> = Vec::new();
+        for (index, value) in due.into_iter().flatten() {
+            target.values[index] = value;
+            changed.push(index);
+        }
+        let mut wrong = Vec::new();
+        wrong.extend(target.check_settings()?);
+        for index in changed {
+            wrong.extend(target.check_file(index)?);
+        }
+        if !wrong.is_empty() {
+            target.resync()?;
         }
         for what in wrong {
             self.find(&write, &what);

@@ -218,7 +218,7 @@ pub fn root_only(rig: &Rig<'_>) -> Outcome {
         }
     }
     // The files of the target are found twice: from the module's folder, and from its own.
-    let due = 1 + 4 + 2 * (SETTINGS.len() + READ_ONLY.len() + Order::ALL.len());
+    let due = 1 + 4 + 2 * (1 + SETTINGS.len() + READ_ONLY.len() + Order::ALL.len());
     same("files", files, due)
 }
 

@@ -155,10 +155,10 @@ impl<'a> Rig<'a> {
         Ok(Subject::start(operation, self.waiter, STEP)?)
     }
 
-    /// Attaches a process, which must succeed.
+    /// Attaches a process, which must succeed. Any number of calls may be made to misbehave.
     pub fn attach(&self, pid: i32, words: &str) -> Outcome<Attached> {
         let name = self.name();
-        let line = format!("attach {pid} name={name} {words}");
+        let line = format!("attach {pid} name={name} times=-1 {words}");
         let line = line.trim_end();
         match control(line.as_bytes())? {
             Ok(()) => Ok(Attached {
@@ -238,11 +238,16 @@ impl Attached {
         same(&format!("{value:?} to {name}"), result, Ok(()))
     }
 
-    /// Writes several settings, which must succeed.
+    /// Writes several settings, one after the other, which must succeed.
     pub fn set_all(&self, settings: &[(&str, &str)]) -> Outcome {
         settings
             .iter()
             .try_for_each(|(name, value)| self.set(name, value))
+    }
+
+    /// Writes a line to `settings`, and returns the result of the write.
+    pub fn change(&self, line: &str) -> Outcome<Result<(), Errno>> {
+        write(&open(&self.path("settings"))?, line.as_bytes())
     }
 
     /// Sets `range` to these addresses.
