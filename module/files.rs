@@ -4,6 +4,7 @@
 
 use crate::{
     abstractions::{
+        breach,
         debugfs::{
             Dir,
             File,
@@ -18,6 +19,7 @@ use crate::{
     readings::Readings,
     settings::{
         Change,
+        Folder,
         Setting,
         SETTINGS, //
     },
@@ -240,10 +242,10 @@ impl FileOperations for SettingFile {
     }
 }
 
-/// `actions/EVENT/error`.
+/// `actions/EVENT/error`, or `effect/error`, which is for all events.
 struct ErrorFile {
     subject: Arc<Subject>,
-    event: Event,
+    event: Option<Event>,
 }
 
 impl FileOperations for ErrorFile {
@@ -261,7 +263,11 @@ impl FileOperations for ErrorFile {
     fn write(&self, data: &[u8]) -> Result {
         let injector = &self.subject.injector;
         let mut change = Change::new(injector.kind());
-        change.add_error(self.event, text::line(data)?)?;
+        let line = text::line(data)?;
+        match self.event {
+            Some(event) => change.add_error(event, line)?,
+            None => change.add_errors(line)?,
+        }
         injector.change(&change)
     }
 }
@@ -298,21 +304,36 @@ impl Files {
             entries.push(file, GFP_KERNEL)?;
         }
 
+        let fault = Dir::new(c"fault", Some(dir.clone()))?;
+        let effect = Dir::new(c"effect", Some(dir.clone()))?;
+        let breach = breach::is_permitted()
+            .then(|| Dir::new(c"breach", Some(dir.clone())))
+            .transpose()?;
         let mut settings = KVec::with_capacity(SETTINGS.len(), GFP_KERNEL)?;
         for setting in SETTINGS {
-            let subject = subject.clone();
-            let file = File::new(setting.name, &dir, SettingFile { subject, setting })?;
-            settings.push(file, GFP_KERNEL)?;
+            let dir = match setting.folder {
+                Folder::Target => Some(&dir),
+                Folder::Fault => Some(&fault),
+                Folder::Effect => Some(&effect),
+                Folder::Breach => breach.as_ref(),
+            };
+            if let Some(dir) = dir {
+                let subject = subject.clone();
+                let file = File::new(setting.name, dir, SettingFile { subject, setting })?;
+                settings.push(file, GFP_KERNEL)?;
+            }
         }
 
         let actions = Dir::new(c"actions", Some(dir.clone()))?;
-        let mut errors = KVec::with_capacity(Event::ALL.len(), GFP_KERNEL)?;
+        let mut errors = KVec::with_capacity(1 + Event::ALL.len(), GFP_KERNEL)?;
+        let file = |event| ErrorFile {
+            subject: subject.clone(),
+            event,
+        };
+        errors.push(File::new(c"error", &effect, file(None))?, GFP_KERNEL)?;
         for &event in Event::ALL {
             let dir = Dir::new(event.name(), Some(actions.clone()))?;
-            let file = ErrorFile {
-                subject: subject.clone(),
-                event,
-            };
+            let file = file(Some(event));
             errors.push(File::new(c"error", &dir, file)?, GFP_KERNEL)?;
         }
 

@@ -155,15 +155,21 @@ impl Settings {
         let mut blank = "";
         for &event in Event::ALL {
             let errno = self.error(Some(event));
-            text.add(fmt!("{blank}MMU_NOTIFY_{}={errno}", event.name_str()))?;
+            text.add(fmt!("{blank}{}={errno}", event.name_str()))?;
             blank = " ";
         }
         Ok(())
     }
 
-    /// Writes the error of an event.
-    pub(crate) fn show_error(&self, event: Event, text: &mut Text) -> Result {
-        text.add(fmt!("{}", self.error(Some(event))))
+    /// Writes the error of an event, or that of all of them: `various` if they differ.
+    pub(crate) fn show_error(&self, event: Option<Event>, text: &mut Text) -> Result {
+        match (event, &self.errors) {
+            (None, [first, rest @ ..]) if rest.iter().any(|errno| errno != first) => {
+                text.add(fmt!("various"))
+            }
+            (None, [first, ..]) => text.add(fmt!("{first}")),
+            (event, _) => text.add(fmt!("{}", self.error(event))),
+        }
     }
 }
 
@@ -182,68 +188,95 @@ enum Rule {
     Flag(fn(&mut Settings) -> &mut bool, [&'static str; 2]),
 }
 
+/// The folder of a target in which the file of a setting stands.
+#[derive(Clone, Copy)]
+pub(crate) enum Folder {
+    /// The target's own.
+    Target,
+    /// `fault`: the calls into which something is injected.
+    Fault,
+    /// `effect`: what is injected.
+    Effect,
+    /// `breach`: what must be permitted.
+    Breach,
+}
+
 /// A setting that has a file of its own, other than the error of an event.
 pub(crate) struct Setting {
+    /// Where its file stands.
+    pub(crate) folder: Folder,
     /// The name of the file, which is the key as well.
     pub(crate) name: &'static CStr,
     rule: Rule,
 }
 
-const fn setting(name: &'static CStr, rule: Rule) -> Setting {
-    Setting { name, rule }
+const fn setting(folder: Folder, name: &'static CStr, rule: Rule) -> Setting {
+    Setting { folder, name, rule }
 }
 
 /// All of them, in the order in which `settings` shows them.
 pub(crate) const SETTINGS: &[Setting] = &[
-    setting(c"events", Rule::Events),
-    setting(c"range", Rule::Range),
-    setting(c"context", Rule::Context),
-    setting(c"task", Rule::Task),
+    setting(Folder::Fault, c"events", Rule::Events),
+    setting(Folder::Fault, c"range", Rule::Range),
+    setting(Folder::Fault, c"context", Rule::Context),
+    setting(Folder::Fault, c"task", Rule::Task),
     setting(
+        Folder::Fault,
         c"probability",
         Rule::Number(|settings| &mut settings.chance.probability, 0, 100),
     ),
     setting(
+        Folder::Fault,
         c"interval",
         Rule::Number(|settings| &mut settings.chance.interval, 1, i32::MAX),
     ),
     setting(
+        Folder::Fault,
         c"times",
         Rule::Number(|settings| &mut settings.chance.times, -1, i32::MAX),
     ),
     setting(
+        Folder::Fault,
         c"space",
         Rule::Number(|settings| &mut settings.chance.space, 0, i32::MAX),
     ),
     setting(
+        Folder::Fault,
         c"verbose",
         Rule::Number(|settings| &mut settings.verbose, 0, 2),
     ),
     setting(
+        Folder::Effect,
         c"sleep_us",
         Rule::Number(|settings| &mut settings.effects.sleep_us, 0, 10_000_000),
     ),
     setting(
+        Folder::Effect,
         c"delay_us",
         Rule::Number(|settings| &mut settings.effects.delay_us, 0, 100_000),
     ),
     setting(
+        Folder::Breach,
         c"alloc_bytes",
         Rule::Breach(|settings| &mut settings.effects.alloc_bytes, 1 << 20),
     ),
     setting(
+        Folder::Breach,
         c"lock",
         Rule::Breach(|settings| &mut settings.effects.lock, 1),
     ),
     setting(
+        Folder::Breach,
         c"remove",
         Rule::Breach(|settings| &mut settings.effects.remove, 1),
     ),
     setting(
+        Folder::Effect,
         c"callback",
         Rule::Flag(|settings| &mut settings.effects.in_end, ["start", "end"]),
     ),
     setting(
+        Folder::Target,
         c"record",
         Rule::Flag(|settings| &mut settings.record_all, ["injected", "all"]),
     ),
@@ -392,7 +425,7 @@ impl Change {
     }
 
     /// Adds the error of all events. Fails as [`Self::add_error`].
-    fn add_errors(&mut self, value: &str) -> Result {
+    pub(crate) fn add_errors(&mut self, value: &str) -> Result {
         Event::ALL
             .iter()
             .try_for_each(|&event| self.add_error(event, value))
@@ -460,8 +493,25 @@ mod tests {
         assert_eq!(settings.chance.times, 2);
         assert_eq!(settings.effects.sleep_us, 8);
         assert_eq!(settings.errors, [-11, -12, 0, 0, 0, 0, 0, 0]);
+        Ok(())
+    }
+
+    #[test]
+    fn the_error_of_all_events() -> Result {
+        let mut settings = Settings::DEFAULT;
+        let shown = |settings: &Settings, due: &str| -> Result {
+            let mut text = Text::with_capacity(16)?;
+            settings.show_error(None, &mut text)?;
+            assert_eq!(text.as_bytes(), due.as_bytes());
+            Ok(())
+        };
+        shown(&settings, "0")?;
         Change::parse("error=-5", Kind::Plain)?.apply(&mut settings);
-        assert_eq!(settings.errors, [-5; Event::ALL.len()]);
+        shown(&settings, "-5")?;
+        Change::parse("EXCLUSIVE=-6", Kind::Plain)?.apply(&mut settings);
+        shown(&settings, "various")?;
+        Change::parse("error=0", Kind::Plain)?.apply(&mut settings);
+        shown(&settings, "0")?;
         Ok(())
     }
 

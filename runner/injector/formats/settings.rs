@@ -185,7 +185,7 @@ fn errors_of(words: [&str; NotifierEvent::ALL.len()]) -> Result<[i32; NotifierEv
 mod tests {
     use super::*;
 
-    const SETTINGS: &str = "events=UNMAP,CLEAR range=0x1000-0x2000 context=any task=all \
+    const SETTINGS: &str = "events=MMU_NOTIFY_UNMAP,MMU_NOTIFY_CLEAR range=0x1000-0x2000 context=any task=all \
          probability=100 interval=1 times=-1 space=2 verbose=0 sleep_us=3 delay_us=4 \
          alloc_bytes=5 lock=0 remove=1 callback=start record=all MMU_NOTIFY_UNMAP=0 \
          MMU_NOTIFY_CLEAR=0 MMU_NOTIFY_PROTECTION_VMA=-11 MMU_NOTIFY_PROTECTION_PAGE=0 \
@@ -215,10 +215,13 @@ mod tests {
         };
         assert_eq!(Settings::parse(SETTINGS).unwrap(), expected);
         let filter = |from: &str, to: &str| Settings::parse(&SETTINGS.replace(from, to)).unwrap();
-        assert_eq!(filter("events=UNMAP,CLEAR", "events=all").events, None);
+        assert_eq!(
+            filter("events=MMU_NOTIFY_UNMAP,MMU_NOTIFY_CLEAR", "events=all").events,
+            None
+        );
         assert_eq!(filter("range=0x1000-0x2000", "range=all").range, None);
         assert_eq!(
-            filter("context=any", "context=nonblockable").context,
+            filter("context=any", "context=non-blockable").context,
             Some(Context::NonBlockable)
         );
         assert_eq!(filter("times=-1", "times=7").times, Some(7));
@@ -232,8 +235,8 @@ mod tests {
     #[test]
     fn other_texts_are_refused() {
         for (from, to) in [
-            ("events=UNMAP", "events=UNMAPPED"),
-            ("events=UNMAP,CLEAR", "events="),
+            ("events=MMU_NOTIFY_UNMAP", "events=UNMAP"),
+            ("events=MMU_NOTIFY_UNMAP,MMU_NOTIFY_CLEAR", "events="),
             ("0x2000", "0x1000"),
             ("range=0x1000", "range=1000"),
             ("context=any", "context=all"),

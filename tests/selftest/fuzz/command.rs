@@ -92,7 +92,7 @@ fn attach(rng: &mut Rng, words: &Words) -> String {
     }
     // Nothing that makes the kernel complain when the process ends: no errors, no sleeps, no stacks.
     for _ in 0..rng.below(4) {
-        let file = *rng.pick(&[
+        let key = *rng.pick(&[
             "events",
             "context",
             "task",
@@ -102,8 +102,8 @@ fn attach(rng: &mut Rng, words: &Words) -> String {
             "space",
             "record",
         ]);
-        let one = SETTINGS.iter().find(|one| one.path == file);
-        keys.extend(one.map(|one| format!("{file}={}", grammar::valid(rng, one.rule, kind))));
+        let one = SETTINGS.iter().find(|one| one.key() == key);
+        keys.extend(one.map(|one| format!("{key}={}", grammar::valid(rng, one.rule, kind))));
     }
     if rng.one_in(4) {
         const SET: &[&str] = &[

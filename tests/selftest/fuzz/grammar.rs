@@ -17,7 +17,9 @@ fn events(rng: &mut Rng) -> String {
     let mut left = NotifierEvent::ALL.to_vec();
     let mut names = Vec::new();
     for _ in 0..=rng.below(left.len()) {
-        names.push(left.swap_remove(rng.below(left.len())).name());
+        let event = left.swap_remove(rng.below(left.len()));
+        let prefix = if rng.one_in(2) { PREFIX } else { "" };
+        names.push(format!("{prefix}{event}"));
     }
     names.join(",")
 }
@@ -142,7 +144,7 @@ pub fn settings(rng: &mut Rng, kind: Kind, values: &[String]) -> Vec<u8> {
     for _ in 0..=rng.below(5) {
         let one = rng.pick(&SETTINGS);
         let key = match rng.below(3) {
-            0 => one.key().replace(PREFIX, ""),
+            0 => one.key().trim_start_matches(PREFIX),
             _ => one.key(),
         };
         let value = match (fault, rng.below(3)) {

@@ -59,34 +59,34 @@ const TID_MAX: i64 = 4_194_304;
 
 /// The files that can be written, in the order of the file `settings`.
 pub const SETTINGS: [Setting; 24] = [
-    setting("events", Rule::Events, "all"),
-    setting("range", Rule::Range, "all"),
+    setting("fault/events", Rule::Events, "all"),
+    setting("fault/range", Rule::Range, "all"),
     setting(
-        "context",
-        Rule::Word(&["any", "blockable", "nonblockable"]),
+        "fault/context",
+        Rule::Word(&["any", "blockable", "non-blockable"]),
         "any",
     ),
-    setting("task", Rule::Task, "all"),
-    setting("probability", Rule::Number(0, 100), "100"),
-    setting("interval", Rule::Number(1, I32_MAX), "1"),
-    setting("times", Rule::Number(-1, I32_MAX), "1"),
-    setting("space", Rule::Number(0, I32_MAX), "0"),
-    setting("verbose", Rule::Number(0, 2), "0"),
-    setting("sleep_us", Rule::Number(0, 10_000_000), "0"),
-    setting("delay_us", Rule::Number(0, 100_000), "0"),
-    setting("alloc_bytes", Rule::Breach(1 << 20), "0"),
-    setting("lock", Rule::Breach(1), "0"),
-    setting("remove", Rule::Breach(1), "0"),
-    setting("callback", Rule::Callback, "start"),
+    setting("fault/task", Rule::Task, "all"),
+    setting("fault/probability", Rule::Number(0, 100), "100"),
+    setting("fault/interval", Rule::Number(1, I32_MAX), "1"),
+    setting("fault/times", Rule::Number(-1, I32_MAX), "1"),
+    setting("fault/space", Rule::Number(0, I32_MAX), "0"),
+    setting("fault/verbose", Rule::Number(0, 2), "0"),
+    setting("effect/sleep_us", Rule::Number(0, 10_000_000), "0"),
+    setting("effect/delay_us", Rule::Number(0, 100_000), "0"),
+    setting("breach/alloc_bytes", Rule::Breach(1 << 20), "0"),
+    setting("breach/lock", Rule::Breach(1), "0"),
+    setting("breach/remove", Rule::Breach(1), "0"),
+    setting("effect/callback", Rule::Callback, "start"),
     setting("record", Rule::Word(&["injected", "all"]), "injected"),
-    setting("actions/UNMAP/error", Rule::Error, "0"),
-    setting("actions/CLEAR/error", Rule::Error, "0"),
-    setting("actions/PROTECTION_VMA/error", Rule::Error, "0"),
-    setting("actions/PROTECTION_PAGE/error", Rule::Error, "0"),
-    setting("actions/SOFT_DIRTY/error", Rule::Error, "0"),
-    setting("actions/RELEASE/error", Rule::Error, "0"),
-    setting("actions/MIGRATE/error", Rule::Error, "0"),
-    setting("actions/EXCLUSIVE/error", Rule::Error, "0"),
+    setting("actions/MMU_NOTIFY_UNMAP/error", Rule::Error, "0"),
+    setting("actions/MMU_NOTIFY_CLEAR/error", Rule::Error, "0"),
+    setting("actions/MMU_NOTIFY_PROTECTION_VMA/error", Rule::Error, "0"),
+    setting("actions/MMU_NOTIFY_PROTECTION_PAGE/error", Rule::Error, "0"),
+    setting("actions/MMU_NOTIFY_SOFT_DIRTY/error", Rule::Error, "0"),
+    setting("actions/MMU_NOTIFY_RELEASE/error", Rule::Error, "0"),
+    setting("actions/MMU_NOTIFY_MIGRATE/error", Rule::Error, "0"),
+    setting("actions/MMU_NOTIFY_EXCLUSIVE/error", Rule::Error, "0"),
 ];
 
 /// Returns the content of every file before the first write, without newlines.
@@ -99,26 +99,41 @@ pub const PREFIX: &str = "MMU_NOTIFY_";
 
 impl Setting {
     /// Its key in the file `settings`: the kernel's name of the event for an error.
-    pub fn key(&self) -> String {
-        match self.event() {
-            Some(event) => format!("{PREFIX}{event}"),
-            None => self.path.to_owned(),
+    pub fn key(&self) -> &'static str {
+        match self.path.split_once('/') {
+            Some(("actions", rest)) => rest.trim_end_matches("/error"),
+            Some((_, name)) => name,
+            None => self.path,
         }
     }
 
-    /// The event whose error it is, without the prefix.
-    fn event(&self) -> Option<&'static str> {
-        self.path
-            .strip_prefix("actions/")
-            .and_then(|rest| rest.strip_suffix("/error"))
+    /// Whether it has a file of its own in a module that is loaded without `breach=1`.
+    pub fn has_file(&self) -> bool {
+        !matches!(self.rule, Rule::Breach(_))
     }
 
     /// Whether a key in a line means this setting. The key `error` means the errors of all events.
     fn is_meant(&self, key: &str) -> bool {
-        match self.event() {
-            Some(event) => key == "error" || key.strip_prefix(PREFIX).unwrap_or(key) == event,
-            None => key == self.path,
-        }
+        let own = self.key();
+        key == own
+            || self.rule == Rule::Error && (key == "error" || own.strip_prefix(PREFIX) == Some(key))
+    }
+}
+
+/// Returns the path of a setting's file below the target's directory, by its key; and any other name
+/// as it is.
+pub fn path_of(name: &str) -> &str {
+    let one = SETTINGS.iter().find(|one| one.key() == name);
+    one.map_or(name, |one| one.path)
+}
+
+/// Returns what `effect/error` reads if the files have the contents `values`.
+pub fn common_error(values: &[String]) -> &str {
+    let errors = SETTINGS.iter().zip(values);
+    let mut errors = errors.filter(|(one, _)| one.rule == Rule::Error);
+    match errors.next() {
+        Some((_, first)) if errors.all(|(_, other)| other == first) => first,
+        _ => "various",
     }
 }
 
@@ -179,6 +194,7 @@ fn events(text: &str) -> Result<String, Errno> {
     }
     let mut chosen = Vec::new();
     for name in text.split(',') {
+        let name = name.strip_prefix(PREFIX).unwrap_or(name);
         let event = NotifierEvent::from_name(name).ok_or(Errno::EINVAL)?;
         if chosen.contains(&event) {
             return Err(Errno::EINVAL);
@@ -188,10 +204,10 @@ fn events(text: &str) -> Result<String, Errno> {
     if chosen.len() == NotifierEvent::ALL.len() {
         return Ok("all".into());
     }
-    let sorted: Vec<&str> = NotifierEvent::ALL
+    let sorted: Vec<String> = NotifierEvent::ALL
         .into_iter()
         .filter(|event| chosen.contains(event))
-        .map(NotifierEvent::name)
+        .map(|event| format!("{PREFIX}{event}"))
         .collect();
     Ok(sorted.join(","))
 }
@@ -255,12 +271,21 @@ impl Rule {
     }
 }
 
+/// Returns the values that a write(2) of `bytes` to `effect/error` sets; or the errnos allowed.
+pub fn judge_error(bytes: &[u8], kind: Kind) -> Result<Values, Refusal> {
+    let value = Rule::Error.judge(bytes, kind)?;
+    let errors = SETTINGS.iter().enumerate();
+    let errors = errors.filter(|(_, one)| one.rule == Rule::Error);
+    Ok(errors.map(|(index, _)| (index, value.clone())).collect())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::fuzz::kind::{INTERVAL, KINDS, PLAIN, PLAIN_END, TWO_PASS};
 
     fn rule(path: &str) -> Rule {
+        let path = path_of(path);
         SETTINGS.iter().find(|one| one.path == path).unwrap().rule
     }
 
@@ -300,13 +325,13 @@ mod tests {
 
     #[test]
     fn a_line_sets_all_of_its_values() {
-        let index = |path: &str| SETTINGS.iter().position(|one| one.path == path).unwrap();
+        let index = |key: &str| SETTINGS.iter().position(|one| one.key() == key).unwrap();
         assert_eq!(
             judge_settings(b" times=007  MMU_NOTIFY_UNMAP=-11 CLEAR=-1\n", PLAIN),
             Ok(vec![
                 (index("times"), "7".into()),
-                (index("actions/UNMAP/error"), "-11".into()),
-                (index("actions/CLEAR/error"), "-1".into()),
+                (index("MMU_NOTIFY_UNMAP"), "-11".into()),
+                (index("MMU_NOTIFY_CLEAR"), "-1".into()),
             ])
         );
         assert_eq!(judge_settings(b"error=-11", INTERVAL).unwrap().len(), 8);
@@ -314,6 +339,15 @@ mod tests {
         let values = judge_settings(whole.as_bytes(), INTERVAL).unwrap();
         let texts: Vec<_> = values.into_iter().map(|(_, value)| value).collect();
         assert_eq!(texts, defaults());
+    }
+
+    #[test]
+    fn different_errors_have_none_in_common() {
+        let mut values = defaults();
+        assert_eq!(common_error(&values), "0");
+        let last = values.len() - 1;
+        values[last] = "-11".into();
+        assert_eq!(common_error(&values), "various");
     }
 
     #[test]
@@ -381,11 +415,16 @@ mod tests {
 
     #[test]
     fn events_read_back_in_the_kernels_order() {
-        assert_eq!(judge("events", b"CLEAR,UNMAP"), Ok("UNMAP,CLEAR".into()));
+        assert_eq!(
+            judge("events", b"CLEAR,MMU_NOTIFY_UNMAP"),
+            Ok("MMU_NOTIFY_UNMAP,MMU_NOTIFY_CLEAR".into())
+        );
         let all = NotifierEvent::ALL.map(NotifierEvent::name).join(",");
         assert_eq!(judge("events", all.as_bytes()), Ok("all".into()));
         for bad in [
             "CLEAR,CLEAR",
+            "CLEAR,MMU_NOTIFY_CLEAR",
+            "MMU_NOTIFY_MMU_NOTIFY_CLEAR",
             "clear",
             "CLEAR,",
             "all,CLEAR",
@@ -418,7 +457,7 @@ mod tests {
 
     #[test]
     fn an_interval_notifier_can_only_return_eagain() {
-        let error = rule("actions/UNMAP/error");
+        let error = rule("actions/MMU_NOTIFY_UNMAP/error");
         for kind in [INTERVAL, TWO_PASS] {
             assert_eq!(error.judge(b"-11", kind), Ok("-11".into()));
             assert_eq!(error.judge(b"-12", kind), Err(vec![Errno::EINVAL]));

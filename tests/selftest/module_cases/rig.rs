@@ -21,6 +21,7 @@ use mn_inject::os::wait::Waiter;
 use mn_inject::trigger::operation::Operation;
 use mn_inject::trigger::subject::Subject;
 
+use crate::fuzz::setting::path_of;
 use crate::module_cases::outcome::{Failure, Outcome, demand, same};
 
 /// Time limit for one step. Under TCG, a second of the guest is less than a second of a busy host.
@@ -221,14 +222,14 @@ impl Attached {
         }
     }
 
-    /// Path of a file of the target.
+    /// Path of a file of the target, which is named by its path or by the key of its setting.
     pub fn path(&self, name: &str) -> PathBuf {
-        target_file(&self.name, name)
+        target_file(&self.name, path_of(name))
     }
 
     /// Reads a file of the target, without the last newline.
     pub fn read(&self, name: &str) -> Outcome<String> {
-        let text = read(&format!("targets/{}/{name}", self.name))?;
+        let text = read(&format!("targets/{}/{}", self.name, path_of(name)))?;
         Ok(text.strip_suffix('\n').unwrap_or(&text).to_owned())
     }
 

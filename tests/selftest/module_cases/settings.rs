@@ -13,7 +13,7 @@ use mn_inject::os::sys::Area;
 use mn_inject::trigger::operation::Operation;
 use mn_inject::trigger::subject::Subject;
 
-use crate::fuzz::setting::{SETTINGS, defaults, judge_settings, settings_line};
+use crate::fuzz::setting::{Rule, SETTINGS, defaults, judge_settings, settings_line};
 use crate::module_cases::outcome::{Failure, Outcome, demand, same};
 use crate::module_cases::rig::{
     Attached, Rig, STEP, control, listed, mrelease, open, refused, write,
@@ -77,12 +77,13 @@ pub fn together(rig: &Rig<'_>) -> Outcome {
         ("delay_us", "1"),
         ("times", "2"),
         ("space", "1"),
-        ("actions/UNMAP/error", "-11"),
-        ("actions/EXCLUSIVE/error", "-5"),
-        ("actions/CLEAR/error", "0"),
+        ("actions/MMU_NOTIFY_UNMAP/error", "-11"),
+        ("actions/MMU_NOTIFY_EXCLUSIVE/error", "-5"),
+        ("actions/MMU_NOTIFY_CLEAR/error", "0"),
         ("record", "all"),
         ("range", &range),
-        ("events", "UNMAP,CLEAR"),
+        ("events", "MMU_NOTIFY_UNMAP,MMU_NOTIFY_CLEAR"),
+        ("effect/error", "various"),
         ("probability", "100"),
     ] {
         same(name, attached.read(name)?.as_str(), due)?;
@@ -94,10 +95,15 @@ pub fn together(rig: &Rig<'_>) -> Outcome {
         vec![false, true, true, false, false],
     )?;
     change(&attached, "error=-12")?;
-    for one in SETTINGS.iter().filter(|one| one.path.ends_with("/error")) {
+    let errors = || SETTINGS.iter().filter(|one| one.rule == Rule::Error);
+    for one in errors() {
         same(one.path, attached.read(one.path)?.as_str(), "-12")?;
     }
-    change(&attached, "error=0")?;
+    same("error", attached.read("effect/error")?.as_str(), "-12")?;
+    attached.set("effect/error", "0")?;
+    for one in errors() {
+        same(one.path, attached.read(one.path)?.as_str(), "0")?;
+    }
     attached.detach()
 }
 
@@ -247,7 +253,7 @@ pub fn attach(rig: &Rig<'_>) -> Outcome {
         ("range", &range),
         ("times", "2"),
         ("delay_us", "1"),
-        ("events", "CLEAR"),
+        ("events", "MMU_NOTIFY_CLEAR"),
     ] {
         same(name, attached.read(name)?.as_str(), due)?;
     }

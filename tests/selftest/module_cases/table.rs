@@ -320,7 +320,7 @@ pub const CASES: &[Case] = &[
     ),
     case(
         "effect-error",
-        "`actions/CLEAR/error` -11 and `process_mrelease`",
+        "`actions/MMU_NOTIFY_CLEAR/error` -11 and `process_mrelease`",
         "the callback returns it, `process_mrelease` returns `EAGAIN`; other events are not affected",
         effects::error,
     ),

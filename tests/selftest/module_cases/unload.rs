@@ -86,7 +86,7 @@ pub fn detached_files(rig: &Rig<'_>) -> Outcome {
         "counters",
         "log",
         "range",
-        "actions/UNMAP/error",
+        "actions/MMU_NOTIFY_UNMAP/error",
     ]
     .into_iter()
     .map(|name| Ok((name, open(&attached.path(name))?)))

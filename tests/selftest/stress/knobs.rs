@@ -104,7 +104,7 @@ const KNOBS: &[Knob] = &[
     Knob {
         file: "context",
         value: |worker, target| {
-            let context = *worker.rng.pick(&["any", "blockable", "nonblockable"]);
+            let context = *worker.rng.pick(&["any", "blockable", "non-blockable"]);
             if target.sleeps { "blockable" } else { context }.into()
         },
     },
@@ -186,7 +186,7 @@ pub fn disarm(worker: &mut Worker) -> bool {
     }
     NotifierEvent::ALL
         .iter()
-        .all(|event| worker.set(&target, &format!("actions/{event}/error"), "0"))
+        .all(|event| worker.set(&target, &format!("actions/MMU_NOTIFY_{event}/error"), "0"))
 }
 
 /// Writes an invalid value, which must fail.
@@ -194,7 +194,7 @@ pub fn set_wrong(worker: &mut Worker) -> bool {
     let targets = worker.world.targets();
     let target = worker.rng.any(&targets).cloned();
     let setting = *worker.rng.pick(&SETTINGS);
-    let Some(target) = target else {
+    let Some(target) = target.filter(|_| setting.has_file()) else {
         return false;
     };
     let kind = Some(target.kind);
@@ -210,7 +210,7 @@ pub fn set_wrong(worker: &mut Worker) -> bool {
 
 /// Makes the next callbacks fail that reaping the memory of the target's process causes.
 pub fn arm_for_reaping(worker: &Worker, target: &Target, times: usize) -> bool {
-    let line = format!("context=nonblockable times={times} CLEAR=-11");
+    let line = format!("context=non-blockable times={times} CLEAR=-11");
     worker.set(target, "settings", &line)
 }
 
