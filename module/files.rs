@@ -16,6 +16,7 @@ use crate::{
     },
     filter::{
         AddressRange,
+        CallerFilter,
         ContextFilter,
         Events,
         TaskFilter, //
@@ -213,6 +214,18 @@ const ENTRIES: &[Entry] = &[
             store: |injector, line| {
                 let task = TaskFilter::parse(line)?;
                 injector.update_filter(|filter| filter.task = task);
+                Ok(())
+            },
+        },
+    },
+    Entry {
+        name: c"caller",
+        knob: Knob::Setting {
+            show: |injector, text| text.add(fmt!("{}", injector.filter().caller)),
+            store: |injector, line| {
+                let mut caller = CallerFilter::parse(line)?;
+                // What was set before is freed outside of the lock.
+                injector.update_filter(|filter| core::mem::swap(&mut filter.caller, &mut caller));
                 Ok(())
             },
         },

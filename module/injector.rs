@@ -194,7 +194,7 @@ impl Injector {
 
     /// Which calls are meant.
     pub(crate) fn filter(&self) -> Filter {
-        *self.filter.lock()
+        self.filter.lock().clone()
     }
 
     /// Changes which calls are meant.

@@ -145,6 +145,15 @@ impl Attachment {
         self.set("range", &format!("{start:#x}-{end:#x}"))
     }
 
+    /// Limits what the injector does to calls that come from this function of the kernel.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::set`].
+    pub fn set_caller(&self, function: &str) -> Result<()> {
+        self.set("caller", function)
+    }
+
     /// Sets the return value of calls with any event: 0 or a negative errno.
     ///
     /// # Errors

@@ -10,11 +10,12 @@ use crate::injector::formats::words::{
 use crate::model::{Context, NotifierEvent};
 
 /// The keys of the line, in their order.
-const KEYS: [&str; 17] = [
+const KEYS: [&str; 18] = [
     "events",
     "range",
     "context",
     "task",
+    "caller",
     "probability",
     "interval",
     "times",
@@ -56,6 +57,8 @@ pub struct Settings {
     pub context: Option<Context>,
     /// The threads that are meant.
     pub task: TaskFilter,
+    /// The function of the kernel from which the calls that are meant come; [`None`] for all.
+    pub caller: Option<String>,
     /// Percent of the calls that are meant.
     pub probability: u32,
     /// Every so many of them.
@@ -103,6 +106,7 @@ impl Settings {
             range_word,
             context_word,
             task_word,
+            caller_word,
             probability,
             interval,
             times_word,
@@ -126,6 +130,7 @@ impl Settings {
                 word => Some(context(word)?),
             },
             task: task(task_word)?,
+            caller: caller(caller_word)?,
             probability: number(probability)?,
             interval: number(interval)?,
             times: match times_word {
@@ -162,6 +167,15 @@ fn task(text: &str) -> Result<TaskFilter> {
     }
 }
 
+fn caller(text: &str) -> Result<Option<String>> {
+    let is_symbol = |byte: u8| byte.is_ascii_alphanumeric() || b"_.$".contains(&byte);
+    ensure!(
+        !text.is_empty() && text.bytes().all(is_symbol),
+        "{text:?} is no function"
+    );
+    Ok((text != "all").then(|| text.to_owned()))
+}
+
 fn errors(text: &str) -> Result<[i32; NotifierEvent::ALL.len()]> {
     let errors = text.split(',').map(signed).collect::<Result<Vec<_>>>()?;
     ensure!(
@@ -178,7 +192,7 @@ mod tests {
     use super::*;
 
     const SETTINGS: &str = "events=UNMAP,CLEAR range=0x1000-0x2000 context=any task=all \
-         probability=100 interval=1 times=-1 space=2 verbose=0 sleep_us=3 delay_us=4 \
+         caller=all probability=100 interval=1 times=-1 space=2 verbose=0 sleep_us=3 delay_us=4 \
          alloc_bytes=5 lock=0 remove=1 callback=start record=all errors=0,0,-11,0,0,0,0,-4095\n";
 
     #[test]
@@ -188,6 +202,7 @@ mod tests {
             range: Some((0x1000, 0x2000)),
             context: None,
             task: TaskFilter::All,
+            caller: None,
             probability: 100,
             interval: 1,
             times: None,
@@ -216,6 +231,10 @@ mod tests {
             filter("task=all", "task=comm=a=b").task,
             TaskFilter::Comm("a=b".to_owned())
         );
+        assert_eq!(
+            filter("caller=all", "caller=f.isra.0").caller.as_deref(),
+            Some("f.isra.0")
+        );
     }
 
     #[test]
@@ -229,6 +248,8 @@ mod tests {
             ("task=all", "task=any"),
             ("task=all", "task=tid=x"),
             ("task=all", "task=comm="),
+            ("caller=all", "caller="),
+            ("caller=all", "caller=f+0x1"),
             ("probability=100", "probability=+100"),
             ("interval=1", "interval=-1"),
             ("times=-1", "times=-2"),

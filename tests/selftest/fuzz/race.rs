@@ -51,6 +51,15 @@ const VALUES: &[(&str, &[&str])] = &[
             "comm=b",
         ],
     ),
+    (
+        "caller",
+        &[
+            "all",
+            "copy_page_range",
+            "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+            "bbbbbbbbbbbbbbbb",
+        ],
+    ),
     ("probability", &["0", "55", "100"]),
     ("interval", &["1", "2147483647"]),
     ("times", &["-1", "0", "2147483647"]),
