@@ -17,11 +17,9 @@ use crate::{
     },
     how::How,
     injector::Injector,
-    notifier::{
-        Attached,
-        Kind, //
-    },
+    notifier::Attached,
     readings::Readings,
+    settings::Change,
     text::{
         self,
         Text, //
@@ -135,8 +133,8 @@ impl Targets {
             Command::Attach {
                 object,
                 name,
-                kind,
                 how,
+                change,
             } => {
                 // Who uses the address space of a process does so until it is registered.
                 let (pid, mm, _user) = self.find(object)?;
@@ -147,7 +145,7 @@ impl Targets {
                 };
                 let name = Arc::new(name, GFP_KERNEL)?;
                 self.attach(owner, name, |name| {
-                    self.new_target(pid, mm, kind, how, name)
+                    self.new_target(pid, mm, how, change, name)
                 })
             }
             Command::Detach { name } => self.detach(name),
@@ -215,12 +213,14 @@ impl Targets {
         &self,
         pid: i32,
         mm: ARef<Mm>,
-        kind: Kind,
         how: How,
+        change: Change,
         name: Arc<CString>,
     ) -> Result<Target> {
-        let injector = Injector::new(name.clone(), kind, self.log_bytes);
+        let injector = Injector::new(name.clone(), change.kind(), self.log_bytes);
         let injector = Arc::pin_init(injector, GFP_KERNEL_ACCOUNT)?;
+        // Before it is registered, so that the first callback sees them.
+        injector.change(change)?;
         let attached = Attached::new(&mm, &injector, how, self.module)?;
         let subject = Subject {
             pid,

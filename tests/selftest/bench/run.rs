@@ -124,8 +124,8 @@ impl Bench<'_> {
             Notifier::Null => null = Some(Null::load(self.null, measured.pid())?),
             Notifier::Target { kind, settings } => {
                 targets.attach(kind)?;
-                for (file, value) in settings {
-                    write(&target_file(&targets.name(0), file), value)?;
+                if !settings.is_empty() {
+                    write(&target_file(&targets.name(0), "settings"), settings)?;
                 }
             }
         }

@@ -13,8 +13,8 @@ pub enum Notifier {
     Target {
         /// Kind of the notifier.
         kind: &'static str,
-        /// Files and what is written to them.
-        settings: &'static [(&'static str, &'static str)],
+        /// The line that is written to `settings`, if any.
+        settings: &'static str,
     },
 }
 
@@ -73,7 +73,7 @@ const fn goal(goal: u64, variant: Variant) -> Variant {
     }
 }
 
-const fn plain(settings: &'static [(&'static str, &'static str)]) -> Notifier {
+const fn plain(settings: &'static str) -> Notifier {
     Notifier::Target {
         kind: "plain",
         settings,
@@ -101,43 +101,43 @@ pub const VARIANTS: &[Variant] = &[
     filled(variant(NULL_FILLED, Notifier::Null, Some(NONE_FILLED))),
     filled(goal(
         DISARMED_AT_MOST,
-        variant("16 pages, target, disarmed", plain(&[]), Some(NULL_FILLED)),
+        variant("16 pages, target, disarmed", plain(""), Some(NULL_FILLED)),
     )),
     variant(NONE, Notifier::None, None),
     variant(NULL, Notifier::Null, Some(NONE)),
-    variant(DISARMED, plain(&[]), Some(NULL)),
+    variant(DISARMED, plain(""), Some(NULL)),
     variant(
         "target with ends, disarmed",
         Notifier::Target {
             kind: "plain-end",
-            settings: &[],
+            settings: "",
         },
         Some(NULL),
     ),
     variant(
         "target, armed, excluded by events",
-        plain(&[("delay_us", "1"), ("events", "UNMAP")]),
+        plain("delay_us=1 events=UNMAP"),
         Some(NULL),
     ),
     variant(
         "target, armed, excluded by caller",
-        plain(&[("delay_us", "1"), ("caller", "copy_page_range")]),
+        plain("delay_us=1 caller=copy_page_range"),
         Some(NULL),
     ),
     variant(
         "target, disarmed, with a log of all calls",
-        plain(&[("record", "all")]),
+        plain("record=all"),
         Some(NULL),
     ),
     elsewhere("no notifier, 1 target elsewhere", Notifier::None, 1, NONE),
-    elsewhere("disarmed, 1 target elsewhere", plain(&[]), 1, DISARMED),
+    elsewhere("disarmed, 1 target elsewhere", plain(""), 1, DISARMED),
     elsewhere(
         "no notifier, 100 targets elsewhere",
         Notifier::None,
         100,
         NONE,
     ),
-    elsewhere("disarmed, 100 targets elsewhere", plain(&[]), 100, DISARMED),
+    elsewhere("disarmed, 100 targets elsewhere", plain(""), 100, DISARMED),
     elsewhere(
         "no notifier, 1000 targets elsewhere",
         Notifier::None,
@@ -146,7 +146,7 @@ pub const VARIANTS: &[Variant] = &[
     ),
     elsewhere(
         "disarmed, 1000 targets elsewhere",
-        plain(&[]),
+        plain(""),
         1000,
         DISARMED,
     ),
