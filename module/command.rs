@@ -173,7 +173,7 @@ mod tests {
     #[test]
     fn settings_stand_among_the_options() -> Result {
         let shown = |line| -> Result<Text> {
-            let Command::Attach { change, .. } = Command::parse(line)? else {
+            let Command::Attach { mut change, .. } = Command::parse(line)? else {
                 return Err(EINVAL);
             };
             let mut settings = Settings::DEFAULT;

@@ -158,7 +158,7 @@ const ENTRIES: &[Entry] = &[
             show: |subject, text| subject.injector.settings().show(text),
             ask: |subject, line| {
                 let injector = &subject.injector;
-                injector.change(&Change::parse(line, injector.kind())?)
+                injector.change(Change::parse(line, injector.kind())?)
             },
         },
     },
@@ -238,7 +238,7 @@ impl FileOperations for SettingFile {
         let injector = &self.subject.injector;
         let mut change = Change::new(injector.kind());
         change.add(self.setting.key(), text::line(data)?)?;
-        injector.change(&change)
+        injector.change(change)
     }
 }
 
@@ -268,7 +268,7 @@ impl FileOperations for ErrorFile {
             Some(event) => change.add_error(event, line)?,
             None => change.add_errors(line)?,
         }
-        injector.change(&change)
+        injector.change(change)
     }
 }
 

@@ -4,7 +4,10 @@
 
 use crate::{
     abstractions::{
+        errno,
+        kallsyms,
         mmu_notifier::Event,
+        stacktrace::Trace,
         task, //
     },
     log::Arguments,
@@ -12,7 +15,8 @@ use crate::{
 };
 use kernel::{
     fmt,
-    prelude::*, //
+    prelude::*,
+    sync::Arc, //
 };
 
 /// A set of events.
@@ -229,8 +233,84 @@ impl fmt::Display for TaskFilter {
     }
 }
 
+/// Number of frames in which a caller is looked for, those of this module included. Direct reclaim
+/// out of a page fault has about thirty.
+const FRAMES: usize = 64;
+
+/// Whether the kernel has stack traces, and names for the addresses in them.
+const HAS_CALLERS: bool = cfg!(all(CONFIG_STACKTRACE, CONFIG_KALLSYMS));
+
+/// Calls that come from one function of the kernel or of a module, or from any.
+#[derive(Clone)]
+pub(crate) enum CallerFilter {
+    /// All calls.
+    All,
+    /// Calls with a function of that name among their callers. Dropping it in a callback may free
+    /// the name, for which nothing sleeps.
+    Function(Arc<KVec<u8>>),
+}
+
+impl CallerFilter {
+    /// Takes `all` or the name of a symbol, which need not exist. Fails with `EINVAL`, with
+    /// `EOPNOTSUPP` for a name where the kernel cannot tell the callers, and with `ENOMEM`.
+    pub(crate) fn parse(line: &str) -> Result<Self> {
+        if line == "all" {
+            return Ok(CallerFilter::All);
+        }
+        // The dot is in what compilers add, the dollar in names of Rust.
+        let is_symbol = |byte: u8| byte.is_ascii_alphanumeric() || b"_.$".contains(&byte);
+        if !(1..=kallsyms::NAME_MAX).contains(&line.len()) || !line.bytes().all(is_symbol) {
+            return Err(EINVAL);
+        }
+        if !HAS_CALLERS {
+            return Err(errno::not_supported());
+        }
+        let mut name = KVec::with_capacity(line.len(), GFP_KERNEL_ACCOUNT)?;
+        name.extend_from_slice(line.as_bytes(), GFP_KERNEL_ACCOUNT)?;
+        Ok(CallerFilter::Function(Arc::new(name, GFP_KERNEL_ACCOUNT)?))
+    }
+
+    fn admits_stack(&self) -> bool {
+        match self {
+            CallerFilter::All => true,
+            CallerFilter::Function(name) => is_called_from(name),
+        }
+    }
+}
+
+impl fmt::Display for CallerFilter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            CallerFilter::All => write!(f, "all"),
+            CallerFilter::Function(name) => {
+                write!(f, "{}", core::str::from_utf8(name).unwrap_or("?"))
+            }
+        }
+    }
+}
+
+/// Whether a function of that name is among the callers, this module left out. Neither sleeps nor
+/// allocates.
+///
+/// Each address is named anew: several functions may have one name, and modules come and go.
+// Not inlined: the buffers take more than a kilobyte of the stack, which other calls do without.
+#[cfg(all(CONFIG_STACKTRACE, CONFIG_KALLSYMS))]
+#[inline(never)]
+fn is_called_from(name: &[u8]) -> bool {
+    Trace::<FRAMES>::save().frames().any(|address| {
+        let symbol = address.symbol();
+        symbol.function().as_bytes() == name && !symbol.is_in("mmu_notifier_inject")
+    })
+}
+
+/// A kernel without stack traces or names takes no name.
+#[cfg(not(all(CONFIG_STACKTRACE, CONFIG_KALLSYMS)))]
+fn is_called_from(_name: &[u8]) -> bool {
+    false
+}
+
 /// Which calls a fault is meant for.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone)]
 pub(crate) struct Filter {
     /// Calls with one of these events.
     pub(crate) events: Events,
@@ -240,6 +320,8 @@ pub(crate) struct Filter {
     pub(crate) context: ContextFilter,
     /// Calls by these threads.
     pub(crate) task: TaskFilter,
+    /// Calls from these functions.
+    pub(crate) caller: CallerFilter,
 }
 
 impl Filter {
@@ -249,6 +331,7 @@ impl Filter {
         range: AddressRange::ALL,
         context: ContextFilter::Any,
         task: TaskFilter::All,
+        caller: CallerFilter::All,
     };
 
     /// Whether a call of the current task is meant.
@@ -257,6 +340,8 @@ impl Filter {
             && self.context.admits(call.blockable)
             && self.range.overlaps(call.start, call.end)
             && self.task.admits_current()
+            // Last, as it costs the most.
+            && self.caller.admits_stack()
     }
 }
 
@@ -383,6 +468,53 @@ mod tests {
         assert!(!TaskFilter::Tid(this.wrapping_add(1)).admits_current());
         assert!(TaskFilter::Comm(task::current_comm()).admits_current());
         assert!(!TaskFilter::parse("comm=no-such-name")?.admits_current());
+        Ok(())
+    }
+
+    #[test]
+    fn callers_are_names_of_symbols() -> Result {
+        let mut longest = KVec::from_elem(b'x', kallsyms::NAME_MAX, GFP_KERNEL)?;
+        for text in ["all", "f", "f.isra.0", "_RNvC1a$1_Z"] {
+            assert_eq!(
+                shown(CallerFilter::parse(text)?)?.as_bytes(),
+                text.as_bytes()
+            );
+        }
+        let text = core::str::from_utf8(&longest).map_err(|_| EINVAL)?;
+        assert_eq!(
+            shown(CallerFilter::parse(text)?)?.as_bytes(),
+            text.as_bytes()
+        );
+        longest.push(b'x', GFP_KERNEL)?;
+        let text = core::str::from_utf8(&longest).map_err(|_| EINVAL)?;
+        for bad in ["", "a b", "f+0x1", "f,g", "f-g", "a=b", "\u{e9}", text] {
+            assert_eq!(CallerFilter::parse(bad).err(), Some(EINVAL));
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn callers_are_whole_names_and_not_of_this_module() -> Result {
+        let trace = Trace::<FRAMES>::save();
+        let mut callers = 0;
+        for address in trace.frames() {
+            let symbol = address.symbol();
+            let (name, own) = (symbol.function(), symbol.is_in("mmu_notifier_inject"));
+            // The last frame may have no name.
+            let Ok(filter) = CallerFilter::parse(name) else {
+                continue;
+            };
+            assert_eq!(filter.admits_stack(), !own);
+            if !own {
+                callers += 1;
+                let shorter = name.get(..name.len().wrapping_sub(1)).unwrap_or("");
+                assert!(!CallerFilter::parse(shorter)?.admits_stack());
+                assert!(!CallerFilter::parse(name.get(1..).unwrap_or(""))?.admits_stack());
+            }
+        }
+        assert!(callers > 0);
+        assert!(!CallerFilter::parse("no_such_symbol")?.admits_stack());
+        assert!(CallerFilter::All.admits_stack());
         Ok(())
     }
 }

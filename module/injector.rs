@@ -138,13 +138,13 @@ impl Injector {
 
     /// All settings at one time.
     pub(crate) fn settings(&self) -> Settings {
-        *self.settings.lock()
+        self.settings.lock().clone()
     }
 
     /// Changes settings in one step. May sleep.
     ///
     /// Fails with `EPERM` if it must be permitted, or with `ENOMEM`, and then changes nothing.
-    pub(crate) fn change(&self, change: &Change) -> Result {
+    pub(crate) fn change(&self, mut change: Change) -> Result {
         if change.breaks_rules() {
             breach::permit()?;
         }
@@ -154,6 +154,9 @@ impl Injector {
         let mut settings = self.settings.lock();
         change.apply(&mut settings);
         self.summary.store(summary(&settings), Relaxed);
+        drop(settings);
+        // Not with the lock held: it frees what was set before.
+        drop(change);
         Ok(())
     }
 

@@ -34,6 +34,10 @@ use kernel::{
 /// Longest line that an entry can make, in bytes; a power of two.
 const LINE: usize = 512;
 
+/// Number of frames of which an entry names the callers. The module's own come first, and are not
+/// named.
+const FRAMES: usize = 12;
+
 /// How many callers an entry names, and how many bytes they may take: what is before them in a
 /// line takes up to 317.
 const CALLERS: usize = 4;
@@ -109,7 +113,7 @@ struct Entry {
     seq: u64,
     time_ns: u64,
     arguments: Arguments,
-    trace: Trace,
+    trace: Trace<FRAMES>,
     tid: i32,
     comm: [u8; task::COMM_LEN],
     returned: i32,

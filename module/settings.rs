@@ -10,6 +10,7 @@ use crate::{
     chance::Chance,
     filter::{
         AddressRange,
+        CallerFilter,
         ContextFilter,
         Events,
         Filter,
@@ -22,6 +23,7 @@ use crate::{
         Text, //
     }, //
 };
+use core::mem;
 use kernel::prelude::*;
 
 /// The largest number that is an errno: `MAX_ERRNO` of include/linux/err.h.
@@ -80,7 +82,7 @@ pub(crate) struct Fault {
 }
 
 /// All settings of a target.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub(crate) struct Settings {
     filter: Filter,
     chance: Chance,
@@ -179,6 +181,7 @@ enum Rule {
     Range,
     Context,
     Task,
+    Caller,
     /// A number, with the least and the most that it may be.
     Number(fn(&mut Settings) -> &mut i32, i32, i32),
     /// A number with the most that it may be; other than 0 it breaks rules, which must be
@@ -220,6 +223,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
     setting(Folder::Fault, c"range", Rule::Range),
     setting(Folder::Fault, c"context", Rule::Context),
     setting(Folder::Fault, c"task", Rule::Task),
+    setting(Folder::Fault, c"caller", Rule::Caller),
     setting(
         Folder::Fault,
         c"probability",
@@ -291,12 +295,13 @@ impl Setting {
     /// Writes its value.
     pub(crate) fn show(&self, settings: &Settings, text: &mut Text) -> Result {
         // The fields are found in what may be changed.
-        let mut copy = *settings;
+        let mut copy = settings.clone();
         match &self.rule {
             Rule::Events => text.add(fmt!("{}", settings.filter.events)),
             Rule::Range => text.add(fmt!("{}", settings.filter.range)),
             Rule::Context => text.add(fmt!("{}", settings.filter.context)),
             Rule::Task => text.add(fmt!("{}", settings.filter.task)),
+            Rule::Caller => text.add(fmt!("{}", settings.filter.caller)),
             Rule::Number(field, ..) | Rule::Breach(field, _) => {
                 text.add(fmt!("{}", *field(&mut copy)))
             }
@@ -313,6 +318,7 @@ impl Setting {
             Rule::Range => to.filter.range = AddressRange::parse(word)?,
             Rule::Context => to.filter.context = ContextFilter::parse(word)?,
             Rule::Task => to.filter.task = TaskFilter::parse(word)?,
+            Rule::Caller => to.filter.caller = CallerFilter::parse(word)?,
             Rule::Number(field, least, most) => *field(to) = number(word, *least, *most)?,
             Rule::Breach(field, most) => {
                 let value = number(word, 0, *most)?;
@@ -332,13 +338,14 @@ impl Setting {
         Ok(())
     }
 
-    /// Copies its value.
-    fn copy(&self, from: &mut Settings, to: &mut Settings) {
+    /// Sets its value to that of `from`, which may have the old one afterwards. Frees nothing.
+    fn set(&self, from: &mut Settings, to: &mut Settings) {
         match &self.rule {
             Rule::Events => to.filter.events = from.filter.events,
             Rule::Range => to.filter.range = from.filter.range,
             Rule::Context => to.filter.context = from.filter.context,
             Rule::Task => to.filter.task = from.filter.task,
+            Rule::Caller => mem::swap(&mut to.filter.caller, &mut from.filter.caller),
             Rule::Number(field, ..) | Rule::Breach(field, _) => *field(to) = *field(from),
             Rule::Flag(field, _) => *field(to) = *field(from),
         }
@@ -443,12 +450,13 @@ impl Change {
         self.values.effects.lock != 0
     }
 
-    /// Sets the values.
-    pub(crate) fn apply(&self, to: &mut Settings) {
-        let mut from = self.values;
+    /// Sets the values, once. Neither allocates nor frees, so that a lock may be held: what was set
+    /// before and has to be freed is freed with the change.
+    pub(crate) fn apply(&mut self, to: &mut Settings) {
+        let from = &mut self.values;
         for (index, setting) in SETTINGS.iter().enumerate() {
             if self.keys & (1 << index) != 0 {
-                setting.copy(&mut from, to);
+                setting.set(from, to);
             }
         }
         for (index, (to, from)) in to.errors.iter_mut().zip(from.errors).enumerate() {
@@ -516,10 +524,26 @@ mod tests {
     }
 
     #[test]
+    fn a_change_keeps_what_is_to_be_freed() -> Result {
+        let mut settings = Settings::DEFAULT;
+        Change::parse("caller=f", Kind::Plain)?.apply(&mut settings);
+        let mut change = Change::parse("times=2 caller=g", Kind::Plain)?;
+        change.apply(&mut settings);
+        let is = |filter: &CallerFilter, due: &str| -> Result {
+            let mut text = Text::with_capacity(16)?;
+            text.add(fmt!("{filter}"))?;
+            assert_eq!(text.as_bytes(), due.as_bytes());
+            Ok(())
+        };
+        is(&settings.filter.caller, "g")?;
+        is(&change.values.filter.caller, "f")
+    }
+
+    #[test]
     fn what_is_shown_can_be_written() -> Result {
-        let line = "events=CLEAR range=1000-2000 context=blockable task=comm=a=b probability=5 \
-                    interval=6 times=-1 space=7 verbose=2 sleep_us=8 delay_us=9 alloc_bytes=0 \
-                    lock=0 remove=0 callback=end record=all UNMAP=-1 EXCLUSIVE=-4095";
+        let line = "events=CLEAR range=1000-2000 context=blockable task=comm=a=b caller=f.isra.0 \
+                    probability=5 interval=6 times=-1 space=7 verbose=2 sleep_us=8 delay_us=9 \
+                    alloc_bytes=0 lock=0 remove=0 callback=end record=all UNMAP=-1 EXCLUSIVE=-4095";
         let mut settings = Settings::DEFAULT;
         Change::parse(line, Kind::PlainEnd)?.apply(&mut settings);
         let text = shown(&settings)?;
@@ -546,6 +570,7 @@ mod tests {
             "times=1 callback=end",
             "times=1 record=some",
             "times=1 events=",
+            "times=1 caller=f+0x1",
         ] {
             assert_eq!(error(line), Some(EINVAL));
         }

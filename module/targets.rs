@@ -146,7 +146,7 @@ impl Targets {
                 };
                 let name = Arc::new(name, GFP_KERNEL)?;
                 self.attach(owner, name, |name| {
-                    self.new_target(pid, mm, how, &change, name)
+                    self.new_target(pid, mm, how, change, name)
                 })
             }
             Command::Detach { name } => self.detach(name),
@@ -208,7 +208,7 @@ impl Targets {
         pid: i32,
         mm: ARef<Mm>,
         how: How,
-        change: &Change,
+        change: Change,
         name: Arc<CString>,
     ) -> Result<Target> {
         let injector = Injector::new(name.clone(), change.kind(), self.log_bytes);

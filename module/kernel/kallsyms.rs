@@ -13,6 +13,9 @@ use kernel::{
 #[derive(Clone, Copy)]
 pub(crate) struct Address(c_ulong);
 
+/// Longest name of a symbol in bytes, without the NUL.
+pub(crate) const NAME_MAX: usize = bindings::KSYM_NAME_LEN as usize - 1;
+
 /// Size of a buffer for `sprint_symbol()`: at least `KSYM_SYMBOL_LEN`, which helpers.c asserts.
 const SYMBOL_LEN: usize = bindings::KSYM_NAME_LEN as usize + 256;
 
@@ -51,15 +54,41 @@ impl Symbol {
 
     /// Returns the name of the function, or the address if it has none.
     pub(crate) fn function(&self) -> &str {
-        let text = self.text();
-        text.split(['+', ' ']).next().unwrap_or(text)
+        function_of(self.text())
     }
 
     /// Returns whether the function is in the module of that name.
     pub(crate) fn is_in(&self, module: &str) -> bool {
-        self.text()
-            .rsplit_once(" [")
-            .and_then(|(_, rest)| rest.split([' ', ']']).next())
-            .is_some_and(|name| name == module)
+        module_of(self.text()).is_some_and(|name| name == module)
+    }
+}
+
+/// Returns the name of the function in the text of a symbol.
+fn function_of(text: &str) -> &str {
+    text.split(['+', ' ']).next().unwrap_or(text)
+}
+
+/// Returns the name of the module in the text of a symbol.
+fn module_of(text: &str) -> Option<&str> {
+    let (_, rest) = text.rsplit_once(" [")?;
+    rest.split([' ', ']']).next()
+}
+
+#[kunit_tests(mmu_notifier_inject_kallsyms)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn symbols_have_a_function_and_may_have_a_module() {
+        for (text, function, module) in [
+            ("copy_page_range+0x10/0x20", "copy_page_range", None),
+            ("f.isra.0+0x0/0x1 [kvm]", "f.isra.0", Some("kvm")),
+            ("f+0x0/0x1 [kvm 0123abcd]", "f", Some("kvm")),
+            ("0xffffffffc0000000", "0xffffffffc0000000", None),
+            ("", "", None),
+        ] {
+            assert_eq!(function_of(text), function);
+            assert_eq!(module_of(text), module);
+        }
     }
 }

@@ -7,19 +7,16 @@
 use super::kallsyms::Address;
 use kernel::prelude::*;
 
-/// Number of frames that are kept. The module's own come first, and are not printed.
-const FRAMES: usize = 12;
-
-/// The innermost frames of a stack.
+/// The innermost frames of a stack, `FRAMES` at most.
 #[derive(Clone, Copy)]
-pub(crate) struct Trace {
+pub(crate) struct Trace<const FRAMES: usize> {
     frames: [c_ulong; FRAMES],
     len: usize,
 }
 
-impl Trace {
+impl<const FRAMES: usize> Trace<FRAMES> {
     /// A trace without frames.
-    pub(crate) const EMPTY: Trace = Trace {
+    pub(crate) const EMPTY: Self = Trace {
         frames: [0; FRAMES],
         len: 0,
     };
@@ -43,11 +40,13 @@ impl Trace {
         trace
     }
 
-    /// Returns the frames, from the innermost.
+    /// Returns the addresses of the calls, from the innermost.
     pub(crate) fn frames(&self) -> impl Iterator<Item = Address> + '_ {
+        // A frame is a return address: behind a call of a function that never returns there may be
+        // the next function (see `sprint_backtrace()`, which modules cannot call).
         self.frames
             .iter()
             .take(self.len)
-            .map(|&frame| Address::new(frame))
+            .map(|&frame| Address::new(frame.wrapping_sub(1)))
     }
 }

@@ -54,8 +54,8 @@ fn help_of_the_selftest_names_every_command() {
 
 #[test]
 fn help_of_the_selftest_names_the_arguments() {
-    // These two load the module themselves, so they need its file.
-    for task in ["stress", "hostile"] {
+    // These load the module themselves, so they need its file.
+    for task in ["stress", "hostile", "bench"] {
         mn_selftest(&[task])
             .assert()
             .code(64)

@@ -14,7 +14,9 @@ use mn_inject::vm::args::VmGuestArgs;
 use crate::hostile;
 use crate::hostile::condition::ConditionArgs;
 use crate::stress::role::VictimArgs;
-use crate::task::{CasesOptions, FloodOptions, FuzzOptions, HostileOptions, StressOptions};
+use crate::task::{
+    BenchOptions, CasesOptions, FloodOptions, FuzzOptions, HostileOptions, StressOptions,
+};
 
 /// Test the module of mn-inject, and mn-inject itself.
 #[derive(Debug, Parser)]
@@ -43,6 +45,8 @@ pub enum Command {
     Hostile(Here<HostileOptions>),
     /// Make very many callbacks fail on the running kernel, and account for each (root)
     Flood(Here<FloodOptions>),
+    /// Measure what notifiers cost on the running kernel (root)
+    Bench(BenchArgs),
     /// Do the same in a virtual machine
     #[command(subcommand)]
     Vm(VmCommand),
@@ -55,6 +59,9 @@ pub enum Command {
     /// A process that disturbs a run (started by `hostile`)
     #[command(hide = true)]
     Condition(ConditionArgs),
+    /// The process that `bench` measures (started by `bench`)
+    #[command(hide = true, name = crate::bench::process::COMMAND)]
+    Measured,
     /// The processes that the stress works on (started by `stress`)
     #[command(hide = true)]
     Victim(VictimArgs),
@@ -75,6 +82,8 @@ pub enum VmCommand {
     Hostile(InVm<HostileOptions>),
     /// Do what `mn-selftest flood` does in a virtual machine
     Flood(InVm<FloodOptions>),
+    /// Do what `mn-selftest bench` does in a virtual machine, in instructions
+    Bench(InVm<BenchOptions>),
 }
 
 /// `mn-selftest cases`
@@ -86,6 +95,18 @@ pub struct CasesArgs {
     /// Print the table of the cases, as in docs/module.md, and do nothing else
     #[arg(long, conflicts_with_all = ["only", "module", "format"])]
     pub list: bool,
+}
+
+/// `mn-selftest bench`
+#[derive(Clone, Debug, Args)]
+#[command(mut_arg("module", loads_itself))]
+pub struct BenchArgs {
+    /// The task and the module
+    #[command(flatten)]
+    pub here: Here<BenchOptions>,
+    /// The module of tests/bench/, with a notifier that does nothing
+    #[arg(long, value_name = "PATH")]
+    pub null: PathBuf,
 }
 
 /// A task on the running kernel.

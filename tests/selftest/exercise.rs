@@ -5,6 +5,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::bench::figure::Figure;
+
 /// The outcome of an exercise.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -13,6 +15,8 @@ pub struct Exercise {
     pub operations: Vec<(String, u64)>,
     /// The results of the module's cases, in the order of the cases.
     pub cases: Vec<CaseResult>,
+    /// What was measured.
+    pub figures: Vec<Figure>,
     /// All other findings, each with everything that is needed to reproduce it.
     pub findings: Vec<String>,
     /// The reasons why the exercise proves nothing; empty if it could be carried out.

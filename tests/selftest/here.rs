@@ -21,7 +21,7 @@ use crate::perform::perform;
 use crate::report::ExerciseReport;
 use crate::task::Task;
 use crate::usage::nothing_matches;
-use crate::{TOOL, hostile, report, stress, vm};
+use crate::{TOOL, bench, hostile, report, stress, vm};
 
 /// Carries out a command.
 ///
@@ -42,6 +42,16 @@ pub fn carry_out(command: Command) -> Result<Exit> {
         Command::Stress(args) => here(Task::Stress(args.options), args.module, args.format),
         Command::Hostile(args) => here(Task::Hostile(args.options), args.module, args.format),
         Command::Flood(args) => here(Task::Flood(args.options), args.module, args.format),
+        Command::Bench(args) => {
+            let mut here_args = args.here;
+            here_args.options.null = Some(args.null);
+            here(
+                Task::Bench(here_args.options),
+                here_args.module,
+                here_args.format,
+            )
+        }
+        Command::Measured => bench::process::main().map(|()| Exit::Pass),
         Command::Vm(command) => vm::main(command),
         Command::Run(args) => run::run(&args),
         Command::Process(process) => process.main(),

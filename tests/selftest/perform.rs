@@ -20,9 +20,10 @@ use crate::exercise::Exercise;
 use crate::module_cases::rig::Rig;
 use crate::module_cases::{self, Part};
 use crate::task::Task;
-use crate::{flood, fuzz, hostile, stress};
+use crate::{bench, flood, fuzz, hostile, stress};
 
-/// Carries out the task with the module of that file; `cases`, `fuzz` and `flood` can also use a
+/// Carries out the task with the module of that file, which `stress`, `hostile` and `bench` load
+/// themselves; `cases`, `fuzz` and `flood` can also use a
 /// module that is already loaded. `say` is called every second with the progress.
 pub fn perform(
     task: &Task,
@@ -72,8 +73,7 @@ fn watched(
     say: &mut dyn FnMut(&str),
     exercise: &mut Exercise,
 ) -> Result<()> {
-    // The stress loads and unloads the module itself.
-    if !matches!(task, Task::Stress(_)) {
+    if !matches!(task, Task::Stress(_) | Task::Bench(_)) {
         let load = |path| LoadedModule::load(path, c"");
         *loaded = module.map(load).transpose()?;
     }
@@ -92,6 +92,11 @@ fn watched(
         Task::Flood(options) => {
             let say = &mut |said: &str| catching_up(watch, said);
             flood::run(options, say, exercise)
+        }
+        Task::Bench(options) => {
+            let module = demanded(module, task)?;
+            let say = &mut |said: &str| catching_up(watch, said);
+            bench::run(options, module, say, exercise)
         }
         Task::Hostile(_) => anyhow::bail!("hostile watches for itself"),
     }

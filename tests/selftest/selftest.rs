@@ -2,6 +2,7 @@
 
 //! `mn-selftest`: tests the module and `mn-inject`, in the same guests as `mn-inject`.
 
+mod bench;
 mod cli;
 mod complaints;
 mod exercise;

@@ -2,6 +2,8 @@
 
 //! The tasks, and their options as the command line and the guest get them.
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 
 use mn_inject::model::Form;
@@ -73,6 +75,21 @@ pub struct FloodOptions {
     pub expect: Option<Form>,
 }
 
+/// Options of `bench`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, clap::Args)]
+#[serde(deny_unknown_fields)]
+pub struct BenchOptions {
+    /// Measure everything so many times
+    #[arg(long, default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub rounds: u64,
+    /// Path of the module with a notifier that does nothing; not on the command line of `vm`.
+    #[arg(skip)]
+    pub null: Option<PathBuf>,
+    /// Nanoseconds per instruction, where time is virtual.
+    #[arg(skip)]
+    pub instruction_ns: Option<u32>,
+}
+
 /// An exercise with its options.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -87,6 +104,8 @@ pub enum Task {
     Hostile(HostileOptions),
     /// Make very many callbacks fail.
     Flood(FloodOptions),
+    /// Measure the cost of notifiers.
+    Bench(BenchOptions),
 }
 
 impl Task {
@@ -98,6 +117,7 @@ impl Task {
             Task::Fuzz(_) => "fuzz",
             Task::Hostile(_) => "hostile",
             Task::Flood(_) => "flood",
+            Task::Bench(_) => "bench",
         }
     }
 
@@ -107,7 +127,7 @@ impl Task {
             Task::Stress(options) => Some(options.seed),
             Task::Fuzz(options) => Some(options.seed),
             Task::Hostile(options) => Some(options.seed),
-            Task::Cases(_) | Task::Flood(_) => None,
+            Task::Cases(_) | Task::Flood(_) | Task::Bench(_) => None,
         }
     }
 }
@@ -137,6 +157,11 @@ mod tests {
             Task::Flood(FloodOptions {
                 failures: 7,
                 expect: Some(Form::Mainline),
+            }),
+            Task::Bench(BenchOptions {
+                rounds: 3,
+                null: Some("/null.ko".into()),
+                instruction_ns: Some(32),
             }),
         ] {
             let value = serde_json::to_value(&task).unwrap();

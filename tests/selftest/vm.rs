@@ -3,20 +3,22 @@
 //! The host's end: boots a guest for a task, and reports the outcome.
 //!
 //! The guest's processors run in parallel and its clock is the host's, because the tasks look for
-//! races.
+//! races; but for `bench`, which counts instructions.
 
 use std::io;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 
 use mn_inject::model::KernelInfo;
 use mn_inject::model::exit::Exit;
 use mn_inject::report::format::SimpleFormat;
-use mn_inject::vm::args::VmGuestArgs;
+use mn_inject::vm::args::{Accel, VmGuestArgs};
 use mn_inject::vm::boot::listen::{Conversation, Ending, line_with};
 use mn_inject::vm::boot::program::{self, Account};
-use mn_inject::vm::boot::qemu::Pace;
+use mn_inject::vm::boot::protocol::EXTRA_MODULE;
+use mn_inject::vm::boot::qemu::{Pace, Time};
+use mn_inject::vm::build::kernel::config;
 use mn_inject::vm::host::cache;
 use mn_inject::vm::host::progress::Ui;
 use mn_inject::vm::with_ui;
@@ -27,7 +29,7 @@ use crate::guest::GuestEvent;
 use crate::report::ExerciseReport;
 use crate::task::Task;
 use crate::usage::nothing_matches;
-use crate::{NAME, TOOL, report};
+use crate::{NAME, TOOL, bench, report};
 
 /// Time limit from the start of QEMU to [`GuestEvent::Begin`], on a real machine.
 const BOOT: Duration = Duration::from_secs(12);
@@ -42,7 +44,7 @@ const fn append(task: &Task) -> &'static str {
         Task::Stress(_) => "kunit.enable=0",
         // The log is read after each window, and a WARN has some thirty lines.
         Task::Flood(_) => "log_buf_len=8M",
-        Task::Cases(_) | Task::Fuzz(_) | Task::Hostile(_) => "",
+        Task::Cases(_) | Task::Fuzz(_) | Task::Hostile(_) | Task::Bench(_) => "",
     }
 }
 
@@ -58,20 +60,32 @@ pub fn main(command: VmCommand) -> Result<Exit> {
         VmCommand::Stress(args) => (Task::Stress(args.options), args.guest, args.format),
         VmCommand::Hostile(args) => (Task::Hostile(args.options), args.guest, args.format),
         VmCommand::Flood(args) => (Task::Flood(args.options), args.guest, args.format),
+        VmCommand::Bench(args) => (Task::Bench(args.options), args.guest, args.format),
     };
     with_ui(NAME, |ui| run(task, &guest, format, ui))
 }
 
 /// Boots a guest for the task, and prints the report.
-fn run(task: Task, guest: &VmGuestArgs, format: SimpleFormat, ui: &Ui) -> Result<Exit> {
+fn run(mut task: Task, guest: &VmGuestArgs, format: SimpleFormat, ui: &Ui) -> Result<Exit> {
     if let Some(why) = nothing_matches(&task) {
         ui.text(&why);
         return Ok(Exit::Usage);
+    }
+    let (mut time, mut extra) = (Time::Real, None);
+    if let Task::Bench(options) = &mut task {
+        if guest.accel == Accel::Kvm {
+            bail!("bench counts instructions, which only --accel tcg can");
+        }
+        options.null = Some(EXTRA_MODULE.into());
+        options.instruction_ns = Some(config(&guest.kernel.config)?.instruction_ns);
+        (time, extra) = (Time::Virtual, Some(bench::NULL));
     }
     let own = program::Task {
         name: task.name(),
         options: serde_json::to_value(&task).context("cannot write the task as JSON")?,
         append: append(&task),
+        time,
+        extra,
     };
     let mut talk = Talk::default();
     let ran = program::run(&own, guest, &mut talk, ui)?;

@@ -36,6 +36,13 @@ fn seed_passes_on_the_debug_kernel() {
     assert_eq!(passed, all, "{ran}");
 }
 
+/// The notifier of a target that is not armed costs next to nothing, and others do not pay for it.
+#[test]
+#[ignore = "full: 2 min"]
+fn a_target_costs_what_it_may() {
+    selftest(&["bench"]).expect(0, &["target, disarmed", "log_kib=4", "PASS: bench"]);
+}
+
 /// On PREEMPT_RT the module's spinlocks sleep. The patch is for a bug of that kernel, without which
 /// it complains about each spinlock in non-blockable context.
 #[test]

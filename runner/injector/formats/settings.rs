@@ -10,11 +10,12 @@ use crate::injector::formats::words::{
 use crate::model::{Context, NotifierEvent};
 
 /// The keys of the line, in their order.
-const KEYS: [&str; 16 + NotifierEvent::ALL.len()] = [
+const KEYS: [&str; 17 + NotifierEvent::ALL.len()] = [
     "events",
     "range",
     "context",
     "task",
+    "caller",
     "probability",
     "interval",
     "times",
@@ -63,6 +64,8 @@ pub struct Settings {
     pub context: Option<Context>,
     /// The threads that are meant.
     pub task: TaskFilter,
+    /// The function of the kernel from which the calls that are meant come; [`None`] for all.
+    pub caller: Option<String>,
     /// Percent of the calls that are meant.
     pub probability: u32,
     /// Every so many of them.
@@ -110,6 +113,7 @@ impl Settings {
             range_word,
             context_word,
             task_word,
+            caller_word,
             probability,
             interval,
             times_word,
@@ -133,6 +137,7 @@ impl Settings {
                 word => Some(context(word)?),
             },
             task: task(task_word)?,
+            caller: caller(caller_word)?,
             probability: number(probability)?,
             interval: number(interval)?,
             times: match times_word {
@@ -169,6 +174,15 @@ fn task(text: &str) -> Result<TaskFilter> {
     }
 }
 
+fn caller(text: &str) -> Result<Option<String>> {
+    let is_symbol = |byte: u8| byte.is_ascii_alphanumeric() || b"_.$".contains(&byte);
+    ensure!(
+        !text.is_empty() && text.bytes().all(is_symbol),
+        "{text:?} is no function"
+    );
+    Ok((text != "all").then(|| text.to_owned()))
+}
+
 fn errors_of(words: [&str; NotifierEvent::ALL.len()]) -> Result<[i32; NotifierEvent::ALL.len()]> {
     let mut errors = [0; NotifierEvent::ALL.len()];
     for (error, word) in errors.iter_mut().zip(words) {
@@ -185,9 +199,9 @@ fn errors_of(words: [&str; NotifierEvent::ALL.len()]) -> Result<[i32; NotifierEv
 mod tests {
     use super::*;
 
-    const SETTINGS: &str = "events=MMU_NOTIFY_UNMAP,MMU_NOTIFY_CLEAR range=0x1000-0x2000 context=any task=all \
-         probability=100 interval=1 times=-1 space=2 verbose=0 sleep_us=3 delay_us=4 \
-         alloc_bytes=5 lock=0 remove=1 callback=start record=all MMU_NOTIFY_UNMAP=0 \
+    const SETTINGS: &str = "events=MMU_NOTIFY_UNMAP,MMU_NOTIFY_CLEAR range=0x1000-0x2000 \
+         context=any task=all caller=all probability=100 interval=1 times=-1 space=2 verbose=0 \
+         sleep_us=3 delay_us=4 alloc_bytes=5 lock=0 remove=1 callback=start record=all MMU_NOTIFY_UNMAP=0 \
          MMU_NOTIFY_CLEAR=0 MMU_NOTIFY_PROTECTION_VMA=-11 MMU_NOTIFY_PROTECTION_PAGE=0 \
          MMU_NOTIFY_SOFT_DIRTY=0 MMU_NOTIFY_RELEASE=0 MMU_NOTIFY_MIGRATE=0 \
          MMU_NOTIFY_EXCLUSIVE=-4095\n";
@@ -199,6 +213,7 @@ mod tests {
             range: Some((0x1000, 0x2000)),
             context: None,
             task: TaskFilter::All,
+            caller: None,
             probability: 100,
             interval: 1,
             times: None,
@@ -230,6 +245,10 @@ mod tests {
             filter("task=all", "task=comm=a=b").task,
             TaskFilter::Comm("a=b".to_owned())
         );
+        assert_eq!(
+            filter("caller=all", "caller=f.isra.0").caller.as_deref(),
+            Some("f.isra.0")
+        );
     }
 
     #[test]
@@ -243,6 +262,8 @@ mod tests {
             ("task=all", "task=any"),
             ("task=all", "task=tid=x"),
             ("task=all", "task=comm="),
+            ("caller=all", "caller="),
+            ("caller=all", "caller=f+0x1"),
             ("probability=100", "probability=+100"),
             ("interval=1", "interval=-1"),
             ("times=-1", "times=-2"),

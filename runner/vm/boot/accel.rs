@@ -116,7 +116,7 @@ fn key() -> Result<String> {
 fn probe(built: &Built, cache: &Cache) -> Result<Option<String>> {
     let temp = cache.temp_dir()?;
     let options = GuestOptions { mode: Mode::Probe };
-    let initramfs = initramfs::write(temp.path(), &options, None, None)?;
+    let initramfs = initramfs::write(temp.path(), &options, &[], None)?;
     let machine = Machine {
         built,
         initramfs: &initramfs,

@@ -57,7 +57,8 @@ pub struct Shell {
 /// Applets of busybox without a link, as it would replace another file or is of no use.
 const NOT_LINKED: &[&str] = &["init", "linuxrc", "busybox"];
 
-/// Writes the archive to `dir`, and returns its path.
+/// Writes the archive to `dir`, and returns its path. The modules have their paths in the guest
+/// with them.
 ///
 /// # Errors
 ///
@@ -65,15 +66,19 @@ const NOT_LINKED: &[&str] = &["init", "linuxrc", "busybox"];
 pub fn write(
     dir: &Path,
     options: &GuestOptions,
-    module: Option<&Path>,
+    modules: &[(&str, &Path)],
     shell: Option<&Shell>,
 ) -> Result<PathBuf> {
     let path = dir.join("initramfs");
-    cache::write_atomically(&path, &build(options, module, shell)?)?;
+    cache::write_atomically(&path, &build(options, modules, shell)?)?;
     Ok(path)
 }
 
-fn build(options: &GuestOptions, module: Option<&Path>, shell: Option<&Shell>) -> Result<Vec<u8>> {
+fn build(
+    options: &GuestOptions,
+    modules: &[(&str, &Path)],
+    shell: Option<&Shell>,
+) -> Result<Vec<u8>> {
     let mut archive = Archive::default();
     for dir in protocol::MOUNT_POINTS {
         archive.add(dir, DIRECTORY, &[])?;
@@ -93,8 +98,8 @@ fn build(options: &GuestOptions, module: Option<&Path>, shell: Option<&Shell>) -
     archive.add("/init", PROGRAM, &program)?;
     let text = serde_json::to_vec(options).context("cannot write the guest's options")?;
     archive.add(protocol::OPTIONS, FILE, &text)?;
-    if let Some(module) = module {
-        archive.add(protocol::MODULE, FILE, &cache::read(module)?)?;
+    for (path, module) in modules {
+        archive.add(path, FILE, &cache::read(module)?)?;
     }
     if let Some(shell) = shell {
         for dir in ["/bin", "/root", "/etc"] {

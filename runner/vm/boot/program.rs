@@ -9,13 +9,14 @@ use anyhow::Result;
 use serde_json::Value;
 
 use crate::model::VmInfo;
-use crate::vm::args::VmGuestArgs;
+use crate::vm::args::{Accel, VmGuestArgs};
 use crate::vm::boot::accel;
 use crate::vm::boot::info::vm_info;
 use crate::vm::boot::initramfs;
 use crate::vm::boot::listen::{Conversation, Ending, listen};
-use crate::vm::boot::protocol::{GuestOptions, Mode};
+use crate::vm::boot::protocol::{EXTRA_MODULE, GuestOptions, MODULE, Mode};
 use crate::vm::boot::qemu::{Machine, Time};
+use crate::vm::build::module::Extra;
 use crate::vm::build::provide::{Needs, provide};
 use crate::vm::build::stage;
 use crate::vm::host::cache::Cache;
@@ -31,6 +32,10 @@ pub struct Task<'a> {
     pub options: Value,
     /// Addition to the guest's kernel command line, before the user's.
     pub append: &'a str,
+    /// Clock of the guest. A virtual one needs TCG, whatever the accelerator that was asked for.
+    pub time: Time,
+    /// A module besides ours, at [`EXTRA_MODULE`] in the guest.
+    pub extra: Option<Extra>,
 }
 
 /// State of the exchange with a guest about its task.
@@ -56,8 +61,6 @@ pub struct Ran {
 
 /// Boots a guest for the task, and reads its lines until it ends.
 ///
-/// The processors of the guest run in parallel, and its clock is the host's.
-///
 /// # Errors
 ///
 /// The guest cannot be built or started. An error in the guest is left to `account`.
@@ -70,15 +73,25 @@ pub fn run(
     let cache = Cache::open()?;
     // Before the build, which takes long: a directory that cannot be written is an early error.
     let output = output(args.output.as_deref(), &cache)?;
-    let built = provide(&args.kernel, Needs::default(), &cache, ui)?;
-    let (accelerator, why) = accel::choose(args.accel, &built, &cache, ui)?;
+    let needs = Needs {
+        extra: task.extra,
+        ..Needs::default()
+    };
+    let built = provide(&args.kernel, needs, &cache, ui)?;
+    let accel = match task.time {
+        Time::Virtual => Accel::Tcg,
+        Time::Real => args.accel,
+    };
+    let (accelerator, why) = accel::choose(accel, &built, &cache, ui)?;
     ui.line("guest", &format!("{} ({why})", accelerator.name()));
 
     let temp = cache.temp_dir()?;
     let options = GuestOptions {
         mode: Mode::Program(task.options.clone()),
     };
-    let initramfs = initramfs::write(temp.path(), &options, Some(&built.module), None)?;
+    let mut modules = vec![(MODULE, built.module.as_path())];
+    modules.extend(built.extra.as_deref().map(|extra| (EXTRA_MODULE, extra)));
+    let initramfs = initramfs::write(temp.path(), &options, &modules, None)?;
     let console = output.join("console.log");
     let asked = args.append.as_deref().unwrap_or_default();
     let append = format!("{} {asked}", task.append);
@@ -87,7 +100,7 @@ pub fn run(
         initramfs: &initramfs,
         append: Some(&append),
         accelerator,
-        time: Time::Real,
+        time: task.time,
         console: Some(console.clone()),
         log: output.join("qemu.log"),
     };

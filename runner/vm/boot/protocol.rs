@@ -12,6 +12,8 @@ use crate::model::RunOptions;
 pub const OPTIONS: &str = "/options.json";
 /// Path of the module in the guest.
 pub const MODULE: &str = "/mmu_notifier_inject.ko";
+/// Path of a module besides it in the guest.
+pub const EXTRA_MODULE: &str = "/extra.ko";
 /// Name of the virtio-serial port for the results.
 pub const PORT: &str = "mn-inject.results";
 

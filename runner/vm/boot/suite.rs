@@ -23,7 +23,7 @@ use crate::vm::boot::accel;
 use crate::vm::boot::info::vm_info;
 use crate::vm::boot::initramfs;
 use crate::vm::boot::listen::listen;
-use crate::vm::boot::protocol::{GuestOptions, Mode};
+use crate::vm::boot::protocol::{GuestOptions, MODULE, Mode};
 use crate::vm::boot::qemu::{Accelerator, Machine, Time};
 use crate::vm::boot::results::Results;
 use crate::vm::build::kernel::Built;
@@ -225,7 +225,8 @@ impl Guests<'_> {
                 allow_panic_on_warn: false,
             }),
         };
-        let initramfs = initramfs::write(temp.path(), &options, Some(&self.built.module), None)?;
+        let initramfs =
+            initramfs::write(temp.path(), &options, &[(MODULE, &self.built.module)], None)?;
         let logs = Logs::of(part, self.suite.output);
         let machine = Machine {
             built: self.built,

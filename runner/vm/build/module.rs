@@ -17,7 +17,16 @@ use crate::vm::host::cache::Key;
 /// File name of the built module.
 pub const FILE: &str = "mmu_notifier_inject.ko";
 
-/// Sources for one build of the module.
+/// Another module that is built for the same kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Extra {
+    /// File name of the built module.
+    pub file: &'static str,
+    /// Every file that takes part in its build: path and content.
+    pub sources: &'static [(&'static str, &'static str)],
+}
+
+/// Sources for one build of a module.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sources(BTreeMap<PathBuf, Vec<u8>>);
 
@@ -43,6 +52,16 @@ impl Sources {
             };
         }
         Ok(Sources(files))
+    }
+
+    /// Sources of another module.
+    pub fn of(extra: &Extra) -> Self {
+        let files = extra.sources.iter();
+        Sources(
+            files
+                .map(|(path, text)| (PathBuf::from(path), text.as_bytes().to_vec()))
+                .collect(),
+        )
     }
 
     /// Name of the module's directory in the cache. It changes with every source file.

@@ -7,6 +7,7 @@ use anyhow::Result;
 use crate::model::Form;
 use crate::vm::args::KernelArgs;
 use crate::vm::build::kernel::{self, Built, Origin, Spec};
+use crate::vm::build::module::Extra;
 use crate::vm::build::patch::Patch;
 use crate::vm::build::toolchain::{self, Toolchain};
 use crate::vm::build::{check, deps, source};
@@ -21,6 +22,8 @@ pub struct Needs {
     pub shell: bool,
     /// A build of the module without warnings.
     pub werror: bool,
+    /// A module besides ours.
+    pub extra: Option<Extra>,
 }
 
 /// Provides the kernel and the module. Checks or installs packages, fetches the source, and builds
@@ -73,6 +76,7 @@ pub fn provide(args: &KernelArgs, needs: Needs, cache: &Cache, ui: &Ui) -> Resul
         origin: origin?,
         config: args.config.clone(),
         module_patches,
+        extra: needs.extra,
     };
     kernel::provide(&spec, &toolchain, needs.werror, cache, ui)
 }

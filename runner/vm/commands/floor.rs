@@ -31,7 +31,7 @@ pub fn run(args: &VmFloorArgs, ui: &Ui) -> Result<Exit> {
     let options = GuestOptions {
         mode: Mode::PowerOff,
     };
-    let initramfs = initramfs::write(temp.path(), &options, None, None)?;
+    let initramfs = initramfs::write(temp.path(), &options, &[], None)?;
     let console = temp.path().join("console.log");
     let machine = Machine {
         built: &built,

@@ -10,7 +10,7 @@ use crate::model::exit::Exit;
 use crate::vm::args::VmShellArgs;
 use crate::vm::boot::accel;
 use crate::vm::boot::initramfs::{self, Shell};
-use crate::vm::boot::protocol::{GuestOptions, Mode};
+use crate::vm::boot::protocol::{GuestOptions, MODULE, Mode};
 use crate::vm::boot::qemu::{Machine, Time};
 use crate::vm::build::provide::{Needs, provide};
 use crate::vm::build::{deps, stage};
@@ -36,7 +36,7 @@ pub fn run(args: &VmShellArgs, ui: &Ui) -> Result<Exit> {
     let initramfs = initramfs::write(
         temp.path(),
         &options,
-        Some(&built.module),
+        &[(MODULE, &built.module)],
         Some(&Shell { busybox }),
     )?;
     let machine = Machine {

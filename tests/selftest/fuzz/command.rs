@@ -96,6 +96,7 @@ fn attach(rng: &mut Rng, words: &Words) -> String {
             "events",
             "context",
             "task",
+            "caller",
             "probability",
             "interval",
             "times",

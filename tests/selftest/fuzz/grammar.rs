@@ -9,7 +9,7 @@ use crate::fuzz::edges::{EDGES, address, range};
 use crate::fuzz::kind::{Kind, has_ends, is_interval};
 use crate::fuzz::line::LONGEST;
 use crate::fuzz::order::Order;
-use crate::fuzz::setting::{PREFIX, Rule, SETTINGS, settings_line};
+use crate::fuzz::setting::{CALLER_MAX, PREFIX, Rule, SETTINGS, settings_line};
 use crate::fuzz::spoil::{ended, nonsense, spoil};
 use crate::random::Rng;
 
@@ -30,6 +30,12 @@ fn comm(rng: &mut Rng, length: usize) -> String {
         .collect()
 }
 
+/// Generates a name of a symbol, mostly one that does not exist.
+fn symbol(rng: &mut Rng, length: usize) -> String {
+    const BYTES: &[u8] = b"abcxyzABCXYZ0189__..$";
+    (0..length).map(|_| char::from(*rng.pick(BYTES))).collect()
+}
+
 /// Generates a value that the file accepts.
 pub fn valid(rng: &mut Rng, rule: Rule, kind: Kind) -> String {
     match rule {
@@ -44,6 +50,14 @@ pub fn valid(rng: &mut Rng, rule: Rule, kind: Kind) -> String {
             _ => {
                 let length = 1 + rng.below(15);
                 format!("comm={}", comm(rng, length))
+            }
+        },
+        Rule::Caller => match rng.below(5) {
+            0 => "all".into(),
+            1 => (*rng.pick(&["copy_page_range", "dup_mmap", "unmap_vmas"])).into(),
+            _ => {
+                let length = 1 + rng.below(40);
+                symbol(rng, length)
             }
         },
         Rule::Number(min, max) => rng.number(min, max).to_string(),
@@ -95,6 +109,18 @@ fn edge(rng: &mut Rng, rule: Rule) -> String {
             }
             1 => "comm=\u{e9}\u{e9}".into(),
             _ => format!("tid={}", around(rng, 1, 4_194_304)),
+        },
+        Rule::Caller => match rng.below(3) {
+            0 => {
+                let length = *rng.pick(&[0, 1, CALLER_MAX - 1, CALLER_MAX, CALLER_MAX + 1, 600]);
+                symbol(rng, length)
+            }
+            1 => {
+                let length = 1 + rng.below(8);
+                let other = *rng.pick(&["+0x1", "-", ",", "=", " ", ":", "\u{e9}", "\\"]);
+                format!("{}{other}{}", symbol(rng, length), symbol(rng, length))
+            }
+            _ => (*rng.pick(&["ALL", "all.", "al", "all,all", "tid=1"])).into(),
         },
         Rule::Number(min, max) if rng.one_in(20) => {
             // Leading zeros, up to the longest line that is allowed.

@@ -51,6 +51,15 @@ const VALUES: &[(&str, &[&str])] = &[
             "comm=b",
         ],
     ),
+    (
+        "fault/caller",
+        &[
+            "all",
+            "copy_page_range",
+            "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+            "bbbbbbbbbbbbbbbb",
+        ],
+    ),
     ("fault/probability", &["0", "55", "100"]),
     ("fault/interval", &["1", "2147483647"]),
     ("fault/times", &["-1", "0", "1", "2147483647"]),

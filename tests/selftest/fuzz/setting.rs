@@ -22,6 +22,8 @@ pub enum Rule {
     Word(&'static [&'static str]),
     /// A thread id, a thread name, or `all`.
     Task,
+    /// Name of a symbol of the kernel, or `all`.
+    Caller,
     /// A number within these bounds, which are included.
     Number(i64, i64),
     /// Return value of a callback: 0 or a negative errno.
@@ -57,8 +59,11 @@ const I32_MAX: i64 = i32::MAX as i64;
 /// Highest thread id (PID_MAX_LIMIT).
 const TID_MAX: i64 = 4_194_304;
 
+/// Length of the longest name of a symbol (KSYM_NAME_LEN without the NUL).
+pub const CALLER_MAX: usize = 511;
+
 /// The files that can be written, in the order of the file `settings`.
-pub const SETTINGS: [Setting; 24] = [
+pub const SETTINGS: [Setting; 25] = [
     setting("fault/events", Rule::Events, "all"),
     setting("fault/range", Rule::Range, "all"),
     setting(
@@ -67,6 +72,7 @@ pub const SETTINGS: [Setting; 24] = [
         "any",
     ),
     setting("fault/task", Rule::Task, "all"),
+    setting("fault/caller", Rule::Caller, "all"),
     setting("fault/probability", Rule::Number(0, 100), "100"),
     setting("fault/interval", Rule::Number(1, I32_MAX), "1"),
     setting("fault/times", Rule::Number(-1, I32_MAX), "1"),
@@ -230,6 +236,14 @@ fn task(text: &str) -> Result<String, Refusal> {
     }
 }
 
+fn caller(text: &str) -> Result<String, Errno> {
+    let is_taken = |c: char| c.is_ascii_alphanumeric() || ['_', '.', '$'].contains(&c);
+    if text.is_empty() || text.len() > CALLER_MAX || !text.chars().all(is_taken) {
+        return Err(Errno::EINVAL);
+    }
+    Ok(text.into())
+}
+
 impl Rule {
     /// Returns the content of the file after a write of the line `text`, without the newline; or the
     /// errnos allowed.
@@ -245,6 +259,7 @@ impl Rule {
             Rule::Word(words) if words.contains(&text) => Ok(text.into()),
             Rule::Word(_) => Err(one(Errno::EINVAL)),
             Rule::Task => task(text),
+            Rule::Caller => caller(text).map_err(one),
             Rule::Number(min, max) => number(text, min, max).map(|number| number.to_string()),
             Rule::Callback => match text {
                 "start" => Ok(text.into()),
@@ -315,8 +330,8 @@ mod tests {
     fn the_settings_line_is_as_documented() {
         assert_eq!(
             settings_line(&defaults()),
-            "events=all range=all context=any task=all probability=100 interval=1 times=1 space=0 \
-             verbose=0 sleep_us=0 delay_us=0 alloc_bytes=0 lock=0 remove=0 \
+            "events=all range=all context=any task=all caller=all probability=100 interval=1 \
+             times=1 space=0 verbose=0 sleep_us=0 delay_us=0 alloc_bytes=0 lock=0 remove=0 \
              callback=start record=injected MMU_NOTIFY_UNMAP=0 MMU_NOTIFY_CLEAR=0 \
              MMU_NOTIFY_PROTECTION_VMA=0 MMU_NOTIFY_PROTECTION_PAGE=0 MMU_NOTIFY_SOFT_DIRTY=0 \
              MMU_NOTIFY_RELEASE=0 MMU_NOTIFY_MIGRATE=0 MMU_NOTIFY_EXCLUSIVE=0\n"
@@ -442,6 +457,18 @@ mod tests {
         refused("task", b"tid=4194305", Errno::ERANGE);
         for bad in ["comm=", "comm=a b", "comm=0123456789abcdef", "tid=", "x"] {
             refused("task", bad.as_bytes(), Errno::EINVAL);
+        }
+    }
+
+    #[test]
+    fn callers_are_names_of_symbols() {
+        let longest = "x".repeat(CALLER_MAX);
+        for name in ["all", "_", "f.isra.0", "$a", "7", &longest] {
+            assert_eq!(judge("caller", name.as_bytes()), Ok(name.into()));
+        }
+        let longer = "x".repeat(CALLER_MAX + 1);
+        for bad in ["", "f g", "f+0x1", "f,g", "f=g", "-", "\u{e9}", &longer] {
+            refused("caller", bad.as_bytes(), Errno::EINVAL);
         }
     }
 

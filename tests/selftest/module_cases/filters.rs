@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The filters `events`, `range`, `context` and `task`: which calls are affected.
+//! The filters `events`, `range`, `context`, `task` and `caller`: which calls are affected.
 
 use nix::errno::Errno;
 use nix::unistd::gettid;
 
+use mn_inject::injector::formats::{Entry, Op};
 use mn_inject::os::sys::PAGE;
 use mn_inject::trigger::operation::Operation;
 use mn_inject::trigger::subject::Subject;
 
-use crate::module_cases::outcome::{Outcome, demand, same};
+use crate::module_cases::outcome::{Failure, Outcome, demand, same};
 use crate::module_cases::rig::{Attached, MISBEHAVE, Rig, mrelease};
 
 /// Attaches a subject whose operation makes one call each time, which is affected unless a filter
@@ -129,6 +130,85 @@ pub fn task(rig: &Rig<'_>) -> Outcome {
         )?;
     }
     Ok(())
+}
+
+/// A name of a function that no kernel has.
+const NO_FUNCTION: &str = "mn_no_such_function";
+
+pub fn caller(rig: &Rig<'_>) -> Outcome {
+    const FORK: &str = "copy_page_range";
+    let (mut subject, attached) = recorded(rig, Operation::Fork)?;
+    for (caller, through) in [
+        (FORK, true),
+        (&FORK[..FORK.len() - 1], false),
+        (&FORK[1..], false),
+        ("copy_page_range_", false),
+        (NO_FUNCTION, false),
+        ("all", true),
+    ] {
+        lets(rig, (&mut subject, &attached), ("caller", caller), through)?;
+    }
+
+    for operation in [Operation::Dontneed, Operation::MunmapWhole] {
+        let (mut subject, attached) = recorded(rig, operation)?;
+        lets(rig, (&mut subject, &attached), ("caller", FORK), false)?;
+    }
+    // Whatever the log names can be named.
+    let (mut subject, attached) = recorded(rig, Operation::Dontneed)?;
+    rig.act(&mut subject, 1)?;
+    let log = attached.log()?;
+    let callers: Vec<_> = log.iter().flat_map(|entry| &entry.callers).collect();
+    demand(callers.len() >= 2, || format!("no callers in {log:?}"))?;
+    for caller in callers {
+        lets(rig, (&mut subject, &attached), ("caller", caller), true)?;
+    }
+    caller_of_other_callbacks(rig, FORK)
+}
+
+/// Demands that ends, second passes, and starts of an interval notifier are told by their callers.
+fn caller_of_other_callbacks(rig: &Rig<'_>, fork: &str) -> Outcome {
+    for (kind, callback) in [
+        ("interval", "start"),
+        ("plain-end", "end"),
+        ("interval-two-pass", "end"),
+    ] {
+        for (caller, through) in [(fork, true), (NO_FUNCTION, false)] {
+            let mut subject = rig.start(Operation::Fork)?;
+            let (start, end) = subject.watched();
+            let words = match kind {
+                "plain-end" => format!("kind={kind}"),
+                _ => format!("kind={kind} range={start:#x}-{end:#x}"),
+            };
+            let attached = match rig.attach(subject.pid().as_raw(), &words) {
+                Err(Failure::Skip(_)) => break,
+                attached => attached?,
+            };
+            attached.set_range((start, end))?;
+            attached.set_all(&[
+                ("record", "all"),
+                MISBEHAVE,
+                ("callback", callback),
+                ("caller", caller),
+            ])?;
+            rig.act(&mut subject, 1)?;
+            let log = attached.log()?;
+            let on_range = |entry: &&Entry| entry.start < end && start < entry.end;
+            let seen: Vec<_> = log.iter().filter(on_range).collect();
+            demand(
+                seen.iter().any(|entry| is(entry, callback))
+                    && seen
+                        .iter()
+                        .all(|entry| entry.injected == (through && is(entry, callback))),
+                || format!("the {callback}s of {kind} with caller {caller}: {log:?}"),
+            )?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether an entry is of the callback by that name, as the file `callback` has it.
+fn is(entry: &Entry, callback: &str) -> bool {
+    (entry.op == Op::Start) == (callback == "start")
 }
 
 pub fn not_attached(rig: &Rig<'_>) -> Outcome {

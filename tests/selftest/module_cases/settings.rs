@@ -62,6 +62,9 @@ pub fn default_times(rig: &Rig<'_>) -> Outcome {
     )
 }
 
+/// A function from which every callback is called.
+const ON_EVERY_STACK: &str = "__mmu_notifier_invalidate_range_start";
+
 pub fn together(rig: &Rig<'_>) -> Outcome {
     let mut subject = rig.start(Operation::Dontneed)?;
     let attached = attach_only(rig, subject.pid().as_raw(), "kind=plain-end")?;
@@ -70,7 +73,8 @@ pub fn together(rig: &Rig<'_>) -> Outcome {
         &attached,
         &format!(
             " delay_us=1 times=2 space=1  MMU_NOTIFY_UNMAP=-11 EXCLUSIVE=-5 record=all \
-             range={range} events=CLEAR,UNMAP task=all\n"
+             range={range} events=CLEAR,UNMAP task=all \
+             caller={ON_EVERY_STACK}\n"
         ),
     )?;
     for (name, due) in [
@@ -83,6 +87,7 @@ pub fn together(rig: &Rig<'_>) -> Outcome {
         ("record", "all"),
         ("range", &range),
         ("events", "MMU_NOTIFY_UNMAP,MMU_NOTIFY_CLEAR"),
+        ("caller", ON_EVERY_STACK),
         ("effect/error", "various"),
         ("probability", "100"),
     ] {
@@ -109,7 +114,11 @@ pub fn together(rig: &Rig<'_>) -> Outcome {
 
 pub fn nothing_changes(rig: &Rig<'_>) -> Outcome {
     let subject = rig.start(Operation::Hold)?;
-    let attached = attach_only(rig, subject.pid().as_raw(), "times=7 CLEAR=-1 events=CLEAR")?;
+    let attached = attach_only(
+        rig,
+        subject.pid().as_raw(),
+        "times=7 CLEAR=-1 events=CLEAR caller=f",
+    )?;
     let before = attached.read("settings")?;
     for (bad, errno) in [
         ("colour=blue", Errno::EINVAL),
@@ -124,6 +133,9 @@ pub fn nothing_changes(rig: &Rig<'_>) -> Outcome {
         ("range=2-1", Errno::EINVAL),
         ("range=0-10000000000000000", Errno::ERANGE),
         ("task=tid=0", Errno::ERANGE),
+        ("caller=", Errno::EINVAL),
+        ("caller=g colour=blue", Errno::EINVAL),
+        ("caller=g+0x1", Errno::EINVAL),
         ("context=all", Errno::EINVAL),
         ("probability=101", Errno::ERANGE),
         ("UNMAP=-4096", Errno::ERANGE),
@@ -151,8 +163,8 @@ pub fn written_back(rig: &Rig<'_>) -> Outcome {
     let attached = attach_only(rig, subject.pid().as_raw(), "kind=plain-end")?;
     for line in [
         "times=-1",
-        "events=UNMAP,EXCLUSIVE range=0x1000-0x2000 context=blockable task=comm=a=b probability=5 \
-         interval=6 times=7 space=8 verbose=1 sleep_us=9 delay_us=10 callback=end record=all \
+        "events=UNMAP,EXCLUSIVE range=0x1000-0x2000 context=blockable task=comm=a=b caller=f.isra.0 \
+         probability=5 interval=6 times=7 space=8 verbose=1 sleep_us=9 delay_us=10 callback=end record=all \
          error=-12",
         "task=tid=1 range=all UNMAP=-1 CLEAR=-2 PROTECTION_VMA=-3 PROTECTION_PAGE=-4 \
          SOFT_DIRTY=-5 RELEASE=-6 MIGRATE=-7 EXCLUSIVE=-4095",
@@ -193,8 +205,8 @@ pub fn at_once(rig: &Rig<'_>) -> Outcome {
         ("UNMAP", second.range(), 1),
     ]
     .map(|(events, range, delay)| {
-        let range = shown(range);
-        format!("events={events} range={range} delay_us={delay}")
+        let (range, caller) = (shown(range), [ON_EVERY_STACK, "all"][delay]);
+        format!("events={events} range={range} delay_us={delay} caller={caller}")
     });
     std::thread::scope(|scope| {
         let writer = scope.spawn(|| write_in_turn(&attached, &lines));

@@ -313,6 +313,13 @@ pub const CASES: &[Case] = &[
         filters::task,
     ),
     case(
+        "filter-caller",
+        "`caller` with fork, munmap and `madvise`, also for ends, with a part of a name, and with a \
+         name that no function has",
+        "exactly the calls that come from a function of this name",
+        filters::caller,
+    ),
+    case(
         "filter-not-attached",
         "reap a process that is not attached",
         "no effect, and nothing is logged",

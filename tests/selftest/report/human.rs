@@ -9,6 +9,7 @@ use mn_inject::report::human::{fact, head};
 use mn_inject::report::text::{one_line, seconds};
 use mn_inject::report::verdict_word;
 
+use crate::bench::figure::Figure;
 use crate::exercise::{CaseResult, CaseVerdict};
 use crate::report::ExerciseReport;
 
@@ -31,6 +32,7 @@ pub(super) fn print(report: &ExerciseReport, out: &mut dyn Write) -> io::Result<
 
     let done = &report.exercise;
     cases(&done.cases, out)?;
+    figures(&done.figures, out)?;
     let width = done.operations.iter().map(|(name, _)| name.len()).max();
     for (operation, count) in &done.operations {
         let width = width.unwrap_or_default();
@@ -94,6 +96,24 @@ fn cases(cases: &[CaseResult], out: &mut dyn Write) -> io::Result<()> {
         }
     }
     if !cases.is_empty() {
+        writeln!(out)?;
+    }
+    Ok(())
+}
+
+/// Prints one line for each figure.
+fn figures(figures: &[Figure], out: &mut dyn Write) -> io::Result<()> {
+    let width = figures.iter().map(|figure| figure.name.len()).max();
+    for figure in figures {
+        let width = width.unwrap_or_default();
+        let name = one_line(&figure.name);
+        write!(out, "{name:<width$}  {:>10} {}", figure.value, figure.unit)?;
+        if let Some(ratio) = &figure.ratio {
+            write!(out, ", {ratio}")?;
+        }
+        writeln!(out)?;
+    }
+    if !figures.is_empty() {
         writeln!(out)?;
     }
     Ok(())

@@ -6,9 +6,12 @@ use mn_inject::model::exit::Exit;
 use mn_inject::model::{KernelInfo, VmInfo};
 use mn_inject::report::format::SimpleFormat;
 
+use crate::bench::figure::{Figure, Ratio};
 use crate::exercise::{CaseResult, CaseVerdict, Exercise};
 use crate::report::{ExerciseReport, SCHEMA};
-use crate::task::{CasesOptions, FloodOptions, FuzzOptions, HostileOptions, StressOptions, Task};
+use crate::task::{
+    BenchOptions, CasesOptions, FloodOptions, FuzzOptions, HostileOptions, StressOptions, Task,
+};
 
 fn printed(report: &ExerciseReport, format: SimpleFormat) -> String {
     let mut out = Vec::new();
@@ -44,6 +47,7 @@ fn report(findings: &[&str]) -> ExerciseReport {
         exercise: Exercise {
             operations: vec![("attach".into(), 1200), ("load and unload".into(), 3)],
             cases: Vec::new(),
+            figures: Vec::new(),
             findings: findings.iter().map(|text| (*text).to_owned()).collect(),
             trouble: Vec::new(),
             millis: 61_240,
@@ -71,6 +75,45 @@ fn cases() -> Vec<CaseResult> {
         ),
         case("read-on", CaseVerdict::NoVerdict, &["cannot fork"]),
     ]
+}
+
+fn figures() -> Vec<Figure> {
+    vec![
+        Figure {
+            name: "target, disarmed".into(),
+            value: 4010,
+            unit: "instructions".into(),
+            ratio: Some(Ratio {
+                to: "no notifier".into(),
+                median: 1031,
+                least: 1030,
+                greatest: 1040,
+            }),
+        },
+        Figure {
+            name: "memory".into(),
+            value: 7,
+            unit: "bytes".into(),
+            ratio: None,
+        },
+    ]
+}
+
+#[test]
+fn human_with_figures() {
+    let mut report = report(&[]);
+    report.exercise.operations.truncate(1);
+    report.exercise.figures = figures();
+    let text = printed(&report, SimpleFormat::Human);
+    let (_, body) = text.split_once("\n\n").unwrap();
+    insta::assert_snapshot!(body, @r###"
+    target, disarmed        4010 instructions, 1.031 (1.030 to 1.040) of no notifier
+    memory                     7 bytes
+
+    attach        1200
+
+    PASS: stress, 1200 operations, 0 findings (61.2 s)
+    "###);
 }
 
 #[test]
@@ -120,6 +163,7 @@ fn the_report_is_documented_and_can_be_read_back() {
     let doc = std::fs::read_to_string(doc).unwrap();
     let mut report = report(&["a"]);
     report.exercise.cases = cases();
+    report.exercise.figures = figures();
     for task in [
         report.task.clone(),
         Task::Cases(CasesOptions { only: Vec::new() }),
@@ -134,6 +178,11 @@ fn the_report_is_documented_and_can_be_read_back() {
             failures: 7,
             expect: None,
         }),
+        Task::Bench(BenchOptions {
+            rounds: 5,
+            null: None,
+            instruction_ns: Some(32),
+        }),
     ] {
         report.task = task;
         let text = printed(&report, SimpleFormat::Json);
@@ -147,7 +196,15 @@ fn the_report_is_documented_and_can_be_read_back() {
         let exercise = value["exercise"].as_object().unwrap().keys();
         let options = options.as_object().unwrap().keys();
         let case = value["exercise"]["cases"][0].as_object().unwrap().keys();
-        for key in top.chain(exercise).chain(options).chain(case).chain([name]) {
+        let figure = value["exercise"]["figures"][0].as_object().unwrap();
+        let ratio = figure["ratio"].as_object().unwrap().keys();
+        let inner = case.chain(figure.keys()).chain(ratio);
+        for key in top
+            .chain(exercise)
+            .chain(options)
+            .chain(inner)
+            .chain([name])
+        {
             assert!(doc.contains(&format!("`{key}`")), "{key} is not documented");
         }
     }
@@ -155,7 +212,7 @@ fn the_report_is_documented_and_can_be_read_back() {
         assert!(printed(&report, SimpleFormat::Json).contains(&format!("\"{verdict}\"")));
         assert!(doc.contains(&format!("`{verdict}`")), "{verdict}");
     }
-    assert!(doc.contains(&format!("`flood`, version {SCHEMA}")));
+    assert!(doc.contains(&format!("`bench`, version {SCHEMA}")));
 }
 
 fn exit(operations: &[u64], findings: &[&str], trouble: &[&str]) -> Exit {
@@ -173,6 +230,7 @@ fn exit(operations: &[u64], findings: &[&str], trouble: &[&str]) -> Exit {
                 .map(|count| ("write".to_owned(), *count))
                 .collect(),
             cases: Vec::new(),
+            figures: Vec::new(),
             findings: texts(findings),
             trouble: texts(trouble),
             millis: 1,

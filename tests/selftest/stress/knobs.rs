@@ -53,6 +53,14 @@ const KNOBS: &[Knob] = &[
         },
     },
     Knob {
+        file: "caller",
+        value: |worker, _| match worker.rng.below(4) {
+            0 => "copy_page_range".into(),
+            1 => "no_such_symbol".into(),
+            _ => "all".into(),
+        },
+    },
+    Knob {
         file: "probability",
         value: |worker, _| worker.rng.below(101).to_string(),
     },

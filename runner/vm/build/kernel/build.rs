@@ -32,6 +32,8 @@ pub struct Built {
     pub config: PathBuf,
     /// The module.
     pub module: PathBuf,
+    /// The module besides it, if one was asked for.
+    pub extra: Option<PathBuf>,
     /// Source tree of the kernel. A packaged one is in the state of the last kernel that was built
     /// from it, which may be another one.
     pub tree: PathBuf,
@@ -42,7 +44,7 @@ pub struct Built {
     /// Requirements of the guest.
     pub guest: &'static Config,
     /// Keep the files in the cache while this value exists.
-    _holds: [Hold; 2],
+    _holds: Vec<Hold>,
 }
 
 /// Maximum number of kernels in the cache; each takes about 20 MB. All of `tests/mutants/` fit.
@@ -92,15 +94,35 @@ struct Build<'a> {
     guest: &'static Config,
     /// Key of what the module is compiled from, besides its sources.
     interface: String,
-    /// Name of the directories in the cache in which kernel and module are built.
-    dir_name: String,
     /// Build directory of the kernel, the `O=` of `make`.
     dir: PathBuf,
     /// Directory in the cache for the kernel.
     image: PathBuf,
+    module: ModuleBuild,
+    extra: Option<ModuleBuild>,
+}
+
+/// The build of one module.
+struct ModuleBuild {
+    /// Its name in progress messages.
+    what: &'static str,
     sources: Sources,
-    /// Directory in the cache for the module.
-    module: PathBuf,
+    /// File name of the built module.
+    file: &'static str,
+    /// Directory in the cache in which it is built.
+    staged: PathBuf,
+    /// Directory in the cache in which it is kept.
+    kept: PathBuf,
+}
+
+impl ModuleBuild {
+    fn path(&self) -> PathBuf {
+        self.kept.join(self.file)
+    }
+
+    fn kept(&self) -> Result<Option<Hold>> {
+        kept(&self.kept, self.file)
+    }
 }
 
 impl<'a> Build<'a> {
@@ -116,10 +138,21 @@ impl<'a> Build<'a> {
         let dir_name = format!("{}-{}-{}", spec.tree_id(), spec.config, toolchain.key());
         let dir = cache.path("build").join(&dir_name);
         let image = cache.path("images").join(&kernel);
+        let module = |what, sources: Sources, file, suffix: &str| ModuleBuild {
+            what,
+            staged: cache.path("module").join(format!("{dir_name}{suffix}")),
+            kept: cache
+                .path("modules")
+                .join(format!("{interface}-{}", sources.key())),
+            sources,
+            file,
+        };
         let sources = Sources::new(&spec.module_patches, cache.temp_dir()?.path())?;
-        let module = cache
-            .path("modules")
-            .join(format!("{interface}-{}", sources.key()));
+        let extra = spec
+            .extra
+            .as_ref()
+            .map(|extra| module(extra.file, Sources::of(extra), extra.file, "-extra"));
+        let module = module("the module", sources, module::FILE, "");
         Ok(Build {
             spec,
             toolchain,
@@ -128,11 +161,10 @@ impl<'a> Build<'a> {
             ui,
             guest,
             interface,
-            dir_name,
             dir,
             image,
-            sources,
             module,
+            extra,
         })
     }
 
@@ -141,23 +173,30 @@ impl<'a> Build<'a> {
         if self.werror {
             return Ok(None);
         }
-        let (Some(image), Some(module)) = (self.kept_image()?, self.kept_module()?) else {
+        let Some(image) = self.kept_image()? else {
             return Ok(None);
         };
+        let mut holds = vec![image];
+        for module in self.modules() {
+            match module.kept()? {
+                Some(hold) => holds.push(hold),
+                None => return Ok(None),
+            }
+        }
         self.ui
             .line("kernel", &format!("cached: {}", self.image.display()));
-        Ok(Some(self.built([image, module])))
+        Ok(Some(self.built(holds)))
+    }
+
+    fn modules(&self) -> impl Iterator<Item = &ModuleBuild> {
+        std::iter::once(&self.module).chain(&self.extra)
     }
 
     fn kept_image(&self) -> Result<Option<Hold>> {
         kept(&self.image, KERNEL)
     }
 
-    fn kept_module(&self) -> Result<Option<Hold>> {
-        kept(&self.module, module::FILE)
-    }
-
-    /// Builds the kernel and the module, unless one of them is in the cache. The caller must hold
+    /// Builds the kernel and the modules, except those that are in the cache. The caller must hold
     /// the lock of the source tree.
     fn run(&self) -> Result<Built> {
         let image = match self.kept_image()? {
@@ -167,21 +206,25 @@ impl<'a> Build<'a> {
                 self.kept_image()?.with_context(|| lost(&self.image))?
             }
         };
-        let module = match self.kept_module()? {
-            Some(module) if !self.werror => module,
-            _ => {
-                self.module()?;
-                self.kept_module()?.with_context(|| lost(&self.module))?
-            }
-        };
-        Ok(self.built([image, module]))
+        let mut holds = vec![image];
+        for module in self.modules() {
+            holds.push(match module.kept()? {
+                Some(hold) if !self.werror => hold,
+                _ => {
+                    self.module(module)?;
+                    module.kept()?.with_context(|| lost(&module.kept))?
+                }
+            });
+        }
+        Ok(self.built(holds))
     }
 
-    fn built(&self, holds: [Hold; 2]) -> Built {
+    fn built(&self, holds: Vec<Hold>) -> Built {
         Built {
             kernel: self.image.join(KERNEL),
             config: self.image.join(CONFIG),
-            module: self.module.join(module::FILE),
+            module: self.module.path(),
+            extra: self.extra.as_ref().map(ModuleBuild::path),
             tree: self.spec.tree(self.cache),
             // Not the `build.json` of the cache: the names of the patches may differ from those
             // that the kernel was built with, as only their contents count.
@@ -367,32 +410,34 @@ impl<'a> Build<'a> {
             .map_err(|e| cache::explain(e, "cannot keep the kernel in", &self.image))
     }
 
-    /// Builds the module against the build directory of a kernel with the same interface, and keeps
+    /// Builds a module against the build directory of a kernel with the same interface, and keeps
     /// it.
-    fn module(&self) -> Result<()> {
+    fn module(&self, module: &ModuleBuild) -> Result<()> {
         if fs::read_to_string(self.state()).is_ok_and(|built| built == self.interface) {
             // The headers are those of the source tree.
             self.tree()?;
         } else {
             self.kernel()?;
         }
-        let task = self.ui.begin("module", "building the module");
+        let task = self
+            .ui
+            .begin("module", &format!("building {}", module.what));
         let mut log = self.log("module")?;
-        let staged = self.cache.path("module").join(&self.dir_name);
-        self.sources.stage(&staged)?;
+        let staged = &module.staged;
+        module.sources.stage(staged)?;
         let mut make = self.make();
         make.arg("-C")
             .arg(&self.dir)
-            .arg(toolchain::define("M", &staged))
+            .arg(toolchain::define("M", staged))
             .arg("modules");
         if self.werror {
             make.arg("W=e");
         }
         stage::run(&task, &mut log, &mut make, |_| {})?;
-        let module = cache::read(&staged.join(module::FILE))?;
+        let bytes = cache::read(&staged.join(module.file))?;
         cache::keep_newest(&self.cache.dir("modules")?, MODULES_KEPT - 1);
-        cache::write_atomically(&self.module.join(module::FILE), &module)?;
-        task.done("built the module");
+        cache::write_atomically(&module.path(), &bytes)?;
+        task.done(&format!("built {}", module.what));
         Ok(())
     }
 
@@ -428,6 +473,7 @@ impl Built {
             kernel: "/kernel".into(),
             config: "/config".into(),
             module: "/module".into(),
+            extra: None,
             tree: "/tree".into(),
             info: BuildInfo {
                 source: "test".to_owned(),
@@ -444,7 +490,7 @@ impl Built {
             },
             tested: true,
             guest: config(name).unwrap(),
-            _holds: [(); 2].map(|()| cache::hold(Path::new("/")).unwrap().unwrap()),
+            _holds: Vec::new(),
         }
     }
 }

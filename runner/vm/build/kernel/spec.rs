@@ -10,6 +10,7 @@ use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
 use crate::vm::build::kernel::config::{KCONFIG, config};
+use crate::vm::build::module::Extra;
 use crate::vm::build::patch::{Patch, Tree};
 use crate::vm::build::source::Source;
 use crate::vm::build::toolchain::Toolchain;
@@ -42,6 +43,8 @@ pub struct Spec {
     pub config: String,
     /// Patches for the module.
     pub module_patches: Vec<Patch>,
+    /// A module besides ours.
+    pub extra: Option<Extra>,
 }
 
 /// Description of a build, for reports and for `build.json` in the cache.
@@ -240,6 +243,7 @@ mod tests {
             },
             config: "core".to_owned(),
             module_patches: Vec::new(),
+            extra: None,
         }
     }
 
