@@ -199,6 +199,10 @@ mod tests {
             "attach 1 kind=none how=register",
             "attach 1 kind=none range=1-2",
             "attach 1 kind=interval range=1-2 how=twice",
+            "attach 1 kind=interval range=1-2 how=get",
+            "attach 1 kind=none how=get",
+            "attach 1 kind=plain-young range=1-2",
+            "attach 1 kind=secondary-tlbs range=1-2",
         ] {
             assert_eq!(error(line), Some(EINVAL));
         }

@@ -20,6 +20,7 @@ use crate::{
         Events,
         TaskFilter, //
     },
+    how::How,
     injector::Injector,
     notifier::Attached,
     readings::Readings,
@@ -46,6 +47,8 @@ use kernel::{
 pub(crate) struct Subject {
     /// The process, as it was given.
     pub(crate) pid: i32,
+    /// How the notifier was registered.
+    pub(crate) how: How,
     /// The notifier's injector.
     pub(crate) injector: Arc<Injector>,
     /// The notifier.
@@ -117,6 +120,10 @@ const ENTRIES: &[Entry] = &[
     Entry {
         name: c"kind",
         knob: Knob::Fact(|subject, text| text.add(fmt!("{}", subject.injector.kind()))),
+    },
+    Entry {
+        name: c"how",
+        knob: Knob::Fact(|subject, text| subject.how.show(subject.attached.users(), text)),
     },
     Entry {
         name: c"state",
@@ -267,6 +274,10 @@ const ENTRIES: &[Entry] = &[
     Entry {
         name: c"remove",
         knob: Knob::Breach(|injector| &injector.misdeeds.remove, 1),
+    },
+    Entry {
+        name: c"young",
+        knob: Knob::Number(|injector| &injector.young, 0, 1),
     },
     Entry {
         name: c"callback",

@@ -24,10 +24,10 @@ use crate::{
     filter::Filter,
     log::{
         Arguments,
-        Log,
-        Operation, //
+        Log, //
     },
     notifier::Kind,
+    operation::Operation,
     rate::Rate,
     text::Text, //
 };
@@ -43,6 +43,7 @@ use kernel::{
         },
         Arc,
         Mutex,
+        SetOnce,
         SpinLock, //
     },
     time::{
@@ -110,12 +111,15 @@ impl Misdeeds {
 /// count, besides the mirror's lock.
 #[pin_data]
 pub(crate) struct Injector {
-    name: Arc<CString>,
+    /// Empty until the target is there: a notifier that is shared is made by the core.
+    name: SetOnce<Arc<CString>>,
     kind: Kind,
     /// What a call with the event of that index fails with; 0: it does not.
     errors: [Atomic<i32>; Event::ALL.len()],
     pub(crate) misdeeds: Misdeeds,
     pub(crate) chance: Chance,
+    /// 1: the callbacks for page aging say that the page was accessed; 0: that it was not.
+    pub(crate) young: Atomic<i32>,
     /// 0: says nothing of what it does; 1: a line; 2: a stack, too.
     pub(crate) verbose: Atomic<i32>,
     announced: Rate,
@@ -136,13 +140,9 @@ pub(crate) struct Injector {
 
 impl Injector {
     /// An injector that agrees to everything, with a log of `log_bytes`.
-    pub(crate) fn new(
-        name: Arc<CString>,
-        kind: Kind,
-        log_bytes: usize,
-    ) -> impl PinInit<Self, Error> {
+    pub(crate) fn new(kind: Kind, log_bytes: usize) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
-            name,
+            name: SetOnce::new(),
             kind,
             errors: [const { Atomic::new(0) }; Event::ALL.len()],
             misdeeds: Misdeeds {
@@ -154,6 +154,7 @@ impl Injector {
                 remove: Atomic::new(0),
             },
             chance: Chance::new(),
+            young: Atomic::new(0),
             verbose: Atomic::new(0),
             announced: Rate::new(),
             record_all: Atomic::new(false),
@@ -164,6 +165,11 @@ impl Injector {
             mirror <- new_spinlock!(()),
             atomic <- new_spinlock!(()),
         }? Error)
+    }
+
+    /// Sets the name under which it announces injections, unless it has one already.
+    pub(crate) fn set_name(&self, name: Arc<CString>) {
+        self.name.populate(name);
     }
 
     /// What sort of notifier it stands behind.
@@ -333,6 +339,27 @@ impl Injector {
         }
     }
 
+    /// A callback for page aging: whether it says that the pages were accessed. It is called with
+    /// the page table lock held, so nothing else is injected.
+    pub(crate) fn is_young(&self, operation: Operation, range: core::ops::Range<usize>) -> bool {
+        let young = self.young.load(Relaxed) != 0;
+        self.counters.add_other(operation);
+        if self.records_all() {
+            let arguments = Arguments::of_addresses(range);
+            self.log.add(operation, arguments, false, young.into());
+        }
+        young
+    }
+
+    /// `arch_invalidate_secondary_tlbs`, which is called with the page table lock held, too.
+    pub(crate) fn invalidate_secondary_tlbs(&self, range: core::ops::Range<usize>) {
+        self.counters.add_other(Operation::SecondaryTlbs);
+        if self.records_all() {
+            let arguments = Arguments::of_addresses(range);
+            self.log.add(Operation::SecondaryTlbs, arguments, false, 0);
+        }
+    }
+
     /// The last callback.
     pub(crate) fn release(&self) {
         if self.records_all() {
@@ -350,7 +377,8 @@ impl Injector {
         let Some(held_back) = self.announced.pass(monotonic_ns()) else {
             return;
         };
-        let name = self.name.to_str().unwrap_or("?");
+        let name = self.name.as_ref().and_then(|name| name.to_str().ok());
+        let name = name.unwrap_or("?");
         if held_back > 0 {
             pr_info!("{name}: {held_back} more were not announced\n");
         }

@@ -97,7 +97,6 @@ impl Slot {
 pub(crate) struct Targets {
     module: &'static ThisModule,
     dir: Arc<Dir>,
-    log_bytes: usize,
     ids: Atomic<u64>,
     /// A leaf but for allocations: neither a lock of the memory management nor one of debugfs is
     /// taken under it, so a process that hangs holds up nobody but who works on it.
@@ -106,17 +105,12 @@ pub(crate) struct Targets {
 }
 
 impl Targets {
-    /// No targets. Their folders come into `dir`, and the log of each takes `log_bytes`.
-    pub(crate) fn new(
-        module: &'static ThisModule,
-        dir: Arc<Dir>,
-        log_bytes: usize,
-    ) -> Result<Arc<Self>> {
+    /// No targets. Their folders come into `dir`.
+    pub(crate) fn new(module: &'static ThisModule, dir: Arc<Dir>) -> Result<Arc<Self>> {
         Arc::pin_init(
             pin_init!(Targets {
                 module,
                 dir,
-                log_bytes,
                 ids: Atomic::new(0),
                 list <- new_mutex!(KVec::new()),
             }),
@@ -219,11 +213,18 @@ impl Targets {
         how: How,
         name: Arc<CString>,
     ) -> Result<Target> {
-        let injector = Injector::new(name.clone(), kind, self.log_bytes);
-        let injector = Arc::pin_init(injector, GFP_KERNEL_ACCOUNT)?;
-        let attached = Attached::new(&mm, &injector, how, self.module)?;
+        let (injector, attached) = if how == How::Get {
+            Attached::get(&mm, kind)?
+        } else {
+            let injector = Injector::new(kind, crate::log_bytes());
+            let injector = Arc::pin_init(injector, GFP_KERNEL_ACCOUNT)?;
+            let attached = Attached::new(&mm, &injector, how, self.module)?;
+            (injector, attached)
+        };
+        injector.set_name(name.clone());
         let subject = Subject {
             pid,
+            how,
             injector,
             attached,
             begun: Atomic::new(0),

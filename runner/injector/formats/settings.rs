@@ -10,7 +10,7 @@ use crate::injector::formats::words::{
 use crate::model::{Context, NotifierEvent};
 
 /// The keys of the line, in their order.
-const KEYS: [&str; 17] = [
+const KEYS: [&str; 18] = [
     "events",
     "range",
     "context",
@@ -25,6 +25,7 @@ const KEYS: [&str; 17] = [
     "alloc_bytes",
     "lock",
     "remove",
+    "young",
     "callback",
     "record",
     "errors",
@@ -76,6 +77,8 @@ pub struct Settings {
     pub lock: bool,
     /// Whether the callback removes its own notifier.
     pub remove: bool,
+    /// Whether the callbacks for page aging say that the page was accessed.
+    pub young: bool,
     /// Whether it does these in the end or the second pass, rather than in the start.
     pub in_end: bool,
     /// Whether all calls are logged, rather than those that were made to fail or to misbehave.
@@ -113,6 +116,7 @@ impl Settings {
             alloc_bytes,
             lock,
             remove,
+            young,
             callback,
             record,
             errors_word,
@@ -139,6 +143,7 @@ impl Settings {
             alloc_bytes: number(alloc_bytes)?,
             lock: one_of(lock, is_on)?,
             remove: one_of(remove, is_on)?,
+            young: one_of(young, is_on)?,
             in_end: one_of(callback, [("start", false), ("end", true)])?,
             records_all: one_of(record, [("injected", false), ("all", true)])?,
             errors: errors(errors_word)?,
@@ -179,7 +184,7 @@ mod tests {
 
     const SETTINGS: &str = "events=UNMAP,CLEAR range=0x1000-0x2000 context=any task=all \
          probability=100 interval=1 times=-1 space=2 verbose=0 sleep_us=3 delay_us=4 \
-         alloc_bytes=5 lock=0 remove=1 callback=start record=all errors=0,0,-11,0,0,0,0,-4095\n";
+         alloc_bytes=5 lock=0 remove=1 young=1 callback=start record=all errors=0,0,-11,0,0,0,0,-4095\n";
 
     #[test]
     fn settings_are_read() {
@@ -198,6 +203,7 @@ mod tests {
             alloc_bytes: 5,
             lock: false,
             remove: true,
+            young: true,
             in_end: false,
             records_all: true,
             errors: [0, 0, -11, 0, 0, 0, 0, -4095],
@@ -240,6 +246,8 @@ mod tests {
             ("lock=0 ", ""),
             ("lock=0", "lock=2"),
             ("remove=1", "remove=yes"),
+            ("young=1", "young=2"),
+            (" young=1", ""),
             ("callback=start", "callback=finish"),
             ("record=all", "record=some"),
             ("errors=0,", "errors="),

@@ -31,6 +31,11 @@ impl Fuzzer<'_> {
                 if pid != format!("{}\n", entry.pid) {
                     wrong.push(format!("pid: expected {}, read {pid:?}", entry.pid));
                 }
+                let how = Open::new(&format!("targets/{}/how", entry.name))?.line()?;
+                let due = self.table.how_line(entry);
+                if how != due {
+                    wrong.push(format!("how: expected {due:?}, read {how:?}"));
+                }
             }
             Change::Detach(name) => {
                 if files::folder(name).exists() {
@@ -103,20 +108,20 @@ impl Fuzzer<'_> {
                 .iter()
                 .find(|entry| entry.name == target.name);
             let due = entry.map_or_else(String::new, |entry| {
-                format!("{}\n{}live\n", entry.pid, entry.kind_line())
+                format!("{}\n{}live\nregister\n", entry.pid, entry.kind_line())
             });
             let mut seen = String::new();
-            for file in &target.read_only[..3] {
+            for file in &target.read_only[..4] {
                 seen.push_str(&file.line()?);
             }
             if seen != due {
                 wrong.push(format!(
-                    "pid, kind and state of {}: expected {due:?}, read {seen:?}",
+                    "pid, kind, state and how of {}: expected {due:?}, read {seen:?}",
                     target.name
                 ));
             }
             // Their contents depend on the machine's load, so only that they can be read is checked.
-            for file in &target.read_only[3..6] {
+            for file in &target.read_only[4..7] {
                 file.read()?;
             }
         }

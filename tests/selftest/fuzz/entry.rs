@@ -24,6 +24,8 @@ pub struct Entry {
     pub kind: Kind,
     /// Range of an interval notifier.
     pub range: Option<(u64, u64)>,
+    /// How it was registered.
+    pub how: String,
     /// Its owner.
     pub owner: Owner,
     /// Whether its process is there.

@@ -57,7 +57,7 @@ const I32_MAX: i64 = i32::MAX as i64;
 const TID_MAX: i64 = 4_194_304;
 
 /// The files that can be written, in the order of the file `settings`.
-pub const SETTINGS: [Setting; 24] = [
+pub const SETTINGS: [Setting; 25] = [
     setting("events", Rule::Events, "all"),
     setting("range", Rule::Range, "all"),
     setting(
@@ -76,6 +76,7 @@ pub const SETTINGS: [Setting; 24] = [
     setting("alloc_bytes", Rule::Breach(1 << 20), "0"),
     setting("lock", Rule::Breach(1), "0"),
     setting("remove", Rule::Breach(1), "0"),
+    setting("young", Rule::Number(0, 1), "0"),
     setting("callback", Rule::Callback, "start"),
     setting("record", Rule::Word(&["injected", "all"]), "injected"),
     setting("actions/UNMAP/error", Rule::Error, "0"),
@@ -224,7 +225,7 @@ mod tests {
         assert_eq!(
             settings_line(&defaults()),
             "events=all range=all context=any task=all probability=100 interval=1 times=-1 space=0 \
-             verbose=0 sleep_us=0 delay_us=0 alloc_bytes=0 lock=0 remove=0 \
+             verbose=0 sleep_us=0 delay_us=0 alloc_bytes=0 lock=0 remove=0 young=0 \
              callback=start record=injected errors=0,0,0,0,0,0,0,0\n"
         );
     }

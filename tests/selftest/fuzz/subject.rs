@@ -12,7 +12,9 @@ use crate::fuzz::setting;
 use crate::fuzz::setting::SETTINGS;
 
 /// The read-only files of a target: its identity, its records, its address space, and all settings.
-pub const READ_ONLY: [&str; 7] = ["pid", "kind", "state", "counters", "log", "mm", "settings"];
+pub const READ_ONLY: [&str; 8] = [
+    "pid", "kind", "state", "how", "counters", "log", "mm", "settings",
+];
 
 /// A target and the expected contents of its files.
 #[derive(Debug)]

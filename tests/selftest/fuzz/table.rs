@@ -75,6 +75,7 @@ impl Table {
                     pid,
                     kind,
                     range,
+                    how: keys.how.unwrap_or("register").to_owned(),
                     owner,
                     live,
                 }));
@@ -95,7 +96,8 @@ impl Table {
         if kind == TWO_PASS && !self.two_pass {
             faults.add(Errno::EOPNOTSUPP);
         }
-        if keys.how.is_some() && kind.is_none() || keys.how == Some("twice") && is_interval(kind) {
+        let is_plain_only = matches!(keys.how, Some("twice" | "get"));
+        if keys.how.is_some() && kind.is_none() || is_plain_only && is_interval(kind) {
             faults.add(Errno::EINVAL);
         }
     }
@@ -156,6 +158,19 @@ impl Table {
             }
             _ => Err(bad()),
         }
+    }
+
+    /// Returns the text that the file `how` of a target must have: with `get`, all targets of the
+    /// same kind on the same process have one notifier.
+    pub fn how_line(&self, target: &Entry) -> String {
+        if target.how != "get" {
+            return format!("{}\n", target.how);
+        }
+        let is_same = |entry: &&Entry| {
+            (entry.pid, entry.kind, &entry.how) == (target.pid, target.kind, &target.how)
+        };
+        let users = self.entries.iter().filter(is_same).count();
+        format!("get users={users}\n")
     }
 
     /// Applies a change.
@@ -274,6 +289,10 @@ mod tests {
             ("attach 100 how=locked name=x", Errno::EEXIST),
             ("attach 200 how=unlocked", Errno::EPERM),
             ("attach 200 how=often", Errno::EINVAL),
+            ("attach 200 how=get kind=none", Errno::EINVAL),
+            ("attach 200 how=get kind=interval range=1-2", Errno::EINVAL),
+            ("attach 200 kind=plain-young range=1-2", Errno::EINVAL),
+            ("attach 200 kind=secondary-tlbs range=1-2", Errno::EINVAL),
             ("attach 200 kind=none how=register", Errno::EINVAL),
             ("attach 200 kind=none range=1-2", Errno::EINVAL),
             ("attach @y name=z", Errno::ENOENT),
@@ -310,6 +329,36 @@ mod tests {
                 .text()
                 .ends_with("name=c pid=100 kind=none range=all owner=control state=gone\n")
         );
+    }
+
+    #[test]
+    fn targets_of_one_kind_share_what_they_get() {
+        let mut table = table();
+        for line in [
+            "attach 100 name=a how=get",
+            "attach @a name=b how=get kind=plain",
+            "attach 100 name=c how=get kind=plain-young",
+            "attach 200 name=d how=get",
+            "attach 100 name=e how=locked",
+            "attach 100 name=f",
+        ] {
+            assert_eq!(write(&mut table, line), Ok(()), "{line}");
+        }
+        let lines = |table: &Table| -> Vec<String> {
+            let entries = table.entries.iter();
+            entries.map(|entry| table.how_line(entry)).collect()
+        };
+        let due = [
+            "get users=2\n",
+            "get users=2\n",
+            "get users=1\n",
+            "get users=1\n",
+            "locked\n",
+            "register\n",
+        ];
+        assert_eq!(lines(&table), due);
+        assert_eq!(write(&mut table, "detach a"), Ok(()));
+        assert_eq!(lines(&table)[0], "get users=1\n");
     }
 
     #[test]

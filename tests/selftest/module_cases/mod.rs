@@ -2,6 +2,7 @@
 
 //! The module's cases: odd situations and all settings, each with its defined result, in one table.
 
+mod aging;
 mod attach;
 mod breach;
 mod case;
@@ -17,6 +18,7 @@ mod reading;
 pub mod rig;
 mod run;
 mod session;
+mod sharing;
 pub mod table;
 mod unload;
 

@@ -57,7 +57,11 @@ impl Worker {
         if kind.is_interval() {
             line.push_str(&format!(" range={start:#x}-{end:x}"));
         }
-        if self.rng.one_in(4) {
+        // Settings of a notifier that is shared are those of all its targets.
+        let is_shared = !kind.is_interval() && self.rng.one_in(4);
+        if is_shared {
+            line.push_str(" how=get");
+        } else if self.rng.one_in(4) {
             line.push_str(" how=locked");
         }
         let target = Target {
@@ -65,7 +69,7 @@ impl Worker {
             kind,
             victim: request.victim.clone(),
             may_return: request.may_return,
-            sleeps: self.rng.one_in(4),
+            sleeps: !is_shared && self.rng.one_in(4),
             unloads: moment.unloads,
             detachers: AtomicU32::new(0),
             seen: Mutex::new(Counters::default()),
