@@ -32,6 +32,7 @@ mod operation;
 mod rate;
 mod readings;
 mod session;
+mod settings;
 mod targets;
 mod text;
 mod zap;

@@ -141,8 +141,8 @@ mod tests {
     const COUNTERS: &str = "calls=9 injected=2 overwritten=1\n\
          starts=9 refused=1 ends=8 paired=yes alloc_failed=3\n\
          clear_flush_young=4 clear_young=5 test_young=6 secondary_tlbs=7\n\
-         event=UNMAP context=nonblockable calls=2 injected=0\n\
-         event=UNMAP context=blockable calls=7 injected=2\n";
+         event=MMU_NOTIFY_UNMAP context=non-blockable calls=2 injected=0\n\
+         event=MMU_NOTIFY_UNMAP context=blockable calls=7 injected=2\n";
 
     #[test]
     fn all_counters_are_read() {
@@ -212,8 +212,14 @@ mod tests {
                 "clear_flush_young=4 clear_young=5",
                 "clear_young=5 clear_flush_young=4",
             ),
-            ("event=UNMAP context=b", "event=UNMAPPED context=b"),
-            ("event=UNMAP context=b", "event=UNKNOWN context=b"),
+            (
+                "event=MMU_NOTIFY_UNMAP context=b",
+                "event=MMU_NOTIFY_UNMAPPED context=b",
+            ),
+            (
+                "event=MMU_NOTIFY_UNMAP context=b",
+                "event=UNKNOWN context=b",
+            ),
             ("context=blockable", "context=any"),
             ("injected=2\n", "injected=-2\n"),
             ("injected=2\n", "injected=2\r\n"),

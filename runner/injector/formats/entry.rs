@@ -251,8 +251,8 @@ pub fn check_order(entries: &[Entry]) -> Result<()> {
 mod tests {
     use super::*;
 
-    const LINE: &str = "seq=7 time_ns=1203 op=start event=CLEAR start=0x7000 \
-                        end=0xffffffffffffffff context=nonblockable tid=34 \
+    const LINE: &str = "seq=7 time_ns=1203 op=start event=MMU_NOTIFY_CLEAR start=0x7000 \
+                        end=0xffffffffffffffff context=non-blockable tid=34 \
                         comm=oom\\x20reap\\x5c injected=1 returned=-11 cur_seq=5 \
                         owner=0 callers=zap+0x1,b";
 
@@ -305,7 +305,7 @@ mod tests {
         ] {
             let with_event = LINE.replace("op=start", &format!("op={word}"));
             assert!(Entry::parse(&with_event).is_err(), "{word}");
-            let line = with_event.replace("event=CLEAR", "event=NONE");
+            let line = with_event.replace("event=MMU_NOTIFY_CLEAR", "event=NONE");
             let line = line.replace("returned=-11", "returned=1");
             let expected = Entry {
                 op: Op::Later(op),
@@ -317,7 +317,7 @@ mod tests {
             expected.check().unwrap();
             assert!(expected.into_call(0).is_err());
         }
-        let without = LINE.replace("event=CLEAR", "event=NONE");
+        let without = LINE.replace("event=MMU_NOTIFY_CLEAR", "event=NONE");
         assert!(Entry::parse(&without).is_err());
     }
 
@@ -326,7 +326,7 @@ mod tests {
         let owned = LINE.replace("owner=0", "owner=1");
         assert!(Entry::parse(&owned).unwrap().check().is_err());
         for event in ["MIGRATE", "EXCLUSIVE"] {
-            let line = owned.replace("event=CLEAR", &format!("event={event}"));
+            let line = owned.replace("MMU_NOTIFY_CLEAR", &format!("MMU_NOTIFY_{event}"));
             let entry = Entry::parse(&line).unwrap();
             assert!(entry.owner);
             entry.check().unwrap();
@@ -346,11 +346,11 @@ mod tests {
             ("seq=7", "seq=+7"),
             ("time_ns=1203", "time_ns=x"),
             ("op=start", "op=begin"),
-            ("event=CLEAR", "event=CLEARED"),
-            ("event=CLEAR", "event=UNKNOWN"),
+            ("event=MMU_NOTIFY_CLEAR", "event=MMU_NOTIFY_CLEARED"),
+            ("event=MMU_NOTIFY_CLEAR", "event=UNKNOWN"),
             ("start=0x7000", "start=7000"),
             ("start=0x7000", "start=0x+7000"),
-            ("context=nonblockable", "context=maybe"),
+            ("context=non-blockable", "context=maybe"),
             (" tid=34", ""),
             ("tid=34", "tid=-1"),
             ("tid=34", "tid=2147483648"),

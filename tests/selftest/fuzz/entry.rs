@@ -3,6 +3,7 @@
 //! A target, and how it is listed.
 
 use crate::fuzz::kind::{Kind, word};
+use crate::fuzz::setting::{Values, defaults, settings_line};
 
 /// Owner of a target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +31,8 @@ pub struct Entry {
     pub owner: Owner,
     /// Whether its process is there.
     pub live: bool,
+    /// Settings that were set by lines that attach, the last one of a setting at the end.
+    pub values: Values,
 }
 
 impl Entry {
@@ -55,6 +58,21 @@ impl Entry {
             self.pid,
             word(self.kind)
         )
+    }
+
+    /// Whether it has one notifier with the other target: with `how=get`, all of the same kind on
+    /// the same process have.
+    pub fn shares(&self, other: &Entry) -> bool {
+        self.how == "get" && (self.pid, self.kind, &self.how) == (other.pid, other.kind, &other.how)
+    }
+
+    /// Text that its file `settings` must have until something is written to its files.
+    pub fn settings_line(&self) -> String {
+        let mut values = defaults();
+        for (index, value) in &self.values {
+            values[*index].clone_from(value);
+        }
+        settings_line(&values)
     }
 
     /// Text that its file `kind` must have.

@@ -8,6 +8,7 @@ use crate::fuzz::entry::{Change, Entry, Owner};
 use crate::fuzz::keys::{Faults, Keys, check_how, check_name, process_id};
 use crate::fuzz::kind::{KINDS, Kind, PLAIN, TWO_PASS, is_interval, word};
 use crate::fuzz::line::{Refusal, addresses, line};
+use crate::fuzz::setting;
 
 /// Highest thread id (PID_MAX_LIMIT).
 const TID_MAX: i32 = 4_194_304;
@@ -53,10 +54,19 @@ impl Table {
         if kind.is_none() {
             faults.add(Errno::EINVAL);
         }
+        let is_interval = kind.is_some_and(is_interval);
         let range = keys.range.and_then(|range| match range {
             "all" => Some((0, u64::MAX)),
             range => faults.of(addresses(range)),
         });
+        // The range of an interval notifier, or else a filter.
+        let filter = keys.range.filter(|_| !is_interval);
+        let filter = filter.map(|range| format!("range={range}"));
+        let settings = filter
+            .as_deref()
+            .into_iter()
+            .chain(keys.settings.iter().copied());
+        let values = setting::words(settings, kind.unwrap_or(PLAIN), &mut faults);
         if let Some(kind) = kind {
             self.check_kind(kind, &keys, &mut faults);
             if process.is_some_and(|(_, live)| !live) && kind.is_some() {
@@ -70,15 +80,22 @@ impl Table {
                 faults.add(Errno::EEXIST);
             }
             if let (Some(kind), true) = (kind, faults.0.is_empty()) {
-                return Ok(Change::Attach(Entry {
+                let mut entry = Entry {
                     name,
                     pid,
                     kind,
-                    range,
+                    range: range.filter(|_| is_interval),
                     how: keys.how.unwrap_or("register").to_owned(),
                     owner,
                     live,
-                }));
+                    values,
+                };
+                // The line changes the settings that the notifier has.
+                let other = self.sharing(&entry).next();
+                if let Some(values) = other.map(|other| other.values.clone()) {
+                    entry.values.splice(..0, values);
+                }
+                return Ok(Change::Attach(entry));
             }
         } else if let Some(name) = keys.name
             && self.entries.iter().any(|entry| entry.name == name)
@@ -90,7 +107,7 @@ impl Table {
 
     /// Checks that the other words are allowed for the kind.
     fn check_kind(&self, kind: Kind, keys: &Keys<'_>, faults: &mut Faults) {
-        if is_interval(kind) != keys.range.is_some() {
+        if is_interval(kind) && keys.range.is_none() {
             faults.add(Errno::EINVAL);
         }
         if kind == TWO_PASS && !self.two_pass {
@@ -160,23 +177,31 @@ impl Table {
         }
     }
 
-    /// Returns the text that the file `how` of a target must have: with `get`, all targets of the
-    /// same kind on the same process have one notifier.
+    /// Returns the targets that share a notifier with that one, and the target itself if it is
+    /// attached: none unless it is attached with `how=get`.
+    pub fn sharing(&self, target: &Entry) -> impl Iterator<Item = &Entry> {
+        self.entries.iter().filter(|entry| entry.shares(target))
+    }
+
+    /// Returns the text that the file `how` of a target must have.
     pub fn how_line(&self, target: &Entry) -> String {
         if target.how != "get" {
             return format!("{}\n", target.how);
         }
-        let is_same = |entry: &&Entry| {
-            (entry.pid, entry.kind, &entry.how) == (target.pid, target.kind, &target.how)
-        };
-        let users = self.entries.iter().filter(is_same).count();
-        format!("get users={users}\n")
+        format!("get users={}\n", self.sharing(target).count())
     }
 
     /// Applies a change.
     pub fn apply(&mut self, change: Change) {
         match change {
-            Change::Attach(entry) => self.entries.push(entry),
+            Change::Attach(entry) => {
+                for other in &mut self.entries {
+                    if other.shares(&entry) {
+                        other.values.clone_from(&entry.values);
+                    }
+                }
+                self.entries.push(entry);
+            }
             Change::Detach(name) => self.entries.retain(|entry| entry.name != name),
         }
     }
@@ -276,7 +301,11 @@ mod tests {
             ("attach 100 name=a name=b", Errno::EINVAL),
             ("attach 100 kind=Plain", Errno::EINVAL),
             ("attach 100 kind=interval", Errno::EINVAL),
-            ("attach 100 range=1-2", Errno::EINVAL),
+            ("attach 100 range=2-1", Errno::EINVAL),
+            ("attach 100 times=1 times=1", Errno::EINVAL),
+            ("attach 100 callback=end", Errno::EINVAL),
+            ("attach 100 times=-2", Errno::ERANGE),
+            ("attach 100 remove=1", Errno::EPERM),
             ("attach 100 kind=interval range=2-1", Errno::EINVAL),
             (
                 "attach 100 kind=interval range=1-10000000000000000",
@@ -291,10 +320,7 @@ mod tests {
             ("attach 200 how=often", Errno::EINVAL),
             ("attach 200 how=get kind=none", Errno::EINVAL),
             ("attach 200 how=get kind=interval range=1-2", Errno::EINVAL),
-            ("attach 200 kind=plain-young range=1-2", Errno::EINVAL),
-            ("attach 200 kind=secondary-tlbs range=1-2", Errno::EINVAL),
             ("attach 200 kind=none how=register", Errno::EINVAL),
-            ("attach 200 kind=none range=1-2", Errno::EINVAL),
             ("attach @y name=z", Errno::ENOENT),
             ("attach @x", Errno::EINVAL),
             ("attach @x name=x", Errno::EEXIST),
@@ -362,6 +388,26 @@ mod tests {
     }
 
     #[test]
+    fn a_line_changes_the_settings_that_targets_share() {
+        let mut table = table();
+        for line in [
+            "attach 100 name=a how=get times=2 space=3",
+            "attach 100 name=b how=get times=4",
+            "attach 100 name=c",
+        ] {
+            assert_eq!(write(&mut table, line), Ok(()), "{line}");
+        }
+        for (entry, due) in table.entries.iter().zip([
+            " times=4 space=3 ",
+            " times=4 space=3 ",
+            " times=1 space=0 ",
+        ]) {
+            let settings = entry.settings_line();
+            assert!(settings.contains(due), "{}: {settings}", entry.name);
+        }
+    }
+
+    #[test]
     fn the_range_of_all_addresses_reads_all() {
         let mut table = table();
         for (name, range) in [("a", "all"), ("b", "0-ffffffffffffffff")] {
@@ -370,8 +416,25 @@ mod tests {
         }
         assert_eq!(table.entries[0].kind_line(), "interval all\n");
         assert_eq!(table.entries[1].kind_line(), "interval all\n");
-        let line = "attach 100 range=all";
-        assert_eq!(write(&mut table, line), Err(vec![Errno::EINVAL]));
+    }
+
+    #[test]
+    fn the_settings_are_those_of_the_line() {
+        let mut table = table();
+        let line = "attach 100 MMU_NOTIFY_CLEAR=-11 name=a range=0x10-20 times=2";
+        assert_eq!(write(&mut table, line), Ok(()));
+        assert_eq!(table.entries[0].kind_line(), "plain\n");
+        let settings = table.entries[0].settings_line();
+        for word in ["range=0x10-0x20", "times=2", "MMU_NOTIFY_CLEAR=-11"] {
+            let due = format!(" {word} ");
+            assert!(settings.contains(&due), "{settings}");
+        }
+        let line = "attach 100 name=b kind=interval range=0x10-20";
+        assert_eq!(write(&mut table, line), Ok(()));
+        assert_eq!(
+            table.entries[1].settings_line(),
+            setting::settings_line(&setting::defaults())
+        );
     }
 
     #[test]
@@ -395,7 +458,7 @@ mod tests {
         let table = table();
         assert_eq!(
             table.judge(b"attach 0 foo", Owner::Control),
-            Err(vec![Errno::EINVAL, Errno::ESRCH])
+            Err(vec![Errno::ESRCH, Errno::EINVAL])
         );
     }
 }

@@ -18,6 +18,7 @@ mod reading;
 pub mod rig;
 mod run;
 mod session;
+mod settings;
 mod sharing;
 pub mod table;
 mod unload;

@@ -35,7 +35,9 @@ pub fn attach(rig: &Rig<'_>) -> Outcome {
         let get = format!("kind={kind} how=get");
         let one = rig.attach(pid, &get)?;
         demand_how(&one, "get users=1")?;
-        let two = rig.attach(pid, &get)?;
+        // It is not armed, so this setting has no effect.
+        let two = rig.attach(pid, &format!("{get} probability=50"))?;
+        same("probability", one.read("probability")?.as_str(), "50")?;
         demand_how(&one, "get users=2")?;
         demand_how(&two, "get users=2")?;
         // A notifier of its own, of another process, of another kind.
