@@ -248,6 +248,8 @@ mod tests {
             "attach 1 how=locked how=locked",
             "attach 1 kind=none how=register",
             "attach 1 kind=interval range=1-2 how=twice",
+            "attach 1 kind=interval range=1-2 how=get",
+            "attach 1 kind=none how=get",
         ] {
             assert_eq!(error(line), Some(EINVAL));
         }

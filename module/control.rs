@@ -95,10 +95,10 @@ pub(crate) struct Control {
 
 impl Control {
     /// Creates the module's folder. Fails with `EEXIST`, `ENOMEM`, or `ENODEV` without debugfs.
-    pub(crate) fn new(module: &'static ThisModule, log_bytes: usize) -> Result<Self> {
+    pub(crate) fn new(module: &'static ThisModule) -> Result<Self> {
         let dir = Dir::new(c"mmu_notifier_inject", None)?;
         let targets = Dir::new(c"targets", Some(dir.clone()))?;
-        let targets = Targets::new(module, targets, log_bytes)?;
+        let targets = Targets::new(module, targets)?;
         let readings = Readings::new()?;
         let control = ControlFile {
             targets: targets.clone(),

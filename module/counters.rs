@@ -7,6 +7,7 @@ use crate::{
         Event,
         Range, //
     },
+    operation::Operation,
     text::Text, //
 };
 use kernel::{
@@ -50,6 +51,10 @@ pub(crate) struct Counters {
     refused: Atomic<u64>,
     ends: Atomic<u64>,
     alloc_failed: Atomic<u64>,
+    clear_flush_young: Atomic<u64>,
+    clear_young: Atomic<u64>,
+    test_young: Atomic<u64>,
+    secondary_tlbs: Atomic<u64>,
 }
 
 impl Counters {
@@ -60,6 +65,10 @@ impl Counters {
             refused: Atomic::new(0),
             ends: Atomic::new(0),
             alloc_failed: Atomic::new(0),
+            clear_flush_young: Atomic::new(0),
+            clear_young: Atomic::new(0),
+            test_young: Atomic::new(0),
+            secondary_tlbs: Atomic::new(0),
         }
     }
 
@@ -86,6 +95,19 @@ impl Counters {
     /// An end, or a finish.
     pub(crate) fn add_end(&self) {
         self.ends.add(1, Relaxed);
+    }
+
+    /// A callback that is not about an invalidation.
+    pub(crate) fn add_other(&self, operation: Operation) {
+        let counter = match operation {
+            Operation::ClearFlushYoung => &self.clear_flush_young,
+            Operation::ClearYoung => &self.clear_young,
+            Operation::TestYoung => &self.test_young,
+            Operation::SecondaryTlbs => &self.secondary_tlbs,
+            // The others have counters above, or none.
+            _ => return,
+        };
+        counter.add(1, Relaxed);
     }
 
     /// An allocation that was to be made and could not.
@@ -119,6 +141,13 @@ impl Counters {
         text.add(fmt!(
             "starts={calls} refused={refused} ends={ends} paired={paired} alloc_failed={}\n",
             self.alloc_failed.load(Relaxed)
+        ))?;
+        text.add(fmt!(
+            "clear_flush_young={} clear_young={} test_young={} secondary_tlbs={}\n",
+            self.clear_flush_young.load(Relaxed),
+            self.clear_young.load(Relaxed),
+            self.test_young.load(Relaxed),
+            self.secondary_tlbs.load(Relaxed)
         ))?;
 
         let names = Event::ALL.iter().map(|event| event.name_str());

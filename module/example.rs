@@ -16,6 +16,10 @@ use crate::abstractions::{
         NotifierWithEnd,
         Range,
         Registration,
+        SecondaryTlbNotifier,
+        SharedNotifier,
+        SharedOps,
+        SharedRegistration,
         WouldBlock, //
     }, //
 };
@@ -126,21 +130,87 @@ impl IntervalNotifier for Window {
     }
 }
 
+/// Page that the device has accessed, of those that all its users of an address space share.
+#[pin_data]
+pub(crate) struct Accessed {
+    #[pin]
+    page: SpinLock<Option<usize>>,
+}
+
+#[vtable]
+impl Notifier for Accessed {
+    fn invalidate_range_start<'a>(&self, range: &'a Range) -> Result<(), WouldBlock<'a>> {
+        let mut page = self.page.lock();
+        page.take_if(|page| (range.start()..range.end()).contains(page));
+        Ok(())
+    }
+
+    fn clear_flush_young(&self, mm: &Mm, range: core::ops::Range<usize>) -> bool {
+        // This device has no TLB.
+        self.clear_young(mm, range)
+    }
+
+    fn clear_young(&self, _mm: &Mm, range: core::ops::Range<usize>) -> bool {
+        let mut page = self.page.lock();
+        page.take_if(|page| range.contains(page)).is_some()
+    }
+
+    fn test_young(&self, _mm: &Mm, address: usize) -> bool {
+        *self.page.lock() == Some(address)
+    }
+}
+
+impl SharedNotifier for Accessed {
+    fn ops() -> &'static SharedOps<Self> {
+        static OPS: SharedOps<Accessed> = SharedOps::new();
+        &OPS
+    }
+
+    fn alloc(_mm: &Mm) -> impl PinInit<Self, Error> {
+        try_pin_init!(Accessed { page <- new_spinlock!(None) }? Error)
+    }
+}
+
+/// Translations of a device that walks the page tables.
+pub(crate) struct Translations {
+    flushes: Atomic<i32>,
+}
+
+#[vtable]
+impl SecondaryTlbNotifier for Translations {
+    fn arch_invalidate_secondary_tlbs(&self, _mm: &Mm, _range: core::ops::Range<usize>) {
+        self.flushes.add(1, Relaxed);
+    }
+}
+
+impl Translations {
+    fn new() -> impl Init<Self> {
+        init!(Translations {
+            flushes: Atomic::new(0)
+        })
+    }
+}
+
 /// All of them on one address space. Dropping them unregisters them.
 pub(crate) struct Driver {
     mirror: Pin<KBox<Registration<Mirror>>>,
     changes: Pin<KBox<Registration<Changes>>>,
     window: Pin<KBox<IntervalRegistration<Window>>>,
+    accessed: SharedRegistration<Accessed>,
+    translations: Pin<KBox<Registration<Translations>>>,
 }
 
 impl Driver {
     /// Registers them; the window is for the addresses in `interval`.
     pub(crate) fn new(mm: &MmWithUser, interval: core::ops::Range<usize>) -> Result<Self> {
         let window = IntervalRegistration::new(mm, interval, Window::new());
+        let translations = Registration::secondary_tlb(mm, Translations::new());
         Ok(Driver {
             mirror: KBox::pin_init(Registration::new(mm, Mirror::new()), GFP_KERNEL)?,
             changes: KBox::pin_init(Registration::with_end(mm, Changes::new()), GFP_KERNEL)?,
             window: KBox::pin_init(window, GFP_KERNEL)?,
+            accessed: SharedRegistration::get(mm)?,
+            translations: KBox::pin_init(translations, GFP_KERNEL)?,
         })
     }
 
@@ -152,10 +222,13 @@ impl Driver {
         let mirror = Registration::new_locked(guard, Mirror::new());
         let changes = Registration::with_end_locked(guard, Changes::new());
         let window = IntervalRegistration::new_locked(guard, interval, Window::new());
+        let translations = Registration::secondary_tlb_locked(guard, Translations::new());
         Ok(Driver {
             mirror: KBox::pin_init(mirror, GFP_KERNEL)?,
             changes: KBox::pin_init(changes, GFP_KERNEL)?,
             window: KBox::pin_init(window, GFP_KERNEL)?,
+            accessed: SharedRegistration::get_locked(guard)?,
+            translations: KBox::pin_init(translations, GFP_KERNEL)?,
         })
     }
 
@@ -214,6 +287,26 @@ mod tests {
         Ok(())
     }
 
+    #[test]
+    fn users_of_an_address_space_share_a_notifier() -> Result {
+        let area = Area::new(2 * PAGE_SIZE)?;
+        let one = Driver::new(area.mm(), area.start()..area.start() + PAGE_SIZE)?;
+        assert_eq!(one.accessed.users(), 1);
+        let two = Driver::new(area.mm(), area.start()..area.start() + PAGE_SIZE)?;
+        assert_eq!((one.accessed.users(), two.accessed.users()), (2, 2));
+        assert!(core::ptr::eq(&*one.accessed, &*two.accessed));
+        drop(one);
+        assert_eq!(two.accessed.users(), 1);
+
+        // It is called as the others are, by the one that is left.
+        *two.accessed.page.lock() = Some(area.start());
+        area.unmap(PAGE_SIZE, PAGE_SIZE)?;
+        assert!(two.accessed.page.lock().is_some());
+        area.unmap(0, PAGE_SIZE)?;
+        assert!(two.accessed.page.lock().is_none());
+        Ok(())
+    }
+
     /// Unmaps the first of two pages, and checks what the notifiers have made of it.
     fn check(driver: &Driver, area: &Area) -> Result {
         let (first, second) = (area.start(), area.start() + PAGE_SIZE);
@@ -235,6 +328,8 @@ mod tests {
         assert_eq!(begun.load(Relaxed), 1);
         assert_eq!(in_progress.load(Relaxed), 0);
         assert_eq!(after_exit.load(Relaxed), 0);
+        // The pages were never mapped in, so the processors have no entries for them.
+        assert_eq!(driver.translations.flushes.load(Relaxed), 0);
 
         // The second page is not in the interval of the window.
         driver.open(|| Ok(1))?;

@@ -14,6 +14,7 @@ use crate::{
         mmu_notifier::Event,
         Output, //
     },
+    how::How,
     injector::Injector,
     notifier::Attached,
     readings::Readings,
@@ -46,6 +47,8 @@ use kernel::{
 pub(crate) struct Subject {
     /// The process, as it was given.
     pub(crate) pid: i32,
+    /// How the notifier was registered.
+    pub(crate) how: How,
     /// The notifier's injector.
     pub(crate) injector: Arc<Injector>,
     /// The notifier.
@@ -100,6 +103,10 @@ const ENTRIES: &[Entry] = &[
     Entry {
         name: c"kind",
         knob: Knob::Fact(|subject, text| text.add(fmt!("{}", subject.injector.kind()))),
+    },
+    Entry {
+        name: c"how",
+        knob: Knob::Fact(|subject, text| subject.how.show(subject.attached.users(), text)),
     },
     Entry {
         name: c"state",

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Ways to register a notifier. Two of them are legal.
+//! Ways to register a notifier. Three of them are legal.
 
 use crate::{
     abstractions::{
@@ -8,7 +8,8 @@ use crate::{
         faulty::Mmap,
         mm, //
     },
-    injector::Injector, //
+    injector::Injector,
+    text::Text, //
 };
 use kernel::{
     mm::MmWithUser,
@@ -22,6 +23,9 @@ pub(crate) enum How {
     Register,
     /// Calls the variant for callers that hold `mmap_lock` for writing, and holds it.
     Locked,
+    /// Gets the notifier that all targets share which ask for the same kind on the same address
+    /// space: `mmu_notifier_get()`.
+    Get,
     /// Calls the variant for callers that hold `mmap_lock` for writing, without holding it.
     Unlocked,
     /// Calls the function that takes `mmap_lock`, while holding it: it waits for itself.
@@ -34,9 +38,10 @@ pub(crate) enum How {
 }
 
 impl How {
-    const ALL: [How; 6] = [
+    const ALL: [How; 7] = [
         How::Register,
         How::Locked,
+        How::Get,
         How::Unlocked,
         How::Recursive,
         How::Atomic,
@@ -47,6 +52,7 @@ impl How {
         match self {
             How::Register => "register",
             How::Locked => "locked",
+            How::Get => "get",
             How::Unlocked => "unlocked",
             How::Recursive => "recursive",
             How::Atomic => "atomic",
@@ -62,16 +68,25 @@ impl How {
             .ok_or(EINVAL)
     }
 
+    /// Writes its name, and the number of targets that share the notifier.
+    pub(crate) fn show(self, users: Option<u32>, text: &mut Text) -> Result {
+        text.add(fmt!("{}", self.name()))?;
+        match users {
+            Some(users) => text.add(fmt!(" users={users}")),
+            None => Ok(()),
+        }
+    }
+
     /// Returns `Err(EPERM)` if it violates the contract and the module was loaded without
     /// `breach=1`.
     pub(crate) fn check(self) -> Result {
         match self {
-            How::Register | How::Locked => Ok(()),
+            How::Register | How::Locked | How::Get => Ok(()),
             How::Unlocked | How::Recursive | How::Atomic | How::Twice => breach::permit().map(drop),
         }
     }
 
-    /// Calls `register` with the locks held that belong to this way.
+    /// Calls `register` with the locks held that belong to this way. [`How::Get`] takes its own.
     pub(crate) fn with_locks<T>(
         self,
         mm: &MmWithUser,
@@ -79,7 +94,7 @@ impl How {
         register: impl FnOnce(Mmap<'_>) -> Result<T>,
     ) -> Result<T> {
         match self {
-            How::Register | How::Twice => register(Mmap::Unlocked(mm)),
+            How::Register | How::Get | How::Twice => register(Mmap::Unlocked(mm)),
             How::Locked => register(Mmap::Locked(&mm::mmap_write_lock(mm))),
             How::Unlocked => register(Mmap::Locked(&breach::permit()?.pretend_locked(mm))),
             How::Recursive => {

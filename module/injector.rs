@@ -22,10 +22,10 @@ use crate::{
     counters::Counters,
     log::{
         Arguments,
-        Log,
-        Operation, //
+        Log, //
     },
     notifier::Kind,
+    operation::Operation,
     rate::Rate,
     settings::{
         Change,
@@ -47,6 +47,7 @@ use kernel::{
         },
         Arc,
         Mutex,
+        SetOnce,
         SpinLock, //
     },
     time::{
@@ -69,6 +70,7 @@ const SHORT_SLEEP: Delta = Delta::from_millis(20);
 const START_ARMED: u32 = 1 << 0;
 const END_ARMED: u32 = 1 << 1;
 const RECORD_ALL: u32 = 1 << 2;
+const YOUNG: u32 = 1 << 3;
 
 /// The parts of the settings that decide whether a call needs the others.
 fn summary(settings: &Settings) -> u32 {
@@ -76,6 +78,7 @@ fn summary(settings: &Settings) -> u32 {
         (settings.is_start_armed(), START_ARMED),
         (settings.is_end_armed(), END_ARMED),
         (settings.record_all, RECORD_ALL),
+        (settings.young != 0, YOUNG),
     ]
     .into_iter()
     .fold(0, |bits, (is_set, bit)| bits | if is_set { bit } else { 0 })
@@ -89,7 +92,8 @@ fn summary(settings: &Settings) -> u32 {
 /// one count, besides the mirror's lock.
 #[pin_data]
 pub(crate) struct Injector {
-    name: Arc<CString>,
+    /// Empty until the target is there: a notifier that is shared is made by the core.
+    name: SetOnce<Arc<CString>>,
     kind: Kind,
     /// Is written with the lock of `settings` held. A callback reads it once; if by that it needs
     /// no more, it does not take the lock.
@@ -112,13 +116,9 @@ pub(crate) struct Injector {
 
 impl Injector {
     /// An injector that agrees to everything, with a log of `log_bytes`.
-    pub(crate) fn new(
-        name: Arc<CString>,
-        kind: Kind,
-        log_bytes: usize,
-    ) -> impl PinInit<Self, Error> {
+    pub(crate) fn new(kind: Kind, log_bytes: usize) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
-            name,
+            name: SetOnce::new(),
             kind,
             summary: Atomic::new(summary(&Settings::DEFAULT)),
             settings <- new_spinlock!(Settings::DEFAULT),
@@ -129,6 +129,11 @@ impl Injector {
             mirror <- new_spinlock!(()),
             atomic <- new_spinlock!(()),
         }? Error)
+    }
+
+    /// Sets the name under which it announces injections, unless it has one already.
+    pub(crate) fn set_name(&self, name: Arc<CString>) {
+        self.name.populate(name);
     }
 
     /// What sort of notifier it stands behind.
@@ -269,6 +274,28 @@ impl Injector {
         }
     }
 
+    /// A callback for page aging: whether it says that the pages were accessed. It is called with
+    /// the page table lock held, so nothing else is injected.
+    pub(crate) fn is_young(&self, operation: Operation, range: core::ops::Range<usize>) -> bool {
+        let summary = self.summary.load(Relaxed);
+        let young = summary & YOUNG != 0;
+        self.counters.add_other(operation);
+        if summary & RECORD_ALL != 0 {
+            let arguments = Arguments::of_addresses(range);
+            self.log.add(operation, arguments, false, young.into());
+        }
+        young
+    }
+
+    /// `arch_invalidate_secondary_tlbs`, which is called with the page table lock held, too.
+    pub(crate) fn invalidate_secondary_tlbs(&self, range: core::ops::Range<usize>) {
+        self.counters.add_other(Operation::SecondaryTlbs);
+        if self.summary.load(Relaxed) & RECORD_ALL != 0 {
+            let arguments = Arguments::of_addresses(range);
+            self.log.add(Operation::SecondaryTlbs, arguments, false, 0);
+        }
+    }
+
     /// The last callback.
     pub(crate) fn release(&self) {
         if self.summary.load(Relaxed) & RECORD_ALL != 0 {
@@ -285,7 +312,8 @@ impl Injector {
         let Some(held_back) = self.announced.pass(monotonic_ns()) else {
             return;
         };
-        let name = self.name.to_str().unwrap_or("?");
+        let name = self.name.as_ref().and_then(|name| name.to_str().ok());
+        let name = name.unwrap_or("?");
         if held_back > 0 {
             pr_info!("{name}: {held_back} more were not announced\n");
         }

@@ -13,6 +13,7 @@ use crate::{
         time::monotonic_ns,
         Output, //
     },
+    operation::Operation,
     text::{
         Text,
         Word, //
@@ -39,39 +40,12 @@ const LINE: usize = 512;
 const FRAMES: usize = 12;
 
 /// How many callers an entry names, and how many bytes they may take: what is before them in a
-/// line takes up to 317.
+/// line takes up to 325.
 const CALLERS: usize = 4;
-const CALLERS_LEN: usize = 192;
+const CALLERS_LEN: usize = 184;
 
 /// Log entries of all targets since the module was loaded; numbers the entries.
 pub(crate) static TOTAL_ENTRIES: Atomic<u64> = Atomic::new(0);
-
-/// Which callback was called.
-#[derive(Clone, Copy)]
-pub(crate) enum Operation {
-    /// `invalidate_range_start`, `invalidate` or `invalidate_start`.
-    Start,
-    /// `invalidate_range_end`.
-    End,
-    /// `invalidate_finish`.
-    #[cfg(mmu_interval_two_pass)]
-    Finish,
-    /// `release`.
-    Release,
-}
-
-impl Operation {
-    /// Its name in the log.
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Operation::Start => "start",
-            Operation::End => "end",
-            #[cfg(mmu_interval_two_pass)]
-            Operation::Finish => "finish",
-            Operation::Release => "release",
-        }
-    }
-}
 
 /// What a callback was called with.
 #[derive(Clone, Copy)]
@@ -82,6 +56,8 @@ pub(crate) struct Arguments {
     pub(crate) blockable: bool,
     /// 0 for a callback that is called without.
     cur_seq: u64,
+    /// Whether the range has an owner. Which one is an address of the kernel's, and is not shown.
+    owner: bool,
 }
 
 impl Arguments {
@@ -92,6 +68,7 @@ impl Arguments {
         end: 0,
         blockable: true,
         cur_seq: 0,
+        owner: false,
     };
 
     /// Those of a callback for `range`, with the number that an interval notifier is called with,
@@ -103,6 +80,19 @@ impl Arguments {
             end: range.end() as u64,
             blockable: range.is_blockable(),
             cur_seq,
+            owner: range.owner().is_some_and(|owner| !owner.is_null()),
+        }
+    }
+
+    /// Those of a callback that is called with addresses only, and that must not sleep.
+    pub(crate) fn of_addresses(range: core::ops::Range<usize>) -> Self {
+        Arguments {
+            event: None,
+            start: range.start as u64,
+            end: range.end as u64,
+            blockable: false,
+            cur_seq: 0,
+            owner: false,
         }
     }
 }
@@ -136,7 +126,11 @@ impl Entry {
 
     fn format(&self) -> Result<Text> {
         let arguments = &self.arguments;
-        let event = arguments.event.map_or("UNKNOWN", Event::name_str);
+        let event = match arguments.event {
+            Some(event) => event.name_str(),
+            None if self.operation.has_no_event() => "NONE",
+            None => "UNKNOWN",
+        };
         let context = if arguments.blockable {
             "blockable"
         } else {
@@ -145,7 +139,7 @@ impl Entry {
         let mut text = Text::with_capacity(LINE)?;
         text.add(fmt!(
             "seq={} time_ns={} op={} event={event} start={:#x} end={:#x} context={context} \
-             tid={} comm={} injected={} returned={} cur_seq={} callers=",
+             tid={} comm={} injected={} returned={} cur_seq={} owner={} callers=",
             self.seq,
             self.time_ns,
             self.operation.name(),
@@ -155,7 +149,8 @@ impl Entry {
             Word(&self.comm),
             u8::from(self.injected),
             self.returned,
-            arguments.cur_seq
+            arguments.cur_seq,
+            u8::from(arguments.owner)
         ))?;
         self.format_callers(&mut text)?;
         text.add(fmt!("\n"))?;
@@ -364,9 +359,9 @@ mod tests {
         Ok(())
     }
 
-    #[test]
-    fn the_longest_line_fits() -> Result {
-        let entry = Entry {
+    /// A call with the longest words.
+    fn longest() -> Entry {
+        Entry {
             seq: u64::MAX,
             time_ns: u64::MAX,
             arguments: Arguments {
@@ -375,6 +370,7 @@ mod tests {
                 end: u64::MAX,
                 blockable: false,
                 cur_seq: u64::MAX,
+                owner: true,
             },
             trace: Trace::save(),
             tid: i32::MIN,
@@ -382,7 +378,20 @@ mod tests {
             returned: -4095,
             operation: Operation::Release,
             injected: true,
-        };
+        }
+    }
+
+    #[test]
+    fn the_longest_line_fits() -> Result {
+        demand_fit(&longest())?;
+        demand_fit(&Entry {
+            arguments: Arguments::of_addresses(usize::MAX..usize::MAX),
+            operation: Operation::SecondaryTlbs,
+            ..longest()
+        })
+    }
+
+    fn demand_fit(entry: &Entry) -> Result {
         let text = entry.format()?;
         let callers = text
             .as_bytes()
@@ -394,6 +403,48 @@ mod tests {
         assert!(callers + 9 + CALLERS_LEN + 1 <= room);
         assert!(text.as_bytes().len() <= room);
         assert_eq!(text.as_bytes().last(), Some(&b'\n'));
+        Ok(())
+    }
+
+    /// Whether a line has that word.
+    fn has(entry: &Entry, word: &[u8]) -> Result<bool> {
+        let text = entry.format()?;
+        Ok(text
+            .as_bytes()
+            .split(|byte| *byte == b' ')
+            .any(|found| found == word))
+    }
+
+    #[test]
+    fn a_line_says_whether_the_range_has_an_owner() -> Result {
+        assert!(has(&longest(), b"owner=1")?);
+        assert!(has(&Entry::EMPTY, b"owner=0")?);
+        Ok(())
+    }
+
+    #[test]
+    fn a_callback_without_an_event_says_so() -> Result {
+        for operation in [
+            Operation::ClearFlushYoung,
+            Operation::ClearYoung,
+            Operation::TestYoung,
+            Operation::SecondaryTlbs,
+        ] {
+            let entry = Entry {
+                arguments: Arguments::of_addresses(0x1000..0x2000),
+                operation,
+                ..Entry::EMPTY
+            };
+            for word in [
+                b"event=NONE".as_slice(),
+                b"start=0x1000",
+                b"end=0x2000",
+                b"context=non-blockable",
+                b"owner=0",
+            ] {
+                assert!(has(&entry, word)?);
+            }
+        }
         Ok(())
     }
 

@@ -7,7 +7,8 @@
 
 use abstractions::{
     breach,
-    miscdevice::Device, //
+    miscdevice::Device,
+    mmu_notifier::Synchronize, //
 };
 use kernel::prelude::*;
 
@@ -27,6 +28,7 @@ mod how;
 mod injector;
 mod log;
 mod notifier;
+mod operation;
 mod rate;
 mod readings;
 mod session;
@@ -59,6 +61,14 @@ struct MmuNotifierInject {
     #[pin]
     _device: Device<session::Session>,
     _control: control::Control,
+    // Dropped last: no target is left.
+    _synchronize: Synchronize,
+}
+
+/// Memory of a target's log in bytes.
+fn log_bytes() -> usize {
+    let log_kib: u32 = breach::parameter(module_parameters::log_kib.value());
+    (log_kib as usize) << 10
 }
 
 impl kernel::InPlaceModule for MmuNotifierInject {
@@ -74,12 +84,13 @@ impl kernel::InPlaceModule for MmuNotifierInject {
                 pr_err!("breach must be 0 or 1, and is {breach}\n");
                 return Err(ERANGE);
             }
-            control::Control::new(module, (log_kib as usize) << 10)
+            control::Control::new(module)
         };
         pin_init::pin_init_scope(move || {
             let control = control()?;
             let targets = control.targets().clone();
             Ok(try_pin_init!(Self {
+                _synchronize: Synchronize,
                 _control: control,
                 _device <- Device::new(c"mmu_notifier_inject", module, targets),
             }? Error))

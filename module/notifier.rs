@@ -16,11 +16,12 @@ use crate::{
         errno,
         faulty::{
             self,
+            Callbacks,
             FaultyInterval,
             FaultyIntervalRegistration,
             FaultyNotifier,
             FaultyRegistration,
-            Named,
+            FaultyShared,
             Room, //
         },
         mmu_interval::{
@@ -35,10 +36,8 @@ use crate::{
     filter::AddressRange,
     how::How,
     injector::Injector,
-    log::{
-        Arguments,
-        Operation, //
-    }, //
+    log::Arguments,
+    operation::Operation, //
 };
 use kernel::{
     fmt,
@@ -64,6 +63,10 @@ pub(crate) enum Kind {
     Plain,
     /// `mmu_notifier` with a start and an end.
     PlainEnd,
+    /// `mmu_notifier` with a start that may fail, and the callbacks for page aging.
+    PlainYoung,
+    /// `mmu_notifier` with `arch_invalidate_secondary_tlbs`.
+    SecondaryTlbs,
     /// `mmu_interval_notifier` on these addresses.
     Interval(AddressRange),
     /// `mmu_interval_notifier` with a start and a finish.
@@ -80,6 +83,8 @@ impl Kind {
             ("none", _) => Ok(Kind::None),
             ("plain", _) => Ok(Kind::Plain),
             ("plain-end", _) => Ok(Kind::PlainEnd),
+            ("plain-young", _) => Ok(Kind::PlainYoung),
+            ("secondary-tlbs", _) => Ok(Kind::SecondaryTlbs),
             ("interval", Some(range)) => Ok(Kind::Interval(range)),
             ("interval-two-pass", Some(_)) if cfg!(not(mmu_interval_two_pass)) => {
                 Err(errno::not_supported())
@@ -95,6 +100,8 @@ impl Kind {
             Kind::None => "none",
             Kind::Plain => "plain",
             Kind::PlainEnd => "plain-end",
+            Kind::PlainYoung => "plain-young",
+            Kind::SecondaryTlbs => "secondary-tlbs",
             Kind::Interval(_) => "interval",
             Kind::IntervalTwoPass(_) => "interval-two-pass",
         }
@@ -103,8 +110,8 @@ impl Kind {
     /// Returns the addresses for which its callbacks are called.
     pub(crate) const fn range(self) -> AddressRange {
         match self {
-            Kind::None | Kind::Plain | Kind::PlainEnd => AddressRange::ALL,
             Kind::Interval(range) | Kind::IntervalTwoPass(range) => range,
+            _ => AddressRange::ALL,
         }
     }
 
@@ -118,13 +125,24 @@ impl Kind {
         matches!(self, Kind::PlainEnd | Kind::IntervalTwoPass(_))
     }
 
-    /// Returns whether it can be registered that way. Nothing is registered for [`Kind::None`], and
-    /// only a plain notifier can be put into the core's list twice.
+    /// Returns the callbacks of an `mmu_notifier`; [`None`] for other kinds.
+    fn callbacks(self) -> Option<&'static Callbacks<Plain>> {
+        match self {
+            Kind::Plain => Some(&faulty::START),
+            Kind::PlainEnd => Some(&faulty::START_END),
+            Kind::PlainYoung => Some(&faulty::START_YOUNG),
+            Kind::SecondaryTlbs => Some(&faulty::SECONDARY_TLBS),
+            Kind::None | Kind::Interval(_) | Kind::IntervalTwoPass(_) => None,
+        }
+    }
+
+    /// Returns whether it can be registered that way. Nothing is registered for [`Kind::None`].
+    /// Only a plain notifier can be put into the core's list twice, or be shared.
     pub(crate) fn can_be_registered(self, how: How) -> bool {
         match self {
             Kind::None => false,
-            Kind::Plain | Kind::PlainEnd => true,
-            Kind::Interval(_) | Kind::IntervalTwoPass(_) => how != How::Twice,
+            Kind::Interval(_) | Kind::IntervalTwoPass(_) => !matches!(how, How::Twice | How::Get),
+            _ => true,
         }
     }
 
@@ -132,10 +150,10 @@ impl Kind {
     /// returns a `bool`, and the core takes false for `-EAGAIN`.
     pub(crate) fn can_return(self, errno: i32) -> bool {
         match self {
-            Kind::None | Kind::Plain | Kind::PlainEnd => true,
             Kind::Interval(_) | Kind::IntervalTwoPass(_) => {
                 errno == 0 || errno == EAGAIN.to_errno()
             }
+            _ => true,
         }
     }
 }
@@ -143,32 +161,23 @@ impl Kind {
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Kind::None | Kind::Plain | Kind::PlainEnd => write!(f, "{}", self.name()),
             Kind::Interval(range) | Kind::IntervalTwoPass(range) => {
                 f.write_fmt(fmt!("{} {range}", self.name()))
             }
+            _ => write!(f, "{}", self.name()),
         }
     }
 }
 
-/// Injector behind a start that may fail.
+/// Injector behind the callbacks of an `mmu_notifier`.
 pub(crate) struct Plain(Arc<Injector>);
 
 impl FaultyNotifier for Plain {
-    fn invalidate_range_start(&self, range: &Range, callback: &Callback<'_>) -> Result {
-        let remove = |unsound| callback.remove(unsound);
-        self.0.start(range, 0, || (), remove)
+    fn alloc(kind: Kind) -> Result<Self> {
+        let injector = Injector::new(kind, crate::log_bytes());
+        Ok(Plain(Arc::pin_init(injector, GFP_KERNEL_ACCOUNT)?))
     }
 
-    fn release(&self) {
-        self.0.release();
-    }
-}
-
-/// Injector behind a start and an end.
-pub(crate) struct PlainEnd(Arc<Injector>);
-
-impl FaultyNotifier for PlainEnd {
     fn invalidate_range_start(&self, range: &Range, callback: &Callback<'_>) -> Result {
         let remove = |unsound| callback.remove(unsound);
         self.0.start(range, 0, || (), remove)
@@ -176,6 +185,23 @@ impl FaultyNotifier for PlainEnd {
 
     fn invalidate_range_end(&self, range: &Range) {
         self.0.end(Operation::End, Arguments::new(range, 0));
+    }
+
+    fn clear_flush_young(&self, range: core::ops::Range<usize>) -> bool {
+        self.0.is_young(Operation::ClearFlushYoung, range)
+    }
+
+    fn clear_young(&self, range: core::ops::Range<usize>) -> bool {
+        self.0.is_young(Operation::ClearYoung, range)
+    }
+
+    fn test_young(&self, address: usize) -> bool {
+        let range = address..address.saturating_add(1);
+        self.0.is_young(Operation::TestYoung, range)
+    }
+
+    fn arch_invalidate_secondary_tlbs(&self, range: core::ops::Range<usize>) {
+        self.0.invalidate_secondary_tlbs(range);
     }
 
     fn release(&self) {
@@ -295,9 +321,8 @@ pub(crate) enum Attached {
     Plain {
         _registration: FaultyRegistration<Plain>,
     },
-    PlainEnd {
-        _registration: FaultyRegistration<PlainEnd>,
-    },
+    /// A notifier that other targets may have as well.
+    Shared(FaultyShared<Plain>),
     Interval(FaultyIntervalRegistration<Interval>),
     #[cfg(mmu_interval_two_pass)]
     IntervalTwoPass(FaultyIntervalRegistration<TwoPass>),
@@ -305,16 +330,17 @@ pub(crate) enum Attached {
 
 /// Registers a plain notifier. Returns [`None`] if it was registered twice, so that it stays
 /// forever.
-fn register<T: Named>(
-    notifier: T,
+fn register(
+    callbacks: &'static Callbacks<Plain>,
     mm: &MmWithUser,
-    injector: &Injector,
+    injector: &Arc<Injector>,
     how: How,
     module: &'static ThisModule,
-) -> Result<Option<FaultyRegistration<T>>> {
+) -> Result<Option<FaultyRegistration<Plain>>> {
     let room = Room::new()?;
+    let notifier = Plain(injector.clone());
     let once = how.with_locks(mm, injector, |mmap| {
-        FaultyRegistration::new(room, mmap, notifier, module)
+        FaultyRegistration::new(room, mmap, callbacks, notifier, module)
     })?;
     if how != How::Twice {
         return Ok(Some(once));
@@ -351,22 +377,14 @@ impl Attached {
             None => breach::permit().map_err(|_| ESRCH)?.pretend_users(mm),
         };
 
+        if let Some(callbacks) = injector.kind().callbacks() {
+            let registration = register(callbacks, mm, injector, how, module)?;
+            return Ok(match registration {
+                Some(_registration) => Attached::Plain { _registration },
+                None => Attached::Twice,
+            });
+        }
         Ok(match injector.kind() {
-            Kind::None => Attached::None,
-            Kind::Plain => {
-                let notifier = Plain(injector.clone());
-                match register(notifier, mm, injector, how, module)? {
-                    Some(_registration) => Attached::Plain { _registration },
-                    None => Attached::Twice,
-                }
-            }
-            Kind::PlainEnd => {
-                let notifier = PlainEnd(injector.clone());
-                match register(notifier, mm, injector, how, module)? {
-                    Some(_registration) => Attached::PlainEnd { _registration },
-                    None => Attached::Twice,
-                }
-            }
             Kind::Interval(range) => {
                 let (room, range) = (Room::new()?, addresses(range)?);
                 let notifier = Interval(injector.clone());
@@ -384,7 +402,28 @@ impl Attached {
             }
             #[cfg(not(mmu_interval_two_pass))]
             Kind::IntervalTwoPass(_) => return Err(errno::not_supported()),
+            _ => Attached::None,
         })
+    }
+
+    /// Gets the notifier of that kind that all targets of `mm` share, or creates it, with its
+    /// injector.
+    ///
+    /// Returns `Err(EINVAL)` for a kind that cannot be shared, `Err(ESRCH)` if the address space
+    /// has no users, and the errors of the registration.
+    pub(crate) fn get(mm: &Mm, kind: Kind) -> Result<(Arc<Injector>, Self)> {
+        let callbacks = kind.callbacks().ok_or(EINVAL)?;
+        let mm = mm.mmget_not_zero().ok_or(ESRCH)?;
+        let shared = FaultyShared::get(&mm, callbacks)?;
+        Ok((shared.0.clone(), Attached::Shared(shared)))
+    }
+
+    /// Returns the number of targets that share the notifier; [`None`] if they do not.
+    pub(crate) fn users(&self) -> Option<u32> {
+        match self {
+            Attached::Shared(shared) => Some(shared.users()),
+            _ => None,
+        }
     }
 
     /// Begins to look at the range of an interval notifier, and returns the number of its last

@@ -89,6 +89,8 @@ pub(crate) struct Settings {
     /// 0: nothing is printed; 1: a line; 2: a stack, too.
     verbose: i32,
     effects: Effects,
+    /// 1: the callbacks for page aging return that the page was accessed; 0: that it was not.
+    pub(crate) young: i32,
     /// Whether calls are logged into which nothing is injected.
     pub(crate) record_all: bool,
     /// What a call with the event of that index returns: 0 or a negative errno.
@@ -102,6 +104,7 @@ impl Settings {
         chance: Chance::DEFAULT,
         verbose: 0,
         effects: Effects::NONE,
+        young: 0,
         record_all: false,
         errors: [0; Event::ALL.len()],
     };
@@ -278,6 +281,11 @@ pub(crate) const SETTINGS: &[Setting] = &[
         Folder::Effect,
         c"callback",
         Rule::Flag(|settings| &mut settings.effects.in_end, ["start", "end"]),
+    ),
+    setting(
+        Folder::Effect,
+        c"young",
+        Rule::Number(|settings| &mut settings.young, 0, 1),
     ),
     setting(
         Folder::Target,
@@ -543,7 +551,8 @@ mod tests {
     fn what_is_shown_can_be_written() -> Result {
         let line = "events=CLEAR range=1000-2000 context=blockable task=comm=a=b caller=f.isra.0 \
                     probability=5 interval=6 times=-1 space=7 verbose=2 sleep_us=8 delay_us=9 \
-                    alloc_bytes=0 lock=0 remove=0 callback=end record=all UNMAP=-1 EXCLUSIVE=-4095";
+                    alloc_bytes=0 lock=0 remove=0 callback=end young=1 record=all UNMAP=-1 \
+                    EXCLUSIVE=-4095";
         let mut settings = Settings::DEFAULT;
         Change::parse(line, Kind::PlainEnd)?.apply(&mut settings);
         let text = shown(&settings)?;
@@ -576,6 +585,7 @@ mod tests {
         }
         assert_eq!(error("UNMAP=-11 times=-2"), Some(ERANGE));
         assert_eq!(error("times=1 UNMAP=1"), Some(ERANGE));
+        assert_eq!(error("young=2"), Some(ERANGE));
         let range = Kind::Interval(AddressRange::ALL);
         assert!(Change::parse("UNMAP=-11", range).is_ok());
         assert_eq!(Change::parse("UNMAP=-12", range).err(), Some(EINVAL));

@@ -95,7 +95,6 @@ impl Slot {
 pub(crate) struct Targets {
     module: &'static ThisModule,
     dir: Arc<Dir>,
-    log_bytes: usize,
     ids: Atomic<u64>,
     /// A leaf: neither a lock of the memory management nor one of debugfs is taken under it, and
     /// nothing is allocated, since reclaim may call a notifier that sleeps. So a process that hangs
@@ -105,17 +104,12 @@ pub(crate) struct Targets {
 }
 
 impl Targets {
-    /// No targets. Their folders come into `dir`, and the log of each takes `log_bytes`.
-    pub(crate) fn new(
-        module: &'static ThisModule,
-        dir: Arc<Dir>,
-        log_bytes: usize,
-    ) -> Result<Arc<Self>> {
+    /// No targets. Their folders come into `dir`.
+    pub(crate) fn new(module: &'static ThisModule, dir: Arc<Dir>) -> Result<Arc<Self>> {
         Arc::pin_init(
             pin_init!(Targets {
                 module,
                 dir,
-                log_bytes,
                 ids: Atomic::new(0),
                 list <- new_mutex!(KVec::new()),
             }),
@@ -211,13 +205,24 @@ impl Targets {
         change: Change,
         name: Arc<CString>,
     ) -> Result<Target> {
-        let injector = Injector::new(name.clone(), change.kind(), self.log_bytes);
-        let injector = Arc::pin_init(injector, GFP_KERNEL_ACCOUNT)?;
-        // Before it is registered, so that the first callback sees them.
-        injector.change(change)?;
-        let attached = Attached::new(&mm, &injector, how, self.module)?;
+        let kind = change.kind();
+        let (injector, attached) = if how == How::Get {
+            let (injector, attached) = Attached::get(&mm, kind)?;
+            // Other targets may share it, so they are changed as by a write to `settings`.
+            injector.change(change)?;
+            (injector, attached)
+        } else {
+            let injector = Injector::new(kind, crate::log_bytes());
+            let injector = Arc::pin_init(injector, GFP_KERNEL_ACCOUNT)?;
+            // Before it is registered, so that the first callback sees them.
+            injector.change(change)?;
+            let attached = Attached::new(&mm, &injector, how, self.module)?;
+            (injector, attached)
+        };
+        injector.set_name(name.clone());
         let subject = Subject {
             pid,
+            how,
             injector,
             attached,
             begun: Atomic::new(0),

@@ -101,9 +101,7 @@ unsafe fn register_again<T: Send + Sync + 'static>(
     // - The subscription is pinned, and its callbacks suit it.
     // - `mm` has users, by the invariants of `MmWithUser`.
     // - That it is not registered cannot be upheld; for fault injection.
-    to_result(unsafe {
-        bindings::mmu_notifier_register(registration.subscription.get(), mm.as_raw())
-    })
+    to_result(unsafe { bindings::mmu_notifier_register(registration.subscription(), mm.as_raw()) })
 }
 
 /// Unregisters a notifier in one of its callbacks.
@@ -207,7 +205,8 @@ pub(super) fn leak<T>(pinned: Pin<KBox<T>>) {
 /// by one of its own callbacks.
 #[pin_data]
 pub(super) struct Removal {
-    module: &'static ThisModule,
+    /// [`None`] if no callback may remove the notifier.
+    module: Option<&'static ThisModule>,
     has_begun: Atomic<bool>,
     /// Completed by a callback that has removed its own notifier, as the last thing it does.
     #[pin]
@@ -218,7 +217,16 @@ impl Removal {
     /// Creates the state of a notifier that is not being removed.
     pub(super) fn new(module: &'static ThisModule) -> impl PinInit<Self> {
         pin_init!(Removal {
-            module,
+            module: Some(module),
+            has_begun: Atomic::new(false),
+            is_done <- Completion::new(),
+        })
+    }
+
+    /// Creates the state of a notifier that no callback may remove.
+    pub(super) fn forbidden() -> impl PinInit<Self> {
+        pin_init!(Removal {
+            module: None,
             has_begun: Atomic::new(false),
             is_done <- Completion::new(),
         })
@@ -276,15 +284,18 @@ impl<'a> Callback<'a> {
     /// The kernel gives up its reference to the address space, so the owner of the registration
     /// must have one of its own. Does nothing for an interval notifier while the module is being
     /// unloaded: the kernel has no way to wait for the end of its callback, so the module must
-    /// stay.
+    /// stay. Does nothing for a notifier that is shared, which is not unregistered.
     pub(crate) fn remove(&self, _: Unsound) {
+        let Some(module) = self.removal.module else {
+            return;
+        };
         let is_interval = matches!(self.subscription, Subscription::Interval(_));
-        if is_interval && pin_module(self.removal.module).is_err() {
+        if is_interval && pin_module(module).is_err() {
             return;
         }
         if !self.removal.begin() {
             if is_interval {
-                unpin_module(self.removal.module);
+                unpin_module(module);
             }
             return;
         }

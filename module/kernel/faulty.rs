@@ -4,9 +4,6 @@
 //!
 //! The kernel reports such an answer and continues as if the callback had succeeded, so memory is
 //! not in danger: this needs no permission as [`breach`](super::breach) does.
-//!
-//! The kernel prints the name of a plain notifier's callback (`%pS`), and a test of that message
-//! has to know it. The callbacks here are therefore symbols that are not mangled.
 
 #[cfg(mmu_interval_two_pass)]
 use super::mmu_interval::{
@@ -18,8 +15,7 @@ use super::{
         self,
         Callback,
         Removal,
-        Subscription,
-        Unsound, //
+        Subscription, //
     },
     mm::MmapWriteGuard,
     mmu_interval::{
@@ -30,13 +26,8 @@ use super::{
     },
     mmu_notifier::{
         Range,
-        Registration,
         WouldBlock, //
     },
-};
-use crate::notifier::{
-    Plain,
-    PlainEnd, //
 };
 use core::{
     mem::{
@@ -46,10 +37,22 @@ use core::{
     ops::Deref, //
 };
 use kernel::{
-    bindings,
     mm::MmWithUser,
     prelude::*, //
 };
+
+pub(crate) use plain::{
+    Callbacks,
+    FaultyNotifier,
+    FaultyRegistration,
+    FaultyShared,
+    SECONDARY_TLBS,
+    START,
+    START_END,
+    START_YOUNG, //
+};
+
+mod plain;
 
 /// Address space to register with, and whether its mmap write lock is held.
 pub(crate) enum Mmap<'a> {
@@ -89,6 +92,17 @@ impl<T> Removable<T> {
             removal <- Removal::new(module),
         }? Error)
     }
+
+    /// Creates the data of a notifier that no callback may remove.
+    fn fixed<E>(notifier: impl PinInit<T, E>) -> impl PinInit<Self, Error>
+    where
+        Error: From<E>,
+    {
+        try_pin_init!(Removable {
+            notifier <- notifier,
+            removal <- Removal::forbidden(),
+        }? Error)
+    }
 }
 
 /// Memory for a registration, allocated before locks are taken.
@@ -98,205 +112,6 @@ impl<R> Room<R> {
     /// Allocates it.
     pub(crate) fn new() -> Result<Self> {
         Ok(Room(KBox::new_uninit(GFP_KERNEL)?))
-    }
-}
-
-/// Plain notifier that may fail with any error, in any context, with an end callback or without.
-pub(crate) trait FaultyNotifier: Send + Sync + 'static {
-    /// Called before the kernel changes the range.
-    fn invalidate_range_start(&self, range: &Range, callback: &Callback<'_>) -> Result;
-
-    /// Called after the kernel has changed the range, if the notifier has an end callback.
-    fn invalidate_range_end(&self, _range: &Range) {}
-
-    /// Last callback.
-    fn release(&self);
-}
-
-/// [`FaultyNotifier`] whose callbacks have names.
-///
-/// # Safety
-///
-/// The callbacks in `OPS` must be sound for the `subscription` of a live registration with data of
-/// type `Removable<Self>`.
-pub(crate) unsafe trait Named: FaultyNotifier {
-    /// The callbacks.
-    const OPS: &'static bindings::mmu_notifier_ops;
-}
-
-/// Defines the `invalidate_range_start` of a type under a name, and its table of callbacks.
-macro_rules! named {
-    ($type:ty, $symbol:ident, $end:expr) => {
-        /// `invalidate_range_start` under the name that the kernel prints.
-        ///
-        /// # Safety
-        ///
-        /// As for [`start`], with the type named in the use of this macro.
-        #[no_mangle]
-        unsafe extern "C" fn $symbol(
-            subscription: *mut bindings::mmu_notifier,
-            range: *const bindings::mmu_notifier_range,
-        ) -> c_int {
-            // Keeps the functions different. The compiler may merge functions with the same body,
-            // and the kernel would print the name of the other one.
-            core::hint::black_box(stringify!($symbol));
-            // SAFETY:
-            // - The caller promises what is required.
-            unsafe { start::<$type>(subscription, range) }
-        }
-
-        // SAFETY:
-        // - The callbacks require what is promised, and a range or an address space that the core
-        //   passes to a callback.
-        unsafe impl Named for $type {
-            const OPS: &'static bindings::mmu_notifier_ops = &bindings::mmu_notifier_ops {
-                invalidate_range_start: Some($symbol),
-                invalidate_range_end: $end,
-                release: Some(release::<$type>),
-                ..pin_init::zeroed()
-            };
-        }
-    };
-}
-
-named!(Plain, mmu_notifier_inject_invalidate_range_start, None);
-named!(
-    PlainEnd,
-    mmu_notifier_inject_paired_invalidate_range_start,
-    Some(end::<PlainEnd>)
-);
-
-/// Body of every `invalidate_range_start`.
-///
-/// # Safety
-///
-/// - `subscription` must be that of a live `Registration<Removable<T>>` with data.
-/// - `range` must satisfy [`Range::from_raw`] for the duration of the call.
-#[inline(always)]
-unsafe fn start<T: FaultyNotifier>(
-    subscription: *mut bindings::mmu_notifier,
-    range: *const bindings::mmu_notifier_range,
-) -> c_int {
-    // SAFETY:
-    // - Both pointers are as this function requires.
-    let (data, range) = unsafe {
-        (
-            Registration::<Removable<T>>::data_from_raw(subscription),
-            Range::from_raw(range),
-        )
-    };
-    // SAFETY:
-    // - Both are those of a live registration, and this is its callback.
-    let callback = unsafe { Callback::new(Subscription::Plain(subscription), &data.removal) };
-    let result = data.notifier.invalidate_range_start(range, &callback);
-    callback.finish();
-    match result {
-        Ok(()) => 0,
-        Err(error) => error.to_errno(),
-    }
-}
-
-/// `invalidate_range_end`.
-///
-/// # Safety
-///
-/// As for [`start`].
-unsafe extern "C" fn end<T: FaultyNotifier>(
-    subscription: *mut bindings::mmu_notifier,
-    range: *const bindings::mmu_notifier_range,
-) {
-    // SAFETY:
-    // - Both pointers are as this function requires.
-    let (data, range) = unsafe {
-        (
-            Registration::<Removable<T>>::data_from_raw(subscription),
-            Range::from_raw(range),
-        )
-    };
-    data.notifier.invalidate_range_end(range);
-}
-
-/// `release`.
-///
-/// # Safety
-///
-/// `subscription` must be that of a live `Registration<Removable<T>>` with data.
-unsafe extern "C" fn release<T: FaultyNotifier>(
-    subscription: *mut bindings::mmu_notifier,
-    _mm: *mut bindings::mm_struct,
-) {
-    // SAFETY:
-    // - `subscription` is as this function requires.
-    let data = unsafe { Registration::<Removable<T>>::data_from_raw(subscription) };
-    data.notifier.release();
-}
-
-/// Registration of a [`FaultyNotifier`]. Dropping it unregisters the notifier unless one of its
-/// callbacks has.
-pub(crate) struct FaultyRegistration<T: FaultyNotifier>(
-    ManuallyDrop<Pin<KBox<Registration<Removable<T>>>>>,
-);
-
-impl<T: Named> FaultyRegistration<T> {
-    /// Registers a notifier. Returns the errors of [`Registration::new`].
-    pub(crate) fn new(
-        Room(room): Room<Registration<Removable<T>>>,
-        mmap: Mmap<'_>,
-        notifier: T,
-        module: &'static ThisModule,
-    ) -> Result<Self> {
-        let data = Removable::new(notifier, module);
-        let registration = match mmap {
-            Mmap::Unlocked(mm) => {
-                let register = bindings::mmu_notifier_register;
-                // SAFETY:
-                // - This function takes the lock itself.
-                // - The callbacks suit the type, by the requirements of `Named`.
-                room.write_pin_init(unsafe { Registration::with_ops(register, mm, T::OPS, data) })
-            }
-            Mmap::Locked(guard) => {
-                let (register, mm) = (bindings::__mmu_notifier_register, guard.mm());
-                // SAFETY:
-                // - By its type invariants the guard holds the lock.
-                // - The callbacks suit the type, by the requirements of `Named`.
-                room.write_pin_init(unsafe { Registration::with_ops(register, mm, T::OPS, data) })
-            }
-        };
-        Ok(FaultyRegistration(ManuallyDrop::new(registration?)))
-    }
-
-    /// Registers it a second time, as [`Unsound::register_again`] says.
-    pub(crate) fn register_again(
-        self,
-        mm: &MmWithUser,
-        module: &'static ThisModule,
-        unsound: Unsound,
-    ) -> Result {
-        let mut this = ManuallyDrop::new(self);
-        // SAFETY:
-        // - `this` is not dropped, so nothing else takes it.
-        let registration = unsafe { ManuallyDrop::take(&mut this.0) };
-        unsound.register_again(registration, mm, module)
-    }
-}
-
-impl<T: FaultyNotifier> Drop for FaultyRegistration<T> {
-    fn drop(&mut self) {
-        // SAFETY:
-        // - Nothing uses the field after this.
-        let registration = unsafe { ManuallyDrop::take(&mut self.0) };
-        if registration.removal.begin() {
-            return drop(registration);
-        }
-        registration.removal.wait();
-        // SAFETY:
-        // - This waits for the core, which calls callbacks under SRCU, to leave the subscription
-        //   after the callback that has removed it.
-        // - It is not registered any more, so nothing enters it again.
-        unsafe {
-            bindings::mmu_notifier_synchronize();
-            Registration::free_unregistered(registration);
-        }
     }
 }
 

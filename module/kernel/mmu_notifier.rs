@@ -18,12 +18,13 @@
 //! - [`WouldBlock`] can only be obtained from a non-blockable [`Range`], and only be returned from
 //!   the callback that was called with that range.
 //! - [`Notifier`] can fail and has no end. [`NotifierWithEnd`] has an end and cannot fail.
+//! - [`SecondaryTlbNotifier`] has neither: the core refuses a notifier with
+//!   `arch_invalidate_secondary_tlbs` and either of the others.
 //! - Callbacks of a notifier may run until it is unregistered, and safe code can leak a
 //!   [`Registration`]. What a notifier refers to therefore lives forever (`'static`).
 //!
-//! Not covered yet: `clear_flush_young`, `clear_young`, `test_young`,
-//! `arch_invalidate_secondary_tlbs`, and `mmu_notifier_get()` with `alloc_notifier` and
-//! `free_notifier`.
+//! A [`Registration`] belongs to its owner. Of a [`SharedNotifier`] there is one for each address
+//! space, with a count of its users.
 //!
 //! C header: [`include/linux/mmu_notifier.h`](srctree/include/linux/mmu_notifier.h)
 //!
@@ -36,11 +37,7 @@
 //! ```
 
 use super::mm::MmapWriteGuard;
-use core::{
-    marker::PhantomData,
-    mem::MaybeUninit,
-    ops::Deref, //
-};
+use core::ops::Deref;
 use kernel::{
     bindings,
     error::{
@@ -55,13 +52,33 @@ use kernel::{
     types::Opaque, //
 };
 
+pub(super) use node::{
+    alloc_node,
+    free_node,
+    Node, //
+};
 pub(crate) use range::{
     Event,
     Range,
     WouldBlock, //
 };
+pub(crate) use shared::{
+    SharedNotifier,
+    SharedOps,
+    SharedRegistration,
+    Synchronize, //
+};
+pub(super) use vtable::Young;
+use vtable::{
+    NotifierVTable,
+    SecondaryTlbVTable,
+    WithEndVTable, //
+};
 
+mod node;
 mod range;
+mod shared;
+mod vtable;
 
 /// Notifier that can fail, and that therefore has no end callback.
 ///
@@ -80,8 +97,38 @@ pub(crate) trait Notifier: Send + Sync + 'static {
     /// May sleep only if [`Range::is_blockable`].
     fn invalidate_range_start<'a>(&self, range: &'a Range) -> Result<(), WouldBlock<'a>>;
 
+    /// Tests and clears the accessed bit of the pages in `range`, of which the kernel has just
+    /// cleared its own, and flushes the TLB of the device. Returns whether one was accessed.
+    ///
+    /// # Context
+    ///
+    /// Called with the page table lock held. Must neither sleep nor allocate memory in a way that
+    /// may sleep.
+    fn clear_flush_young(&self, _mm: &Mm, _range: core::ops::Range<usize>) -> bool {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// As [`Self::clear_flush_young`], but the TLB of the device need not be flushed.
+    ///
+    /// # Context
+    ///
+    /// As for [`Self::clear_flush_young`].
+    fn clear_young(&self, _mm: &Mm, _range: core::ops::Range<usize>) -> bool {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Returns whether the page at `address` was accessed, without clearing the bit.
+    ///
+    /// # Context
+    ///
+    /// As for [`Self::clear_flush_young`].
+    fn test_young(&self, _mm: &Mm, _address: usize) -> bool {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
     /// Called when the address space is torn down, or when the notifier is unregistered, whichever
-    /// comes first. No other callback is called after it.
+    /// comes first. No other callback is called after it. A [`SharedNotifier`] is not unregistered:
+    /// if its last user puts it, this is not called.
     ///
     /// # Context
     ///
@@ -112,6 +159,45 @@ pub(crate) trait NotifierWithEnd: Send + Sync + 'static {
     /// May sleep only if [`Range::is_blockable`].
     fn invalidate_range_end(&self, range: &Range);
 
+    /// As [`Notifier::clear_flush_young`].
+    fn clear_flush_young(&self, _mm: &Mm, _range: core::ops::Range<usize>) -> bool {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// As [`Notifier::clear_young`].
+    fn clear_young(&self, _mm: &Mm, _range: core::ops::Range<usize>) -> bool {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// As [`Notifier::test_young`].
+    fn test_young(&self, _mm: &Mm, _address: usize) -> bool {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// As [`Notifier::release`].
+    fn release(&self, _mm: &Mm) {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+}
+
+/// Notifier of a device with a TLB of its own that walks the page tables of the process.
+///
+/// # Context
+///
+/// As for [`Notifier`].
+#[vtable]
+pub(crate) trait SecondaryTlbNotifier: Send + Sync + 'static {
+    /// Called when the architecture has invalidated TLB entries of the processors in the range.
+    /// The TLB of the device must not have them any more when this returns.
+    ///
+    /// `range` ends at `usize::MAX` if it has no bounds.
+    ///
+    /// # Context
+    ///
+    /// Called with the page table lock held. Must neither sleep nor allocate memory in a way that
+    /// may sleep.
+    fn arch_invalidate_secondary_tlbs(&self, mm: &Mm, range: core::ops::Range<usize>);
+
     /// As [`Notifier::release`].
     fn release(&self, _mm: &Mm) {
         build_error!(VTABLE_DEFAULT_ERROR)
@@ -135,25 +221,24 @@ pub(super) type Register =
 ///
 /// # Invariants
 ///
-/// `subscription` is registered with the `mm` that it names, to which the core holds a reference
-/// (`mmgrab()`).
+/// The subscription of `node` is registered with the `mm` that it names, to which the core holds a
+/// reference (`mmgrab()`).
 #[must_use = "the notifier is unregistered when the registration is dropped"]
 #[pin_data(PinnedDrop)]
+#[repr(transparent)]
 pub(crate) struct Registration<T: Send + Sync + 'static> {
     #[pin]
-    pub(super) subscription: Opaque<bindings::mmu_notifier>,
-    #[pin]
-    data: T,
+    node: Node<T>,
 }
 
 // SAFETY:
 // - A notifier may be unregistered by another thread than the one that registered it.
-// - `data` is `Send`.
+// - The data is `Send`.
 unsafe impl<T: Send + Sync + 'static> Send for Registration<T> {}
 
 // SAFETY:
-// - Shared access reaches `data`, which is `Sync`, and fields of `subscription` that the core does
-//   not change after the registration.
+// - Shared access reaches the data, which is `Sync`, and fields of the subscription that the core
+//   does not change after the registration.
 unsafe impl<T: Send + Sync + 'static> Sync for Registration<T> {}
 
 impl<T: Send + Sync + 'static> Registration<T> {
@@ -162,8 +247,8 @@ impl<T: Send + Sync + 'static> Registration<T> {
     /// # Safety
     ///
     /// - The caller must hold the locks that `register` requires while the initializer runs.
-    /// - The callbacks in `ops` must be sound for the `subscription` of a live `Registration<T>`
-    ///   whose `data` is initialized.
+    /// - The callbacks in `ops` must be sound for the `subscription` of a live `Node<T>` whose
+    ///   `data` is initialized.
     pub(super) unsafe fn with_ops<'a, E>(
         register: Register,
         mm: &'a MmWithUser,
@@ -175,31 +260,39 @@ impl<T: Send + Sync + 'static> Registration<T> {
         E: 'a,
     {
         try_pin_init!(Self {
-            // First, since callbacks may run as soon as the notifier is registered.
-            data <- data,
             // INVARIANT: On success the subscription is registered, and the core holds a reference
             // to the `mm` for it.
-            subscription <- Opaque::try_ffi_init(move |ptr: *mut bindings::mmu_notifier| {
-                // SAFETY:
-                // - `ptr` is valid for writes, and an all-zero `mmu_notifier` is valid.
-                unsafe {
-                    ptr.write(pin_init::zeroed());
-                    (*ptr).ops = ops;
-                }
-                // SAFETY:
-                // - `ptr` is pinned. It stays valid until `drop()` has unregistered it.
-                // - The caller promises that the callbacks suit it.
-                // - `mm` has users, by the invariants of `MmWithUser`.
-                // - The caller promises that the locks are held that `register` requires.
-                to_result(unsafe { register(ptr, mm.as_raw()) })
-            }),
+            node <- try_pin_init!(Node {
+                // First, since callbacks may run as soon as the notifier is registered.
+                data <- data,
+                subscription <- Opaque::try_ffi_init(move |ptr: *mut bindings::mmu_notifier| {
+                    // SAFETY:
+                    // - `ptr` is valid for writes, and an all-zero `mmu_notifier` is valid.
+                    unsafe {
+                        ptr.write(pin_init::zeroed());
+                        (*ptr).ops = ops;
+                    }
+                    // SAFETY:
+                    // - `ptr` is pinned. It stays valid until `drop()` has unregistered it.
+                    // - The caller promises that the callbacks suit it.
+                    // - `mm` has users, by the invariants of `MmWithUser`.
+                    // - The caller promises that the locks are held that `register` requires.
+                    to_result(unsafe { register(ptr, mm.as_raw()) })
+                }),
+            }? Error),
         }? Error)
     }
 
     /// Returns the data of the notifier.
     #[inline]
     pub(crate) fn data(&self) -> &T {
-        &self.data
+        &self.node.data
+    }
+
+    /// Returns the subscription.
+    #[inline]
+    pub(super) fn subscription(&self) -> *mut bindings::mmu_notifier {
+        self.node.subscription.get()
     }
 
     /// Returns the address space with which the notifier is registered. It may have no users.
@@ -208,7 +301,7 @@ impl<T: Send + Sync + 'static> Registration<T> {
         // SAFETY:
         // - By the type invariants the core holds a reference to the `mm` as long as the notifier
         //   is registered, and does not change the field.
-        unsafe { Mm::from_raw((*self.subscription.get()).mm) }
+        unsafe { Mm::from_raw((*self.subscription()).mm) }
     }
 
     /// Frees a registration whose notifier is not registered any more.
@@ -221,28 +314,9 @@ impl<T: Send + Sync + 'static> Registration<T> {
         // - The value is dropped in place, and not moved.
         let this = KBox::into_raw(unsafe { Pin::into_inner_unchecked(this) });
         // SAFETY:
-        // - `this` comes from a box, and nothing uses `data` any more: the caller promises it.
-        unsafe { core::ptr::drop_in_place(&raw mut (*this).data) };
-        // SAFETY:
-        // - `this` comes from a box. What is left of its value needs no drop.
-        drop(unsafe { KBox::from_raw(this.cast::<MaybeUninit<Self>>()) });
-    }
-
-    /// Returns the data of a registration from the pointer that the core passes to a callback.
-    ///
-    /// # Safety
-    ///
-    /// `subscription` must be the `subscription` of a `Registration<T>` that lives for `'a`, and
-    /// whose `data` is initialized.
-    #[inline]
-    pub(super) unsafe fn data_from_raw<'a>(subscription: *mut bindings::mmu_notifier) -> &'a T {
-        // SAFETY:
-        // - The caller promises that `subscription` is that field of a registration with data.
-        // - `Opaque<T>` has the layout of `T`.
-        unsafe {
-            let this = kernel::container_of!(Opaque::cast_from(subscription), Self, subscription);
-            &(*this).data
-        }
+        // - `this` comes from a box of a type with the same layout (`repr(transparent)`), and
+        //   nothing uses the node any more: the caller promises it.
+        drop(unsafe { KBox::from_raw(this.cast::<Node<T>>()) });
     }
 }
 
@@ -349,6 +423,54 @@ impl<T: NotifierWithEnd> Registration<T> {
     }
 }
 
+impl<T: SecondaryTlbNotifier> Registration<T> {
+    /// Registers a notifier of a device with a TLB. Otherwise as [`Self::new`].
+    pub(crate) fn secondary_tlb<'a, E>(
+        mm: &'a MmWithUser,
+        data: impl PinInit<T, E> + 'a,
+    ) -> impl PinInit<Self, Error> + 'a
+    where
+        Error: From<E>,
+        E: 'a,
+    {
+        // SAFETY:
+        // - This function takes the lock itself.
+        // - The callbacks of `SecondaryTlbVTable<T>` require what they are promised here.
+        unsafe {
+            Self::with_ops(
+                bindings::mmu_notifier_register,
+                mm,
+                SecondaryTlbVTable::<T>::OPS,
+                data,
+            )
+        }
+    }
+
+    /// Registers a notifier of a device with a TLB, for callers that hold `mmap_lock` for writing.
+    ///
+    /// Otherwise as [`Self::new`].
+    pub(crate) fn secondary_tlb_locked<'a, E>(
+        guard: &'a MmapWriteGuard<'_>,
+        data: impl PinInit<T, E> + 'a,
+    ) -> impl PinInit<Self, Error> + 'a
+    where
+        Error: From<E>,
+        E: 'a,
+    {
+        // SAFETY:
+        // - By its type invariants the guard holds the lock. It is borrowed for `'a`.
+        // - The callbacks of `SecondaryTlbVTable<T>` require what they are promised here.
+        unsafe {
+            Self::with_ops(
+                bindings::__mmu_notifier_register,
+                guard.mm(),
+                SecondaryTlbVTable::<T>::OPS,
+                data,
+            )
+        }
+    }
+}
+
 impl<T: Send + Sync + 'static> Deref for Registration<T> {
     type Target = T;
 
@@ -361,137 +483,10 @@ impl<T: Send + Sync + 'static> Deref for Registration<T> {
 #[pinned_drop]
 impl<T: Send + Sync + 'static> PinnedDrop for Registration<T> {
     fn drop(self: Pin<&mut Self>) {
-        let subscription = self.subscription.get();
+        let subscription = self.subscription();
         // SAFETY:
         // - By the type invariants the subscription is registered with the `mm` that it names.
         // - The core holds a reference to that `mm` until this call is done.
         unsafe { bindings::mmu_notifier_unregister(subscription, (*subscription).mm) };
-    }
-}
-
-/// Callbacks of a [`Notifier`].
-struct NotifierVTable<T>(PhantomData<T>);
-
-impl<T: Notifier> NotifierVTable<T> {
-    const OPS: &'static bindings::mmu_notifier_ops = &bindings::mmu_notifier_ops {
-        invalidate_range_start: Some(Self::invalidate_range_start),
-        release: if T::HAS_RELEASE {
-            Some(Self::release)
-        } else {
-            None
-        },
-        ..pin_init::zeroed()
-    };
-
-    /// # Safety
-    ///
-    /// - `subscription` must be that of a live `Registration<T>` with data.
-    /// - `range` must satisfy [`Range::from_raw`] for the duration of the call.
-    unsafe extern "C" fn invalidate_range_start(
-        subscription: *mut bindings::mmu_notifier,
-        range: *const bindings::mmu_notifier_range,
-    ) -> c_int {
-        // SAFETY:
-        // - Both pointers are as this function requires.
-        let (data, range) = unsafe {
-            (
-                Registration::<T>::data_from_raw(subscription),
-                Range::from_raw(range),
-            )
-        };
-        match data.invalidate_range_start(range) {
-            Ok(()) => 0,
-            Err(_) => EAGAIN.to_errno(),
-        }
-    }
-
-    /// # Safety
-    ///
-    /// - `subscription` must be that of a live `Registration<T>` with data.
-    /// - `mm` must be valid for the duration of the call.
-    unsafe extern "C" fn release(
-        subscription: *mut bindings::mmu_notifier,
-        mm: *mut bindings::mm_struct,
-    ) {
-        // SAFETY:
-        // - Both pointers are as this function requires.
-        let (data, mm) = unsafe {
-            (
-                Registration::<T>::data_from_raw(subscription),
-                Mm::from_raw(mm),
-            )
-        };
-        data.release(mm);
-    }
-}
-
-/// Callbacks of a [`NotifierWithEnd`].
-struct WithEndVTable<T>(PhantomData<T>);
-
-impl<T: NotifierWithEnd> WithEndVTable<T> {
-    const OPS: &'static bindings::mmu_notifier_ops = &bindings::mmu_notifier_ops {
-        invalidate_range_start: Some(Self::invalidate_range_start),
-        invalidate_range_end: Some(Self::invalidate_range_end),
-        release: if T::HAS_RELEASE {
-            Some(Self::release)
-        } else {
-            None
-        },
-        ..pin_init::zeroed()
-    };
-
-    /// # Safety
-    ///
-    /// As for [`NotifierVTable::invalidate_range_start`].
-    unsafe extern "C" fn invalidate_range_start(
-        subscription: *mut bindings::mmu_notifier,
-        range: *const bindings::mmu_notifier_range,
-    ) -> c_int {
-        // SAFETY:
-        // - Both pointers are as this function requires.
-        let (data, range) = unsafe {
-            (
-                Registration::<T>::data_from_raw(subscription),
-                Range::from_raw(range),
-            )
-        };
-        data.invalidate_range_start(range);
-        0
-    }
-
-    /// # Safety
-    ///
-    /// As for [`NotifierVTable::invalidate_range_start`].
-    unsafe extern "C" fn invalidate_range_end(
-        subscription: *mut bindings::mmu_notifier,
-        range: *const bindings::mmu_notifier_range,
-    ) {
-        // SAFETY:
-        // - Both pointers are as this function requires.
-        let (data, range) = unsafe {
-            (
-                Registration::<T>::data_from_raw(subscription),
-                Range::from_raw(range),
-            )
-        };
-        data.invalidate_range_end(range);
-    }
-
-    /// # Safety
-    ///
-    /// As for [`NotifierVTable::release`].
-    unsafe extern "C" fn release(
-        subscription: *mut bindings::mmu_notifier,
-        mm: *mut bindings::mm_struct,
-    ) {
-        // SAFETY:
-        // - Both pointers are as this function requires.
-        let (data, mm) = unsafe {
-            (
-                Registration::<T>::data_from_raw(subscription),
-                Mm::from_raw(mm),
-            )
-        };
-        data.release(mm);
     }
 }

@@ -119,7 +119,7 @@ fn clauses(rule: &Rule, contract: &Contract, out: &mut dyn Write) -> io::Result<
             _ => words.join(", "),
         };
         let kinds = clause.kinds.iter().map(|kind| kind.to_string()).collect();
-        let mut kinds = all("any", kinds, NotifierKind::ALL.len());
+        let mut kinds = all("any", kinds, NotifierKind::WITH_START.len());
         if let Some(except) = clause.except {
             kinds = format!("{kinds}; except {except}");
         }

@@ -13,7 +13,7 @@ use crate::model::{Arming, Context, FollowUp, Notifier, NotifierKind};
 pub enum Callback {
     /// `invalidate_range_start`, `invalidate` or `invalidate_start`.
     Start,
-    /// `invalidate_range_end`, `invalidate_finish` or `release`.
+    /// A callback that is not a start.
     After(FollowUp),
 }
 
@@ -89,7 +89,7 @@ fn of_plain_notifiers(notifiers: &[Notifier], blockable: bool) -> Vec<Invocation
         .copied()
         .enumerate()
         .rev()
-        .filter(|(_, notifier)| !notifier.kind.is_interval())
+        .filter(|(_, notifier)| notifier.kind.has_start() && !notifier.kind.is_interval())
         .collect();
     let ends = || {
         let paired = plain
@@ -114,7 +114,9 @@ fn of_plain_notifiers(notifiers: &[Notifier], blockable: bool) -> Vec<Invocation
 pub fn is_refused(notifiers: &[Notifier], context: Context) -> bool {
     context == Context::NonBlockable
         && notifiers.iter().any(|notifier| {
-            fails(*notifier) && !(notifier.kind.is_interval() && notifier.is_elsewhere)
+            fails(*notifier)
+                && notifier.kind.has_start()
+                && !(notifier.kind.is_interval() && notifier.is_elsewhere)
         })
 }
 
@@ -142,7 +144,7 @@ mod tests {
                     Callback::Start => 's',
                     Callback::After(FollowUp::End) => 'e',
                     Callback::After(FollowUp::Finish) => 'f',
-                    Callback::After(FollowUp::Release) => 'r',
+                    Callback::After(_) => 'x',
                 };
                 format!("{letter}{notifier}")
             },

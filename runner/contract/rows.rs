@@ -58,11 +58,15 @@ impl RuleRow {
     }
 }
 
-const PLAIN: &[NotifierKind] = &[NotifierKind::Plain];
+const PLAIN: &[NotifierKind] = &[NotifierKind::Plain, NotifierKind::PlainYoung];
 const PAIRED: &[NotifierKind] = &[NotifierKind::PlainEnd];
-const HLIST: &[NotifierKind] = &[NotifierKind::Plain, NotifierKind::PlainEnd];
+const HLIST: &[NotifierKind] = &[
+    NotifierKind::Plain,
+    NotifierKind::PlainEnd,
+    NotifierKind::PlainYoung,
+];
 const ITREE: &[NotifierKind] = &[NotifierKind::Interval, NotifierKind::IntervalTwoPass];
-const EACH: &[NotifierKind] = &NotifierKind::ALL;
+const EACH: &[NotifierKind] = &NotifierKind::WITH_START;
 const BLOCKABLE: &[Context] = &[Context::Blockable];
 const NON_BLOCKABLE: &[Context] = &[Context::NonBlockable];
 const BOTH: &[Context] = &[Context::Blockable, Context::NonBlockable];
@@ -175,7 +179,7 @@ mod tests {
 
     #[test]
     fn every_return_value_of_a_start_has_a_row() {
-        for kind in NotifierKind::ALL {
+        for kind in NotifierKind::WITH_START {
             for context in [Context::Blockable, Context::NonBlockable] {
                 for returned in [0, -EAGAIN, -EBUSY] {
                     // An interval notifier has no other way to fail.

@@ -137,7 +137,10 @@ fn callbacks_at_exit(kind: NotifierKind) -> Vec<ExitCallback> {
     };
     let follow_up = ExitCallback::FollowUp;
     match kind {
-        NotifierKind::Plain | NotifierKind::PlainEnd => vec![follow_up(FollowUp::Release)],
+        NotifierKind::Plain
+        | NotifierKind::PlainEnd
+        | NotifierKind::PlainYoung
+        | NotifierKind::SecondaryTlbs => vec![follow_up(FollowUp::Release)],
         NotifierKind::Interval => vec![start(NotifierEvent::Release), start(NotifierEvent::Unmap)],
         NotifierKind::IntervalTwoPass => vec![
             start(NotifierEvent::Release),

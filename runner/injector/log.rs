@@ -26,7 +26,7 @@ impl Entries {
         for line in lines.split_terminator('\n') {
             let entry = Entry::parse(line)?;
             match entry.op {
-                Op::Start => self.calls.push(entry.into_call(notifier)),
+                Op::Start => self.calls.push(entry.into_call(notifier)?),
                 Op::Later(op) => self.later.push(entry.into_later(op, notifier)),
             }
         }
@@ -109,7 +109,7 @@ mod tests {
     fn line(seq: u64, op: &str, injected: u8) -> String {
         format!(
             "seq={seq} time_ns={} op={op} event=MMU_NOTIFY_CLEAR start=0x7000 end=0x8000 \
-             context=blockable tid=34 comm=a injected={injected} returned=0 cur_seq=5 callers=b\n",
+             context=blockable tid=34 comm=a injected={injected} returned=0 cur_seq=5 owner=0 callers=b\n",
             1000 + seq
         )
     }

@@ -38,6 +38,10 @@ pub const SOURCES: &[(&str, &str)] = &[
         include_str!("../../module/kernel/faulty.rs"),
     ),
     (
+        "module/kernel/faulty/plain.rs",
+        include_str!("../../module/kernel/faulty/plain.rs"),
+    ),
+    (
         "module/kernel/helpers.c",
         include_str!("../../module/kernel/helpers.c"),
     ),
@@ -78,8 +82,20 @@ pub const SOURCES: &[(&str, &str)] = &[
         include_str!("../../module/kernel/mmu_notifier.rs"),
     ),
     (
+        "module/kernel/mmu_notifier/node.rs",
+        include_str!("../../module/kernel/mmu_notifier/node.rs"),
+    ),
+    (
         "module/kernel/mmu_notifier/range.rs",
         include_str!("../../module/kernel/mmu_notifier/range.rs"),
+    ),
+    (
+        "module/kernel/mmu_notifier/shared.rs",
+        include_str!("../../module/kernel/mmu_notifier/shared.rs"),
+    ),
+    (
+        "module/kernel/mmu_notifier/vtable.rs",
+        include_str!("../../module/kernel/mmu_notifier/vtable.rs"),
     ),
     (
         "module/kernel/modinfo.rs",
@@ -117,6 +133,10 @@ pub const SOURCES: &[(&str, &str)] = &[
     (
         "module/notifier.rs",
         include_str!("../../module/notifier.rs"),
+    ),
+    (
+        "module/operation.rs",
+        include_str!("../../module/operation.rs"),
     ),
     ("module/rate.rs", include_str!("../../module/rate.rs")),
     (

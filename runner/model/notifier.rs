@@ -90,6 +90,12 @@ pub enum NotifierKind {
     /// `struct mmu_notifier` with `invalidate_range_start` and `invalidate_range_end`, of which
     /// the start must never fail.
     PlainEnd,
+    /// `struct mmu_notifier` with `invalidate_range_start` and the callbacks for page aging:
+    /// `clear_flush_young`, `clear_young` and `test_young`.
+    PlainYoung,
+    /// `struct mmu_notifier` with `arch_invalidate_secondary_tlbs`, which the kernel allows only
+    /// without `invalidate_range_start`.
+    SecondaryTlbs,
     /// `struct mmu_interval_notifier` on the watched addresses.
     Interval,
     /// `struct mmu_interval_notifier` with `invalidate_start` and `invalidate_finish`.
@@ -98,9 +104,20 @@ pub enum NotifierKind {
 
 impl NotifierKind {
     /// All kinds.
-    pub const ALL: [NotifierKind; 4] = [
+    pub const ALL: [NotifierKind; 6] = [
         NotifierKind::Plain,
         NotifierKind::PlainEnd,
+        NotifierKind::PlainYoung,
+        NotifierKind::SecondaryTlbs,
+        NotifierKind::Interval,
+        NotifierKind::IntervalTwoPass,
+    ];
+
+    /// The kinds that are called before an invalidation.
+    pub const WITH_START: [NotifierKind; 5] = [
+        NotifierKind::Plain,
+        NotifierKind::PlainEnd,
+        NotifierKind::PlainYoung,
         NotifierKind::Interval,
         NotifierKind::IntervalTwoPass,
     ];
@@ -110,6 +127,8 @@ impl NotifierKind {
         match self {
             NotifierKind::Plain => "plain",
             NotifierKind::PlainEnd => "plain-end",
+            NotifierKind::PlainYoung => "plain-young",
+            NotifierKind::SecondaryTlbs => "secondary-tlbs",
             NotifierKind::Interval => "interval",
             NotifierKind::IntervalTwoPass => "interval-two-pass",
         }
@@ -118,6 +137,11 @@ impl NotifierKind {
     /// Whether the kind is a `struct mmu_interval_notifier`.
     pub const fn is_interval(self) -> bool {
         matches!(self, NotifierKind::Interval | NotifierKind::IntervalTwoPass)
+    }
+
+    /// Whether the kind is called before an invalidation.
+    pub const fn has_start(self) -> bool {
+        !matches!(self, NotifierKind::SecondaryTlbs)
     }
 
     /// Whether each start is followed by a callback of its own: an end or a finish.
@@ -142,6 +166,54 @@ pub enum FollowUp {
     Finish,
     /// `release`.
     Release,
+    /// `clear_flush_young`.
+    #[serde(rename = "clear_flush_young")]
+    ClearFlushYoung,
+    /// `clear_young`.
+    #[serde(rename = "clear_young")]
+    ClearYoung,
+    /// `test_young`.
+    #[serde(rename = "test_young")]
+    TestYoung,
+    /// `arch_invalidate_secondary_tlbs`.
+    #[serde(rename = "arch_invalidate_secondary_tlbs")]
+    SecondaryTlbs,
+}
+
+impl FollowUp {
+    /// All of them.
+    pub const ALL: [FollowUp; 7] = [
+        FollowUp::End,
+        FollowUp::Finish,
+        FollowUp::Release,
+        FollowUp::ClearFlushYoung,
+        FollowUp::ClearYoung,
+        FollowUp::TestYoung,
+        FollowUp::SecondaryTlbs,
+    ];
+
+    /// Its name in the module's log.
+    pub const fn name(self) -> &'static str {
+        match self {
+            FollowUp::End => "end",
+            FollowUp::Finish => "finish",
+            FollowUp::Release => "release",
+            FollowUp::ClearFlushYoung => "clear_flush_young",
+            FollowUp::ClearYoung => "clear_young",
+            FollowUp::TestYoung => "test_young",
+            FollowUp::SecondaryTlbs => "arch_invalidate_secondary_tlbs",
+        }
+    }
+
+    /// Whether it follows the start of an invalidation.
+    pub const fn is_end(self) -> bool {
+        matches!(self, FollowUp::End | FollowUp::Finish)
+    }
+
+    /// Whether it is called with an event.
+    pub const fn has_event(self) -> bool {
+        matches!(self, FollowUp::End | FollowUp::Finish | FollowUp::Release)
+    }
 }
 
 /// Action of a callback before it returns, besides failing.

@@ -210,9 +210,7 @@ impl fmt::Display for ExitCallback {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             ExitCallback::Start { event, context } => write!(f, "start ({event}, {context})"),
-            ExitCallback::FollowUp(FollowUp::End) => f.write_str("end"),
-            ExitCallback::FollowUp(FollowUp::Finish) => f.write_str("finish"),
-            ExitCallback::FollowUp(FollowUp::Release) => f.write_str("release"),
+            ExitCallback::FollowUp(later) => f.write_str(later.name()),
         }
     }
 }

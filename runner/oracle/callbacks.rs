@@ -6,7 +6,7 @@
 use std::fmt::Write as _;
 
 use crate::contract::chain::{Callback, Invocation};
-use crate::model::{FollowUp, Notifier, Observation};
+use crate::model::{Notifier, Observation};
 use crate::oracle::witness::{is_by_initiator_of, is_watched, is_watched_range};
 
 /// The callbacks that the operation made on the watched addresses, in order.
@@ -23,7 +23,7 @@ pub(super) fn seen(o: &Observation) -> Vec<Invocation> {
         .later
         .iter()
         .filter(|later| {
-            later.op != FollowUp::Release
+            later.op.is_end()
                 && is_watched_range(o, later.start, later.end)
                 && tids.contains(&later.tid)
         })
@@ -42,9 +42,7 @@ pub(super) fn shown(invocations: &[Invocation], notifiers: &[Notifier]) -> Strin
     for Invocation { notifier, callback } in invocations.iter().take(SHOWN) {
         let word = match callback {
             Callback::Start => "start",
-            Callback::After(FollowUp::End) => "end",
-            Callback::After(FollowUp::Finish) => "finish",
-            Callback::After(FollowUp::Release) => "release",
+            Callback::After(later) => later.name(),
         };
         let kind = notifiers.get(*notifier).map_or("?", |n| n.kind.name());
         let comma = if text.is_empty() { "" } else { ", " };
@@ -64,7 +62,7 @@ pub(super) fn shown(invocations: &[Invocation], notifiers: &[Notifier]) -> Strin
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Arming, NotifierKind};
+    use crate::model::{Arming, FollowUp, NotifierKind};
 
     #[test]
     fn callbacks_are_shown_by_name_and_many_are_cut_short() {

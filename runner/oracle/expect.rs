@@ -221,7 +221,8 @@ pub(super) fn dues<'a>(
 fn last_of_reaper(o: &Observation) -> Option<LogEntry> {
     let is_reapers = |context: Context| context == Context::NonBlockable;
     let calls = o.calls.iter().filter(|call| is_reapers(call.context));
-    let later = o.later.iter().filter(|later| is_reapers(later.context));
+    let later = o.later.iter();
+    let later = later.filter(|later| later.op.is_end() && is_reapers(later.context));
     let entries = calls.map(LogEntry::of).chain(later.map(LogEntry::of_later));
     entries.max_by_key(|entry| entry.seq)
 }

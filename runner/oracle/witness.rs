@@ -6,7 +6,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::model::{Arming, Call, FollowUp, Initiator, Later, Observation, Window};
+use crate::model::{Arming, Call, Initiator, Later, Observation, Window};
 use crate::oracle::message::Content;
 use crate::oracle::seen::Scan;
 
@@ -145,7 +145,7 @@ fn check_counters(o: &Observation, reasons: &mut Vec<String>) {
             ));
         }
         let ends = o.later.iter().filter(|later| later.notifier == index);
-        let ends = ends.filter(|later| later.op != FollowUp::Release).count() as u64;
+        let ends = ends.filter(|later| later.op.is_end()).count() as u64;
         if counters.ends != ends {
             reasons.push(format!(
                 "witnesses disagree: the module counted {} ends, and its log has {ends}",
@@ -223,7 +223,7 @@ fn follows_as_armed(o: &Observation, later: &Later) -> bool {
         return false;
     };
     let is_armed = matches!(notifier.notifier.arming, Arming::AtEnd(_))
-        && later.op != FollowUp::Release
+        && later.op.is_end()
         && is_watched_range(o, later.start, later.end);
     later.injected == is_armed
 }

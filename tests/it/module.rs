@@ -89,7 +89,7 @@ fn every_unsafe_has_a_list_of_reasons() {
 
 #[test]
 fn the_abstractions_know_nothing_of_the_test() {
-    let own = ["breach.rs", "faulty.rs", "lib.rs"];
+    let own = ["breach.rs", "faulty.rs", "faulty/plain.rs", "lib.rs"];
     let mut checked = 0;
     for (path, text) in sources() {
         if !is_abstraction(&path) || own.iter().any(|name| path.ends_with(name)) {

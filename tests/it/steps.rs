@@ -290,7 +290,10 @@ fn each_kind_of_notifier_has_its_callbacks_at_exit() {
     ];
     for (notifier, kind) in NotifierKind::ALL.into_iter().enumerate() {
         let due = match kind {
-            NotifierKind::Plain | NotifierKind::PlainEnd => 0,
+            NotifierKind::Plain
+            | NotifierKind::PlainEnd
+            | NotifierKind::PlainYoung
+            | NotifierKind::SecondaryTlbs => 0,
             NotifierKind::Interval => 1,
             NotifierKind::IntervalTwoPass => 2,
         };
@@ -338,7 +341,12 @@ fn a_step_that_cannot_be_is_no_verdict() {
         (StepKind::Mrelease, Seen::StillWaits),
         (StepKind::MunmapWithRemoval, Seen::CallerKilled),
         // There is no such notifier.
-        (StepKind::Exit { notifier: 4 }, Seen::Callbacks(vec![])),
+        (
+            StepKind::Exit {
+                notifier: NotifierKind::ALL.len(),
+            },
+            Seen::Callbacks(vec![]),
+        ),
     ] {
         let verdict = verdict_of(kind, &seen, |_| {});
         assert!(

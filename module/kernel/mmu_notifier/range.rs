@@ -209,3 +209,29 @@ impl WouldBlock<'_> {
         WouldBlock(PhantomData)
     }
 }
+
+#[kunit_tests(mmu_notifier_inject_range)]
+mod tests {
+    use super::*;
+
+    /// Returns the owner of a range that the core has made for that event.
+    fn owner_of(event: Event, owner: *mut c_void) -> Option<*mut c_void> {
+        let range = bindings::mmu_notifier_range {
+            event: event as bindings::mmu_notifier_event,
+            owner,
+            ..pin_init::zeroed()
+        };
+        // SAFETY:
+        // - The range lives, and nothing changes it.
+        unsafe { Range::from_raw(&range) }.owner()
+    }
+
+    #[test]
+    fn only_events_of_device_memory_have_an_owner() {
+        let owner = core::ptr::dangling_mut::<u8>().cast();
+        for &event in Event::ALL {
+            let has_owner = matches!(event, Event::Migrate | Event::Exclusive);
+            assert!(owner_of(event, owner) == has_owner.then_some(owner));
+        }
+    }
+}

@@ -29,6 +29,14 @@ pub struct Counters {
     pub paired: Option<bool>,
     /// Allocations that failed.
     pub alloc_failed: u64,
+    /// Calls of `clear_flush_young`.
+    pub clear_flush_young: u64,
+    /// Calls of `clear_young`.
+    pub clear_young: u64,
+    /// Calls of `test_young`.
+    pub test_young: u64,
+    /// Calls of `arch_invalidate_secondary_tlbs`.
+    pub secondary_tlbs: u64,
     /// The starts by event and context, without those of which there was none.
     pub events: Vec<EventCount>,
 }
@@ -62,6 +70,15 @@ impl Counters {
             pairs,
             ["starts", "refused", "ends", "paired", "alloc_failed"],
         )?;
+        let [clear_flush_young, clear_young, test_young, secondary_tlbs] = numbers(
+            next()?,
+            [
+                "clear_flush_young",
+                "clear_young",
+                "test_young",
+                "secondary_tlbs",
+            ],
+        )?;
         let mut counters = Counters {
             calls,
             injected,
@@ -74,6 +91,10 @@ impl Counters {
                 [("yes", Some(true)), ("no", Some(false)), ("na", None)],
             )?,
             alloc_failed: number(alloc_failed)?,
+            clear_flush_young,
+            clear_young,
+            test_young,
+            secondary_tlbs,
             events: Vec::new(),
         };
         for line in lines {
@@ -119,6 +140,7 @@ mod tests {
 
     const COUNTERS: &str = "calls=9 injected=2 overwritten=1\n\
          starts=9 refused=1 ends=8 paired=yes alloc_failed=3\n\
+         clear_flush_young=4 clear_young=5 test_young=6 secondary_tlbs=7\n\
          event=MMU_NOTIFY_UNMAP context=non-blockable calls=2 injected=0\n\
          event=MMU_NOTIFY_UNMAP context=blockable calls=7 injected=2\n";
 
@@ -140,6 +162,10 @@ mod tests {
             ends: 8,
             paired: Some(true),
             alloc_failed: 3,
+            clear_flush_young: 4,
+            clear_young: 5,
+            test_young: 6,
+            secondary_tlbs: 7,
             events: vec![
                 count(Context::NonBlockable, 2, 0),
                 count(Context::Blockable, 7, 2),
@@ -158,7 +184,8 @@ mod tests {
     #[test]
     fn a_notifier_without_calls_has_no_events() {
         let text = "calls=0 injected=0 overwritten=0\n\
-                    starts=0 refused=0 ends=0 paired=na alloc_failed=0\n";
+                    starts=0 refused=0 ends=0 paired=na alloc_failed=0\n\
+                    clear_flush_young=0 clear_young=0 test_young=0 secondary_tlbs=0\n";
         assert_eq!(Counters::parse(text).unwrap(), Counters::default());
         let unpaired = text.replace("paired=na", "paired=no");
         assert_eq!(Counters::parse(&unpaired).unwrap().paired, Some(false));
@@ -179,6 +206,12 @@ mod tests {
             (" paired=yes", ""),
             ("paired=yes", "paired=maybe"),
             ("alloc_failed=3", "alloc_failed=x"),
+            (" test_young=6", ""),
+            ("secondary_tlbs=7", "secondary_tlbs=-7"),
+            (
+                "clear_flush_young=4 clear_young=5",
+                "clear_young=5 clear_flush_young=4",
+            ),
             (
                 "event=MMU_NOTIFY_UNMAP context=b",
                 "event=MMU_NOTIFY_UNMAPPED context=b",

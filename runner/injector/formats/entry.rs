@@ -2,7 +2,7 @@
 
 //! `log` of a target.
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 
 use crate::injector::formats::words::{
     context, event, hex, lines, number, one_of, signed, unescape, values,
@@ -10,9 +10,9 @@ use crate::injector::formats::words::{
 use crate::model::{Call, Context, FollowUp, Later, NotifierEvent};
 
 /// The keys of a line, in their order.
-const KEYS: [&str; 13] = [
+const KEYS: [&str; 14] = [
     "seq", "time_ns", "op", "event", "start", "end", "context", "tid", "comm", "injected",
-    "returned", "cur_seq", "callers",
+    "returned", "cur_seq", "owner", "callers",
 ];
 
 /// The callback that an entry is about.
@@ -20,7 +20,7 @@ const KEYS: [&str; 13] = [
 pub enum Op {
     /// `invalidate_range_start`, or `invalidate` or `invalidate_start` of an interval notifier.
     Start,
-    /// A callback that follows a start, or the release.
+    /// Any other callback.
     Later(FollowUp),
 }
 
@@ -29,9 +29,26 @@ impl Op {
     pub const fn name(self) -> &'static str {
         match self {
             Op::Start => "start",
-            Op::Later(FollowUp::End) => "end",
-            Op::Later(FollowUp::Finish) => "finish",
-            Op::Later(FollowUp::Release) => "release",
+            Op::Later(later) => later.name(),
+        }
+    }
+
+    /// Returns the callback with that name.
+    fn parse(word: &str) -> Result<Self> {
+        if word == Op::Start.name() {
+            return Ok(Op::Start);
+        }
+        one_of(
+            word,
+            FollowUp::ALL.map(|later| (later.name(), Op::Later(later))),
+        )
+    }
+
+    /// Whether it is called with an event.
+    const fn has_event(self) -> bool {
+        match self {
+            Op::Start => true,
+            Op::Later(later) => later.has_event(),
         }
     }
 }
@@ -45,13 +62,14 @@ pub struct Entry {
     pub time_ns: u64,
     /// The callback.
     pub op: Op,
-    /// Why the kernel invalidates (`enum mmu_notifier_event`).
-    pub event: NotifierEvent,
+    /// Why the kernel invalidates (`enum mmu_notifier_event`); [`None`] for callbacks without.
+    pub event: Option<NotifierEvent>,
     /// First byte of the range; 0 for a release.
     pub start: u64,
     /// First byte after the range; 0 for a release.
     pub end: u64,
-    /// Whether the callback may sleep (`mmu_notifier_range_blockable()`).
+    /// Whether the callback may sleep (`mmu_notifier_range_blockable()`). One without an event must
+    /// not.
     pub context: Context,
     /// Thread that made the call (`current->pid`).
     pub tid: i32,
@@ -59,10 +77,13 @@ pub struct Entry {
     pub comm: String,
     /// Whether the call was made to fail or to misbehave.
     pub injected: bool,
-    /// Return value of the callback: 0 or a negative errno.
+    /// Return value of the callback: 0 or a negative errno; for page aging, 1 if it said that the
+    /// page was accessed.
     pub returned: i32,
     /// Sequence number of the invalidation, for interval notifiers; 0 for others.
     pub cur_seq: u64,
+    /// Whether the range has an owner.
+    pub owner: bool,
     /// Functions of the kernel that made the call, the innermost first; empty where the kernel has
     /// no stack traces or no names.
     pub callers: Vec<String>,
@@ -93,8 +114,10 @@ impl Entry {
             injected,
             returned,
             cur_seq,
+            owner,
             callers,
         ] = words;
+        let op = Op::parse(op)?;
         ensure!(
             callers.bytes().all(|byte| byte.is_ascii_graphic()),
             "{callers:?} are no callers"
@@ -102,17 +125,12 @@ impl Entry {
         Ok(Entry {
             seq: number(seq).context("seq")?,
             time_ns: number(time_ns).context("time_ns")?,
-            op: one_of(
-                op,
-                [
-                    Op::Start,
-                    Op::Later(FollowUp::End),
-                    Op::Later(FollowUp::Finish),
-                    Op::Later(FollowUp::Release),
-                ]
-                .map(|op| (op.name(), op)),
-            )?,
-            event: event(event_name)?,
+            op,
+            event: match event_name {
+                "NONE" if !op.has_event() => None,
+                name if op.has_event() => Some(event(name)?),
+                name => bail!("{} has no event, and not {name:?}", op.name()),
+            },
             start: hex(start)?,
             end: hex(end)?,
             context: context(context_name)?,
@@ -121,6 +139,7 @@ impl Entry {
             injected: one_of(injected, [("0", false), ("1", true)])?,
             returned: signed(returned).context("returned")?,
             cur_seq: number(cur_seq).context("cur_seq")?,
+            owner: one_of(owner, [("0", false), ("1", true)])?,
             callers: callers
                 .split(',')
                 .filter(|name| !name.is_empty())
@@ -134,7 +153,8 @@ impl Entry {
     /// # Errors
     ///
     /// The range ends before it starts, the sequence number is even and not 0 (an invalidation has
-    /// an odd one, `mn_itree_inv_start_range()` of mm/mmu_notifier.c), or the thread has no name.
+    /// an odd one, `mn_itree_inv_start_range()` of mm/mmu_notifier.c), the thread has no name, or
+    /// the range has an owner for an event other than `MIGRATE` and `EXCLUSIVE`.
     pub fn check(&self) -> Result<()> {
         let Entry {
             start,
@@ -148,6 +168,11 @@ impl Entry {
             "{cur_seq} is even, so no invalidation has it, in {self:?}"
         );
         ensure!(!self.comm.is_empty(), "an empty comm in {self:?}");
+        let may_have_owner = matches!(
+            self.event,
+            Some(NotifierEvent::Migrate | NotifierEvent::Exclusive)
+        );
+        ensure!(!self.owner || may_have_owner, "an owner in {self:?}");
         Ok(())
     }
 
@@ -157,12 +182,16 @@ impl Entry {
     }
 
     /// The start as the model has it, of the scenario's notifier of that index.
-    pub fn into_call(self, notifier: usize) -> Call {
-        Call {
+    ///
+    /// # Errors
+    ///
+    /// It has no event, so it is no start.
+    pub fn into_call(self, notifier: usize) -> Result<Call> {
+        Ok(Call {
             notifier,
             seq: self.seq,
             time_ns: self.time_ns,
-            event: self.event,
+            event: self.event.context("a start without an event")?,
             start: self.start,
             end: self.end,
             context: self.context,
@@ -172,10 +201,10 @@ impl Entry {
             returned: self.returned,
             cur_seq: self.cur_seq,
             callers: self.callers,
-        }
+        })
     }
 
-    /// The callback after a start as the model has it, of the scenario's notifier of that index.
+    /// Another callback as the model has it, of the scenario's notifier of that index.
     pub fn into_later(self, op: FollowUp, notifier: usize) -> Later {
         Later {
             notifier,
@@ -225,14 +254,14 @@ mod tests {
     const LINE: &str = "seq=7 time_ns=1203 op=start event=MMU_NOTIFY_CLEAR start=0x7000 \
                         end=0xffffffffffffffff context=non-blockable tid=34 \
                         comm=oom\\x20reap\\x5c injected=1 returned=-11 cur_seq=5 \
-                        callers=zap+0x1,b";
+                        owner=0 callers=zap+0x1,b";
 
     fn entry() -> Entry {
         Entry {
             seq: 7,
             time_ns: 1203,
             op: Op::Start,
-            event: NotifierEvent::Clear,
+            event: Some(NotifierEvent::Clear),
             start: 0x7000,
             end: u64::MAX,
             context: Context::NonBlockable,
@@ -241,6 +270,7 @@ mod tests {
             injected: true,
             returned: -11,
             cur_seq: 5,
+            owner: false,
             callers: vec!["zap+0x1".to_owned(), "b".to_owned()],
         }
     }
@@ -262,6 +292,44 @@ mod tests {
             let line = LINE.replace("op=start", &format!("op={word}"));
             assert_eq!(Entry::parse(&line).unwrap(), Entry { op, ..entry() });
             assert_eq!(op.name(), word);
+        }
+    }
+
+    #[test]
+    fn callbacks_without_an_event_are_known() {
+        for (word, op) in [
+            ("clear_flush_young", FollowUp::ClearFlushYoung),
+            ("clear_young", FollowUp::ClearYoung),
+            ("test_young", FollowUp::TestYoung),
+            ("arch_invalidate_secondary_tlbs", FollowUp::SecondaryTlbs),
+        ] {
+            let with_event = LINE.replace("op=start", &format!("op={word}"));
+            assert!(Entry::parse(&with_event).is_err(), "{word}");
+            let line = with_event.replace("event=MMU_NOTIFY_CLEAR", "event=NONE");
+            let line = line.replace("returned=-11", "returned=1");
+            let expected = Entry {
+                op: Op::Later(op),
+                event: None,
+                returned: 1,
+                ..entry()
+            };
+            assert_eq!(Entry::parse(&line).unwrap(), expected);
+            expected.check().unwrap();
+            assert!(expected.into_call(0).is_err());
+        }
+        let without = LINE.replace("event=MMU_NOTIFY_CLEAR", "event=NONE");
+        assert!(Entry::parse(&without).is_err());
+    }
+
+    #[test]
+    fn only_events_of_device_memory_have_an_owner() {
+        let owned = LINE.replace("owner=0", "owner=1");
+        assert!(Entry::parse(&owned).unwrap().check().is_err());
+        for event in ["MIGRATE", "EXCLUSIVE"] {
+            let line = owned.replace("MMU_NOTIFY_CLEAR", &format!("MMU_NOTIFY_{event}"));
+            let entry = Entry::parse(&line).unwrap();
+            assert!(entry.owner);
+            entry.check().unwrap();
         }
     }
 
@@ -296,6 +364,8 @@ mod tests {
             ("cur_seq=5", "cur_seq=-5"),
             ("cur_seq=5", "cur_seq=odd"),
             (" cur_seq=5", ""),
+            (" owner=0", ""),
+            ("owner=0", "owner=2"),
             ("callers=zap", "callers=z\u{e4}p"),
             ("callers=zap+0x1,b", "callers=a,b more=1"),
         ] {
@@ -356,10 +426,10 @@ mod tests {
 
     #[test]
     fn the_model_gets_all_of_an_entry() {
-        let call = entry().into_call(2);
+        let call = entry().into_call(2).unwrap();
         assert_eq!((call.notifier, call.seq, call.time_ns), (2, 7, 1203));
         assert_eq!(
-            (call.event, call.start, call.end),
+            (Some(call.event), call.start, call.end),
             (entry().event, 0x7000, u64::MAX)
         );
         assert_eq!((call.context, call.tid), (Context::NonBlockable, 34));

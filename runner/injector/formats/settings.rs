@@ -10,7 +10,7 @@ use crate::injector::formats::words::{
 use crate::model::{Context, NotifierEvent};
 
 /// The keys of the line, in their order.
-const KEYS: [&str; 17 + NotifierEvent::ALL.len()] = [
+const KEYS: [&str; 18 + NotifierEvent::ALL.len()] = [
     "events",
     "range",
     "context",
@@ -27,6 +27,7 @@ const KEYS: [&str; 17 + NotifierEvent::ALL.len()] = [
     "lock",
     "remove",
     "callback",
+    "young",
     "record",
     "MMU_NOTIFY_UNMAP",
     "MMU_NOTIFY_CLEAR",
@@ -86,6 +87,8 @@ pub struct Settings {
     pub lock: bool,
     /// Whether the callback removes its own notifier.
     pub remove: bool,
+    /// Whether the callbacks for page aging say that the page was accessed.
+    pub young: bool,
     /// Whether it does these in the end or the second pass, rather than in the start.
     pub in_end: bool,
     /// Whether all calls are logged, rather than those that were made to fail or to misbehave.
@@ -125,6 +128,7 @@ impl Settings {
             lock,
             remove,
             callback,
+            young,
             record,
             errors @ ..,
         ] = words;
@@ -151,6 +155,7 @@ impl Settings {
             alloc_bytes: number(alloc_bytes)?,
             lock: one_of(lock, is_on)?,
             remove: one_of(remove, is_on)?,
+            young: one_of(young, is_on)?,
             in_end: one_of(callback, [("start", false), ("end", true)])?,
             records_all: one_of(record, [("injected", false), ("all", true)])?,
             errors: errors_of(errors)?,
@@ -201,7 +206,7 @@ mod tests {
 
     const SETTINGS: &str = "events=MMU_NOTIFY_UNMAP,MMU_NOTIFY_CLEAR range=0x1000-0x2000 \
          context=any task=all caller=all probability=100 interval=1 times=-1 space=2 verbose=0 \
-         sleep_us=3 delay_us=4 alloc_bytes=5 lock=0 remove=1 callback=start record=all MMU_NOTIFY_UNMAP=0 \
+         sleep_us=3 delay_us=4 alloc_bytes=5 lock=0 remove=1 callback=start young=1 record=all MMU_NOTIFY_UNMAP=0 \
          MMU_NOTIFY_CLEAR=0 MMU_NOTIFY_PROTECTION_VMA=-11 MMU_NOTIFY_PROTECTION_PAGE=0 \
          MMU_NOTIFY_SOFT_DIRTY=0 MMU_NOTIFY_RELEASE=0 MMU_NOTIFY_MIGRATE=0 \
          MMU_NOTIFY_EXCLUSIVE=-4095\n";
@@ -224,6 +229,7 @@ mod tests {
             alloc_bytes: 5,
             lock: false,
             remove: true,
+            young: true,
             in_end: false,
             records_all: true,
             errors: [0, 0, -11, 0, 0, 0, 0, -4095],
@@ -275,6 +281,8 @@ mod tests {
             ("lock=0 ", ""),
             ("lock=0", "lock=2"),
             ("remove=1", "remove=yes"),
+            ("young=1", "young=2"),
+            (" young=1", ""),
             ("callback=start", "callback=finish"),
             ("record=all", "record=some"),
             ("UNMAP=0", "UNMAP="),

@@ -2,7 +2,7 @@
 
 //! The exit of a subject while its notifiers are registered.
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 
 use crate::injector::formats::{Entry, Op};
 use crate::model::{ExitCallback, FollowUp, Seen, StepKind};
@@ -54,7 +54,12 @@ fn callbacks_of_exit(log: &str) -> Result<Vec<ExitCallback>> {
                 callbacks.push(ExitCallback::FollowUp(FollowUp::Release));
             }
             _ if !is_all(end) => {}
-            Op::Start => callbacks.push(ExitCallback::Start { event, context }),
+            Op::Start => {
+                let event = event.context("a start without an event")?;
+                callbacks.push(ExitCallback::Start { event, context });
+            }
+            // Page aging and flushes of the TLB are no callbacks of the exit.
+            Op::Later(follow_up) if !follow_up.has_event() => {}
             Op::Later(follow_up) => callbacks.push(ExitCallback::FollowUp(follow_up)),
         }
     }
@@ -70,7 +75,7 @@ mod tests {
         let line = |op: &str, event: &str, end: &str| {
             format!(
                 "seq=7 time_ns=12 op={op} event=MMU_NOTIFY_{event} start=0x0 end={end} \
-                 context=blockable tid=1 comm=a injected=0 returned=0 cur_seq=3 callers=-\n"
+                 context=blockable tid=1 comm=a injected=0 returned=0 cur_seq=3 owner=0 callers=-\n"
             )
         };
         let callbacks = |ops: &[(&str, &str)], end: &str| -> Vec<String> {

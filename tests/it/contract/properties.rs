@@ -8,7 +8,7 @@ use super::*;
 
 fn setting() -> impl Strategy<Value = Setting> {
     let context = prop_oneof![Just(Context::Blockable), Just(Context::NonBlockable)];
-    let kind = prop::sample::select(NotifierKind::ALL.to_vec());
+    let kind = prop::sample::select(NotifierKind::WITH_START.to_vec());
     let notifier = (kind, prop::sample::select(vec![0, 0, -11, -16])).prop_map(|(kind, errno)| {
         let arming = match errno {
             0 => Arming::Unarmed,

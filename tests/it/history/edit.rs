@@ -3,7 +3,7 @@
 //! Changes to windows that keep the witnesses in agreement.
 
 use mn_inject::kmsg::Record;
-use mn_inject::model::{FollowUp, Observation, Window};
+use mn_inject::model::{Observation, Window};
 
 /// A line of the kernel.
 pub fn line(text: &str) -> Record {
@@ -56,7 +56,7 @@ pub fn recount(o: &mut Observation) {
         notifier.counters.calls = calls().count() as u64;
         notifier.counters.injected = calls().filter(|call| call.injected).count() as u64;
         let later = o.later.iter().filter(|later| later.notifier == index);
-        let ends = later.filter(|later| later.op != FollowUp::Release);
+        let ends = later.filter(|later| later.op.is_end());
         notifier.counters.ends = ends.count() as u64;
     }
 }

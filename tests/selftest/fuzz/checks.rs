@@ -17,10 +17,15 @@ impl Fuzzer<'_> {
         match change {
             Change::Attach(entry) => {
                 self.counts.attached += 1;
-                let settings = Open::new(&format!("targets/{}/settings", entry.name))?.line()?;
                 let due = entry.settings_line();
-                if settings != due {
-                    wrong.push(format!("settings: expected {due:?}, read {settings:?}"));
+                let others = self.table.sharing(entry).map(|other| &other.name);
+                for name in others.chain([&entry.name]) {
+                    let settings = Open::new(&format!("targets/{name}/settings"))?.line()?;
+                    if settings != due {
+                        wrong.push(format!(
+                            "settings of {name}: expected {due:?}, read {settings:?}"
+                        ));
+                    }
                 }
                 let kind = Open::new(&format!("targets/{}/kind", entry.name))?.line()?;
                 if kind != entry.kind_line() {
@@ -30,6 +35,11 @@ impl Fuzzer<'_> {
                 let pid = Open::new(&format!("targets/{}/pid", entry.name))?.line()?;
                 if pid != format!("{}\n", entry.pid) {
                     wrong.push(format!("pid: expected {}, read {pid:?}", entry.pid));
+                }
+                let how = Open::new(&format!("targets/{}/how", entry.name))?.line()?;
+                let due = self.table.how_line(entry);
+                if how != due {
+                    wrong.push(format!("how: expected {due:?}, read {how:?}"));
                 }
             }
             Change::Detach(name) => {
@@ -103,20 +113,20 @@ impl Fuzzer<'_> {
                 .iter()
                 .find(|entry| entry.name == target.name);
             let due = entry.map_or_else(String::new, |entry| {
-                format!("{}\n{}live\n", entry.pid, entry.kind_line())
+                format!("{}\n{}live\nregister\n", entry.pid, entry.kind_line())
             });
             let mut seen = String::new();
-            for file in &target.read_only[..3] {
+            for file in &target.read_only[..4] {
                 seen.push_str(&file.line()?);
             }
             if seen != due {
                 wrong.push(format!(
-                    "pid, kind and state of {}: expected {due:?}, read {seen:?}",
+                    "pid, kind, state and how of {}: expected {due:?}, read {seen:?}",
                     target.name
                 ));
             }
             // Their contents depend on the machine's load, so only that they can be read is checked.
-            for file in &target.read_only[3..] {
+            for file in &target.read_only[4..] {
                 file.read()?;
             }
         }

@@ -25,11 +25,13 @@ pub struct Entry {
     pub kind: Kind,
     /// Range of an interval notifier.
     pub range: Option<(u64, u64)>,
+    /// How it was registered.
+    pub how: String,
     /// Its owner.
     pub owner: Owner,
     /// Whether its process is there.
     pub live: bool,
-    /// Settings that the line that attaches it sets.
+    /// Settings that were set by lines that attach, the last one of a setting at the end.
     pub values: Values,
 }
 
@@ -58,7 +60,13 @@ impl Entry {
         )
     }
 
-    /// Text that its file `settings` must have at first.
+    /// Whether it has one notifier with the other target: with `how=get`, all of the same kind on
+    /// the same process have.
+    pub fn shares(&self, other: &Entry) -> bool {
+        self.how == "get" && (self.pid, self.kind, &self.how) == (other.pid, other.kind, &other.how)
+    }
+
+    /// Text that its file `settings` must have until something is written to its files.
     pub fn settings_line(&self) -> String {
         let mut values = defaults();
         for (index, value) in &self.values {

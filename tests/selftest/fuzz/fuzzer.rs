@@ -144,6 +144,7 @@ impl<'a> Fuzzer<'a> {
                 pid,
                 kind,
                 range: is_interval(kind).then_some((0x1000, 0x2000)),
+                how: "register".to_owned(),
                 owner: Owner::Control,
                 live: true,
                 values: Vec::new(),

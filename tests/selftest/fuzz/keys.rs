@@ -75,7 +75,7 @@ pub struct Keys<'a> {
 }
 
 /// Ways to register a notifier that the kernel allows.
-const LEGAL: [&str; 2] = ["register", "locked"];
+const LEGAL: [&str; 3] = ["register", "locked", "get"];
 /// Ways to register a notifier that break the kernel's rules and need `breach=1`.
 const ILLEGAL: [&str; 4] = ["unlocked", "recursive", "atomic", "twice"];
 

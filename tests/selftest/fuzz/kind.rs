@@ -11,13 +11,25 @@ pub type Kind = Option<NotifierKind>;
 pub const PLAIN: Kind = Some(NotifierKind::Plain);
 /// A notifier with `invalidate_range_end` as well.
 pub const PLAIN_END: Kind = Some(NotifierKind::PlainEnd);
+/// A notifier with `invalidate_range_start` and the callbacks for page aging.
+pub const PLAIN_YOUNG: Kind = Some(NotifierKind::PlainYoung);
+/// A notifier with `arch_invalidate_secondary_tlbs`.
+pub const SECONDARY_TLBS: Kind = Some(NotifierKind::SecondaryTlbs);
 /// An interval notifier.
 pub const INTERVAL: Kind = Some(NotifierKind::Interval);
 /// An interval notifier that invalidates in two passes.
 pub const TWO_PASS: Kind = Some(NotifierKind::IntervalTwoPass);
 
 /// All kinds of targets.
-pub const KINDS: [Kind; 5] = [None, PLAIN, PLAIN_END, INTERVAL, TWO_PASS];
+pub const KINDS: [Kind; 7] = [
+    None,
+    PLAIN,
+    PLAIN_END,
+    PLAIN_YOUNG,
+    SECONDARY_TLBS,
+    INTERVAL,
+    TWO_PASS,
+];
 
 /// Returns the module's word for the kind.
 pub fn word(kind: Kind) -> &'static str {

@@ -63,7 +63,7 @@ const TID_MAX: i64 = 4_194_304;
 pub const CALLER_MAX: usize = 511;
 
 /// The files that can be written, in the order of the file `settings`.
-pub const SETTINGS: [Setting; 25] = [
+pub const SETTINGS: [Setting; 26] = [
     setting("fault/events", Rule::Events, "all"),
     setting("fault/range", Rule::Range, "all"),
     setting(
@@ -84,6 +84,7 @@ pub const SETTINGS: [Setting; 25] = [
     setting("breach/lock", Rule::Breach(1), "0"),
     setting("breach/remove", Rule::Breach(1), "0"),
     setting("effect/callback", Rule::Callback, "start"),
+    setting("effect/young", Rule::Number(0, 1), "0"),
     setting("record", Rule::Word(&["injected", "all"]), "injected"),
     setting("actions/MMU_NOTIFY_UNMAP/error", Rule::Error, "0"),
     setting("actions/MMU_NOTIFY_CLEAR/error", Rule::Error, "0"),
@@ -332,7 +333,7 @@ mod tests {
             settings_line(&defaults()),
             "events=all range=all context=any task=all caller=all probability=100 interval=1 \
              times=1 space=0 verbose=0 sleep_us=0 delay_us=0 alloc_bytes=0 lock=0 remove=0 \
-             callback=start record=injected MMU_NOTIFY_UNMAP=0 MMU_NOTIFY_CLEAR=0 \
+             callback=start young=0 record=injected MMU_NOTIFY_UNMAP=0 MMU_NOTIFY_CLEAR=0 \
              MMU_NOTIFY_PROTECTION_VMA=0 MMU_NOTIFY_PROTECTION_PAGE=0 MMU_NOTIFY_SOFT_DIRTY=0 \
              MMU_NOTIFY_RELEASE=0 MMU_NOTIFY_MIGRATE=0 MMU_NOTIFY_EXCLUSIVE=0\n"
         );

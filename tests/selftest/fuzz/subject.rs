@@ -12,7 +12,7 @@ use crate::fuzz::setting;
 use crate::fuzz::setting::SETTINGS;
 
 /// The read-only files of a target: its identity, its records, and its address space.
-pub const READ_ONLY: [&str; 6] = ["pid", "kind", "state", "counters", "log", "mm"];
+pub const READ_ONLY: [&str; 7] = ["pid", "kind", "state", "how", "counters", "log", "mm"];
 
 /// A target and the expected contents of its files.
 #[derive(Debug)]

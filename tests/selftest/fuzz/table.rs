@@ -80,15 +80,22 @@ impl Table {
                 faults.add(Errno::EEXIST);
             }
             if let (Some(kind), true) = (kind, faults.0.is_empty()) {
-                return Ok(Change::Attach(Entry {
+                let mut entry = Entry {
                     name,
                     pid,
                     kind,
                     range: range.filter(|_| is_interval),
+                    how: keys.how.unwrap_or("register").to_owned(),
                     owner,
                     live,
                     values,
-                }));
+                };
+                // The line changes the settings that the notifier has.
+                let other = self.sharing(&entry).next();
+                if let Some(values) = other.map(|other| other.values.clone()) {
+                    entry.values.splice(..0, values);
+                }
+                return Ok(Change::Attach(entry));
             }
         } else if let Some(name) = keys.name
             && self.entries.iter().any(|entry| entry.name == name)
@@ -106,7 +113,8 @@ impl Table {
         if kind == TWO_PASS && !self.two_pass {
             faults.add(Errno::EOPNOTSUPP);
         }
-        if keys.how.is_some() && kind.is_none() || keys.how == Some("twice") && is_interval(kind) {
+        let is_plain_only = matches!(keys.how, Some("twice" | "get"));
+        if keys.how.is_some() && kind.is_none() || is_plain_only && is_interval(kind) {
             faults.add(Errno::EINVAL);
         }
     }
@@ -169,10 +177,31 @@ impl Table {
         }
     }
 
+    /// Returns the targets that share a notifier with that one, and the target itself if it is
+    /// attached: none unless it is attached with `how=get`.
+    pub fn sharing(&self, target: &Entry) -> impl Iterator<Item = &Entry> {
+        self.entries.iter().filter(|entry| entry.shares(target))
+    }
+
+    /// Returns the text that the file `how` of a target must have.
+    pub fn how_line(&self, target: &Entry) -> String {
+        if target.how != "get" {
+            return format!("{}\n", target.how);
+        }
+        format!("get users={}\n", self.sharing(target).count())
+    }
+
     /// Applies a change.
     pub fn apply(&mut self, change: Change) {
         match change {
-            Change::Attach(entry) => self.entries.push(entry),
+            Change::Attach(entry) => {
+                for other in &mut self.entries {
+                    if other.shares(&entry) {
+                        other.values.clone_from(&entry.values);
+                    }
+                }
+                self.entries.push(entry);
+            }
             Change::Detach(name) => self.entries.retain(|entry| entry.name != name),
         }
     }
@@ -289,6 +318,8 @@ mod tests {
             ("attach 100 how=locked name=x", Errno::EEXIST),
             ("attach 200 how=unlocked", Errno::EPERM),
             ("attach 200 how=often", Errno::EINVAL),
+            ("attach 200 how=get kind=none", Errno::EINVAL),
+            ("attach 200 how=get kind=interval range=1-2", Errno::EINVAL),
             ("attach 200 kind=none how=register", Errno::EINVAL),
             ("attach @y name=z", Errno::ENOENT),
             ("attach @x", Errno::EINVAL),
@@ -324,6 +355,56 @@ mod tests {
                 .text()
                 .ends_with("name=c pid=100 kind=none range=all owner=control state=gone\n")
         );
+    }
+
+    #[test]
+    fn targets_of_one_kind_share_what_they_get() {
+        let mut table = table();
+        for line in [
+            "attach 100 name=a how=get",
+            "attach @a name=b how=get kind=plain",
+            "attach 100 name=c how=get kind=plain-young",
+            "attach 200 name=d how=get",
+            "attach 100 name=e how=locked",
+            "attach 100 name=f",
+        ] {
+            assert_eq!(write(&mut table, line), Ok(()), "{line}");
+        }
+        let lines = |table: &Table| -> Vec<String> {
+            let entries = table.entries.iter();
+            entries.map(|entry| table.how_line(entry)).collect()
+        };
+        let due = [
+            "get users=2\n",
+            "get users=2\n",
+            "get users=1\n",
+            "get users=1\n",
+            "locked\n",
+            "register\n",
+        ];
+        assert_eq!(lines(&table), due);
+        assert_eq!(write(&mut table, "detach a"), Ok(()));
+        assert_eq!(lines(&table)[0], "get users=1\n");
+    }
+
+    #[test]
+    fn a_line_changes_the_settings_that_targets_share() {
+        let mut table = table();
+        for line in [
+            "attach 100 name=a how=get times=2 space=3",
+            "attach 100 name=b how=get times=4",
+            "attach 100 name=c",
+        ] {
+            assert_eq!(write(&mut table, line), Ok(()), "{line}");
+        }
+        for (entry, due) in table.entries.iter().zip([
+            " times=4 space=3 ",
+            " times=4 space=3 ",
+            " times=1 space=0 ",
+        ]) {
+            let settings = entry.settings_line();
+            assert!(settings.contains(due), "{}: {settings}", entry.name);
+        }
     }
 
     #[test]

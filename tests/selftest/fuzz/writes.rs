@@ -224,8 +224,8 @@ impl Fuzzer<'_> {
         self.counts.writes += 1;
         self.check_return(&write, due.as_ref().map(|_| "its line"), &result);
         if let (Ok(change), Ok(_)) = (due, &result) {
+            self.table.apply(change.clone());
             let wrong = self.check_change(&change)?;
-            self.table.apply(change);
             for what in wrong {
                 self.find(&write, &what);
             }

@@ -22,9 +22,11 @@ use crate::module_cases::rig::{Attached, Rig, control, read, refused, write};
 use crate::module_cases::unload::loaded_with;
 
 /// Each kind that registers a notifier, with the words that it needs.
-const KINDS: [&str; 4] = [
+const KINDS: [&str; 6] = [
     "kind=plain",
     "kind=plain-end",
+    "kind=plain-young",
+    "kind=secondary-tlbs",
     "kind=interval range=1000-2000",
     "kind=interval-two-pass range=1000-2000",
 ];
@@ -85,7 +87,7 @@ pub fn zaps(rig: &Rig<'_>) -> Outcome {
     let ours: Vec<_> = log
         .iter()
         .filter(|entry| entry.is_start_in((page(0), page(6))))
-        .filter(|entry| entry.tid == gettid().as_raw() && entry.event == NotifierEvent::Clear)
+        .filter(|entry| entry.tid == gettid().as_raw() && entry.event == Some(NotifierEvent::Clear))
         .map(|entry| (entry.start, entry.end))
         .collect();
     same("calls by this thread", ours, vec![due])?;
@@ -190,7 +192,7 @@ pub fn locked(rig: &Rig<'_>) -> Outcome {
     let mut subject = rig.start(Operation::Dontneed)?;
     let pid = subject.pid().as_raw();
     let (start, end) = subject.watched();
-    for kind in ["plain", "plain-end"] {
+    for kind in ["plain", "plain-end", "plain-young"] {
         let attached = rig.attach(pid, &format!("kind={kind} how=locked"))?;
         attached.set_range((start, end))?;
         attached.set("record", "all")?;
@@ -200,6 +202,9 @@ pub fn locked(rig: &Rig<'_>) -> Outcome {
         // Works only if mmap_lock is not held any more.
         rig.act(&mut subject, 1)?;
     }
+    rig.attach(pid, "kind=secondary-tlbs how=locked")?
+        .detach()?;
+    rig.act(&mut subject, 1)?;
     // Two, because the kernel does more for the first interval notifier of an address space.
     let words = format!("kind=interval range={start:#x}-{end:#x} how=locked");
     let both = [rig.attach(pid, &words)?, rig.attach(pid, &words)?];
@@ -232,7 +237,7 @@ pub fn by_target(rig: &Rig<'_>) -> Outcome {
 
     rig.finish(subject)?;
     first.demand_state("gone")?;
-    for words in ["", "how=locked", "kind=interval range=1000-2000"] {
+    for words in ["", "how=locked", "how=get", "kind=interval range=1000-2000"] {
         same("attach a gone @NAME", again(words)?.1, Err(Errno::ESRCH))?;
     }
     let (name, result) = again("kind=none")?;

@@ -154,6 +154,33 @@ pub fn two_pass(rig: &Rig<'_>) -> Outcome {
     same("paired", counters.paired, Some(true))
 }
 
+pub fn secondary_tlbs(rig: &Rig<'_>) -> Outcome {
+    let area = Area::map(8, None).context("cannot map memory")?;
+    area.touch(0, 8).context("cannot touch memory")?;
+    let attached = rig.attach(std::process::id() as i32, "kind=secondary-tlbs")?;
+    // What cannot be injected is accepted, as for `none`.
+    attached.set_all(&[("record", "all"), ("actions/UNMAP/error", "-11")])?;
+    area.unmap(0, 8).context("munmap failed")?;
+    let (start, end) = area.range();
+    let log = attached.log()?;
+    let flush = log.iter().find(|entry| {
+        entry.op == Op::Later(FollowUp::SecondaryTlbs) && entry.start <= start && end <= entry.end
+    });
+    let Some(flush) = flush else {
+        return Err(Failure::Wrong(format!("no flush of the area in {log:?}")));
+    };
+    demand(
+        flush.callers.iter().any(|caller| caller.contains("tlb")),
+        || format!("no caller has tlb in its name: {flush:?}"),
+    )?;
+    let counters = attached.counters()?;
+    demand(counters.secondary_tlbs > 0, || format!("{counters:?}"))?;
+    same("starts", counters.starts, 0)?;
+    same("refused", counters.refused, 0)?;
+    same("paired", counters.paired, None)?;
+    attached.detach()
+}
+
 /// Demands that the address space has `due` holders (`mm_count`), plus at most one for each
 /// processor, where a kernel thread may borrow it (`active_mm`).
 fn demand_count(count: i64, due: i64) -> Outcome {

@@ -89,7 +89,8 @@ pub fn forks(rig: &Rig<'_>) -> Outcome {
     let log = attached.log()?;
     demand(
         log.iter().any(|entry| {
-            entry.event == NotifierEvent::ProtectionPage && entry.is_start_in(subject.watched())
+            entry.event == Some(NotifierEvent::ProtectionPage)
+                && entry.is_start_in(subject.watched())
         }),
         || format!("the fork itself was not seen: {log:?}"),
     )?;

@@ -182,17 +182,17 @@ pub fn read_on(rig: &Rig<'_>) -> Outcome {
 pub fn seek_back(rig: &Rig<'_>) -> Outcome {
     let (_subject, attached) = rig.subject(Operation::Hold, "")?;
     let text = attached.read("counters")? + "\n";
-    let second = text.split_inclusive('\n').nth(1).unwrap_or_default();
+    let last = text.split_inclusive('\n').next_back().unwrap_or_default();
     // Bash reads a line in this way: a whole buffer, then a seek back to the next line.
     let mut file = open(&attached.path("counters"))?;
     let mut buffer = [0; 4096];
     let count = file.read(&mut buffer).context("cannot read counters")?;
     same("the whole", &buffer[..count], text.as_bytes())?;
-    file.seek(SeekFrom::Current(-(second.len() as i64)))
+    file.seek(SeekFrom::Current(-(last.len() as i64)))
         .context("cannot seek back")?;
     let count = file.read(&mut buffer).context("cannot read counters")?;
     let seen = String::from_utf8_lossy(&buffer[..count]);
-    same("the second line", seen.as_ref(), second)
+    same("the last line", seen.as_ref(), last)
 }
 
 pub fn root_only(rig: &Rig<'_>) -> Outcome {

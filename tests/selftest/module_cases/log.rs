@@ -63,7 +63,7 @@ pub fn agree(rig: &Rig<'_>) -> Outcome {
         let seen = log
             .iter()
             .filter(|entry| entry.op == Op::Start)
-            .filter(|entry| (entry.event, entry.context) == (event, context))
+            .filter(|entry| (entry.event, entry.context) == (Some(event), context))
             .count() as u64;
         same(&format!("calls with {event}, {context}"), count.calls, seen)?;
     }
@@ -79,9 +79,9 @@ pub fn callers(rig: &Rig<'_>) -> Outcome {
     attached.set_all(&[("record", "all")])?;
     rig.act(&mut subject, 1)?;
     let log = attached.log()?;
-    let entry = log
-        .iter()
-        .find(|entry| entry.is_start_in(subject.watched()) && entry.event == NotifierEvent::Unmap);
+    let entry = log.iter().find(|entry| {
+        entry.is_start_in(subject.watched()) && entry.event == Some(NotifierEvent::Unmap)
+    });
     let named =
         |entry: &Entry, part: &str| entry.callers.iter().any(|caller| caller.contains(part));
     demand(entry.is_some_and(|entry| named(entry, "unmap")), || {

@@ -2,6 +2,7 @@
 
 //! The module's cases: odd situations and all settings, each with its defined result, in one table.
 
+mod aging;
 mod attach;
 mod breach;
 mod case;
@@ -18,6 +19,7 @@ pub mod rig;
 mod run;
 mod session;
 mod settings;
+mod sharing;
 pub mod table;
 mod unload;
 

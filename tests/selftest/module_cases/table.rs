@@ -6,8 +6,8 @@ use mn_inject::scenario::is_wanted;
 
 use crate::module_cases::case::{Case, case, loud};
 use crate::module_cases::{
-    attach, breach, effects, faults, filters, kinds, life, lines, log, reading, session, settings,
-    unload,
+    aging, attach, breach, effects, faults, filters, kinds, life, lines, log, reading, session,
+    settings, sharing, unload,
 };
 
 /// All cases, in the order in which they are carried out. docs/module.md has the same table.
@@ -131,6 +131,12 @@ pub const CASES: &[Case] = &[
         "`rmmod` while a session is open",
         "`EWOULDBLOCK`, nothing changes; works after the session is closed",
         unload::unload_session,
+    ),
+    case(
+        "unload-get",
+        "detach a target with `how=get` while its callback sleeps, then `rmmod`",
+        "the detach returns at once, `rmmod` after the callback has returned and the notifier is freed",
+        sharing::unload_get,
     ),
     case(
         "session-closed",
@@ -446,6 +452,30 @@ pub const CASES: &[Case] = &[
         kinds::two_pass,
     ),
     case(
+        "kind-secondary-tlbs",
+        "munmap with a notifier of a device that walks the page tables",
+        "`op=arch_invalidate_secondary_tlbs` with its callers, no starts, and `secondary_tlbs` in `counters`",
+        kinds::secondary_tlbs,
+    ),
+    case(
+        "young-page-idle",
+        "mark a page as idle (`CONFIG_IDLE_PAGE_TRACKING`), and ask with `young` 0, then 1",
+        "`op=clear_young` with its callers, on the page; it reads as idle, then as not idle",
+        aging::page_idle,
+    ),
+    case(
+        "young-damon",
+        "let DAMON look at a part of a process, with `young` 0, then 1",
+        "`op=clear_young` and `op=test_young` by its thread, which return 0, then 1",
+        aging::damon,
+    ),
+    case(
+        "young-mglru",
+        "turn the multi-generational LRU on, and make a new generation",
+        "`op=clear_young` on the pages of the process",
+        aging::mglru,
+    ),
+    case(
         "kind-none",
         "hold an address space with `kind=none`, attach notifiers as well, let the process exit",
         "no call; `mm` has the numbers of users and of holders; `gone`, but the address space is still held",
@@ -474,6 +504,18 @@ pub const CASES: &[Case] = &[
         "attach with `how=locked`, every kind",
         "works as without it, and `mmap_lock` is free afterwards",
         breach::locked,
+    ),
+    case(
+        "attach-get",
+        "attach one process twice with `how=get`, each plain kind, and detach one",
+        "one notifier, with `users=2` in `how`, the same settings, counters and log; it stays for the other one, with one `op=release`; `EINVAL` for other kinds",
+        sharing::attach,
+    ),
+    case(
+        "attach-get-again",
+        "attach with `how=get`, detach, and attach again",
+        "a new notifier, with fresh settings and counters",
+        sharing::fresh,
     ),
     case(
         "attach-target",

@@ -31,6 +31,11 @@ const SMALL_LOG: &CStr = c"log_kib=4";
 /// More calls than fit into such a log.
 const MANY: usize = 400;
 
+/// Loads the module again, without parameters.
+pub fn load_again(module: &Path) -> Outcome {
+    load(module, c"")
+}
+
 fn load(module: &Path, parameters: &CStr) -> Outcome {
     load::load(module, parameters).context("cannot load the module again")?;
     demand(injector::is_there(), || {
@@ -40,7 +45,7 @@ fn load(module: &Path, parameters: &CStr) -> Outcome {
 
 /// Returns the module's file. Skips the case if the module could not be loaded again, or if there
 /// are targets of others, which would be detached.
-fn may_unload<'a>(rig: &Rig<'a>) -> Outcome<&'a Path> {
+pub fn may_unload<'a>(rig: &Rig<'a>) -> Outcome<&'a Path> {
     let module = file_to_load_again(rig.module)?;
     let others = read("control")?;
     if !others.is_empty() {

@@ -144,6 +144,14 @@ pub fn write_nonsense(worker: &mut Worker) -> bool {
         ("attach 1 kind=interval", Errno::EINVAL),
         ("attach 1 kind=plain range=2000-1000", Errno::EINVAL),
         ("attach 1 kind=interval range=2000-1000", Errno::EINVAL),
+        (
+            "attach 1 kind=interval range=1000-2000 how=get",
+            Errno::EINVAL,
+        ),
+        (
+            "attach 1 kind=secondary-tlbs range=2000-1000",
+            Errno::EINVAL,
+        ),
         ("attach 1 name=a name=b", Errno::EINVAL),
         ("attach 1 times=1 times=2", Errno::EINVAL),
         ("attach 1 times=-2", Errno::ERANGE),

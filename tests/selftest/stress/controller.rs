@@ -27,6 +27,16 @@ pub const TABLE: &[Operation<Worker, bool>] = &[
         act: |worker| attach::attach(worker, NotifierKind::PlainEnd),
     },
     Operation {
+        name: "attach plain-young",
+        weight: 3,
+        act: |worker| attach::attach(worker, NotifierKind::PlainYoung),
+    },
+    Operation {
+        name: "attach secondary-tlbs",
+        weight: 3,
+        act: |worker| attach::attach(worker, NotifierKind::SecondaryTlbs),
+    },
+    Operation {
         name: "attach interval",
         weight: 6,
         act: |worker| attach::attach(worker, NotifierKind::Interval),

@@ -91,6 +91,10 @@ const KNOBS: &[Knob] = &[
         value: |worker, _| worker.rng.below(200).to_string(),
     },
     Knob {
+        file: "young",
+        value: |worker, _| worker.rng.below(2).to_string(),
+    },
+    Knob {
         file: "callback",
         value: |worker, target| match target.kind.has_ends() {
             true => (*worker.rng.pick(&["start", "end"])).into(),

@@ -3,6 +3,7 @@
 //! Operations that read files of the module and of its targets.
 
 use std::fs;
+use std::num::NonZeroU32;
 
 use anyhow::Result;
 use nix::errno::Errno;
@@ -65,9 +66,9 @@ pub fn log(worker: &mut Worker) -> bool {
             return;
         };
         let control = control.pid.as_raw();
-        let strange = entries
-            .iter()
-            .find(|entry| entry.tid == control && OWN_EVENTS.contains(&entry.event));
+        let strange = entries.iter().find(|entry| {
+            entry.tid == control && entry.event.is_some_and(|event| OWN_EVENTS.contains(&event))
+        });
         if let Some(entry) = strange {
             worker.finding(format_args!(
                 "process {control} has no notifier, but is in the log of {}: {entry:?}",
@@ -82,14 +83,21 @@ pub fn settings(worker: &mut Worker) -> bool {
     read(worker, "settings", Settings::parse, |_, _, _| {})
 }
 
-/// Reads the properties of some targets: state, address space, process id and kind.
+/// Reads the properties of some targets: state, way of its registration, address space, process id
+/// and kind.
 pub fn identity(worker: &mut Worker) -> bool {
     let state = |text: &str| match text {
         "live\n" | "gone\n" => Ok(()),
         _ => anyhow::bail!("{text:?} is no state"),
     };
     let pid = |text: &str| Ok(text.trim_end().parse::<i32>()?);
+    let how = |text: &str| match text.trim_end().split_once(" users=") {
+        None if matches!(text, "register\n" | "locked\n") => Ok(()),
+        Some(("get", users)) => users.parse::<NonZeroU32>().map(|_| ()).map_err(Into::into),
+        _ => anyhow::bail!("{text:?} is no way to register"),
+    };
     read(worker, "state", state, |_, _, ()| {})
+        && read(worker, "how", how, |_, _, ()| {})
         && read(worker, "mm", |text| Mm::parse(text)?.check(), |_, _, ()| {})
         && read(worker, "pid", pid, |worker, target, pid| {
             let known = target.victim.as_ref().map(|victim| victim.pid.as_raw());

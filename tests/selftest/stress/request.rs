@@ -57,11 +57,15 @@ impl Worker {
         if kind.is_interval() {
             line.push_str(&format!(" range={start:#x}-{end:x}"));
         }
-        if self.rng.one_in(4) {
+        // Settings of a notifier that is shared are those of all its targets.
+        let is_shared = !kind.is_interval() && self.rng.one_in(4);
+        if is_shared {
+            line.push_str(" how=get");
+        } else if self.rng.one_in(4) {
             line.push_str(" how=locked");
         }
         // From the first callback on, these keep the target within its limits.
-        let sleeps = self.rng.one_in(4);
+        let sleeps = !is_shared && self.rng.one_in(4);
         if sleeps {
             line.push_str(" context=blockable");
         }

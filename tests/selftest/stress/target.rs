@@ -60,6 +60,14 @@ pub fn gone_back(now: &Counters, earlier: &Counters) -> Option<&'static str> {
         ("starts", now.starts, earlier.starts),
         ("refused", now.refused, earlier.refused),
         ("ends", now.ends, earlier.ends),
+        (
+            "clear_flush_young",
+            now.clear_flush_young,
+            earlier.clear_flush_young,
+        ),
+        ("clear_young", now.clear_young, earlier.clear_young),
+        ("test_young", now.test_young, earlier.test_young),
+        ("secondary_tlbs", now.secondary_tlbs, earlier.secondary_tlbs),
     ]
     .into_iter()
     .find(|(_, now, before)| now < before)
