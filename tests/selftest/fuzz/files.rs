@@ -83,7 +83,7 @@ impl Open {
     ///
     /// The read failed, or the file does not fit into the buffer or is not UTF-8.
     pub fn line(&self) -> Result<String> {
-        let mut buffer = [0; 1024];
+        let mut buffer = [0; 4096];
         let count = self
             .file
             .read_at(&mut buffer, 0)
@@ -97,7 +97,7 @@ impl Open {
 
     /// Reads like [`Self::line`], for files of which read(2) may return an error.
     pub fn try_line(&self) -> io::Result<String> {
-        let mut buffer = [0; 1024];
+        let mut buffer = [0; 4096];
         let count = self.file.read_at(&mut buffer, 0)?;
         Ok(String::from_utf8_lossy(&buffer[..count]).into_owned())
     }
