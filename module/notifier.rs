@@ -155,6 +155,7 @@ impl fmt::Display for Kind {
 pub(crate) struct Plain(Arc<Injector>);
 
 impl FaultyNotifier for Plain {
+    #[inline]
     fn invalidate_range_start(&self, range: &Range, callback: &Callback<'_>) -> Result {
         let remove = |unsound| callback.remove(unsound);
         self.0.start(range, 0, || (), remove)
@@ -169,11 +170,13 @@ impl FaultyNotifier for Plain {
 pub(crate) struct PlainEnd(Arc<Injector>);
 
 impl FaultyNotifier for PlainEnd {
+    #[inline]
     fn invalidate_range_start(&self, range: &Range, callback: &Callback<'_>) -> Result {
         let remove = |unsound| callback.remove(unsound);
         self.0.start(range, 0, || (), remove)
     }
 
+    #[inline]
     fn invalidate_range_end(&self, range: &Range) {
         self.0.end(Operation::End, Arguments::new(range, 0));
     }
