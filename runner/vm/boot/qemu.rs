@@ -59,6 +59,8 @@ const CMDLINE: &[&str] = &[
     "panic=-1",
     // No rate limit on /dev/kmsg, or it could drop markers.
     "printk.devkmsg=on",
+    // On a busy host the timer interrupt may come too late for its test, which is a panic.
+    "no_timer_check",
     // On a busy host the clocksource watchdog would mistake the TSC for unstable.
     "tsc=reliable",
     // Without it, most of the boot time is spent on waiting for RCU grace periods.
