@@ -73,6 +73,7 @@ impl Counters {
     }
 
     /// A start: whether something was injected, and what it returns.
+    #[inline]
     pub(crate) fn add_start(&self, range: &Range, injected: bool, returned: i32) {
         let event = range
             .event()
@@ -93,6 +94,7 @@ impl Counters {
     }
 
     /// An end, or a finish.
+    #[inline]
     pub(crate) fn add_end(&self) {
         self.ends.add(1, Relaxed);
     }

@@ -95,8 +95,8 @@ pub(crate) struct Injector {
     /// Empty until the target is there: a notifier that is shared is made by the core.
     name: SetOnce<Arc<CString>>,
     kind: Kind,
-    /// Is written with the lock of `settings` held. A callback reads it once; if by that it needs
-    /// no more, it does not take the lock.
+    /// Is written with the lock of `settings` held. Where it is 0, a callback reads nothing else;
+    /// where by it nothing is armed, it does not take the lock.
     summary: Atomic<u32>,
     /// A change is made under the lock as a whole, and a callback takes it once: no callback sees
     /// a part of a change.
@@ -220,10 +220,36 @@ impl Injector {
         result
     }
 
+    /// Whether nothing is armed, and only what is injected is recorded. One word says so, since
+    /// every atomic operation is a call of a function (rust/helpers/atomic.c).
+    fn is_idle(&self) -> bool {
+        self.summary.load(Relaxed) == 0
+    }
+
     /// A callback that may refuse, and that was called with the number `cur_seq`, or without one
     /// (0): what `agree` makes of it, or the error with which it refuses. `remove` removes the
     /// notifier that was called.
+    #[inline]
     pub(crate) fn start<T>(
+        &self,
+        range: &Range,
+        cur_seq: u64,
+        agree: impl FnOnce() -> T,
+        remove: impl FnOnce(Unsound),
+    ) -> Result<T> {
+        if self.is_idle() {
+            let answer = agree();
+            self.counters.add_start(range, false, 0);
+            return Ok(answer);
+        }
+        self.start_with_settings(range, cur_seq, agree, remove)
+    }
+
+    /// [`Self::start`] by the settings.
+    // Not inlined: an idle call need not save the registers that this takes.
+    #[cold]
+    #[inline(never)]
+    fn start_with_settings<T>(
         &self,
         range: &Range,
         cur_seq: u64,
@@ -261,7 +287,18 @@ impl Injector {
     }
 
     /// A callback that follows on a start.
+    #[inline]
     pub(crate) fn end(&self, operation: Operation, arguments: Arguments) {
+        if self.is_idle() {
+            return self.counters.add_end();
+        }
+        self.end_with_settings(operation, arguments);
+    }
+
+    /// [`Self::end`] by the settings.
+    #[cold]
+    #[inline(never)]
+    fn end_with_settings(&self, operation: Operation, arguments: Arguments) {
         let (fault, records_all) =
             self.decide(END_ARMED, |settings| settings.fault_in_end(&arguments));
         self.counters.add_end();

@@ -178,11 +178,13 @@ impl FaultyNotifier for Plain {
         Ok(Plain(Arc::pin_init(injector, GFP_KERNEL_ACCOUNT)?))
     }
 
+    #[inline]
     fn invalidate_range_start(&self, range: &Range, callback: &Callback<'_>) -> Result {
         let remove = |unsound| callback.remove(unsound);
         self.0.start(range, 0, || (), remove)
     }
 
+    #[inline]
     fn invalidate_range_end(&self, range: &Range) {
         self.0.end(Operation::End, Arguments::new(range, 0));
     }
