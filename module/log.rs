@@ -274,49 +274,129 @@ impl Log {
 
     /// Copies out what stands at `position`, as [`FileOperations::read`] has it.
     ///
-    /// A position is the index of an entry times [`LINE`], plus a byte in its line: so a reader
-    /// may take as few bytes at a time as it likes, and goes on where it was while entries are
-    /// added. A position whose entry was overwritten moves to the oldest that is left.
+    /// A reader may take as few bytes at a time as it likes. It gets the entries up to the one that
+    /// was the newest when it began, and then the end of the file, however fast entries are added;
+    /// if it reads on after that, it gets those that were added since. A position whose entry was
+    /// overwritten moves to the oldest that is left.
     ///
     /// Returns the bytes copied so far if an error or a kill of the reader ends it early.
     ///
     /// [`FileOperations::read`]: crate::abstractions::debugfs::FileOperations::read
     pub(crate) fn read(&self, position: &mut u64, out: &mut dyn Output) -> Result<usize> {
-        const LINE_BYTES: u64 = LINE as u64;
+        let mut place = Place::from_position(*position, self.ring.lock().written);
+        let end = match place.end {
+            Some(end) => end,
+            None => self.ring.lock().written,
+        };
         let mut copied: usize = 0;
         while out.room() > 0 && !task::fatal_signal_pending() {
-            let wanted = *position / LINE_BYTES;
-            let Some((index, entry)) = self.ring.lock().entry_from(wanted) else {
+            let found = self.ring.lock().entry_from(place.index);
+            let Some((index, entry)) = found.filter(|(index, _)| *index < end) else {
+                if copied == 0 {
+                    place.end = None;
+                }
                 break;
             };
-            let done = if index == wanted {
-                *position % LINE_BYTES
-            } else {
-                0
-            };
+            if index != place.index {
+                place.left = 0;
+            }
 
             let line = match entry.format() {
                 Err(_) if copied > 0 => break,
                 line => line?,
             };
-            let rest = line.as_bytes().get(done as usize..).unwrap_or(&[]);
+            let bytes = line.as_bytes();
+            let rest = match place.left {
+                0 => bytes,
+                left => bytes
+                    .get(bytes.len().saturating_sub(left)..)
+                    .unwrap_or(bytes),
+            };
             let part = rest.get(..out.room()).unwrap_or(rest);
             match out.put(part) {
                 Err(_) if copied > 0 => break,
                 result => result?,
             }
             copied = copied.saturating_add(part.len());
-            *position = index
-                .wrapping_mul(LINE_BYTES)
-                .wrapping_add(if part.len() == rest.len() {
-                    LINE_BYTES
-                } else {
-                    done.wrapping_add(part.len() as u64)
-                });
+            place = match rest.len().saturating_sub(part.len()) {
+                0 => Place {
+                    index: index.wrapping_add(1),
+                    left: 0,
+                    end: Some(end),
+                },
+                left => Place {
+                    index,
+                    left,
+                    end: Some(end),
+                },
+            };
         }
+        *position = place.to_position();
         Ok(copied)
     }
 }
+
+/// Where a reader is.
+///
+/// All of it stands in the file's position, since our files have no `open` and no `release` that
+/// could keep it for a reader: from the lowest bits a byte, an index, and an end. The byte counts
+/// to the end of [`LINE`], so one that goes back by some bytes, as shells do to read line by line,
+/// is where it wants to be.
+#[derive(Clone, Copy)]
+struct Place {
+    /// Index of an entry.
+    index: u64,
+    /// Number of bytes of its line that are left to be read; 0: all.
+    left: usize,
+    /// Index of the first entry that is not read. [`None`] before the first read, and after the end
+    /// of the file.
+    end: Option<u64>,
+}
+
+impl Place {
+    const BYTE_BITS: u32 = LINE.trailing_zeros();
+    const BYTES: u64 = LINE as u64;
+    const INDEX_BITS: u32 = 33;
+    const INDEX: u64 = (1 << Self::INDEX_BITS) - 1;
+    /// More entries than a log has: 64 MiB of them.
+    const END_BITS: u32 = 20;
+    const END: u64 = (1 << Self::END_BITS) - 1;
+    const HAS_END: u64 = 1 << (Self::BYTE_BITS + Self::INDEX_BITS + Self::END_BITS);
+
+    /// The place at a position, of a log in which so many entries were written.
+    fn from_position(position: u64, written: u64) -> Self {
+        let low = position >> Self::BYTE_BITS & Self::INDEX;
+        // The newest entry with these bits.
+        let age = written.wrapping_sub(low) & Self::INDEX;
+        let index = written.checked_sub(age).unwrap_or(low);
+        let left = match position % Self::BYTES {
+            0 => 0,
+            byte => Self::BYTES.saturating_sub(byte),
+        };
+        let end = position >> (Self::BYTE_BITS + Self::INDEX_BITS);
+        let entries = end.wrapping_sub(index) & Self::END;
+        Place {
+            index,
+            left: left as usize,
+            end: (position & Self::HAS_END != 0).then_some(index.wrapping_add(entries)),
+        }
+    }
+
+    fn to_position(self) -> u64 {
+        let byte = match self.left {
+            0 => 0,
+            left => Self::BYTES.saturating_sub(left as u64),
+        };
+        let end = match self.end {
+            None => 0,
+            Some(end) => (end & Self::END) << (Self::BYTE_BITS + Self::INDEX_BITS) | Self::HAS_END,
+        };
+        end | (self.index & Self::INDEX) << Self::BYTE_BITS | byte
+    }
+}
+
+// A position must not be negative.
+static_assert!(Place::HAS_END <= i64::MAX as u64);
 
 #[kunit_tests(mmu_notifier_inject_log)]
 mod tests {
@@ -358,6 +438,133 @@ mod tests {
         assert_eq!((at, entry.seq), (10, 10));
         Ok(())
     }
+
+    /// A buffer for so many bytes. Each time that something is put into it, an entry is added to
+    /// the log.
+    struct Busy<'a> {
+        log: &'a Log,
+        bytes: KVec<u8>,
+        room: usize,
+    }
+
+    impl Output for Busy<'_> {
+        fn room(&self) -> usize {
+            self.room.saturating_sub(self.bytes.len())
+        }
+
+        fn put(&mut self, bytes: &[u8]) -> Result {
+            add(self.log);
+            Ok(self.bytes.extend_from_slice(bytes, GFP_KERNEL)?)
+        }
+    }
+
+    /// Adds an entry with its index for a number.
+    fn add(log: &Log) {
+        let mut ring = log.ring.lock();
+        let seq = ring.written;
+        ring.push(Entry {
+            seq,
+            ..Entry::EMPTY
+        });
+    }
+
+    /// A log for so many entries, with one.
+    fn log(entries: usize) -> Result<Pin<KBox<Log>>> {
+        let log = KBox::pin_init(Log::new(entries * size_of::<Entry>()), GFP_KERNEL)?;
+        add(&log);
+        Ok(log)
+    }
+
+    fn read(log: &Log, position: &mut u64, room: usize) -> Result<KVec<u8>> {
+        let bytes = KVec::new();
+        let mut out = Busy { log, bytes, room };
+        let copied = log.read(position, &mut out)?;
+        assert_eq!(copied, out.bytes.len());
+        Ok(out.bytes)
+    }
+
+    /// Whether this is one line, of the entry of that index.
+    fn is_line(bytes: &[u8], index: u64) -> Result<bool> {
+        let mut start = Text::with_capacity(0)?;
+        start.add(fmt!("seq={index} "))?;
+        let lines = bytes.iter().filter(|byte| **byte == b'\n').count();
+        Ok(lines == 1 && bytes.starts_with(start.as_bytes()) && bytes.ends_with(b"\n"))
+    }
+
+    #[test]
+    fn a_reader_meets_the_end_although_entries_are_added() -> Result {
+        let log = log(4)?;
+        let mut position = 0;
+        assert!(is_line(&read(&log, &mut position, 4096)?, 0)?);
+        // The end, once: then what was added before it reads on.
+        assert_eq!(read(&log, &mut position, 4096)?.len(), 0);
+        assert!(is_line(&read(&log, &mut position, 4096)?, 1)?);
+        assert_eq!(read(&log, &mut position, 4096)?.len(), 0);
+        Ok(())
+    }
+
+    #[test]
+    fn a_reader_in_parts_meets_the_end_too() -> Result {
+        let log = log(256)?;
+        let mut position = 0;
+        let mut line = KVec::new();
+        loop {
+            let part = read(&log, &mut position, 7)?;
+            if part.len() == 0 {
+                break;
+            }
+            line.extend_from_slice(&part, GFP_KERNEL)?;
+        }
+        assert!(is_line(&line, 0)?);
+        Ok(())
+    }
+
+    #[test]
+    fn a_reader_that_is_overtaken_meets_the_end() -> Result {
+        let log = log(4)?;
+        let mut position = 0;
+        assert_eq!(read(&log, &mut position, 7)?.len(), 7);
+        for _ in 0..8 {
+            add(&log);
+        }
+        assert_eq!(read(&log, &mut position, 4096)?.len(), 0);
+        assert!(read(&log, &mut position, 4096)?.starts_with(b"seq=6 "));
+        Ok(())
+    }
+
+    #[test]
+    fn a_reader_that_goes_back_reads_the_same_again() -> Result {
+        let log = log(8)?;
+        add(&log);
+        let mut position = 0;
+        let both = read(&log, &mut position, 4096)?;
+        position -= 5;
+        let again = read(&log, &mut position, 4096)?;
+        assert_eq!(
+            Some(again.as_slice()),
+            both.last_chunk::<5>().map(|last| last.as_slice())
+        );
+        assert!(again.len() == 5);
+        Ok(())
+    }
+
+    #[test]
+    fn a_position_is_never_negative_and_never_of_another_entry() {
+        for written in [0, 5, Place::INDEX, Place::INDEX + 1, u64::MAX / 2] {
+            for left in [0, 1, LEFT_MOST] {
+                let index = written.saturating_sub(3);
+                let end = Some(index + 3);
+                let place = Place { index, left, end };
+                let position = place.to_position();
+                assert!(position as i64 >= 0);
+                let same = Place::from_position(position, written + 100);
+                assert_eq!((same.index, same.left, same.end), (index, left, end));
+            }
+        }
+    }
+
+    /// Bytes of the longest line but one. KUnit's macro has a `LINE` of its own.
+    const LEFT_MOST: usize = Place::BYTES as usize - 1;
 
     /// A call with the longest words.
     fn longest() -> Entry {

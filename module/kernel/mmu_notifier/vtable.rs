@@ -244,8 +244,10 @@ mod tests {
         Relaxed, //
     };
 
-    /// Page that was accessed; 0 for none.
-    struct Accessed(Atomic<usize>);
+    struct Accessed {
+        /// Page that was accessed; 0 for none.
+        page: Atomic<usize>,
+    }
 
     #[vtable]
     impl Notifier for Accessed {
@@ -254,22 +256,22 @@ mod tests {
         }
 
         fn clear_young(&self, _mm: &Mm, range: core::ops::Range<usize>) -> bool {
-            let was_accessed = range.contains(&self.0.load(Relaxed));
+            let was_accessed = range.contains(&self.page.load(Relaxed));
             if was_accessed {
-                self.0.store(0, Relaxed);
+                self.page.store(0, Relaxed);
             }
             was_accessed
         }
 
         fn test_young(&self, _mm: &Mm, address: usize) -> bool {
-            self.0.load(Relaxed) == address
+            self.page.load(Relaxed) == address
         }
     }
 
     #[vtable]
     impl SecondaryTlbNotifier for Accessed {
         fn arch_invalidate_secondary_tlbs(&self, _mm: &Mm, range: core::ops::Range<usize>) {
-            self.0.store(range.end, Relaxed);
+            self.page.store(range.end, Relaxed);
         }
     }
 
@@ -278,7 +280,7 @@ mod tests {
         mm: &Mm,
         test: impl FnOnce(*mut bindings::mmu_notifier, *mut bindings::mm_struct, &Accessed),
     ) -> Result {
-        let data = try_pin_init!(Accessed(_: Atomic::new(0)));
+        let data = try_init!(Accessed { page: Atomic::new(0) }? Error);
         let subscription = kernel::error::from_err_ptr(alloc_node(data))?;
         // SAFETY:
         // - The node is freed below.
@@ -312,7 +314,7 @@ mod tests {
             ops.test_young.ok_or(EINVAL)?,
         );
         with_node(area.mm(), |subscription, mm, data| {
-            data.0.store(0x2000, Relaxed);
+            data.page.store(0x2000, Relaxed);
             // SAFETY:
             // - The node lives, with its data, and so does the `mm`.
             let seen = unsafe {
@@ -337,7 +339,7 @@ mod tests {
             // SAFETY:
             // - The node lives, with its data, and so does the `mm`.
             unsafe { invalidate(subscription, mm, 0, usize::MAX) };
-            assert_eq!(data.0.load(Relaxed), usize::MAX);
+            assert_eq!(data.page.load(Relaxed), usize::MAX);
         })
     }
 }
