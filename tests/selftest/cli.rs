@@ -14,7 +14,9 @@ use mn_inject::vm::args::VmGuestArgs;
 use crate::hostile;
 use crate::hostile::condition::ConditionArgs;
 use crate::stress::role::VictimArgs;
-use crate::task::{CasesOptions, FloodOptions, FuzzOptions, HostileOptions, StressOptions};
+use crate::task::{
+    CasesOptions, FailNthOptions, FloodOptions, FuzzOptions, HostileOptions, StressOptions,
+};
 
 /// Test the module of mn-inject, and mn-inject itself.
 #[derive(Debug, Parser)]
@@ -43,6 +45,9 @@ pub enum Command {
     Hostile(Here<HostileOptions>),
     /// Make very many callbacks fail on the running kernel, and account for each (root)
     Flood(Here<FloodOptions>),
+    /// Make each allocation of each system call fail on the running kernel, one at a time (root)
+    #[command(mut_arg("module", loads_itself))]
+    FailNth(Here<FailNthOptions>),
     /// Do the same in a virtual machine
     #[command(subcommand)]
     Vm(VmCommand),
@@ -75,6 +80,9 @@ pub enum VmCommand {
     Hostile(InVm<HostileOptions>),
     /// Do what `mn-selftest flood` does in a virtual machine
     Flood(InVm<FloodOptions>),
+    /// Do what `mn-selftest fail-nth` does in a virtual machine with a kernel that checks itself
+    #[command(mut_arg("config", |config| config.default_value("debug")))]
+    FailNth(InVm<FailNthOptions>),
 }
 
 /// `mn-selftest cases`

@@ -42,6 +42,7 @@ pub fn carry_out(command: Command) -> Result<Exit> {
         Command::Stress(args) => here(Task::Stress(args.options), args.module, args.format),
         Command::Hostile(args) => here(Task::Hostile(args.options), args.module, args.format),
         Command::Flood(args) => here(Task::Flood(args.options), args.module, args.format),
+        Command::FailNth(args) => here(Task::FailNth(args.options), args.module, args.format),
         Command::Vm(command) => vm::main(command),
         Command::Run(args) => run::run(&args),
         Command::Process(process) => process.main(),

@@ -20,7 +20,7 @@ use crate::exercise::Exercise;
 use crate::module_cases::rig::Rig;
 use crate::module_cases::{self, Part};
 use crate::task::Task;
-use crate::{flood, fuzz, hostile, stress};
+use crate::{fail_nth, flood, fuzz, hostile, stress};
 
 /// Carries out the task with the module of that file; `cases`, `fuzz` and `flood` can also use a
 /// module that is already loaded. `say` is called every second with the progress.
@@ -72,8 +72,8 @@ fn watched(
     say: &mut dyn FnMut(&str),
     exercise: &mut Exercise,
 ) -> Result<()> {
-    // The stress loads and unloads the module itself.
-    if !matches!(task, Task::Stress(_)) {
+    // These load and unload the module themselves.
+    if !matches!(task, Task::Stress(_) | Task::FailNth(_)) {
         let load = |path| LoadedModule::load(path, c"");
         *loaded = module.map(load).transpose()?;
     }
@@ -92,6 +92,12 @@ fn watched(
         Task::Flood(options) => {
             let say = &mut |said: &str| catching_up(watch, said);
             flood::run(options, say, exercise)
+        }
+        Task::FailNth(options) => {
+            let module = demanded(module, task)?;
+            let waiter = Waiter::new().context("cannot block signals")?;
+            let complaints = &mut Complaints::new(watch);
+            fail_nth::run(options, module, &waiter, complaints, say, exercise)
         }
         Task::Hostile(_) => anyhow::bail!("hostile watches for itself"),
     }

@@ -5,6 +5,7 @@
 mod cli;
 mod complaints;
 mod exercise;
+mod fail_nth;
 mod flood;
 mod fuzz;
 mod guest;

@@ -73,6 +73,15 @@ pub struct FloodOptions {
     pub expect: Option<Form>,
 }
 
+/// Options of `fail-nth`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, clap::Args)]
+#[serde(deny_unknown_fields)]
+pub struct FailNthOptions {
+    /// Only the walks whose name matches (shell pattern with * and ?; may be repeated)
+    #[arg(long, value_name = "GLOB")]
+    pub only: Vec<String>,
+}
+
 /// An exercise with its options.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -87,6 +96,8 @@ pub enum Task {
     Hostile(HostileOptions),
     /// Make very many callbacks fail.
     Flood(FloodOptions),
+    /// Make each allocation of each system call fail.
+    FailNth(FailNthOptions),
 }
 
 impl Task {
@@ -98,6 +109,7 @@ impl Task {
             Task::Fuzz(_) => "fuzz",
             Task::Hostile(_) => "hostile",
             Task::Flood(_) => "flood",
+            Task::FailNth(_) => "fail-nth",
         }
     }
 
@@ -107,7 +119,7 @@ impl Task {
             Task::Stress(options) => Some(options.seed),
             Task::Fuzz(options) => Some(options.seed),
             Task::Hostile(options) => Some(options.seed),
-            Task::Cases(_) | Task::Flood(_) => None,
+            Task::Cases(_) | Task::Flood(_) | Task::FailNth(_) => None,
         }
     }
 }
@@ -137,6 +149,9 @@ mod tests {
             Task::Flood(FloodOptions {
                 failures: 7,
                 expect: Some(Form::Mainline),
+            }),
+            Task::FailNth(FailNthOptions {
+                only: vec!["attach-*".to_owned()],
             }),
         ] {
             let value = serde_json::to_value(&task).unwrap();

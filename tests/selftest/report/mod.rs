@@ -41,7 +41,7 @@ pub struct ExerciseReport {
 }
 
 /// The current [`ExerciseReport::schema`].
-pub const SCHEMA: u32 = 4;
+pub const SCHEMA: u32 = 5;
 
 impl ExerciseReport {
     /// The exit code: 1 if there is a finding, 70 if the exercise proves nothing, 4 if all cases

@@ -8,7 +8,9 @@ use mn_inject::report::format::SimpleFormat;
 
 use crate::exercise::{CaseResult, CaseVerdict, Exercise};
 use crate::report::{ExerciseReport, SCHEMA};
-use crate::task::{CasesOptions, FloodOptions, FuzzOptions, HostileOptions, StressOptions, Task};
+use crate::task::{
+    CasesOptions, FailNthOptions, FloodOptions, FuzzOptions, HostileOptions, StressOptions, Task,
+};
 
 fn printed(report: &ExerciseReport, format: SimpleFormat) -> String {
     let mut out = Vec::new();
@@ -134,6 +136,9 @@ fn the_report_is_documented_and_can_be_read_back() {
             failures: 7,
             expect: None,
         }),
+        Task::FailNth(FailNthOptions {
+            only: vec!["load".to_owned()],
+        }),
     ] {
         report.task = task;
         let text = printed(&report, SimpleFormat::Json);
@@ -155,7 +160,7 @@ fn the_report_is_documented_and_can_be_read_back() {
         assert!(printed(&report, SimpleFormat::Json).contains(&format!("\"{verdict}\"")));
         assert!(doc.contains(&format!("`{verdict}`")), "{verdict}");
     }
-    assert!(doc.contains(&format!("`flood`, version {SCHEMA}")));
+    assert!(doc.contains(&format!("`fail-nth`, version {SCHEMA}")));
 }
 
 fn exit(operations: &[u64], findings: &[&str], trouble: &[&str]) -> Exit {

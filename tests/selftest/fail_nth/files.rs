@@ -1,0 +1,337 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Opening, reading and writing the module's files.
+
+use std::fs::File;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileExt as _;
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use nix::errno::Errno;
+use nix::fcntl::{self, OFlag};
+use nix::sys::stat::Mode;
+
+use mn_inject::injector::files;
+use mn_inject::injector::line::errno_of;
+
+use crate::fail_nth::attach::{words, write_line};
+use crate::fail_nth::call::Call;
+use crate::fail_nth::world::{State, World};
+use crate::fuzz::kind::Kind;
+use crate::fuzz::order::Order;
+use crate::fuzz::setting::{Rule, Setting};
+use crate::module_cases::outcome::{Failure, Outcome, demand, same};
+use crate::module_cases::rig::{Attached, Rig, open};
+
+/// Size of the buffer of a read, in bytes: more than any of the files has.
+const BUFFER: usize = 64 << 10;
+
+/// A target of that kind, and one of its files or of the module's.
+pub struct Place {
+    world: World,
+    attached: Attached,
+    path: PathBuf,
+    before: State,
+    settings: String,
+}
+
+impl Place {
+    /// A file of a new target.
+    pub fn of_target(rig: &Rig<'_>, kind: Kind, file: &str) -> Outcome<Self> {
+        let world = World::new(rig)?;
+        let attached = rig.attach(world.subject.pid().as_raw(), &words(&world, kind))?;
+        Ok(Place {
+            path: attached.path(file),
+            before: world.state()?,
+            settings: attached.read("settings")?,
+            attached,
+            world,
+        })
+    }
+
+    /// A file of the module.
+    pub fn of_module(rig: &Rig<'_>, file: &str) -> Outcome<Self> {
+        let place = Self::of_target(rig, None, "settings")?;
+        let path = files::path(file);
+        Ok(Place { path, ..place })
+    }
+
+    fn demand_unchanged(&self) -> Outcome {
+        self.world.demand(&self.before)?;
+        let settings = self.attached.read("settings")?;
+        same("settings", &settings, &self.settings)
+    }
+}
+
+/// Opens a file.
+pub struct Open {
+    place: Place,
+    opened: Option<OwnedFd>,
+}
+
+impl Open {
+    /// Opens that file.
+    pub fn new(place: Place) -> Self {
+        let opened = None;
+        Open { place, opened }
+    }
+}
+
+impl Call for Open {
+    fn make(&mut self) -> Result<(), Errno> {
+        self.opened = Some(fcntl::open(
+            &self.place.path,
+            OFlag::O_RDWR | OFlag::O_CLOEXEC,
+            Mode::empty(),
+        )?);
+        Ok(())
+    }
+
+    fn succeeded(&mut self) -> Outcome {
+        self.opened = None;
+        self.place.demand_unchanged()
+    }
+
+    fn failed(&mut self) -> Outcome {
+        self.place.demand_unchanged()
+    }
+}
+
+/// Opens a file of a target for the first time: of a new target each time.
+pub struct OpenFirst<'a> {
+    rig: &'a Rig<'a>,
+    kind: Kind,
+    file: &'static str,
+    open: Open,
+}
+
+impl<'a> OpenFirst<'a> {
+    /// Opens that file.
+    pub fn new(rig: &'a Rig<'a>, kind: Kind, file: &'static str) -> Outcome<Self> {
+        Ok(OpenFirst {
+            rig,
+            kind,
+            file,
+            open: Open::new(Place::of_target(rig, kind, file)?),
+        })
+    }
+}
+
+impl Call for OpenFirst<'_> {
+    fn prepare(&mut self) -> Outcome {
+        self.open = Open::new(Place::of_target(self.rig, self.kind, self.file)?);
+        Ok(())
+    }
+
+    fn make(&mut self) -> Result<(), Errno> {
+        self.open.make()
+    }
+
+    fn succeeded(&mut self) -> Outcome {
+        self.open.succeeded()
+    }
+
+    fn failed(&mut self) -> Outcome {
+        self.open.failed()
+    }
+}
+
+/// Reads a file from its beginning.
+pub struct Read {
+    place: Place,
+    file: File,
+    buffer: Vec<u8>,
+    length: usize,
+    due: Vec<u8>,
+}
+
+impl Read {
+    /// Reads that file, whose content must not change meanwhile.
+    pub fn new(place: Place) -> Outcome<Self> {
+        let mut read = Read {
+            file: open(&place.path)?,
+            place,
+            // Not zeroed by the kernel: every page of it must be there before the first call.
+            buffer: vec![1; BUFFER],
+            length: 0,
+            due: Vec::new(),
+        };
+        read.due = read.content()?;
+        Ok(read)
+    }
+
+    fn content(&mut self) -> Outcome<Vec<u8>> {
+        let path = self.place.path.display().to_string();
+        self.make().map_err(|errno| {
+            Failure::Wrong(format!("read of {path} without a fault: {errno:?}"))
+        })?;
+        Ok(self.buffer[..self.length].to_vec())
+    }
+}
+
+impl Call for Read {
+    fn make(&mut self) -> Result<(), Errno> {
+        self.length = self
+            .file
+            .read_at(&mut self.buffer, 0)
+            .map_err(|error| errno_of(&error))?;
+        Ok(())
+    }
+
+    fn succeeded(&mut self) -> Outcome {
+        let (seen, due) = (&self.buffer[..self.length], &self.due);
+        demand(seen == due, || {
+            format!(
+                "read: expected \"{}\", got \"{}\"",
+                due.escape_ascii(),
+                seen.escape_ascii()
+            )
+        })?;
+        self.place.demand_unchanged()
+    }
+
+    fn failed(&mut self) -> Outcome {
+        self.place.demand_unchanged()?;
+        let seen = self.content()?;
+        demand(seen == self.due, || {
+            format!("after it, \"{}\" is read", seen.escape_ascii())
+        })
+    }
+}
+
+/// Writes a setting other than the one that is there.
+pub struct Set {
+    place: Place,
+    file: File,
+    path: &'static str,
+    value: String,
+    default: &'static str,
+}
+
+impl Set {
+    /// Writes that setting of a new target of a kind that takes all settings.
+    pub fn new(rig: &Rig<'_>, kind: Kind, setting: &Setting) -> Outcome<Self> {
+        let place = Place::of_target(rig, kind, setting.path)?;
+        Ok(Set {
+            file: open(&place.path)?,
+            place,
+            path: setting.path,
+            value: value(setting),
+            default: setting.default,
+        })
+    }
+}
+
+/// A value that a setting does not have at first. Settings that need `breach=1` have none.
+fn value(setting: &Setting) -> String {
+    match setting.rule {
+        Rule::Events => "CLEAR,UNMAP".into(),
+        Rule::Range => "0x1000-0x2000".into(),
+        Rule::Word(words) => (*words.last().unwrap_or(&setting.default)).into(),
+        Rule::Task => "comm=fail-nth".into(),
+        Rule::Number(min, max) => [min, max]
+            .map(|number| number.to_string())
+            .into_iter()
+            .find(|number| number != setting.default)
+            .unwrap_or_default(),
+        Rule::Error => "-11".into(),
+        Rule::Callback => "end".into(),
+        Rule::Breach(_) => "0".into(),
+    }
+}
+
+impl Call for Set {
+    fn make(&mut self) -> Result<(), Errno> {
+        write_line(&self.file, self.value.as_bytes())
+    }
+
+    fn succeeded(&mut self) -> Outcome {
+        let due = self.value.replace("CLEAR,UNMAP", "UNMAP,CLEAR");
+        same(self.path, self.place.attached.read(self.path)?, due)?;
+        self.place.attached.set(self.path, self.default)?;
+        self.place.demand_unchanged()
+    }
+
+    fn failed(&mut self) -> Outcome {
+        let seen = self.place.attached.read(self.path)?;
+        same(self.path, seen.as_str(), self.default)?;
+        self.place.demand_unchanged()
+    }
+}
+
+/// Writes an order.
+pub struct Obey {
+    place: Place,
+    file: File,
+    line: String,
+    /// The file of which the content must stay, whatever comes of the order.
+    shown: Option<(&'static str, String)>,
+}
+
+impl Obey {
+    /// Writes that order to a new target, which must be of an interval kind.
+    pub fn new(rig: &Rig<'_>, kind: Kind, order: Order) -> Outcome<Self> {
+        let place = Place::of_target(rig, kind, order.path())?;
+        let seq = place.attached.read_begin()?.0;
+        let line = match order {
+            Order::Begin => "begin".into(),
+            Order::Retry => seq.to_string(),
+            Order::Zap => place.world.range(),
+        };
+        let begin = Order::Begin.path();
+        // Each zap is an invalidation of the range.
+        let shown = match order {
+            Order::Begin | Order::Retry => Some((begin, place.attached.read(begin)?)),
+            Order::Zap => None,
+        };
+        Ok(Obey {
+            file: File::options()
+                .write(true)
+                .open(&place.path)
+                .with_context(|| format!("cannot open {}", place.path.display()))?,
+            place,
+            line,
+            shown,
+        })
+    }
+
+    fn demand_unchanged(&self) -> Outcome {
+        if let Some((path, due)) = &self.shown {
+            same(path, &self.place.attached.read(path)?, due)?;
+        }
+        self.place.demand_unchanged()
+    }
+}
+
+impl Call for Obey {
+    fn make(&mut self) -> Result<(), Errno> {
+        write_line(&self.file, self.line.as_bytes())
+    }
+
+    fn succeeded(&mut self) -> Outcome {
+        self.demand_unchanged()
+    }
+
+    fn failed(&mut self) -> Outcome {
+        self.demand_unchanged()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fuzz::kind::PLAIN_END;
+    use crate::fuzz::setting::SETTINGS;
+
+    #[test]
+    fn every_setting_has_another_value() {
+        for setting in &SETTINGS {
+            let value = value(setting);
+            let taken = setting.rule.judge(value.as_bytes(), PLAIN_END);
+            assert!(taken.is_ok(), "{}: {value:?}: {taken:?}", setting.path);
+            let is_other = value != setting.default;
+            assert_eq!(is_other, !matches!(setting.rule, Rule::Breach(_)));
+        }
+    }
+}

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! All walks of a run.
+
+use std::path::Path;
+
+use anyhow::{Result, ensure};
+
+use mn_inject::injector::LoadedModule;
+use mn_inject::injector::load::demand_absent;
+use mn_inject::os::wait::Waiter;
+
+use crate::complaints::Complaints;
+use crate::exercise::Exercise;
+use crate::fail_nth::faults::Faults;
+use crate::fail_nth::table::{Walk, select};
+use crate::fail_nth::tolerated::TOLERATED;
+use crate::fail_nth::walk::{Counts, Tools};
+use crate::module_cases::rig::Rig;
+use crate::task::FailNthOptions;
+
+/// Makes the walks of the task with the module of that file and adds the operations and findings
+/// to `exercise`.
+///
+/// # Errors
+///
+/// Something could not be used, or a walk met too few faults; this is trouble and not a finding.
+pub fn run(
+    options: &FailNthOptions,
+    module: &Path,
+    waiter: &Waiter,
+    complaints: &mut Complaints<'_>,
+    say: &mut dyn FnMut(&str),
+    exercise: &mut Exercise,
+) -> Result<()> {
+    let mut counts = Counts::default();
+    let done = walks(options, module, waiter, complaints, say, &mut counts);
+    for (operation, count) in [
+        ("walks", counts.walks),
+        ("walks skipped", counts.skipped),
+        ("faults injected", counts.faults),
+        (
+            "calls that failed with the errno of the fault",
+            counts.failed,
+        ),
+        ("faults that the kernel did not print", counts.unseen),
+    ] {
+        exercise.operations.push((operation.into(), count));
+    }
+    for one in TOLERATED {
+        let count = counts.tolerated.get(one.function).copied();
+        let operation = format!("in {}: {}", one.function, one.why);
+        exercise
+            .operations
+            .push((operation, count.unwrap_or_default()));
+    }
+    exercise.findings.append(&mut counts.findings);
+    done
+}
+
+fn walks(
+    options: &FailNthOptions,
+    module: &Path,
+    waiter: &Waiter,
+    complaints: &mut Complaints<'_>,
+    say: &mut dyn FnMut(&str),
+    counts: &mut Counts,
+) -> Result<()> {
+    demand_absent()?;
+    let rig = &Rig::new(waiter, Some(module));
+    let faults = &Faults::new()?;
+    let mut tools = Tools {
+        rig,
+        faults,
+        complaints,
+    };
+    let (loading, others): (Vec<Walk>, Vec<Walk>) = select(&options.only)
+        .into_iter()
+        .partition(|walk| walk.loads);
+    for walk in &loading {
+        counts.walk(walk, &mut tools, say)?;
+    }
+    let loaded = LoadedModule::load(module, c"")?;
+    for walk in &others {
+        counts.walk(walk, &mut tools, say)?;
+    }
+    drop(loaded);
+    ensure!(demand_absent().is_ok(), "the module could not be unloaded");
+    Ok(())
+}

@@ -1,0 +1,260 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The walks: a system call each, with the number of faults that it must at least come to.
+
+use mn_inject::scenario::is_wanted;
+
+use crate::fail_nth::attach::{Attach, Close, Detach, First, Via};
+use crate::fail_nth::call::Call;
+use crate::fail_nth::device::{OpenDevice, ReadDevice};
+use crate::fail_nth::files::{Obey, Open, OpenFirst, Place, Read, Set};
+use crate::fail_nth::load::{Load, Unload};
+use crate::fuzz::kind::{INTERVAL, KINDS, Kind, PLAIN, PLAIN_END, word};
+use crate::fuzz::order::Order;
+use crate::fuzz::setting::SETTINGS;
+use crate::fuzz::subject::READ_ONLY;
+use crate::module_cases::outcome::Outcome;
+use crate::module_cases::rig::Rig;
+
+/// Files in the module's folder that can be read.
+const OF_MODULE: [&str; 4] = ["control", "help", "total", "breach"];
+
+/// The faults of a call that are injected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Faults {
+    /// Each of them.
+    All,
+    /// The first ones, and of the others every so many.
+    Some {
+        /// The number of the first ones.
+        first: u32,
+        /// The step after these.
+        then_every: u32,
+    },
+}
+
+impl Faults {
+    /// The fault after that one.
+    pub fn after(self, nth: u32) -> u32 {
+        match self {
+            Faults::Some { first, then_every } if nth >= first => nth + then_every,
+            Faults::All | Faults::Some { .. } => nth + 1,
+        }
+    }
+}
+
+type Begin = Box<dyn for<'a> Fn(&'a Rig<'a>) -> Outcome<Box<dyn Call + 'a>>>;
+
+/// A walk over the faults of one system call.
+pub struct Walk {
+    /// Its name.
+    pub name: String,
+    /// Whether it loads the module itself, and it must not be loaded at the beginning.
+    pub loads: bool,
+    /// The faults that are injected.
+    pub faults: Faults,
+    /// The least number of faults. With fewer, the walk proves nothing.
+    pub floor: u32,
+    /// Makes everything ready.
+    pub begin: Begin,
+}
+
+/// The files of a target are made one after the other, each in the same way, so most walks leave
+/// some of them out.
+const ATTACH: Faults = Faults::Some {
+    first: 80,
+    then_every: 29,
+};
+
+/// Loading takes longest.
+const LOAD: Faults = Faults::Some {
+    first: 1,
+    then_every: 1,
+};
+
+fn walk(
+    name: impl Into<String>,
+    faults: Faults,
+    floor: u32,
+    begin: impl for<'a> Fn(&'a Rig<'a>) -> Outcome<Box<dyn Call + 'a>> + 'static,
+) -> Walk {
+    Walk {
+        name: name.into(),
+        loads: false,
+        faults,
+        floor,
+        begin: Box::new(begin),
+    }
+}
+
+/// All walks, in the order in which they are made: those that load the module come first.
+pub fn all() -> Vec<Walk> {
+    let mut walks = vec![
+        Walk {
+            loads: true,
+            ..walk("load", LOAD, 40, |rig| Ok(Box::new(Load::new(rig)?)))
+        },
+        Walk {
+            loads: true,
+            ..walk("unload", Faults::All, 1, |rig| {
+                Ok(Box::new(Unload::new(rig)?))
+            })
+        },
+    ];
+    walks.extend(attaches());
+    walks.push(walk("device-open", Faults::All, 3, |rig| {
+        Ok(Box::new(OpenDevice::new(rig)?))
+    }));
+    walks.push(walk("device-read", Faults::All, 3, |rig| {
+        Ok(Box::new(ReadDevice::new(rig)?))
+    }));
+    walks.push(walk("device-close", Faults::All, 1, |rig| {
+        Ok(Box::new(Close::new(rig)?))
+    }));
+    walks.extend(writes());
+    walks.extend(reads());
+    walks
+}
+
+fn attaches() -> Vec<Walk> {
+    let mut walks = Vec::new();
+    let attach = |name: String, faults, kind: Kind, how: &'static str, via| {
+        walk(name, faults, 100, move |rig| {
+            Ok(Box::new(Attach::new(rig, kind, how, via)?))
+        })
+    };
+    for kind in KINDS {
+        for how in ["register", "locked"] {
+            // One in full: they differ in what comes before the files.
+            let faults = if (kind, how) == (PLAIN, "register") {
+                Faults::All
+            } else {
+                ATTACH
+            };
+            let name = format!("attach-{}-{how}", word(kind));
+            walks.push(attach(name, faults, kind, how, Via::Control));
+        }
+    }
+    walks.push(attach(
+        "attach-device".into(),
+        ATTACH,
+        PLAIN,
+        "register",
+        Via::Session,
+    ));
+    walks.push(walk("attach-target", ATTACH, 100, |rig| {
+        Ok(Box::new(Attach::of_target(rig)?))
+    }));
+    for kind in [PLAIN, INTERVAL] {
+        let name = format!("attach-first-{}", word(kind));
+        let faults = Faults::Some {
+            first: 80,
+            then_every: 400,
+        };
+        walks.push(walk(name, faults, 60, move |rig| {
+            Ok(Box::new(First::new(rig, kind)?))
+        }));
+    }
+    for kind in KINDS {
+        let name = format!("detach-{}", word(kind));
+        walks.push(walk(name, Faults::All, 1, move |rig| {
+            Ok(Box::new(Detach::new(rig, kind)?))
+        }));
+    }
+    walks
+}
+
+fn writes() -> Vec<Walk> {
+    let mut walks = Vec::new();
+    for setting in &SETTINGS {
+        // Of this kind, since it takes all of them.
+        let name = format!("write-{}", setting.path);
+        walks.push(walk(name, Faults::All, 2, move |rig| {
+            Ok(Box::new(Set::new(rig, PLAIN_END, setting)?))
+        }));
+    }
+    for order in Order::ALL {
+        let name = format!("write-{}", order.path());
+        walks.push(walk(name, Faults::All, 2, move |rig| {
+            Ok(Box::new(Obey::new(rig, INTERVAL, order)?))
+        }));
+    }
+    walks
+}
+
+fn reads() -> Vec<Walk> {
+    let mut walks = vec![walk("open-first", Faults::All, 4, |rig| {
+        Ok(Box::new(OpenFirst::new(rig, PLAIN, "settings")?))
+    })];
+    let settings = SETTINGS.iter().map(|setting| setting.path);
+    let of_target = settings.chain(READ_ONLY).chain([Order::Begin.path()]);
+    for file in of_target {
+        walks.push(walk(format!("open-{file}"), Faults::All, 3, move |rig| {
+            let place = Place::of_target(rig, INTERVAL, file)?;
+            Ok(Box::new(Open::new(place)))
+        }));
+        walks.push(walk(format!("read-{file}"), Faults::All, 3, move |rig| {
+            let place = Place::of_target(rig, INTERVAL, file)?;
+            Ok(Box::new(Read::new(place)?))
+        }));
+    }
+    for file in OF_MODULE {
+        walks.push(walk(format!("open-{file}"), Faults::All, 3, move |rig| {
+            Ok(Box::new(Open::new(Place::of_module(rig, file)?)))
+        }));
+        walks.push(walk(format!("read-{file}"), Faults::All, 1, move |rig| {
+            Ok(Box::new(Read::new(Place::of_module(rig, file)?)?))
+        }));
+    }
+    walks
+}
+
+/// The walks whose name matches one of the patterns, or all if there is no pattern.
+pub fn select(only: &[String]) -> Vec<Walk> {
+    let mut walks = all();
+    walks.retain(|walk| is_wanted(only, &walk.name));
+    walks
+}
+
+/// The names of the walks that match one of the patterns, or of all if there is no pattern.
+pub fn names(only: &[String]) -> Vec<String> {
+    select(only).into_iter().map(|walk| walk.name).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn every_walk_has_a_name_of_its_own_and_a_floor() {
+        let walks = all();
+        let names: HashSet<&str> = walks.iter().map(|walk| walk.name.as_str()).collect();
+        assert_eq!(names.len(), walks.len());
+        assert!(walks.iter().all(|walk| walk.floor > 0));
+        // The module is loaded once for all the others.
+        assert!(walks.is_sorted_by_key(|walk| !walk.loads));
+    }
+
+    #[test]
+    fn every_file_that_can_be_written_is_written() {
+        let names = names(&["write-*".to_owned()]);
+        assert_eq!(names.len(), SETTINGS.len() + Order::ALL.len());
+    }
+
+    #[test]
+    fn some_faults_are_left_out_after_the_first_ones() {
+        let some = Faults::Some {
+            first: 3,
+            then_every: 10,
+        };
+        let mut nth = 0;
+        let walked = [(); 5].map(|()| {
+            nth = some.after(nth);
+            nth
+        });
+        assert_eq!(walked, [1, 2, 3, 13, 23]);
+        assert_eq!(Faults::All.after(700), 701);
+    }
+}
