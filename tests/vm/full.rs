@@ -150,11 +150,11 @@ fn no_allocation_that_fails_leaves_anything() {
 #[ignore = "full: 2 min"]
 fn a_module_that_leaks_on_failure_is_found() {
     let patch = patch("leaks-on-failure");
-    selftest(&["fail-nth", "--only=attach-none-register", "--patch", &patch]).expect(
+    selftest(&["fail-nth", "--only=attach-none", "--patch", &patch]).expect(
         1,
         &[
             "FAIL: fail-nth",
-            "attach-none-register, fault ",
+            "attach-none, fault ",
             "mm: Mm {",
             "(kmemleak): unreferenced object ",
         ],

@@ -4,6 +4,7 @@
 
 use std::fs::File;
 use std::path::Path;
+use std::rc::Rc;
 
 use nix::errno::Errno;
 
@@ -11,7 +12,7 @@ use mn_inject::injector::line::{errno_of, write_once};
 use mn_inject::injector::{DEVICE, control_file};
 
 use crate::fail_nth::call::Call;
-use crate::fail_nth::world::{State, World};
+use crate::fail_nth::world::{Stage, State, World};
 use crate::fuzz::kind::{Kind, TWO_PASS, is_interval, word};
 use crate::module_cases::outcome::{Failure, Outcome, demand, same};
 use crate::module_cases::rig::{Attached, Rig, control, listed, open, write};
@@ -42,7 +43,7 @@ fn demand_kind(rig: &Rig<'_>, world: &World, kind: Kind) -> Outcome {
 
 /// Attaches a target to a process.
 pub struct Attach {
-    world: World,
+    world: Rc<World>,
     file: File,
     line: String,
     name: String,
@@ -59,26 +60,24 @@ pub enum Via {
 }
 
 impl Attach {
-    /// Attaches a process by its pid.
-    pub fn new(rig: &Rig<'_>, kind: Kind, how: &str, via: Via) -> Outcome<Self> {
-        let world = World::new(rig)?;
-        demand_kind(rig, &world, kind)?;
-        // The kernel keeps its own structure for the process from the first notifier on.
-        rig.attach(world.subject.pid().as_raw(), "")?.detach()?;
+    /// Attaches a process by its pid, with these words in the line.
+    pub fn new(stage: &Stage<'_>, kind: Kind, how: &str, via: Via) -> Outcome<Self> {
+        let world = stage.world()?;
+        demand_kind(stage.rig, &world, kind)?;
         let object = world.subject.pid().to_string();
-        Self::line(rig, world, &object, kind, how, via)
+        Self::line(stage.rig, world, &object, kind, how, via)
     }
 
     /// Attaches the address space of another target.
-    pub fn of_target(rig: &Rig<'_>) -> Outcome<Self> {
-        let world = World::new(rig)?;
+    pub fn of_target(stage: &Stage<'_>) -> Outcome<Self> {
+        let world = stage.world()?;
         let object = format!("@{}", world.held());
-        Self::line(rig, world, &object, None, "register", Via::Control)
+        Self::line(stage.rig, world, &object, None, "", Via::Control)
     }
 
     fn line(
         rig: &Rig<'_>,
-        world: World,
+        world: Rc<World>,
         object: &str,
         kind: Kind,
         how: &str,
@@ -91,7 +90,7 @@ impl Attach {
         let name = rig.name();
         let words = words(&world, kind);
         Ok(Attach {
-            line: format!("attach {object} name={name} {words} how={how}"),
+            line: format!("attach {object} name={name} {words} {how}"),
             before: world.state()?,
             world,
             file,
@@ -126,15 +125,16 @@ pub struct First<'a> {
 
 impl<'a> First<'a> {
     /// Attaches the first notifier of that kind.
-    pub fn new(rig: &'a Rig<'a>, kind: Kind) -> Outcome<Self> {
+    pub fn new(stage: &Stage<'a>, kind: Kind) -> Outcome<Self> {
+        let rig = stage.rig;
         let attach = Self::attach(rig, kind)?;
         Ok(First { rig, kind, attach })
     }
 
     fn attach(rig: &Rig<'_>, kind: Kind) -> Outcome<Attach> {
-        let world = World::new(rig)?;
+        let world = Rc::new(World::new(rig)?);
         let object = world.subject.pid().to_string();
-        Attach::line(rig, world, &object, kind, "register", Via::Control)
+        Attach::line(rig, world, &object, kind, "", Via::Control)
     }
 }
 
@@ -160,7 +160,7 @@ impl Call for First<'_> {
 /// Detaches a target.
 pub struct Detach<'a> {
     rig: &'a Rig<'a>,
-    world: World,
+    world: Rc<World>,
     kind: Kind,
     file: File,
     line: String,
@@ -171,8 +171,9 @@ pub struct Detach<'a> {
 
 impl<'a> Detach<'a> {
     /// Detaches a target of that kind.
-    pub fn new(rig: &'a Rig<'a>, kind: Kind) -> Outcome<Self> {
-        let world = World::new(rig)?;
+    pub fn new(stage: &Stage<'a>, kind: Kind) -> Outcome<Self> {
+        let rig = stage.rig;
+        let world = stage.world()?;
         demand_kind(rig, &world, kind)?;
         let without = world.state()?;
         Ok(Detach {
@@ -218,7 +219,7 @@ impl Call for Detach<'_> {
 
 /// Closes the device with a target that was attached through it.
 pub struct Close {
-    world: World,
+    world: Rc<World>,
     session: Option<File>,
     name: String,
     before: State,
@@ -226,13 +227,13 @@ pub struct Close {
 
 impl Close {
     /// Closes the device.
-    pub fn new(rig: &Rig<'_>) -> Outcome<Self> {
-        let world = World::new(rig)?;
+    pub fn new(stage: &Stage<'_>) -> Outcome<Self> {
+        let world = stage.world()?;
         Ok(Close {
             before: world.state()?,
             world,
             session: None,
-            name: rig.name(),
+            name: stage.rig.name(),
         })
     }
 }

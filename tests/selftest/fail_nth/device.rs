@@ -6,6 +6,7 @@ use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
+use std::rc::Rc;
 
 use nix::errno::Errno;
 use nix::fcntl::{self, OFlag};
@@ -15,24 +16,24 @@ use mn_inject::injector::DEVICE;
 use mn_inject::injector::line::errno_of;
 
 use crate::fail_nth::call::Call;
-use crate::fail_nth::world::{State, World};
+use crate::fail_nth::world::{Stage, State, World};
 use crate::module_cases::outcome::{Failure, Outcome, demand, same};
-use crate::module_cases::rig::{Rig, listed, open, write};
+use crate::module_cases::rig::{listed, open, write};
 
 /// Size of the buffer of a read, in bytes.
 const BUFFER: usize = 4096;
 
 /// Opens the device.
 pub struct OpenDevice {
-    world: World,
+    world: Rc<World>,
     before: State,
     opened: Option<OwnedFd>,
 }
 
 impl OpenDevice {
     /// Opens the device, for a process that can be attached.
-    pub fn new(rig: &Rig<'_>) -> Outcome<Self> {
-        let world = World::new(rig)?;
+    pub fn new(stage: &Stage<'_>) -> Outcome<Self> {
+        let world = stage.world()?;
         Ok(OpenDevice {
             before: world.state()?,
             world,
@@ -63,7 +64,7 @@ impl Call for OpenDevice {
 
 /// Reads the list of the targets of a session.
 pub struct ReadDevice {
-    world: World,
+    world: Rc<World>,
     before: State,
     session: File,
     buffer: Vec<u8>,
@@ -73,10 +74,10 @@ pub struct ReadDevice {
 
 impl ReadDevice {
     /// Reads the list of a session with one target.
-    pub fn new(rig: &Rig<'_>) -> Outcome<Self> {
-        let world = World::new(rig)?;
+    pub fn new(stage: &Stage<'_>) -> Outcome<Self> {
+        let world = stage.world()?;
         let session = open(Path::new(DEVICE))?;
-        let name = rig.name();
+        let name = stage.rig.name();
         let line = format!("attach {} name={name} kind=none", world.subject.pid());
         same(&line, write(&session, line.as_bytes())?, Ok(()))?;
         let line = listed(&name)?

@@ -6,6 +6,7 @@ use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt as _;
 use std::path::PathBuf;
+use std::rc::Rc;
 
 use anyhow::Context as _;
 use nix::errno::Errno;
@@ -17,44 +18,55 @@ use mn_inject::injector::line::errno_of;
 
 use crate::fail_nth::attach::{words, write_line};
 use crate::fail_nth::call::Call;
-use crate::fail_nth::world::{State, World};
-use crate::fuzz::kind::Kind;
+use crate::fail_nth::world::{Stage, State, World};
+use crate::fuzz::kind::{INTERVAL, Kind};
 use crate::fuzz::order::Order;
 use crate::fuzz::setting::{Rule, Setting};
 use crate::module_cases::outcome::{Failure, Outcome, demand, same};
-use crate::module_cases::rig::{Attached, Rig, open};
+use crate::module_cases::rig::{Attached, open};
 
 /// Size of the buffer of a read, in bytes: more than any of the files has.
 const BUFFER: usize = 64 << 10;
 
-/// A target of that kind, and one of its files or of the module's.
+/// A target, and one of its files or of the module's.
 pub struct Place {
-    world: World,
-    attached: Attached,
+    world: Rc<World>,
+    attached: Rc<Attached>,
     path: PathBuf,
     before: State,
     settings: String,
 }
 
 impl Place {
+    /// A file of the target of that kind.
+    pub fn of_target(stage: &Stage<'_>, kind: Kind, file: &str) -> Outcome<Self> {
+        let attached = stage.target(kind)?;
+        let path = attached.path(file);
+        Self::new(stage.world()?, attached, path)
+    }
+
     /// A file of a new target.
-    pub fn of_target(rig: &Rig<'_>, kind: Kind, file: &str) -> Outcome<Self> {
-        let world = World::new(rig)?;
-        let attached = rig.attach(world.subject.pid().as_raw(), &words(&world, kind))?;
-        Ok(Place {
-            path: attached.path(file),
-            before: world.state()?,
-            settings: attached.read("settings")?,
-            attached,
-            world,
-        })
+    fn of_new_target(stage: &Stage<'_>, kind: Kind, file: &str) -> Outcome<Self> {
+        let world = stage.world()?;
+        let pid = world.subject.pid().as_raw();
+        let attached = stage.rig.attach(pid, &words(&world, kind))?;
+        let path = attached.path(file);
+        Self::new(world, Rc::new(attached), path)
     }
 
     /// A file of the module.
-    pub fn of_module(rig: &Rig<'_>, file: &str) -> Outcome<Self> {
-        let place = Self::of_target(rig, None, "settings")?;
-        let path = files::path(file);
-        Ok(Place { path, ..place })
+    pub fn of_module(stage: &Stage<'_>, file: &str) -> Outcome<Self> {
+        Self::new(stage.world()?, stage.target(INTERVAL)?, files::path(file))
+    }
+
+    fn new(world: Rc<World>, attached: Rc<Attached>, path: PathBuf) -> Outcome<Self> {
+        Ok(Place {
+            before: world.state()?,
+            settings: attached.read("settings")?,
+            world,
+            attached,
+            path,
+        })
     }
 
     fn demand_unchanged(&self) -> Outcome {
@@ -100,7 +112,7 @@ impl Call for Open {
 
 /// Opens a file of a target for the first time: of a new target each time.
 pub struct OpenFirst<'a> {
-    rig: &'a Rig<'a>,
+    stage: &'a Stage<'a>,
     kind: Kind,
     file: &'static str,
     open: Open,
@@ -108,19 +120,19 @@ pub struct OpenFirst<'a> {
 
 impl<'a> OpenFirst<'a> {
     /// Opens that file.
-    pub fn new(rig: &'a Rig<'a>, kind: Kind, file: &'static str) -> Outcome<Self> {
+    pub fn new(stage: &'a Stage<'a>, kind: Kind, file: &'static str) -> Outcome<Self> {
         Ok(OpenFirst {
-            rig,
+            stage,
             kind,
             file,
-            open: Open::new(Place::of_target(rig, kind, file)?),
+            open: Open::new(Place::of_new_target(stage, kind, file)?),
         })
     }
 }
 
 impl Call for OpenFirst<'_> {
     fn prepare(&mut self) -> Outcome {
-        self.open = Open::new(Place::of_target(self.rig, self.kind, self.file)?);
+        self.open = Open::new(Place::of_new_target(self.stage, self.kind, self.file)?);
         Ok(())
     }
 
@@ -210,9 +222,9 @@ pub struct Set {
 }
 
 impl Set {
-    /// Writes that setting of a new target of a kind that takes all settings.
-    pub fn new(rig: &Rig<'_>, kind: Kind, setting: &Setting) -> Outcome<Self> {
-        let place = Place::of_target(rig, kind, setting.path)?;
+    /// Writes that setting of the target of a kind that takes all settings.
+    pub fn new(stage: &Stage<'_>, kind: Kind, setting: &Setting) -> Outcome<Self> {
+        let place = Place::of_target(stage, kind, setting.path)?;
         Ok(Set {
             file: open(&place.path)?,
             place,
@@ -270,9 +282,9 @@ pub struct Obey {
 }
 
 impl Obey {
-    /// Writes that order to a new target, which must be of an interval kind.
-    pub fn new(rig: &Rig<'_>, kind: Kind, order: Order) -> Outcome<Self> {
-        let place = Place::of_target(rig, kind, order.path())?;
+    /// Writes that order to the target of that kind, an interval kind.
+    pub fn new(stage: &Stage<'_>, kind: Kind, order: Order) -> Outcome<Self> {
+        let place = Place::of_target(stage, kind, order.path())?;
         let seq = place.attached.read_begin()?.0;
         let line = match order {
             Order::Begin => "begin".into(),

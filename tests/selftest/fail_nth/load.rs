@@ -16,6 +16,7 @@ use mn_inject::trigger::operation::Operation;
 use mn_inject::trigger::subject::Subject;
 
 use crate::fail_nth::call::Call;
+use crate::fail_nth::world::Stage;
 use crate::module_cases::outcome::{Failure, Outcome, demand};
 use crate::module_cases::rig::{Rig, read};
 
@@ -52,9 +53,9 @@ pub struct Load {
 
 impl Load {
     /// Loads the module from its file.
-    pub fn new(rig: &Rig<'_>) -> Outcome<Self> {
+    pub fn new(stage: &Stage<'_>) -> Outcome<Self> {
         demand_absent()?;
-        let path = rig.module.context("the module's file is not known")?;
+        let path = stage.rig.module.context("the module's file is not known")?;
         let file = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
         Ok(Load { file })
     }
@@ -88,10 +89,11 @@ pub struct Unload<'a> {
 
 impl<'a> Unload<'a> {
     /// Loads the module from its file and unloads it.
-    pub fn new(rig: &'a Rig<'a>) -> Outcome<Self> {
+    pub fn new(stage: &Stage<'a>) -> Outcome<Self> {
+        let rig = stage.rig;
         Ok(Unload {
             rig,
-            load: Load::new(rig)?,
+            load: Load::new(stage)?,
             name: CString::new(MODULE_NAME).context("the module's name")?,
             subject: rig.start(Operation::Hold)?,
             is_loaded: false,

@@ -16,6 +16,7 @@ use crate::fail_nth::faults::Faults;
 use crate::fail_nth::table::{Walk, select};
 use crate::fail_nth::tolerated::TOLERATED;
 use crate::fail_nth::walk::{Counts, Tools};
+use crate::fail_nth::world::Stage;
 use crate::module_cases::rig::Rig;
 use crate::task::FailNthOptions;
 
@@ -24,7 +25,7 @@ use crate::task::FailNthOptions;
 ///
 /// # Errors
 ///
-/// Something could not be used, or a walk met too few faults; this is trouble and not a finding.
+/// Something could not be used; this is trouble and not a finding.
 pub fn run(
     options: &FailNthOptions,
     module: &Path,
@@ -55,6 +56,7 @@ pub fn run(
             .push((operation, count.unwrap_or_default()));
     }
     exercise.findings.append(&mut counts.findings);
+    exercise.trouble.append(&mut counts.trouble);
     done
 }
 
@@ -69,22 +71,30 @@ fn walks(
     demand_absent()?;
     let rig = &Rig::new(waiter, Some(module));
     let faults = &Faults::new()?;
-    let mut tools = Tools {
-        rig,
-        faults,
-        complaints,
-    };
     let (loading, others): (Vec<Walk>, Vec<Walk>) = select(&options.only)
         .into_iter()
         .partition(|walk| walk.loads);
-    for walk in &loading {
-        counts.walk(walk, &mut tools, say)?;
-    }
     let loaded = LoadedModule::load(module, c"")?;
+    let stage = Stage::new(rig);
+    let mut tools = Tools {
+        stage: &stage,
+        faults,
+        complaints,
+    };
     for walk in &others {
         counts.walk(walk, &mut tools, say)?;
     }
+    drop(stage);
     drop(loaded);
     ensure!(demand_absent().is_ok(), "the module could not be unloaded");
+    let stage = Stage::new(rig);
+    let mut tools = Tools {
+        stage: &stage,
+        faults,
+        complaints,
+    };
+    for walk in &loading {
+        counts.walk(walk, &mut tools, say)?;
+    }
     Ok(())
 }

@@ -9,12 +9,12 @@ use crate::fail_nth::call::Call;
 use crate::fail_nth::device::{OpenDevice, ReadDevice};
 use crate::fail_nth::files::{Obey, Open, OpenFirst, Place, Read, Set};
 use crate::fail_nth::load::{Load, Unload};
+use crate::fail_nth::world::Stage;
 use crate::fuzz::kind::{INTERVAL, KINDS, Kind, PLAIN, PLAIN_END, word};
 use crate::fuzz::order::Order;
 use crate::fuzz::setting::SETTINGS;
 use crate::fuzz::subject::READ_ONLY;
 use crate::module_cases::outcome::Outcome;
-use crate::module_cases::rig::Rig;
 
 /// Files in the module's folder that can be read.
 const OF_MODULE: [&str; 4] = ["control", "help", "total", "breach"];
@@ -43,7 +43,7 @@ impl Faults {
     }
 }
 
-type Begin = Box<dyn for<'a> Fn(&'a Rig<'a>) -> Outcome<Box<dyn Call + 'a>>>;
+type Begin = Box<dyn for<'a> Fn(&'a Stage<'a>) -> Outcome<Box<dyn Call + 'a>>>;
 
 /// A walk over the faults of one system call.
 pub struct Walk {
@@ -62,8 +62,8 @@ pub struct Walk {
 /// The files of a target are made one after the other, each in the same way, so most walks leave
 /// some of them out.
 const ATTACH: Faults = Faults::Some {
-    first: 80,
-    then_every: 29,
+    first: 48,
+    then_every: 61,
 };
 
 /// Loading takes longest.
@@ -76,7 +76,7 @@ fn walk(
     name: impl Into<String>,
     faults: Faults,
     floor: u32,
-    begin: impl for<'a> Fn(&'a Rig<'a>) -> Outcome<Box<dyn Call + 'a>> + 'static,
+    begin: impl for<'a> Fn(&'a Stage<'a>) -> Outcome<Box<dyn Call + 'a>> + 'static,
 ) -> Walk {
     Walk {
         name: name.into(),
@@ -87,51 +87,60 @@ fn walk(
     }
 }
 
-/// All walks, in the order in which they are made: those that load the module come first.
+/// All walks, in the order in which they are made: those that load the module come last.
 pub fn all() -> Vec<Walk> {
-    let mut walks = vec![
-        Walk {
-            loads: true,
-            ..walk("load", LOAD, 40, |rig| Ok(Box::new(Load::new(rig)?)))
-        },
-        Walk {
-            loads: true,
-            ..walk("unload", Faults::All, 1, |rig| {
-                Ok(Box::new(Unload::new(rig)?))
-            })
-        },
-    ];
-    walks.extend(attaches());
-    walks.push(walk("device-open", Faults::All, 3, |rig| {
-        Ok(Box::new(OpenDevice::new(rig)?))
+    let mut walks = attaches();
+    walks.push(walk("device-open", Faults::All, 3, |stage| {
+        Ok(Box::new(OpenDevice::new(stage)?))
     }));
-    walks.push(walk("device-read", Faults::All, 3, |rig| {
-        Ok(Box::new(ReadDevice::new(rig)?))
+    walks.push(walk("device-read", Faults::All, 3, |stage| {
+        Ok(Box::new(ReadDevice::new(stage)?))
     }));
-    walks.push(walk("device-close", Faults::All, 1, |rig| {
-        Ok(Box::new(Close::new(rig)?))
+    walks.push(walk("device-close", Faults::All, 1, |stage| {
+        Ok(Box::new(Close::new(stage)?))
     }));
     walks.extend(writes());
     walks.extend(reads());
+    walks.push(Walk {
+        loads: true,
+        ..walk("load", LOAD, 40, |stage| Ok(Box::new(Load::new(stage)?)))
+    });
+    walks.push(Walk {
+        loads: true,
+        ..walk("unload", Faults::All, 1, |stage| {
+            Ok(Box::new(Unload::new(stage)?))
+        })
+    });
     walks
 }
 
 fn attaches() -> Vec<Walk> {
     let mut walks = Vec::new();
     let attach = |name: String, faults, kind: Kind, how: &'static str, via| {
-        walk(name, faults, 100, move |rig| {
-            Ok(Box::new(Attach::new(rig, kind, how, via)?))
+        walk(name, faults, 40, move |stage| {
+            let how = match how {
+                "" => String::new(),
+                how => format!("how={how}"),
+            };
+            Ok(Box::new(Attach::new(stage, kind, &how, via)?))
         })
     };
     for kind in KINDS {
         for how in ["register", "locked"] {
+            // There is nothing to register.
+            if kind.is_none() && how == "locked" {
+                continue;
+            }
             // One in full: they differ in what comes before the files.
             let faults = if (kind, how) == (PLAIN, "register") {
                 Faults::All
             } else {
                 ATTACH
             };
-            let name = format!("attach-{}-{how}", word(kind));
+            let (name, how) = match kind {
+                None => ("attach-none".into(), ""),
+                _ => (format!("attach-{}-{how}", word(kind)), how),
+            };
             walks.push(attach(name, faults, kind, how, Via::Control));
         }
     }
@@ -142,23 +151,23 @@ fn attaches() -> Vec<Walk> {
         "register",
         Via::Session,
     ));
-    walks.push(walk("attach-target", ATTACH, 100, |rig| {
-        Ok(Box::new(Attach::of_target(rig)?))
+    walks.push(walk("attach-target", ATTACH, 40, |stage| {
+        Ok(Box::new(Attach::of_target(stage)?))
     }));
     for kind in [PLAIN, INTERVAL] {
         let name = format!("attach-first-{}", word(kind));
         let faults = Faults::Some {
-            first: 80,
-            then_every: 400,
+            first: 48,
+            then_every: 1000,
         };
-        walks.push(walk(name, faults, 60, move |rig| {
-            Ok(Box::new(First::new(rig, kind)?))
+        walks.push(walk(name, faults, 40, move |stage| {
+            Ok(Box::new(First::new(stage, kind)?))
         }));
     }
     for kind in KINDS {
         let name = format!("detach-{}", word(kind));
-        walks.push(walk(name, Faults::All, 1, move |rig| {
-            Ok(Box::new(Detach::new(rig, kind)?))
+        walks.push(walk(name, Faults::All, 1, move |stage| {
+            Ok(Box::new(Detach::new(stage, kind)?))
         }));
     }
     walks
@@ -169,41 +178,41 @@ fn writes() -> Vec<Walk> {
     for setting in &SETTINGS {
         // Of this kind, since it takes all of them.
         let name = format!("write-{}", setting.path);
-        walks.push(walk(name, Faults::All, 2, move |rig| {
-            Ok(Box::new(Set::new(rig, PLAIN_END, setting)?))
+        walks.push(walk(name, Faults::All, 2, move |stage| {
+            Ok(Box::new(Set::new(stage, PLAIN_END, setting)?))
         }));
     }
     for order in Order::ALL {
         let name = format!("write-{}", order.path());
-        walks.push(walk(name, Faults::All, 2, move |rig| {
-            Ok(Box::new(Obey::new(rig, INTERVAL, order)?))
+        walks.push(walk(name, Faults::All, 2, move |stage| {
+            Ok(Box::new(Obey::new(stage, INTERVAL, order)?))
         }));
     }
     walks
 }
 
 fn reads() -> Vec<Walk> {
-    let mut walks = vec![walk("open-first", Faults::All, 4, |rig| {
-        Ok(Box::new(OpenFirst::new(rig, PLAIN, "settings")?))
+    let mut walks = vec![walk("open-first", Faults::All, 4, |stage| {
+        Ok(Box::new(OpenFirst::new(stage, PLAIN, "settings")?))
     })];
     let settings = SETTINGS.iter().map(|setting| setting.path);
     let of_target = settings.chain(READ_ONLY).chain([Order::Begin.path()]);
     for file in of_target {
-        walks.push(walk(format!("open-{file}"), Faults::All, 3, move |rig| {
-            let place = Place::of_target(rig, INTERVAL, file)?;
+        walks.push(walk(format!("open-{file}"), Faults::All, 3, move |stage| {
+            let place = Place::of_target(stage, INTERVAL, file)?;
             Ok(Box::new(Open::new(place)))
         }));
-        walks.push(walk(format!("read-{file}"), Faults::All, 3, move |rig| {
-            let place = Place::of_target(rig, INTERVAL, file)?;
+        walks.push(walk(format!("read-{file}"), Faults::All, 3, move |stage| {
+            let place = Place::of_target(stage, INTERVAL, file)?;
             Ok(Box::new(Read::new(place)?))
         }));
     }
     for file in OF_MODULE {
-        walks.push(walk(format!("open-{file}"), Faults::All, 3, move |rig| {
-            Ok(Box::new(Open::new(Place::of_module(rig, file)?)))
+        walks.push(walk(format!("open-{file}"), Faults::All, 3, move |stage| {
+            Ok(Box::new(Open::new(Place::of_module(stage, file)?)))
         }));
-        walks.push(walk(format!("read-{file}"), Faults::All, 1, move |rig| {
-            Ok(Box::new(Read::new(Place::of_module(rig, file)?)?))
+        walks.push(walk(format!("read-{file}"), Faults::All, 1, move |stage| {
+            Ok(Box::new(Read::new(Place::of_module(stage, file)?)?))
         }));
     }
     walks
@@ -234,7 +243,7 @@ mod tests {
         assert_eq!(names.len(), walks.len());
         assert!(walks.iter().all(|walk| walk.floor > 0));
         // The module is loaded once for all the others.
-        assert!(walks.is_sorted_by_key(|walk| !walk.loads));
+        assert!(walks.is_sorted_by_key(|walk| walk.loads));
     }
 
     #[test]

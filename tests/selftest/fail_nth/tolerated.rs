@@ -29,10 +29,16 @@ const fn succeeds(function: &'static str, why: &'static str) -> Tolerated {
 }
 
 /// All functions in which a fault may have another result than its errno. Nothing else may.
-pub const TOLERATED: &[Tolerated] = &[succeeds(
-    "allocate_slab",
-    "SLUB tries again with a smaller order, and the second attempt does not fail",
-)];
+pub const TOLERATED: &[Tolerated] = &[
+    succeeds(
+        "kvrealloc_node_align_noprof",
+        "what kmalloc() does not have comes from vmalloc()",
+    ),
+    succeeds(
+        "kobject_uevent_env",
+        "the event for user space is lost, which nothing reports",
+    ),
+];
 
 /// The errno of a fault.
 fn errno(site: &Site) -> Option<Errno> {

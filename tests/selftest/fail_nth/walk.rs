@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use nix::errno::Errno;
 
 use crate::complaints::Complaints;
@@ -12,11 +12,11 @@ use crate::fail_nth::faults::{Fault, Faults};
 use crate::fail_nth::site::{Site, sites};
 use crate::fail_nth::table::Walk;
 use crate::fail_nth::tolerated::{Meaning, due, judge};
+use crate::fail_nth::world::Stage;
 use crate::module_cases::outcome::{Failure, Outcome};
-use crate::module_cases::rig::Rig;
 
 /// Number of findings after which a walk ends: more would be consequences of the first ones.
-const ENOUGH: usize = 5;
+const ENOUGH: usize = 60;
 
 /// The highest number of faults of a call. With more, it would never end.
 const MOST: u32 = 20_000;
@@ -38,12 +38,14 @@ pub struct Counts {
     pub tolerated: BTreeMap<&'static str, u64>,
     /// The findings.
     pub findings: Vec<String>,
+    /// The reasons why a walk proves nothing.
+    pub trouble: Vec<String>,
 }
 
 /// The tools of a walk.
 pub struct Tools<'a, 'b> {
-    /// Processes and targets.
-    pub rig: &'a Rig<'a>,
+    /// What the walks share.
+    pub stage: &'a Stage<'a>,
     /// The kernel's fault injection.
     pub faults: &'a Faults,
     /// The kernel's log.
@@ -55,7 +57,7 @@ impl Counts {
     ///
     /// # Errors
     ///
-    /// It proves nothing: something could not be used, or there were too few faults.
+    /// Something could not be used.
     pub fn walk(
         &mut self,
         walk: &Walk,
@@ -66,6 +68,7 @@ impl Counts {
         let mut injected = 0;
         let outcome = self.steps(walk, tools, say, &mut injected);
         self.faults += u64::from(injected);
+        say(&format!("{}: {injected} faults in all", walk.name));
         let complaints = tools.complaints.since_last();
         let complaints = complaints
             .iter()
@@ -81,11 +84,10 @@ impl Counts {
             Err(Failure::Trouble(error)) => return Err(error.context(walk.name.clone())),
         }
         if self.findings.len() == before && injected < walk.floor {
-            bail!(
+            self.trouble.push(format!(
                 "{}: only {injected} faults were injected, and {} are the least: it proves nothing",
-                walk.name,
-                walk.floor
-            );
+                walk.name, walk.floor
+            ));
         }
         Ok(())
     }
@@ -98,12 +100,14 @@ impl Counts {
         injected: &mut u32,
     ) -> Outcome {
         say(&walk.name);
-        let mut call = (walk.begin)(tools.rig)?;
+        let mut call = (walk.begin)(tools.stage)?;
         let first = self.findings.len();
+        let mut said = first;
         // Once without a fault: it must succeed, and brings in the pages that it touches.
         let mut nth = 0;
         loop {
             tools
+                .stage
                 .rig
                 .waiter
                 .check()
@@ -118,7 +122,11 @@ impl Counts {
             }
             let (returned, fault) = tools.faults.during(nth, || call.make())?;
             let (records, complaints) = tools.complaints.records_since_last();
-            let site = sites(&records).into_iter().next();
+            // A fault that the call has not met is that of the system calls after it.
+            let site = match fault {
+                Fault::Injected => sites(&records).into_iter().next(),
+                Fault::NotReached => None,
+            };
             self.add(walk, nth, site.as_ref(), complaints);
             match fault {
                 Fault::Injected => {
@@ -147,6 +155,10 @@ impl Counts {
                 }
                 other => other?,
             }
+            if let Some(new) = self.findings.get(said..) {
+                new.iter().for_each(|finding| say(finding));
+            }
+            said = self.findings.len();
             if self.findings.len() >= first + ENOUGH {
                 self.findings.push(format!(
                     "{}: more than {ENOUGH} findings: stopped there",

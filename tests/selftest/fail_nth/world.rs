@@ -2,7 +2,9 @@
 
 //! What must be the same after a call that failed.
 
+use std::cell::RefCell;
 use std::fs;
+use std::rc::Rc;
 
 use anyhow::Context as _;
 
@@ -11,6 +13,8 @@ use mn_inject::injector::formats::Mm;
 use mn_inject::trigger::operation::Operation;
 use mn_inject::trigger::subject::Subject;
 
+use crate::fail_nth::attach::words;
+use crate::fuzz::kind::Kind;
 use crate::module_cases::outcome::{Outcome, demand, same};
 use crate::module_cases::rig::{Attached, Rig, read};
 
@@ -75,5 +79,54 @@ impl World {
         demand(is_same, || {
             format!("mm: {:?} before, {:?} now", before.mm, now.mm)
         })
+    }
+}
+
+/// What the walks share, each made when it is first needed: starting a process takes longer than
+/// most walks.
+pub struct Stage<'a> {
+    /// Processes and targets.
+    pub rig: &'a Rig<'a>,
+    world: RefCell<Option<Rc<World>>>,
+    targets: RefCell<Vec<(Kind, Rc<Attached>)>>,
+}
+
+impl<'a> Stage<'a> {
+    /// An empty stage.
+    pub fn new(rig: &'a Rig<'a>) -> Self {
+        Stage {
+            rig,
+            world: RefCell::default(),
+            targets: RefCell::default(),
+        }
+    }
+
+    /// The process of all walks. It has had a notifier: the kernel keeps its own structure for a
+    /// process from the first one on.
+    pub fn world(&self) -> Outcome<Rc<World>> {
+        let mut world = self.world.borrow_mut();
+        if let Some(world) = &*world {
+            return Ok(world.clone());
+        }
+        let new = Rc::new(World::new(self.rig)?);
+        for words in ["", &format!("kind=interval range={}", new.range())] {
+            self.rig
+                .attach(new.subject.pid().as_raw(), words)?
+                .detach()?;
+        }
+        Ok(world.insert(new).clone())
+    }
+
+    /// The target of that kind of which all walks use the files.
+    pub fn target(&self, kind: Kind) -> Outcome<Rc<Attached>> {
+        let world = self.world()?;
+        let mut targets = self.targets.borrow_mut();
+        if let Some((_, target)) = targets.iter().find(|(one, _)| *one == kind) {
+            return Ok(target.clone());
+        }
+        let pid = world.subject.pid().as_raw();
+        let target = Rc::new(self.rig.attach(pid, &words(&world, kind))?);
+        targets.push((kind, target.clone()));
+        Ok(target)
     }
 }
