@@ -66,12 +66,6 @@ const ATTACH: Faults = Faults::Some {
     then_every: 61,
 };
 
-/// Loading takes longest.
-const LOAD: Faults = Faults::Some {
-    first: 1,
-    then_every: 1,
-};
-
 fn walk(
     name: impl Into<String>,
     faults: Faults,
@@ -103,7 +97,9 @@ pub fn all() -> Vec<Walk> {
     walks.extend(reads());
     walks.push(Walk {
         loads: true,
-        ..walk("load", LOAD, 40, |stage| Ok(Box::new(Load::new(stage)?)))
+        ..walk("load", Faults::All, 40, |stage| {
+            Ok(Box::new(Load::new(stage)?))
+        })
     });
     walks.push(Walk {
         loads: true,

@@ -16,7 +16,7 @@ use crate::fail_nth::world::Stage;
 use crate::module_cases::outcome::{Failure, Outcome};
 
 /// Number of findings after which a walk ends: more would be consequences of the first ones.
-const ENOUGH: usize = 60;
+const ENOUGH: usize = 5;
 
 /// The highest number of faults of a call. With more, it would never end.
 const MOST: u32 = 20_000;
