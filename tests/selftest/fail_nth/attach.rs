@@ -14,8 +14,8 @@ use mn_inject::injector::{DEVICE, control_file};
 use crate::fail_nth::call::Call;
 use crate::fail_nth::world::{Stage, State, World};
 use crate::fuzz::kind::{Kind, TWO_PASS, is_interval, word};
-use crate::module_cases::outcome::{Failure, Outcome, demand, same};
-use crate::module_cases::rig::{Attached, Rig, control, listed, open, write};
+use crate::module_cases::outcome::{Failure, Outcome};
+use crate::module_cases::rig::{Attached, Rig, open};
 
 /// Writes a line with one `write(2)`, which may fail with any errno.
 pub fn write_line(file: &File, line: &[u8]) -> Result<(), Errno> {
@@ -120,40 +120,46 @@ impl Call for Attach {
 pub struct First<'a> {
     rig: &'a Rig<'a>,
     kind: Kind,
-    attach: Attach,
+    attach: Option<Attach>,
 }
 
 impl<'a> First<'a> {
     /// Attaches the first notifier of that kind.
-    pub fn new(stage: &Stage<'a>, kind: Kind) -> Outcome<Self> {
-        let rig = stage.rig;
-        let attach = Self::attach(rig, kind)?;
-        Ok(First { rig, kind, attach })
+    pub fn new(stage: &Stage<'a>, kind: Kind) -> Self {
+        First {
+            rig: stage.rig,
+            kind,
+            attach: None,
+        }
     }
 
-    fn attach(rig: &Rig<'_>, kind: Kind) -> Outcome<Attach> {
-        let world = Rc::new(World::new(rig)?);
-        let object = world.subject.pid().to_string();
-        Attach::line(rig, world, &object, kind, "", Via::Control)
+    fn attach(&mut self) -> Outcome<&mut Attach> {
+        let absent = || Failure::Wrong("nothing was prepared".into());
+        self.attach.as_mut().ok_or_else(absent)
     }
 }
 
 impl Call for First<'_> {
     fn prepare(&mut self) -> Outcome {
-        self.attach = Self::attach(self.rig, self.kind)?;
+        // First, since it is listed as long as it is there.
+        self.attach = None;
+        let world = Rc::new(World::new(self.rig)?);
+        let object = world.subject.pid().to_string();
+        let attach = Attach::line(self.rig, world, &object, self.kind, "", Via::Control)?;
+        self.attach = Some(attach);
         Ok(())
     }
 
     fn make(&mut self) -> Result<(), Errno> {
-        self.attach.make()
+        self.attach.as_mut().ok_or(Errno::EBADF)?.make()
     }
 
     fn succeeded(&mut self) -> Outcome {
-        self.attach.succeeded()
+        self.attach()?.succeeded()
     }
 
     fn failed(&mut self) -> Outcome {
-        self.attach.failed()
+        self.attach()?.failed()
     }
 }
 
@@ -214,57 +220,5 @@ impl Call for Detach<'_> {
 
     fn failed(&mut self) -> Outcome {
         self.world.demand(&self.with)
-    }
-}
-
-/// Closes the device with a target that was attached through it.
-pub struct Close {
-    world: Rc<World>,
-    session: Option<File>,
-    name: String,
-    before: State,
-}
-
-impl Close {
-    /// Closes the device.
-    pub fn new(stage: &Stage<'_>) -> Outcome<Self> {
-        let world = stage.world()?;
-        Ok(Close {
-            before: world.state()?,
-            world,
-            session: None,
-            name: stage.rig.name(),
-        })
-    }
-}
-
-impl Call for Close {
-    fn prepare(&mut self) -> Outcome {
-        let session = open(Path::new(DEVICE))?;
-        let line = format!("attach {} name={}", self.world.subject.pid(), self.name);
-        same(&line, write(&session, line.as_bytes())?, Ok(()))?;
-        self.session = Some(session);
-        Ok(())
-    }
-
-    fn make(&mut self) -> Result<(), Errno> {
-        match self.session.take() {
-            Some(session) => nix::unistd::close(session),
-            None => Err(Errno::EBADF),
-        }
-    }
-
-    fn succeeded(&mut self) -> Outcome {
-        self.world.demand(&self.before)
-    }
-
-    fn failed(&mut self) -> Outcome {
-        // The descriptor is gone in any case.
-        if listed(&self.name)?.is_some() {
-            control(format!("detach {}", self.name).as_bytes())?.map_err(|errno| {
-                Failure::Wrong(format!("the target of a closed session: {errno:?}"))
-            })?;
-        }
-        demand(false, || "the device could not be closed".into())
     }
 }

@@ -115,37 +115,45 @@ pub struct OpenFirst<'a> {
     stage: &'a Stage<'a>,
     kind: Kind,
     file: &'static str,
-    open: Open,
+    open: Option<Open>,
 }
 
 impl<'a> OpenFirst<'a> {
     /// Opens that file.
-    pub fn new(stage: &'a Stage<'a>, kind: Kind, file: &'static str) -> Outcome<Self> {
-        Ok(OpenFirst {
+    pub fn new(stage: &'a Stage<'a>, kind: Kind, file: &'static str) -> Self {
+        OpenFirst {
             stage,
             kind,
             file,
-            open: Open::new(Place::of_new_target(stage, kind, file)?),
-        })
+            open: None,
+        }
+    }
+
+    fn open(&mut self) -> Outcome<&mut Open> {
+        let absent = || Failure::Wrong("nothing was prepared".into());
+        self.open.as_mut().ok_or_else(absent)
     }
 }
 
 impl Call for OpenFirst<'_> {
     fn prepare(&mut self) -> Outcome {
-        self.open = Open::new(Place::of_new_target(self.stage, self.kind, self.file)?);
+        // First, since its target is listed as long as it is there.
+        self.open = None;
+        let place = Place::of_new_target(self.stage, self.kind, self.file)?;
+        self.open = Some(Open::new(place));
         Ok(())
     }
 
     fn make(&mut self) -> Result<(), Errno> {
-        self.open.make()
+        self.open.as_mut().ok_or(Errno::EBADF)?.make()
     }
 
     fn succeeded(&mut self) -> Outcome {
-        self.open.succeeded()
+        self.open()?.succeeded()
     }
 
     fn failed(&mut self) -> Outcome {
-        self.open.failed()
+        self.open()?.failed()
     }
 }
 

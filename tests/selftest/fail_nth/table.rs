@@ -4,7 +4,7 @@
 
 use mn_inject::scenario::is_wanted;
 
-use crate::fail_nth::attach::{Attach, Close, Detach, First, Via};
+use crate::fail_nth::attach::{Attach, Detach, First, Via};
 use crate::fail_nth::call::Call;
 use crate::fail_nth::device::{OpenDevice, ReadDevice};
 use crate::fail_nth::files::{Obey, Open, OpenFirst, Place, Read, Set};
@@ -90,9 +90,7 @@ pub fn all() -> Vec<Walk> {
     walks.push(walk("device-read", Faults::All, 3, |stage| {
         Ok(Box::new(ReadDevice::new(stage)?))
     }));
-    walks.push(walk("device-close", Faults::All, 1, |stage| {
-        Ok(Box::new(Close::new(stage)?))
-    }));
+    // Closing it allocates nothing.
     walks.extend(writes());
     walks.extend(reads());
     walks.push(Walk {
@@ -157,7 +155,7 @@ fn attaches() -> Vec<Walk> {
             then_every: 1000,
         };
         walks.push(walk(name, faults, 40, move |stage| {
-            Ok(Box::new(First::new(stage, kind)?))
+            Ok(Box::new(First::new(stage, kind)))
         }));
     }
     for kind in KINDS {
@@ -189,7 +187,7 @@ fn writes() -> Vec<Walk> {
 
 fn reads() -> Vec<Walk> {
     let mut walks = vec![walk("open-first", Faults::All, 4, |stage| {
-        Ok(Box::new(OpenFirst::new(stage, PLAIN, "settings")?))
+        Ok(Box::new(OpenFirst::new(stage, PLAIN, "settings")))
     })];
     let settings = SETTINGS.iter().map(|setting| setting.path);
     let of_target = settings.chain(READ_ONLY).chain([Order::Begin.path()]);

@@ -38,7 +38,15 @@ pub const TOLERATED: &[Tolerated] = &[
         "kobject_uevent_env",
         "the event for user space is lost, which nothing reports",
     ),
+    succeeds(
+        "alloc_vmap_area",
+        "what it allocates in advance (preload_this_cpu_lock()) is allocated again where it is needed",
+    ),
 ];
+
+/// A line by which kmemleak says that it does without memory: it scans all of an object instead of
+/// a part. Nothing is missed.
+pub const KMEMLEAK_SCANS_ALL: &str = "kmemleak: Cannot allocate a scan area";
 
 /// The errno of a fault.
 fn errno(site: &Site) -> Option<Errno> {

@@ -126,6 +126,12 @@ impl<'a> Stage<'a> {
         }
         let pid = world.subject.pid().as_raw();
         let target = Rc::new(self.rig.attach(pid, &words(&world, kind))?);
+        // An entry in its log, so that there is something to read.
+        target.set_all(&[
+            ("record", "all"),
+            ("zap", &world.range()),
+            ("record", "injected"),
+        ])?;
         targets.push((kind, target.clone()));
         Ok(target)
     }
