@@ -39,8 +39,12 @@ pub const TOLERATED: &[Tolerated] = &[
         "the event for user space is lost, which nothing reports",
     ),
     succeeds(
-        "alloc_vmap_area",
-        "what it allocates in advance (preload_this_cpu_lock()) is allocated again where it is needed",
+        "preload_this_cpu_lock",
+        "preloads one object as best effort; what needs it allocates it again",
+    ),
+    succeeds(
+        "execmem_alloc",
+        "execmem_cache_populate_alloc() tries again without huge pages",
     ),
 ];
 
