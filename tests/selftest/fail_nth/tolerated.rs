@@ -39,6 +39,10 @@ pub const TOLERATED: &[Tolerated] = &[
         "the event for user space is lost, which nothing reports",
     ),
     succeeds(
+        "kunit_module_notify",
+        "the module is loaded without its unit tests, which the kernel logs as an error",
+    ),
+    succeeds(
         "preload_this_cpu_lock",
         "preloads one object as best effort; what needs it allocates it again",
     ),
