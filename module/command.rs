@@ -7,6 +7,7 @@ use crate::{
     filter::AddressRange,
     how::How,
     notifier::Kind,
+    settings::Change,
     text, //
 };
 use kernel::prelude::*;
@@ -25,12 +26,13 @@ pub(crate) enum Object<'a> {
 
 /// A line that makes sense.
 pub(crate) enum Command<'a> {
-    /// `attach PID|@NAME [name=NAME] [kind=KIND] [range=START-END] [how=HOW]`
+    /// `attach PID|@NAME [name=NAME] [kind=KIND] [range=START-END] [how=HOW] [SETTING=VALUE ...]`
     Attach {
         object: Object<'a>,
         name: Option<&'a str>,
-        kind: Kind,
         how: How,
+        /// The kind of notifier, and its settings.
+        change: Change,
     },
     /// `detach NAME`
     Detach { name: &'a str },
@@ -38,7 +40,8 @@ pub(crate) enum Command<'a> {
 
 impl<'a> Command<'a> {
     /// Fails with `EINVAL`, with `ENAMETOOLONG`, with `ERANGE` for a number that is none of its
-    /// kind, and with `EOPNOTSUPP` for a kind of notifier that this kernel does not have.
+    /// kind, with `EOPNOTSUPP` for a kind of notifier that this kernel does not have, and with
+    /// `EPERM` for a setting that breaks rules.
     pub(crate) fn parse(line: &'a str) -> Result<Self> {
         let mut words = line.split_ascii_whitespace();
         let verb = words.next().ok_or(EINVAL)?;
@@ -52,20 +55,23 @@ impl<'a> Command<'a> {
         }
     }
 
-    fn parse_attach(object: &'a str, options: impl Iterator<Item = &'a str>) -> Result<Self> {
+    fn parse_attach(
+        object: &'a str,
+        options: impl Iterator<Item = &'a str> + Clone,
+    ) -> Result<Self> {
         let object = match object.strip_prefix('@') {
             Some(name) => Object::Target(check_name(name)?),
             None => Object::Process(text::parse_i32(object)?),
         };
         let (mut name, mut kind, mut range, mut how) = (None, None, None, None);
-        for option in options {
+        for option in options.clone() {
             let (key, value) = option.split_once('=').ok_or(EINVAL)?;
             let place = match key {
                 "name" => &mut name,
                 "kind" => &mut kind,
                 "range" => &mut range,
                 "how" => &mut how,
-                _ => return Err(EINVAL),
+                _ => continue,
             };
             if place.replace(value).is_some() {
                 return Err(EINVAL);
@@ -75,19 +81,26 @@ impl<'a> Command<'a> {
         if name.is_none() && matches!(object, Object::Target(_)) {
             return Err(EINVAL);
         }
-        let kind = Kind::new(
-            kind.unwrap_or(Kind::Plain.name()),
-            range.map(AddressRange::parse).transpose()?,
-        )?;
+        // Of an interval notifier these are its addresses, and of others those of the filter.
+        let range = range.map(AddressRange::parse).transpose()?;
+        let kind = Kind::new(kind.unwrap_or(Kind::Plain.name()), range)?;
         let how = how.map(How::parse).transpose()?;
         if how.is_some_and(|how| !kind.can_be_registered(how)) {
             return Err(EINVAL);
         }
+        let mut change = Change::new(kind);
+        for (key, value) in options.filter_map(|option| option.split_once('=')) {
+            match key {
+                "name" | "kind" | "how" => {}
+                "range" if kind.has_range() => {}
+                _ => change.add(key, value)?,
+            }
+        }
         Ok(Command::Attach {
             object,
             name: name.map(check_name).transpose()?,
-            kind,
             how: how.unwrap_or(How::Register),
+            change,
         })
     }
 }
@@ -107,6 +120,10 @@ fn check_name(name: &str) -> Result<&str> {
 #[kunit_tests(mmu_notifier_inject_command)]
 mod tests {
     use super::*;
+    use crate::{
+        settings::Settings,
+        text::Text, //
+    };
 
     fn error(line: &str) -> Option<Error> {
         Command::parse(line).err()
@@ -118,11 +135,11 @@ mod tests {
             Command::Attach {
                 object,
                 name,
-                kind,
                 how,
+                change,
             } => {
                 assert!(object == Object::Process(12) && name.is_none());
-                assert!(kind == Kind::Plain && how == How::Register);
+                assert!(change.kind() == Kind::Plain && how == How::Register);
             }
             Command::Detach { .. } => return Err(EINVAL),
         }
@@ -139,13 +156,13 @@ mod tests {
                 Command::Attach {
                     object,
                     name,
-                    kind,
                     how,
+                    change,
                 } => {
                     assert!(object == Object::Process(7));
                     assert_eq!(name, Some("a-b_c.d"));
                     let range = AddressRange::parse("1000-2000")?;
-                    assert!(kind == Kind::Interval(range) && how == How::Locked);
+                    assert!(change.kind() == Kind::Interval(range) && how == How::Locked);
                 }
                 Command::Detach { .. } => return Err(EINVAL),
             }
@@ -154,12 +171,43 @@ mod tests {
     }
 
     #[test]
+    fn settings_stand_among_the_options() -> Result {
+        let shown = |line| -> Result<Text> {
+            let Command::Attach { change, .. } = Command::parse(line)? else {
+                return Err(EINVAL);
+            };
+            let mut settings = Settings::DEFAULT;
+            change.apply(&mut settings);
+            let mut text = Text::with_capacity(512)?;
+            settings.show(&mut text)?;
+            Ok(text)
+        };
+        let set = shown("attach 7 times=2 name=a UNMAP=-11 kind=plain range=1-2")?;
+        let due = {
+            let mut settings = Settings::DEFAULT;
+            Change::parse("range=1-2 times=2 UNMAP=-11", Kind::Plain)?.apply(&mut settings);
+            let mut text = Text::with_capacity(512)?;
+            settings.show(&mut text)?;
+            text
+        };
+        assert_eq!(set.as_bytes(), due.as_bytes());
+        // The range of an interval notifier is no filter.
+        let with = shown("attach 7 kind=interval range=1-2 space=1")?;
+        let without = shown("attach 7 space=1")?;
+        assert_eq!(with.as_bytes(), without.as_bytes());
+        Ok(())
+    }
+
+    #[test]
     fn a_target_stands_for_its_address_space() -> Result {
         match Command::parse("attach @a.b name=c kind=none")? {
             Command::Attach {
-                object, name, kind, ..
+                object,
+                name,
+                change,
+                ..
             } => {
-                assert!(object == Object::Target("a.b") && kind == Kind::None);
+                assert!(object == Object::Target("a.b") && change.kind() == Kind::None);
                 assert_eq!(name, Some("c"));
             }
             Command::Detach { .. } => return Err(EINVAL),
@@ -186,8 +234,10 @@ mod tests {
             "attach 1 kind=",
             "attach 1 kind=odd",
             "attach 1 kind=interval",
-            "attach 1 kind=plain range=1-2",
-            "attach 1 range=1-2",
+            "attach 1 range=2-1",
+            "attach 1 times=1 times=2",
+            "attach 1 kind=interval range=1-2 UNMAP=-1",
+            "attach 1 callback=end",
             "attach 1 kind=interval range=2-1",
             "attach @a",
             "attach @ name=b",
@@ -197,12 +247,12 @@ mod tests {
             "attach 1 how=often",
             "attach 1 how=locked how=locked",
             "attach 1 kind=none how=register",
-            "attach 1 kind=none range=1-2",
             "attach 1 kind=interval range=1-2 how=twice",
         ] {
             assert_eq!(error(line), Some(EINVAL));
         }
         assert_eq!(error("attach 2147483648"), Some(ERANGE));
+        assert_eq!(error("attach 1 times=-2"), Some(ERANGE));
         let long = "attach 1 name=\
                     aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
         assert_eq!(error(long), Some(errno::name_too_long()));

@@ -123,7 +123,7 @@ impl Counters {
 
         let names = Event::ALL.iter().map(|event| event.name_str());
         for (name, contexts) in Iterator::chain(names, ["UNKNOWN"]).zip(&self.cells) {
-            for (context, cell) in ["nonblockable", "blockable"].into_iter().zip(contexts) {
+            for (context, cell) in ["non-blockable", "blockable"].into_iter().zip(contexts) {
                 let injected = cell.injected.load(Relaxed);
                 let calls = cell.calls.load(Relaxed);
                 if calls != 0 {

@@ -14,15 +14,15 @@ use crate::{
         mmu_notifier::Event,
         Output, //
     },
-    filter::{
-        AddressRange,
-        ContextFilter,
-        Events,
-        TaskFilter, //
-    },
     injector::Injector,
     notifier::Attached,
     readings::Readings,
+    settings::{
+        Change,
+        Folder,
+        Setting,
+        SETTINGS, //
+    },
     text::{
         self,
         Text, //
@@ -72,32 +72,16 @@ impl Subject {
     }
 }
 
-/// What a file shows and takes.
+/// What a file shows and takes, other than a setting.
 enum Knob {
     /// Something about the target.
     Fact(fn(&Subject, &mut Text) -> Result),
-    /// A number of the injector's, with the least and the most that it may be.
-    Number(fn(&Injector) -> &Atomic<i32>, i32, i32),
-    /// A number of the injector's with the most that it may be; other than 0 it breaks rules, which
-    /// must be permitted.
-    Breach(fn(&Injector) -> &Atomic<i32>, i32),
-    /// A setting of the injector's that is off or on, with a word for each.
-    Flag {
-        words: [&'static str; 2],
-        get: fn(&Injector) -> bool,
-        set: fn(&Injector, bool) -> Result,
-    },
     /// Something that is done when it is written.
     Order(fn(&Subject, &str) -> Result),
     /// The same, with a result that stays to be read.
     Question {
         show: fn(&Subject, &mut Text) -> Result,
         ask: fn(&Subject, &str) -> Result,
-    },
-    /// Another setting of the injector's.
-    Setting {
-        show: fn(&Injector, &mut Text) -> Result,
-        store: fn(&Injector, &str) -> Result,
     },
 }
 
@@ -107,8 +91,7 @@ struct Entry {
     knob: Knob,
 }
 
-/// The files that stand directly in a target's folder, but for the log. The settings are in the
-/// order in which `settings` shows them.
+/// The files in a target's folder, but for the log and those of single settings.
 const ENTRIES: &[Entry] = &[
     Entry {
         name: c"pid",
@@ -171,172 +154,15 @@ const ENTRIES: &[Entry] = &[
     },
     Entry {
         name: c"settings",
-        knob: Knob::Fact(|subject, text| show_settings(&subject.injector, text)),
-    },
-    Entry {
-        name: c"events",
-        knob: Knob::Setting {
-            show: |injector, text| text.add(fmt!("{}", injector.filter().events)),
-            store: |injector, line| {
-                let events = Events::parse(line)?;
-                injector.update_filter(|filter| filter.events = events);
-                Ok(())
-            },
-        },
-    },
-    Entry {
-        name: c"range",
-        knob: Knob::Setting {
-            show: |injector, text| text.add(fmt!("{}", injector.filter().range)),
-            store: |injector, line| {
-                let range = AddressRange::parse(line)?;
-                injector.update_filter(|filter| filter.range = range);
-                Ok(())
-            },
-        },
-    },
-    Entry {
-        name: c"context",
-        knob: Knob::Setting {
-            show: |injector, text| text.add(fmt!("{}", injector.filter().context)),
-            store: |injector, line| {
-                let context = ContextFilter::parse(line)?;
-                injector.update_filter(|filter| filter.context = context);
-                Ok(())
-            },
-        },
-    },
-    Entry {
-        name: c"task",
-        knob: Knob::Setting {
-            show: |injector, text| text.add(fmt!("{}", injector.filter().task)),
-            store: |injector, line| {
-                let task = TaskFilter::parse(line)?;
-                injector.update_filter(|filter| filter.task = task);
-                Ok(())
-            },
-        },
-    },
-    Entry {
-        name: c"probability",
-        knob: Knob::Number(|injector| &injector.chance.probability, 0, 100),
-    },
-    Entry {
-        name: c"interval",
-        knob: Knob::Number(|injector| &injector.chance.interval, 1, i32::MAX),
-    },
-    Entry {
-        name: c"times",
-        knob: Knob::Number(|injector| &injector.chance.times, -1, i32::MAX),
-    },
-    Entry {
-        name: c"space",
-        knob: Knob::Number(|injector| &injector.chance.space, 0, i32::MAX),
-    },
-    Entry {
-        name: c"verbose",
-        knob: Knob::Number(|injector| &injector.verbose, 0, 2),
-    },
-    Entry {
-        name: c"sleep_us",
-        knob: Knob::Number(|injector| &injector.misdeeds.sleep_us, 0, 10_000_000),
-    },
-    Entry {
-        name: c"delay_us",
-        knob: Knob::Number(|injector| &injector.misdeeds.delay_us, 0, 100_000),
-    },
-    Entry {
-        name: c"alloc_bytes",
-        knob: Knob::Breach(|injector| &injector.misdeeds.alloc_bytes, 1 << 20),
-    },
-    Entry {
-        name: c"lock",
-        knob: Knob::Setting {
-            show: |injector, text| text.add(fmt!("{}", injector.misdeeds.lock.load(Relaxed))),
-            store: |injector, line| {
-                let value = number(line, 0, 1)?;
-                if value != 0 {
-                    breach::permit()?;
-                    injector.hold_lock_over_allocation()?;
-                }
-                injector.misdeeds.lock.store(value, Relaxed);
-                Ok(())
-            },
-        },
-    },
-    Entry {
-        name: c"remove",
-        knob: Knob::Breach(|injector| &injector.misdeeds.remove, 1),
-    },
-    Entry {
-        name: c"callback",
-        knob: Knob::Flag {
-            words: ["start", "end"],
-            get: Injector::misbehaves_in_end,
-            set: Injector::set_misbehaves_in_end,
-        },
-    },
-    Entry {
-        name: c"record",
-        knob: Knob::Flag {
-            words: ["injected", "all"],
-            get: Injector::records_all,
-            set: |injector, all| {
-                injector.set_records_all(all);
-                Ok(())
+        knob: Knob::Question {
+            show: |subject, text| subject.injector.settings().show(text),
+            ask: |subject, line| {
+                let injector = &subject.injector;
+                injector.change(&Change::parse(line, injector.kind())?)
             },
         },
     },
 ];
-
-/// A decimal number in these bounds. Fails with `EINVAL` or `ERANGE`.
-fn number(line: &str, least: i32, most: i32) -> Result<i32> {
-    match text::parse_i32(line)? {
-        number if (least..=most).contains(&number) => Ok(number),
-        _ => Err(ERANGE),
-    }
-}
-
-impl Knob {
-    fn is_setting(&self) -> bool {
-        matches!(
-            self,
-            Knob::Number(..) | Knob::Breach(..) | Knob::Flag { .. } | Knob::Setting { .. }
-        )
-    }
-
-    /// Shows a setting; nothing for anything else.
-    fn show_setting(&self, injector: &Injector, text: &mut Text) -> Result {
-        match self {
-            Knob::Fact(_) | Knob::Order(_) | Knob::Question { .. } => Ok(()),
-            Knob::Number(field, ..) | Knob::Breach(field, ..) => {
-                text.add(fmt!("{}", field(injector).load(Relaxed)))
-            }
-            Knob::Flag {
-                words: [off, on],
-                get,
-                ..
-            } => text.add(fmt!("{}", if get(injector) { on } else { off })),
-            Knob::Setting { show, .. } => show(injector, text),
-        }
-    }
-}
-
-/// All settings in one line, so that a script sees them with one read.
-fn show_settings(injector: &Injector, text: &mut Text) -> Result {
-    for Entry { name, knob } in ENTRIES.iter().filter(|entry| entry.knob.is_setting()) {
-        text.add(fmt!("{}=", name.to_str().unwrap_or("?")))?;
-        knob.show_setting(injector, text)?;
-        text.add(fmt!(" "))?;
-    }
-    text.add(fmt!("errors="))?;
-    let mut comma = "";
-    for &event in Event::ALL {
-        text.add(fmt!("{comma}{}", injector.error(event)))?;
-        comma = ",";
-    }
-    Ok(())
-}
 
 struct EntryFile {
     subject: Arc<Subject>,
@@ -348,71 +174,78 @@ impl FileOperations for EntryFile {
         match self.entry.knob {
             Knob::Fact(_) => 0o400,
             Knob::Order(_) => 0o200,
-            Knob::Question { .. }
-            | Knob::Number(..)
-            | Knob::Breach(..)
-            | Knob::Flag { .. }
-            | Knob::Setting { .. } => 0o600,
+            Knob::Question { .. } => 0o600,
         }
     }
 
     fn read(&self, position: &mut u64, out: &mut dyn Output) -> Result<usize> {
-        let Subject {
-            injector, readings, ..
-        } = &*self.subject;
-        if matches!(self.entry.knob, Knob::Order(_)) {
-            return Err(EPERM);
+        match &self.entry.knob {
+            Knob::Fact(show) | Knob::Question { show, .. } => {
+                show_line(&self.subject, position, out, |text| {
+                    show(&self.subject, text)
+                })
+            }
+            Knob::Order(_) => Err(EPERM),
         }
-        // No text waits for a callback, and none changes anything: `grep -r` reads all of them.
-        readings.read(position, out, |text| {
-            match &self.entry.knob {
-                Knob::Fact(show) | Knob::Question { show, .. } => show(&self.subject, text)?,
-                setting => setting.show_setting(injector, text)?,
-            }
-            if text.as_bytes().last() != Some(&b'\n') {
-                text.add(fmt!("\n"))?;
-            }
-            Ok(())
-        })
     }
 
     fn write(&self, data: &[u8]) -> Result {
         let line = text::line(data)?;
-        let injector = &self.subject.injector;
         match &self.entry.knob {
             Knob::Fact(_) => Err(EPERM),
             Knob::Order(obey) => obey(&self.subject, line),
             Knob::Question { ask, .. } => ask(&self.subject, line),
-            Knob::Number(field, least, most) => {
-                field(injector).store(number(line, *least, *most)?, Relaxed);
-                Ok(())
-            }
-            Knob::Breach(field, most) => {
-                let value = number(line, 0, *most)?;
-                if value != 0 {
-                    breach::permit()?;
-                }
-                field(injector).store(value, Relaxed);
-                Ok(())
-            }
-            Knob::Flag {
-                words: [off, on],
-                set,
-                ..
-            } => match line {
-                word if word == *off => set(injector, false),
-                word if word == *on => set(injector, true),
-                _ => Err(EINVAL),
-            },
-            Knob::Setting { store, .. } => store(injector, line),
         }
     }
 }
 
-/// `actions/EVENT/error`.
+/// Copies out the text that `show` makes, with a newline at its end. No text waits for a callback,
+/// and none changes anything: `grep -r` reads all of them.
+fn show_line(
+    subject: &Subject,
+    position: &mut u64,
+    out: &mut dyn Output,
+    show: impl FnOnce(&mut Text) -> Result,
+) -> Result<usize> {
+    subject.readings.read(position, out, |text| {
+        show(text)?;
+        if text.as_bytes().last() != Some(&b'\n') {
+            text.add(fmt!("\n"))?;
+        }
+        Ok(())
+    })
+}
+
+/// A file of one setting.
+struct SettingFile {
+    subject: Arc<Subject>,
+    setting: &'static Setting,
+}
+
+impl FileOperations for SettingFile {
+    fn mode(&self) -> u16 {
+        0o600
+    }
+
+    fn read(&self, position: &mut u64, out: &mut dyn Output) -> Result<usize> {
+        show_line(&self.subject, position, out, |text| {
+            let settings = self.subject.injector.settings();
+            self.setting.show(&settings, text)
+        })
+    }
+
+    fn write(&self, data: &[u8]) -> Result {
+        let injector = &self.subject.injector;
+        let mut change = Change::new(injector.kind());
+        change.add(self.setting.key(), text::line(data)?)?;
+        injector.change(&change)
+    }
+}
+
+/// `actions/EVENT/error`, or `effect/error`, which is for all events.
 struct ErrorFile {
     subject: Arc<Subject>,
-    event: Event,
+    event: Option<Event>,
 }
 
 impl FileOperations for ErrorFile {
@@ -421,17 +254,21 @@ impl FileOperations for ErrorFile {
     }
 
     fn read(&self, position: &mut u64, out: &mut dyn Output) -> Result<usize> {
-        let Subject {
-            injector, readings, ..
-        } = &*self.subject;
-        readings.read(position, out, |text| {
-            text.add(fmt!("{}\n", injector.error(self.event)))
+        show_line(&self.subject, position, out, |text| {
+            let settings = self.subject.injector.settings();
+            settings.show_error(self.event, text)
         })
     }
 
     fn write(&self, data: &[u8]) -> Result {
-        let errno = text::parse_i32(text::line(data)?)?;
-        self.subject.injector.set_error(self.event, errno)
+        let injector = &self.subject.injector;
+        let mut change = Change::new(injector.kind());
+        let line = text::line(data)?;
+        match self.event {
+            Some(event) => change.add_error(event, line)?,
+            None => change.add_errors(line)?,
+        }
+        injector.change(&change)
     }
 }
 
@@ -450,6 +287,7 @@ impl FileOperations for LogFile {
 /// A target's folder with all its files. Dropping it removes them, and waits for their readers.
 pub(crate) struct Files {
     _entries: KVec<File<EntryFile>>,
+    _settings: KVec<File<SettingFile>>,
     _errors: KVec<File<ErrorFile>>,
     _log: File<LogFile>,
 }
@@ -466,19 +304,42 @@ impl Files {
             entries.push(file, GFP_KERNEL)?;
         }
 
+        let fault = Dir::new(c"fault", Some(dir.clone()))?;
+        let effect = Dir::new(c"effect", Some(dir.clone()))?;
+        let breach = breach::is_permitted()
+            .then(|| Dir::new(c"breach", Some(dir.clone())))
+            .transpose()?;
+        let mut settings = KVec::with_capacity(SETTINGS.len(), GFP_KERNEL)?;
+        for setting in SETTINGS {
+            let dir = match setting.folder {
+                Folder::Target => Some(&dir),
+                Folder::Fault => Some(&fault),
+                Folder::Effect => Some(&effect),
+                Folder::Breach => breach.as_ref(),
+            };
+            if let Some(dir) = dir {
+                let subject = subject.clone();
+                let file = File::new(setting.name, dir, SettingFile { subject, setting })?;
+                settings.push(file, GFP_KERNEL)?;
+            }
+        }
+
         let actions = Dir::new(c"actions", Some(dir.clone()))?;
-        let mut errors = KVec::with_capacity(Event::ALL.len(), GFP_KERNEL)?;
+        let mut errors = KVec::with_capacity(1 + Event::ALL.len(), GFP_KERNEL)?;
+        let file = |event| ErrorFile {
+            subject: subject.clone(),
+            event,
+        };
+        errors.push(File::new(c"error", &effect, file(None))?, GFP_KERNEL)?;
         for &event in Event::ALL {
             let dir = Dir::new(event.name(), Some(actions.clone()))?;
-            let file = ErrorFile {
-                subject: subject.clone(),
-                event,
-            };
+            let file = file(Some(event));
             errors.push(File::new(c"error", &dir, file)?, GFP_KERNEL)?;
         }
 
         Ok(Files {
             _entries: entries,
+            _settings: settings,
             _errors: errors,
             _log: File::new(c"log", &dir, LogFile(subject.injector.clone()))?,
         })

@@ -30,11 +30,7 @@ impl Events {
         }
         let mut set = 0;
         for name in line.split(',') {
-            let event = Event::ALL
-                .iter()
-                .find(|event| event.name().to_bytes() == name.as_bytes())
-                .ok_or(EINVAL)?;
-            let bit = Self::bit(*event);
+            let bit = Self::bit(Event::from_name(name).ok_or(EINVAL)?);
             if set & bit != 0 {
                 return Err(EINVAL);
             }
@@ -138,7 +134,7 @@ impl ContextFilter {
         match self {
             ContextFilter::Any => "any",
             ContextFilter::Blockable => "blockable",
-            ContextFilter::NonBlockable => "nonblockable",
+            ContextFilter::NonBlockable => "non-blockable",
         }
     }
 
@@ -279,8 +275,10 @@ mod tests {
     fn events_are_shown_in_the_kernels_order() -> Result {
         assert_eq!(
             shown(Events::parse("CLEAR,UNMAP")?)?.as_bytes(),
-            b"UNMAP,CLEAR"
+            b"MMU_NOTIFY_UNMAP,MMU_NOTIFY_CLEAR"
         );
+        let one = Events::parse("MMU_NOTIFY_CLEAR,UNMAP")? == Events::parse("UNMAP,CLEAR")?;
+        assert!(one);
         let all = "EXCLUSIVE,MIGRATE,RELEASE,SOFT_DIRTY,PROTECTION_PAGE,PROTECTION_VMA,CLEAR,UNMAP";
         assert_eq!(shown(Events::parse(all)?)?.as_bytes(), b"all");
         for bad in [
@@ -288,6 +286,9 @@ mod tests {
             ",",
             "UNMAP,",
             "UNMAP,UNMAP",
+            "UNMAP,MMU_NOTIFY_UNMAP",
+            "MMU_NOTIFY_",
+            "MMU_NOTIFY_MMU_NOTIFY_UNMAP",
             "unmap",
             "UNMAP CLEAR",
             "all,UNMAP",
@@ -345,6 +346,7 @@ mod tests {
             assert!(ContextFilter::parse(filter.name())? == filter);
         }
         assert!(ContextFilter::parse("Any").is_err());
+        assert!(ContextFilter::parse("nonblockable").is_err());
         assert!(ContextFilter::Blockable.admits(true));
         assert!(!ContextFilter::Blockable.admits(false));
         assert!(!ContextFilter::NonBlockable.admits(true));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What the callbacks of one target are told to do, and the doing of it.
+//! The callbacks of one target: decides what is injected, and carries it out.
 
 use crate::{
     abstractions::{
@@ -19,9 +19,7 @@ use crate::{
             sleep_killable, //
         }, //
     },
-    chance::Chance,
     counters::Counters,
-    filter::Filter,
     log::{
         Arguments,
         Log,
@@ -29,6 +27,12 @@ use crate::{
     },
     notifier::Kind,
     rate::Rate,
+    settings::{
+        Change,
+        Effects,
+        Fault,
+        Settings, //
+    },
     text::Text, //
 };
 use kernel::{
@@ -54,9 +58,6 @@ use kernel::{
     }, //
 };
 
-/// The largest number that is an errno: `MAX_ERRNO` of include/linux/err.h.
-const MAX_ERRNO: i32 = 4095;
-
 /// The longest that is waited for in one go without sleeping; `MAX_UDELAY_MS` is no less anywhere.
 const DELAY_STEP: Delta = Delta::from_millis(1);
 
@@ -64,65 +65,40 @@ const DELAY_STEP: Delta = Delta::from_millis(1);
 /// more precise than what can be interrupted, which counts jiffies.
 const SHORT_SLEEP: Delta = Delta::from_millis(20);
 
-/// What a faulty callback does before it returns. All 0: nothing.
-pub(crate) struct Misdeeds {
-    /// Whether it is the end that does it, or the second pass, and not the start. `remove` is
-    /// always for the start.
-    in_end: Atomic<bool>,
-    /// Sleeps so many microseconds, or a little longer.
-    pub(crate) sleep_us: Atomic<i32>,
-    /// Waits so many microseconds without sleeping, or a little longer.
-    pub(crate) delay_us: Atomic<i32>,
-    /// Allocates so many bytes with `GFP_KERNEL`, and frees them.
-    pub(crate) alloc_bytes: Atomic<i32>,
-    /// 1: takes the lock of [`Injector::hold_lock_over_allocation`].
-    pub(crate) lock: Atomic<i32>,
-    /// 1: removes its own notifier. Only set where breaking the rules is allowed.
-    pub(crate) remove: Atomic<i32>,
-}
+/// Bits of [`Injector::summary`].
+const START_ARMED: u32 = 1 << 0;
+const END_ARMED: u32 = 1 << 1;
+const RECORD_ALL: u32 = 1 << 2;
 
-impl Misdeeds {
-    fn any_but_remove(&self) -> bool {
-        [
-            &self.sleep_us,
-            &self.delay_us,
-            &self.alloc_bytes,
-            &self.lock,
-        ]
-        .into_iter()
-        .any(|misdeed| misdeed.load(Relaxed) != 0)
-    }
-
-    fn any_in_start(&self) -> bool {
-        self.remove.load(Relaxed) != 0 || (!self.in_end.load(Relaxed) && self.any_but_remove())
-    }
-
-    fn any_in_end(&self) -> bool {
-        self.in_end.load(Relaxed) && self.any_but_remove()
-    }
+/// The parts of the settings that decide whether a call needs the others.
+fn summary(settings: &Settings) -> u32 {
+    [
+        (settings.is_start_armed(), START_ARMED),
+        (settings.is_end_armed(), END_ARMED),
+        (settings.record_all, RECORD_ALL),
+    ]
+    .into_iter()
+    .fold(0, |bits, (is_set, bit)| bits | if is_set { bit } else { 0 })
 }
 
 /// What one target's callbacks are told to do, and what they have done.
 ///
-/// Unless a misdeed is asked for, a callback neither sleeps nor allocates, and takes no lock but
-/// the filter's, the log's and, where the notifier is an interval notifier, the mirror's, which are
-/// leaves. Where nothing is armed, and only what is injected is recorded, it costs loads and one
-/// count, besides the mirror's lock.
+/// Unless an effect is asked for, a callback neither sleeps nor allocates, and takes no lock but
+/// the settings', the log's and, where the notifier is an interval notifier, the mirror's, which
+/// are leaves. Where nothing is armed, and only what is injected is recorded, it costs loads and
+/// one count, besides the mirror's lock.
 #[pin_data]
 pub(crate) struct Injector {
     name: Arc<CString>,
     kind: Kind,
-    /// What a call with the event of that index fails with; 0: it does not.
-    errors: [Atomic<i32>; Event::ALL.len()],
-    pub(crate) misdeeds: Misdeeds,
-    pub(crate) chance: Chance,
-    /// 0: says nothing of what it does; 1: a line; 2: a stack, too.
-    pub(crate) verbose: Atomic<i32>,
-    announced: Rate,
-    record_all: Atomic<bool>,
-    /// Taken only where something is armed.
+    /// Is written with the lock of `settings` held. A callback reads it once; if by that it needs
+    /// no more, it does not take the lock.
+    summary: Atomic<u32>,
+    /// A change is made under the lock as a whole, and a callback takes it once: no callback sees
+    /// a part of a change.
     #[pin]
-    filter: SpinLock<Filter>,
+    settings: SpinLock<Settings>,
+    announced: Rate,
     counters: Counters,
     #[pin]
     log: Log,
@@ -144,20 +120,9 @@ impl Injector {
         try_pin_init!(Self {
             name,
             kind,
-            errors: [const { Atomic::new(0) }; Event::ALL.len()],
-            misdeeds: Misdeeds {
-                in_end: Atomic::new(false),
-                sleep_us: Atomic::new(0),
-                delay_us: Atomic::new(0),
-                alloc_bytes: Atomic::new(0),
-                lock: Atomic::new(0),
-                remove: Atomic::new(0),
-            },
-            chance: Chance::new(),
-            verbose: Atomic::new(0),
+            summary: Atomic::new(summary(&Settings::DEFAULT)),
+            settings <- new_spinlock!(Settings::DEFAULT),
             announced: Rate::new(),
-            record_all: Atomic::new(false),
-            filter <- new_spinlock!(Filter::ALL),
             counters: Counters::new(),
             log <- Log::new(log_bytes),
             lock <- new_mutex!(()),
@@ -171,59 +136,40 @@ impl Injector {
         self.kind
     }
 
-    /// The errno for calls with `event`: 0 or negative.
-    pub(crate) fn error(&self, event: Event) -> i32 {
-        self.errors
-            .get(event as usize)
-            .map_or(0, |error| error.load(Relaxed))
+    /// All settings at one time.
+    pub(crate) fn settings(&self) -> Settings {
+        *self.settings.lock()
     }
 
-    /// Sets the errno for calls with `event`. Fails with `ERANGE` unless it is -4095 to 0, and with
-    /// `EINVAL` where the kind of notifier has no way to say it.
-    pub(crate) fn set_error(&self, event: Event, errno: i32) -> Result {
-        if !(-MAX_ERRNO..=0).contains(&errno) {
-            return Err(ERANGE);
+    /// Changes settings in one step. May sleep.
+    ///
+    /// Fails with `EPERM` if it must be permitted, or with `ENOMEM`, and then changes nothing.
+    pub(crate) fn change(&self, change: &Change) -> Result {
+        if change.breaks_rules() {
+            breach::permit()?;
         }
-        if !self.kind.can_return(errno) {
-            return Err(EINVAL);
+        if change.takes_lock() {
+            self.hold_lock_over_allocation()?;
         }
-        let error = self.errors.get(event as usize).ok_or(EINVAL)?;
-        error.store(errno, Relaxed);
+        let mut settings = self.settings.lock();
+        change.apply(&mut settings);
+        self.summary.store(summary(&settings), Relaxed);
         Ok(())
     }
 
-    /// Which calls are meant.
-    pub(crate) fn filter(&self) -> Filter {
-        *self.filter.lock()
-    }
-
-    /// Changes which calls are meant.
-    pub(crate) fn update_filter(&self, change: impl FnOnce(&mut Filter)) {
-        change(&mut self.filter.lock());
-    }
-
-    /// Whether the misdeeds are for the end, and not for the start.
-    pub(crate) fn misbehaves_in_end(&self) -> bool {
-        self.misdeeds.in_end.load(Relaxed)
-    }
-
-    /// Sets it. Fails with `EINVAL` where the kind of notifier has no end.
-    pub(crate) fn set_misbehaves_in_end(&self, in_end: bool) -> Result {
-        if in_end && !self.kind.has_end() {
-            return Err(EINVAL);
+    /// What is injected into a call, if anything, and whether calls are logged into which nothing
+    /// is.
+    fn decide(
+        &self,
+        armed: u32,
+        fault: impl FnOnce(&mut Settings) -> Option<Fault>,
+    ) -> (Option<Fault>, bool) {
+        let summary = self.summary.load(Relaxed);
+        if summary & armed == 0 {
+            return (None, summary & RECORD_ALL != 0);
         }
-        self.misdeeds.in_end.store(in_end, Relaxed);
-        Ok(())
-    }
-
-    /// Whether calls are logged to which nothing was done.
-    pub(crate) fn records_all(&self) -> bool {
-        self.record_all.load(Relaxed)
-    }
-
-    /// Sets it.
-    pub(crate) fn set_records_all(&self, all: bool) {
-        self.record_all.store(all, Relaxed);
+        let mut settings = self.settings.lock();
+        (fault(&mut settings), settings.record_all)
     }
 
     /// Writes the counters.
@@ -237,10 +183,10 @@ impl Injector {
         &self.log
     }
 
-    /// Takes the lock that a misdeed takes, and allocates under it, as a careless driver does whose
-    /// lock protects more than its callbacks: with that, lockdep knows that reclaim, and so a
-    /// notifier, may be called under the lock.
-    pub(crate) fn hold_lock_over_allocation(&self) -> Result {
+    /// Takes the lock that a callback takes if told to, and allocates under it, as a careless
+    /// driver does whose lock protects more than its callbacks: with that, lockdep knows that
+    /// reclaim, and so a notifier, may be called under the lock.
+    fn hold_lock_over_allocation(&self) -> Result {
         let guard = self.lock.lock();
         let memory = KVec::<u8>::with_capacity(1, GFP_KERNEL)?;
         drop(memory);
@@ -266,21 +212,6 @@ impl Injector {
         result
     }
 
-    /// Whether it befalls this call, of those to which something is to be done.
-    fn strikes(&self, call: &Arguments) -> bool {
-        self.filter().admits(call) && self.chance.strikes()
-    }
-
-    /// What is done to a start: [`None`], or the errno that it returns.
-    fn fault(&self, call: &Arguments) -> Option<i32> {
-        // An event that is newer than this module has no folder, so nobody can have set its error.
-        let errno = call.event.map_or(0, |event| self.error(event));
-        if errno == 0 && !self.misdeeds.any_in_start() {
-            return None;
-        }
-        self.strikes(call).then_some(errno)
-    }
-
     /// A callback that may refuse, and that was called with the number `cur_seq`, or without one
     /// (0): what `agree` makes of it, or the error with which it refuses. `remove` removes the
     /// notifier that was called.
@@ -292,26 +223,27 @@ impl Injector {
         remove: impl FnOnce(Unsound),
     ) -> Result<T> {
         let arguments = Arguments::new(range, cur_seq);
-        let fault = self.fault(&arguments);
-        let errno = fault.unwrap_or(0);
-        // Before the misdeeds: a driver, too, first sees to it that nobody uses its mirror any
+        let (fault, records_all) =
+            self.decide(START_ARMED, |settings| settings.fault_in_start(&arguments));
+        let errno = fault.map_or(0, |fault| fault.errno);
+        // Before the effects: a driver, too, first sees to it that nobody uses its mirror any
         // more, and then waits for its device.
         let answer = match errno {
             0 => Ok(agree()),
             errno => Err(Error::from_errno(errno)),
         };
         self.counters.add_start(range, fault.is_some(), errno);
-        if fault.is_some() || self.records_all() {
-            // Before the misdeeds, so that one sees what the last one was.
+        if fault.is_some() || records_all {
+            // Before the effects, so that one sees what the last one was.
             self.log
                 .add(Operation::Start, arguments, fault.is_some(), errno);
         }
-        if fault.is_some() {
-            self.announce(Operation::Start, &arguments, errno);
-            if !self.misbehaves_in_end() {
-                self.misbehave(arguments.blockable);
+        if let Some(fault) = fault {
+            self.announce(Operation::Start, &arguments, &fault);
+            if !fault.effects.in_end {
+                self.misbehave(&fault.effects, arguments.blockable);
             }
-            if self.misdeeds.remove.load(Relaxed) != 0 {
+            if fault.effects.remove != 0 {
                 if let Ok(unsound) = breach::permit() {
                     remove(unsound);
                 }
@@ -322,29 +254,29 @@ impl Injector {
 
     /// A callback that follows on a start.
     pub(crate) fn end(&self, operation: Operation, arguments: Arguments) {
-        let faulty = self.misdeeds.any_in_end() && self.strikes(&arguments);
+        let (fault, records_all) =
+            self.decide(END_ARMED, |settings| settings.fault_in_end(&arguments));
         self.counters.add_end();
-        if faulty || self.records_all() {
-            self.log.add(operation, arguments, faulty, 0);
+        if fault.is_some() || records_all {
+            self.log.add(operation, arguments, fault.is_some(), 0);
         }
-        if faulty {
-            self.announce(operation, &arguments, 0);
-            self.misbehave(arguments.blockable);
+        if let Some(fault) = fault {
+            self.announce(operation, &arguments, &fault);
+            self.misbehave(&fault.effects, arguments.blockable);
         }
     }
 
     /// The last callback.
     pub(crate) fn release(&self) {
-        if self.records_all() {
+        if self.summary.load(Relaxed) & RECORD_ALL != 0 {
             self.log
                 .add(Operation::Release, Arguments::RELEASE, false, 0);
         }
     }
 
     /// Says what is injected, but no more often than [`Rate`] lets it.
-    fn announce(&self, operation: Operation, call: &Arguments, errno: i32) {
-        let verbose = self.verbose.load(Relaxed);
-        if verbose < 1 {
+    fn announce(&self, operation: Operation, call: &Arguments, fault: &Fault) {
+        if fault.verbose < 1 {
             return;
         }
         let Some(held_back) = self.announced.pass(monotonic_ns()) else {
@@ -355,35 +287,37 @@ impl Injector {
             pr_info!("{name}: {held_back} more were not announced\n");
         }
         pr_info!(
-            "{name}: injected {errno} into {} for {} {:#x}-{:#x}\n",
+            "{name}: injected {} into {} for {} {:#x}-{:#x}\n",
+            fault.errno,
             operation.name(),
             call.event.map_or("UNKNOWN", Event::name_str),
             call.start,
             call.end
         );
-        if verbose >= 2 {
+        if fault.verbose >= 2 {
             print::dump_stack();
         }
     }
 
-    /// Does the misdeeds. A long sleep ends when the task is killed, where it may sleep at all.
-    fn misbehave(&self, blockable: bool) {
-        let delay = Delta::from_micros(self.misdeeds.delay_us.load(Relaxed).into());
+    /// Carries out the effects. A long sleep ends when the task is killed, where it may sleep at
+    /// all.
+    fn misbehave(&self, effects: &Effects, blockable: bool) {
+        let delay = Delta::from_micros(effects.delay_us.into());
         wait_out(delay, |left| {
             udelay(left.min(DELAY_STEP));
             true
         });
-        if self.misdeeds.lock.load(Relaxed) != 0 {
+        if effects.lock != 0 {
             drop(self.lock.lock());
         }
-        let bytes = self.misdeeds.alloc_bytes.load(Relaxed);
+        let bytes = effects.alloc_bytes;
         if bytes > 0 {
             match KVec::<u8>::with_capacity(bytes.unsigned_abs() as usize, GFP_KERNEL) {
                 Ok(memory) => drop(memory),
                 Err(_) => self.counters.add_failed_allocation(),
             }
         }
-        let sleep = Delta::from_micros(self.misdeeds.sleep_us.load(Relaxed).into());
+        let sleep = Delta::from_micros(effects.sleep_us.into());
         wait_out(sleep, |left| {
             if blockable && left > SHORT_SLEEP {
                 sleep_killable(left.as_nanos().unsigned_abs());

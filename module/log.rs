@@ -35,7 +35,7 @@ use kernel::{
 const LINE: usize = 512;
 
 /// How many callers an entry names, and how many bytes they may take: what is before them in a
-/// line takes up to 305.
+/// line takes up to 317.
 const CALLERS: usize = 4;
 const CALLERS_LEN: usize = 192;
 
@@ -136,7 +136,7 @@ impl Entry {
         let context = if arguments.blockable {
             "blockable"
         } else {
-            "nonblockable"
+            "non-blockable"
         };
         let mut text = Text::with_capacity(LINE)?;
         text.add(fmt!(

@@ -30,6 +30,7 @@ mod notifier;
 mod rate;
 mod readings;
 mod session;
+mod settings;
 mod targets;
 mod text;
 mod zap;

@@ -71,15 +71,15 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    /// Parses the name of a kind, with the range of an interval notifier.
+    /// Parses the name of a kind, with the range of an interval notifier, which other kinds ignore.
     ///
-    /// Returns `Err(EINVAL)` for other names, for an interval notifier without a range and for
-    /// another kind with one, and `Err(EOPNOTSUPP)` for a kind that the kernel does not have.
+    /// Returns `Err(EINVAL)` for other names and for an interval notifier without a range, and
+    /// `Err(EOPNOTSUPP)` for a kind that the kernel does not have.
     pub(crate) fn new(name: &str, range: Option<AddressRange>) -> Result<Self> {
         match (name, range) {
-            ("none", None) => Ok(Kind::None),
-            ("plain", None) => Ok(Kind::Plain),
-            ("plain-end", None) => Ok(Kind::PlainEnd),
+            ("none", _) => Ok(Kind::None),
+            ("plain", _) => Ok(Kind::Plain),
+            ("plain-end", _) => Ok(Kind::PlainEnd),
             ("interval", Some(range)) => Ok(Kind::Interval(range)),
             ("interval-two-pass", Some(_)) if cfg!(not(mmu_interval_two_pass)) => {
                 Err(errno::not_supported())
@@ -106,6 +106,11 @@ impl Kind {
             Kind::None | Kind::Plain | Kind::PlainEnd => AddressRange::ALL,
             Kind::Interval(range) | Kind::IntervalTwoPass(range) => range,
         }
+    }
+
+    /// Returns whether its notifier has a range.
+    pub(crate) const fn has_range(self) -> bool {
+        matches!(self, Kind::Interval(_) | Kind::IntervalTwoPass(_))
     }
 
     /// Returns whether a start that succeeded is followed by an end.

@@ -17,11 +17,9 @@ use crate::{
     },
     how::How,
     injector::Injector,
-    notifier::{
-        Attached,
-        Kind, //
-    },
+    notifier::Attached,
     readings::Readings,
+    settings::Change,
     text::{
         self,
         Text, //
@@ -99,8 +97,9 @@ pub(crate) struct Targets {
     dir: Arc<Dir>,
     log_bytes: usize,
     ids: Atomic<u64>,
-    /// A leaf but for allocations: neither a lock of the memory management nor one of debugfs is
-    /// taken under it, so a process that hangs holds up nobody but who works on it.
+    /// A leaf: neither a lock of the memory management nor one of debugfs is taken under it, and
+    /// nothing is allocated, since reclaim may call a notifier that sleeps. So a process that hangs
+    /// delays only those that work on it.
     #[pin]
     list: Mutex<KVec<Slot>>,
 }
@@ -135,8 +134,8 @@ impl Targets {
             Command::Attach {
                 object,
                 name,
-                kind,
                 how,
+                change,
             } => {
                 // Who uses the address space of a process does so until it is registered.
                 let (pid, mm, _user) = self.find(object)?;
@@ -147,7 +146,7 @@ impl Targets {
                 };
                 let name = Arc::new(name, GFP_KERNEL)?;
                 self.attach(owner, name, |name| {
-                    self.new_target(pid, mm, kind, how, name)
+                    self.new_target(pid, mm, how, &change, name)
                 })
             }
             Command::Detach { name } => self.detach(name),
@@ -180,19 +179,12 @@ impl Targets {
         make: impl FnOnce(Arc<CString>) -> Result<Target>,
     ) -> Result {
         let id = self.new_id();
-        {
-            let mut list = self.list.lock();
-            if list.iter().any(|slot| **slot.name == **name) {
-                return Err(EEXIST);
-            }
-            let slot = Slot {
-                id,
-                name: name.clone(),
-                owner,
-                target: None,
-            };
-            list.push(slot, GFP_KERNEL)?;
-        }
+        self.take_slot(Slot {
+            id,
+            name: name.clone(),
+            owner,
+            target: None,
+        })?;
 
         // Not under the lock: this waits for the process's `mmap_lock`.
         match make(name) {
@@ -215,12 +207,14 @@ impl Targets {
         &self,
         pid: i32,
         mm: ARef<Mm>,
-        kind: Kind,
         how: How,
+        change: &Change,
         name: Arc<CString>,
     ) -> Result<Target> {
-        let injector = Injector::new(name.clone(), kind, self.log_bytes);
+        let injector = Injector::new(name.clone(), change.kind(), self.log_bytes);
         let injector = Arc::pin_init(injector, GFP_KERNEL_ACCOUNT)?;
+        // Before it is registered, so that the first callback sees them.
+        injector.change(change)?;
         let attached = Attached::new(&mm, &injector, how, self.module)?;
         let subject = Subject {
             pid,
@@ -235,6 +229,30 @@ impl Targets {
             _files: Files::new(&name, &self.dir, &subject)?,
             subject,
         })
+    }
+
+    /// Takes a name. Fails with `EEXIST` or `ENOMEM`.
+    fn take_slot(&self, slot: Slot) -> Result {
+        let mut spare = KVec::new();
+        loop {
+            let capacity = {
+                let mut list = self.list.lock();
+                if list.iter().any(|other| **other.name == **slot.name) {
+                    return Err(EEXIST);
+                }
+                if list.len() == list.capacity() && spare.capacity() > list.capacity() {
+                    let old = core::mem::replace(&mut *list, core::mem::take(&mut spare));
+                    for other in old {
+                        list.push_within_capacity(other)?;
+                    }
+                }
+                if list.len() < list.capacity() {
+                    return Ok(list.push_within_capacity(slot)?);
+                }
+                list.capacity()
+            };
+            spare = KVec::with_capacity(capacity.saturating_mul(2).max(8), GFP_KERNEL)?;
+        }
     }
 
     /// Gives back a name.
@@ -278,13 +296,22 @@ impl Targets {
     /// One line for each target that `wanted` lets through, in the order in which they were
     /// attached.
     pub(crate) fn show(&self, wanted: impl Fn(Owner) -> bool, text: &mut Text) -> Result {
+        while !self.show_within_capacity(&wanted, text) {
+            text.clear_and_grow()?;
+        }
+        Ok(())
+    }
+
+    /// Writes the lines of [`Self::show`]. Returns false if there is no room for all of them.
+    fn show_within_capacity(&self, wanted: impl Fn(Owner) -> bool, text: &mut Text) -> bool {
         let list = self.list.lock();
-        for slot in list.iter().filter(|slot| wanted(slot.owner)) {
+        let mut slots = list.iter().filter(|slot| wanted(slot.owner));
+        slots.all(|slot| {
             let Some(Target { subject, .. }) = &slot.target else {
-                continue;
+                return true;
             };
             let kind = subject.injector.kind();
-            text.add(fmt!(
+            text.add_within_capacity(fmt!(
                 "name={} pid={} kind={} range={} owner={} state={}\n",
                 slot.name.to_str().unwrap_or("?"),
                 subject.pid,
@@ -292,8 +319,7 @@ impl Targets {
                 kind.range(),
                 slot.owner.name(),
                 subject.state()
-            ))?;
-        }
-        Ok(())
+            ))
+        })
     }
 }

@@ -5,6 +5,7 @@
 use crate::abstractions::Output;
 use kernel::{
     fmt,
+    page::PAGE_SIZE,
     prelude::*, //
 };
 
@@ -23,6 +24,19 @@ impl Text {
         fmt::Write::write_fmt(self, args).map_err(|_| ENOMEM)
     }
 
+    /// Adds to the text what there is room for, without an allocation. Returns false if some of it
+    /// is missing.
+    pub(crate) fn add_within_capacity(&mut self, args: fmt::Arguments<'_>) -> bool {
+        fmt::Write::write_fmt(&mut Within(self), args).is_ok()
+    }
+
+    /// Removes all text, and makes room for twice as much. Fails with `ENOMEM`.
+    pub(crate) fn clear_and_grow(&mut self) -> Result {
+        let capacity = self.0.capacity().saturating_mul(2).max(PAGE_SIZE);
+        *self = Text::with_capacity(capacity)?;
+        Ok(())
+    }
+
     /// What was written.
     pub(crate) fn as_bytes(&self) -> &[u8] {
         &self.0
@@ -34,6 +48,19 @@ impl fmt::Write for Text {
         self.0
             .extend_from_slice(s.as_bytes(), GFP_KERNEL_ACCOUNT)
             .map_err(|_| fmt::Error)
+    }
+}
+
+/// The room that a text has.
+struct Within<'a>(&'a mut Text);
+
+impl fmt::Write for Within<'_> {
+    fn write_str(&mut self, s: &str) -> fmt::Result {
+        let Text(bytes) = &mut *self.0;
+        if s.len() > bytes.capacity().saturating_sub(bytes.len()) {
+            return Err(fmt::Error);
+        }
+        self.0.write_str(s)
     }
 }
 
@@ -153,6 +180,21 @@ mod tests {
         for bad in ["", "0x", "-1", "0x+1", "0X1", "g", "1 "] {
             assert_eq!(parse_hex(bad), Err(EINVAL));
         }
+    }
+
+    #[test]
+    fn a_text_grows_only_when_it_is_told_to() -> Result {
+        let mut text = Text::with_capacity(0)?;
+        assert!(!text.add_within_capacity(fmt!("a")));
+        text.clear_and_grow()?;
+        assert!(text.add_within_capacity(fmt!("{}", "a")));
+        let room = text.0.capacity();
+        while text.add_within_capacity(fmt!("b")) {}
+        assert_eq!((text.0.len(), text.0.capacity()), (room, room));
+        text.clear_and_grow()?;
+        assert_eq!(text.as_bytes(), b"");
+        assert!(text.0.capacity() >= 2 * room);
+        Ok(())
     }
 
     #[test]

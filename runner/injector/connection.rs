@@ -16,7 +16,7 @@ use crate::injector::formats::{self, Mm};
 use crate::injector::line;
 use crate::injector::log::{Entries, LogReader};
 use crate::injector::targets::{Attach, CLAIM, detach_line};
-use crate::model::{Counters, NotifierEvent};
+use crate::model::Counters;
 
 /// An open file of the module's device. What was attached through it is detached when the last
 /// clone is dropped, or when this process is killed. The module cannot be unloaded before.
@@ -65,25 +65,22 @@ impl Connection {
     ///
     /// The module does not attach it, or its files cannot be opened.
     pub fn attach(&self, what: &Attach<'_>) -> Result<Attachment> {
-        let (name, line) = (what.name(), what.line());
+        let (name, line) = (what.name(), format!("{} record=all", what.line()));
         self.write(&line).with_context(|| failed(&line))?;
         let folder = target_folder(&name);
-        let attachment = LogReader::open(folder.join("log"), what.index).and_then(|log| {
-            let attachment = Attachment {
+        match LogReader::open(folder.join("log"), what.index) {
+            Ok(log) => Ok(Attachment {
                 connection: self.clone(),
-                name: name.clone(),
+                name,
                 folder,
                 log,
                 attached: true,
-            };
-            attachment.set("record", "all")?;
-            Ok(attachment)
-        });
-        if attachment.is_err() {
-            // If an `Attachment` was made, its drop has detached the target already.
-            let _ = self.write(&detach_line(&name));
+            }),
+            Err(error) => {
+                let _ = self.write(&detach_line(&name));
+                Err(error)
+            }
         }
-        attachment
     }
 
     /// Detaches a target. Returns when no callback of its notifier runs any more.
@@ -136,25 +133,13 @@ impl Attachment {
         fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
     }
 
-    /// Limits what the injector does to calls that touch an address from `start` to before `end`.
+    /// Changes settings, given as `key=value ...`, in one step.
     ///
     /// # Errors
     ///
-    /// As [`Self::set`].
-    pub fn set_range(&self, (start, end): (u64, u64)) -> Result<()> {
-        self.set("range", &format!("{start:#x}-{end:#x}"))
-    }
-
-    /// Sets the return value of calls with any event: 0 or a negative errno.
-    ///
-    /// # Errors
-    ///
-    /// As [`Self::set`].
-    pub fn set_errors(&self, errno: i32) -> Result<()> {
-        for event in NotifierEvent::ALL {
-            self.set(&format!("actions/{event}/error"), &errno.to_string())?;
-        }
-        Ok(())
+    /// As [`Self::set`]; nothing is changed then.
+    pub fn change(&self, settings: &str) -> Result<()> {
+        self.set("settings", settings)
     }
 
     /// Returns the log entries since the last call.

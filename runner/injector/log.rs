@@ -108,7 +108,7 @@ mod tests {
 
     fn line(seq: u64, op: &str, injected: u8) -> String {
         format!(
-            "seq={seq} time_ns={} op={op} event=CLEAR start=0x7000 end=0x8000 \
+            "seq={seq} time_ns={} op={op} event=MMU_NOTIFY_CLEAR start=0x7000 end=0x8000 \
              context=blockable tid=34 comm=a injected={injected} returned=0 cur_seq=5 callers=b\n",
             1000 + seq
         )

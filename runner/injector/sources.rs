@@ -124,6 +124,10 @@ pub const SOURCES: &[(&str, &str)] = &[
         include_str!("../../module/readings.rs"),
     ),
     ("module/session.rs", include_str!("../../module/session.rs")),
+    (
+        "module/settings.rs",
+        include_str!("../../module/settings.rs"),
+    ),
     ("module/targets.rs", include_str!("../../module/targets.rs")),
     ("module/text.rs", include_str!("../../module/text.rs")),
     ("module/zap.rs", include_str!("../../module/zap.rs")),

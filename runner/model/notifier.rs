@@ -34,7 +34,8 @@ impl NotifierEvent {
         NotifierEvent::Exclusive,
     ];
 
-    /// Name of the event's directory in debugfs: the kernel's name without `MMU_NOTIFY_`.
+    /// The kernel's name without `MMU_NOTIFY_`, which recordings and reports have, and which the
+    /// module accepts.
     pub const fn name(self) -> &'static str {
         match self {
             NotifierEvent::Unmap => "UNMAP",
@@ -48,7 +49,7 @@ impl NotifierEvent {
         }
     }
 
-    /// Returns the event with this debugfs name.
+    /// Returns the event with this name.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|event| event.name() == name)
     }

@@ -171,44 +171,38 @@ impl Session {
 
 impl Attached {
     fn arm(&self, watched: (u64, u64)) -> Result<()> {
-        let attachment = &self.attachment;
+        let arm = |(start, end): (u64, u64), what: String| {
+            let calls = format!("range={start:#x}-{end:#x} times=-1");
+            self.attachment.change(&format!("{calls} {what}"))
+        };
         match self.notifier.arming {
-            Arming::Fail(errno) => {
-                attachment.set_range(watched)?;
-                attachment.set_errors(errno)
-            }
-            Arming::Filtered(errno) => {
-                attachment.set_range(NOWHERE)?;
-                attachment.set_errors(errno)
-            }
+            Arming::Fail(errno) => arm(watched, format!("error={errno}")),
+            Arming::Filtered(errno) => arm(NOWHERE, format!("error={errno}")),
             Arming::Unarmed => Ok(()),
             Arming::AtStart(injection) => {
-                attachment.set_range(watched)?;
-                let (file, value) = knob(injection);
-                attachment.set(file, &value)
+                let (key, value) = effect(injection);
+                arm(watched, format!("{key}={value}"))
             }
             Arming::AtEnd(injection) => {
-                attachment.set_range(watched)?;
-                attachment.set("callback", "end")?;
-                let (file, value) = knob(injection);
-                attachment.set(file, &value)
+                let (key, value) = effect(injection);
+                arm(watched, format!("callback=end {key}={value}"))
             }
         }
     }
 
     fn disarm(&self) -> Result<()> {
-        self.attachment.set_errors(0)?;
         match self.notifier.arming {
             Arming::AtStart(injection) | Arming::AtEnd(injection) => {
-                self.attachment.set(knob(injection).0, "0")
+                let (key, _) = effect(injection);
+                self.attachment.change(&format!("error=0 {key}=0"))
             }
-            _ => Ok(()),
+            _ => self.attachment.change("error=0"),
         }
     }
 }
 
-/// The file that sets an injection, and the value that is written to it.
-fn knob(injection: Injection) -> (&'static str, String) {
+/// The setting of an injection, and its value.
+fn effect(injection: Injection) -> (&'static str, String) {
     match injection {
         Injection::Sleep => ("sleep_us", SLEEP_US.to_string()),
         Injection::Delay => ("delay_us", DELAY.as_micros().to_string()),
@@ -216,6 +210,11 @@ fn knob(injection: Injection) -> (&'static str, String) {
         Injection::Lock => ("lock", "1".to_owned()),
         Injection::Remove => ("remove", "1".to_owned()),
     }
+}
+
+/// The settings of a callback that sleeps so long in each call.
+pub(super) fn sleeping(time: Duration) -> String {
+    format!("times=-1 sleep_us={}", time.as_micros())
 }
 
 impl Setup {

@@ -104,6 +104,14 @@ impl<'a> WarnHeader<'a> {
         }
     }
 
+    /// Whether it is rt_mutex_handle_deadlock(): on PREEMPT_RT a task has found that it waits for
+    /// itself.
+    pub(super) fn is_rt_deadlock(&self) -> bool {
+        self.place
+            .and_then(|place| place.rsplit_once(':'))
+            .is_some_and(|(file, _)| file.ends_with("kernel/locking/rtmutex.c"))
+    }
+
     /// Text that identifies the WARN_ON: its place, or the symbol where no place is printed.
     pub(super) fn site(&self) -> &'a str {
         self.place.unwrap_or(self.symbol.text)

@@ -107,17 +107,31 @@ fn the_abstractions_know_nothing_of_the_test() {
     assert!(checked > 10, "{checked}");
 }
 
-/// Names of the files of a target, from `module/files.rs`.
+/// Names of the files of a target, from `module/files.rs` and `module/settings.rs`.
 fn file_names() -> Vec<String> {
-    let text = fs::read_to_string(root().join("module/files.rs")).unwrap();
-    let mut names: Vec<String> = text
-        .split("name: c\"")
-        .skip(1)
-        .map(|rest| rest.split('"').next().unwrap().to_owned())
-        .collect();
+    let named = |file: &str, before: &str, folder: &str| -> Vec<String> {
+        let text = fs::read_to_string(root().join(file)).unwrap();
+        let rests = text.split(before).skip(1);
+        let literals = rests.filter_map(|rest| rest.trim_start().strip_prefix("c\""));
+        literals
+            .map(|rest| format!("{folder}{}", rest.split('"').next().unwrap()))
+            .collect()
+    };
+    let mut names = named("module/files.rs", "name:", "");
+    for (variant, folder) in [
+        ("Target", ""),
+        ("Fault", "fault/"),
+        ("Effect", "effect/"),
+        ("Breach", "breach/"),
+    ] {
+        let found = named("module/settings.rs", &format!("Folder::{variant},"), folder);
+        assert!(!found.is_empty(), "{variant}");
+        names.extend(found);
+    }
+    names.push("effect/error".to_owned());
     names.push("log".to_owned());
     names.push("actions/EVENT/error".to_owned());
-    assert!(names.len() > 18, "{names:?}");
+    assert!(names.len() > 22, "{names:?}");
     names
 }
 

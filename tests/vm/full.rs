@@ -11,7 +11,7 @@ use mn_inject::model::{FindingKind, Recognised, Report};
 use mn_inject::oracle::mutants::Mutant;
 
 use crate::harness::{
-    Ran, assert_signal_leaves_no_qemu, file, folder, mutant, patch, report_in, run, run_now,
+    Ran, assert_signal_leaves_no_qemu, file, folder, found, mutant, patch, report_in, run, run_now,
     run_patched, selftest, send, start, suite_alone, users_of, wait_for,
 };
 
@@ -34,6 +34,48 @@ fn seed_passes_on_the_debug_kernel() {
     let mut words = unit_tests.split_whitespace();
     let (passed, all) = (words.next(), words.nth(1));
     assert_eq!(passed, all, "{ran}");
+}
+
+/// On PREEMPT_RT the module's spinlocks sleep. The patch is for a bug of that kernel, without which
+/// it complains about each spinlock in non-blockable context.
+#[test]
+#[ignore = "full: 2 min"]
+fn seed_passes_on_the_real_time_kernel() {
+    let fix = found("0006-");
+    run(&["run", "--config", "rt", "--patch", &fix]).expect(
+        0,
+        &[
+            "0 failed, 0 without a verdict, 0 skipped",
+            "7 known bugs of the kernel",
+        ],
+    );
+}
+
+/// A callback has removed its own notifier, and the kernel did not wait for it: the walk that has
+/// called it still needs the notifier, though its callback has returned.
+#[test]
+#[ignore = "full: 2 min"]
+fn a_notifier_stays_while_the_walk_that_called_it_does() {
+    let (removal, lag) = (mutant("removal-does-not-wait"), patch("walk-lags"));
+    let careless = patch("module-frees-early");
+    let arguments = [
+        "run",
+        "--config",
+        "debug",
+        "--base",
+        "mainline",
+        "--only",
+        "r11-removes-itself",
+        "--patch",
+        &removal,
+        "--patch",
+        &lag,
+    ];
+    let complaint = "KASAN: slab-use-after-free in ";
+    let careful = run(&arguments);
+    assert!(!careful.stdout.contains("KASAN"), "{careful}");
+    let early = run(&[&arguments[..], &["--patch", &careless]].concat());
+    assert!(early.stdout.contains(complaint), "{early}");
 }
 
 /// The other known kernel has another source, and the same rules.

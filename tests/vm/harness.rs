@@ -123,6 +123,17 @@ pub fn patch(name: &str) -> String {
     file(&format!("tests/patches/{name}.patch"))
 }
 
+/// The path of the patch in `docs/found` whose name begins with that: a mended kernel.
+pub fn found(start: &str) -> String {
+    std::fs::read_dir(file("docs/found"))
+        .expect("there is no docs/found")
+        .map(|entry| entry.expect("cannot read docs/found").path())
+        .find(|path| path.display().to_string().contains(&format!("/{start}")))
+        .expect("the patch is not there")
+        .display()
+        .to_string()
+}
+
 /// The path of a patch in `tests/mutants`: a kernel that must not pass.
 pub fn mutant(name: &str) -> String {
     file(&format!("tests/mutants/{name}.patch"))

@@ -8,7 +8,7 @@ use std::path::Path;
 use mn_inject::model::{FindingKind, Report};
 
 use crate::harness::{
-    assert_signal_leaves_no_qemu, file, folder, mutant, patch, report_in, run, run_patched,
+    assert_signal_leaves_no_qemu, folder, found, mutant, patch, report_in, run, run_patched,
     selftest,
 };
 
@@ -58,12 +58,7 @@ fn the_accumulated_ret_of_v5_fails() {
 /// pass. With the patch that fixes it, its scenarios pass.
 #[test]
 fn a_known_bug_is_reported_and_its_patch_fixes_it() {
-    let fix = std::fs::read_dir(file("docs/found"))
-        .expect("there is no docs/found")
-        .map(|entry| entry.expect("cannot read docs/found").path())
-        .find(|path| path.display().to_string().contains("/0001-"))
-        .expect("the patch is not there");
-    let fix = fix.display().to_string();
+    let fix = found("0001-");
     let arguments = [
         "run", "--base", "mainline", "--only", "r10-*", "--format", "ktap",
     ];

@@ -27,7 +27,7 @@ macro_rules! events {
             /// All events, in the kernel's order. The discriminant of an event is its index.
             pub(crate) const ALL: &'static [Event] = &[$(Event::$variant),*];
 
-            /// Returns the kernel's name without `MMU_NOTIFY_`.
+            /// Returns the kernel's name.
             #[inline]
             pub(crate) const fn name(self) -> &'static CStr {
                 match self {
@@ -39,6 +39,15 @@ macro_rules! events {
             #[inline]
             pub(crate) fn name_str(self) -> &'static str {
                 self.name().to_str().unwrap_or("?")
+            }
+
+            /// Returns the event with that name, with or without `MMU_NOTIFY_`.
+            pub(crate) fn from_name(name: &str) -> Option<Self> {
+                let rest = |name| str::strip_prefix(name, "MMU_NOTIFY_").unwrap_or(name);
+                Self::ALL
+                    .iter()
+                    .find(|event| rest(event.name_str()) == rest(name))
+                    .copied()
             }
 
             /// Returns the event with that number, if it is in the list.
@@ -55,21 +64,21 @@ macro_rules! events {
 
 events! {
     /// The range is unmapped or moved.
-    Unmap = mmu_notifier_event_MMU_NOTIFY_UNMAP, c"UNMAP";
+    Unmap = mmu_notifier_event_MMU_NOTIFY_UNMAP, c"MMU_NOTIFY_UNMAP";
     /// The entries are cleared, for any reason.
-    Clear = mmu_notifier_event_MMU_NOTIFY_CLEAR, c"CLEAR";
+    Clear = mmu_notifier_event_MMU_NOTIFY_CLEAR, c"MMU_NOTIFY_CLEAR";
     /// The protection of the whole VMA changes.
-    ProtectionVma = mmu_notifier_event_MMU_NOTIFY_PROTECTION_VMA, c"PROTECTION_VMA";
+    ProtectionVma = mmu_notifier_event_MMU_NOTIFY_PROTECTION_VMA, c"MMU_NOTIFY_PROTECTION_VMA";
     /// The protection of single pages changes.
-    ProtectionPage = mmu_notifier_event_MMU_NOTIFY_PROTECTION_PAGE, c"PROTECTION_PAGE";
+    ProtectionPage = mmu_notifier_event_MMU_NOTIFY_PROTECTION_PAGE, c"MMU_NOTIFY_PROTECTION_PAGE";
     /// Soft-dirty accounting.
-    SoftDirty = mmu_notifier_event_MMU_NOTIFY_SOFT_DIRTY, c"SOFT_DIRTY";
+    SoftDirty = mmu_notifier_event_MMU_NOTIFY_SOFT_DIRTY, c"MMU_NOTIFY_SOFT_DIRTY";
     /// The notifier itself is being released.
-    Release = mmu_notifier_event_MMU_NOTIFY_RELEASE, c"RELEASE";
+    Release = mmu_notifier_event_MMU_NOTIFY_RELEASE, c"MMU_NOTIFY_RELEASE";
     /// Pages migrate to or from a device.
-    Migrate = mmu_notifier_event_MMU_NOTIFY_MIGRATE, c"MIGRATE";
+    Migrate = mmu_notifier_event_MMU_NOTIFY_MIGRATE, c"MMU_NOTIFY_MIGRATE";
     /// A device takes exclusive access to pages.
-    Exclusive = mmu_notifier_event_MMU_NOTIFY_EXCLUSIVE, c"EXCLUSIVE";
+    Exclusive = mmu_notifier_event_MMU_NOTIFY_EXCLUSIVE, c"MMU_NOTIFY_EXCLUSIVE";
 }
 
 // Users have tables with an element for each event.

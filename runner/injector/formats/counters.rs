@@ -119,8 +119,8 @@ mod tests {
 
     const COUNTERS: &str = "calls=9 injected=2 overwritten=1\n\
          starts=9 refused=1 ends=8 paired=yes alloc_failed=3\n\
-         event=UNMAP context=nonblockable calls=2 injected=0\n\
-         event=UNMAP context=blockable calls=7 injected=2\n";
+         event=MMU_NOTIFY_UNMAP context=non-blockable calls=2 injected=0\n\
+         event=MMU_NOTIFY_UNMAP context=blockable calls=7 injected=2\n";
 
     #[test]
     fn all_counters_are_read() {
@@ -179,8 +179,14 @@ mod tests {
             (" paired=yes", ""),
             ("paired=yes", "paired=maybe"),
             ("alloc_failed=3", "alloc_failed=x"),
-            ("event=UNMAP context=b", "event=UNMAPPED context=b"),
-            ("event=UNMAP context=b", "event=UNKNOWN context=b"),
+            (
+                "event=MMU_NOTIFY_UNMAP context=b",
+                "event=MMU_NOTIFY_UNMAPPED context=b",
+            ),
+            (
+                "event=MMU_NOTIFY_UNMAP context=b",
+                "event=UNKNOWN context=b",
+            ),
             ("context=blockable", "context=any"),
             ("injected=2\n", "injected=-2\n"),
             ("injected=2\n", "injected=2\r\n"),

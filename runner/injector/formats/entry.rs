@@ -222,8 +222,8 @@ pub fn check_order(entries: &[Entry]) -> Result<()> {
 mod tests {
     use super::*;
 
-    const LINE: &str = "seq=7 time_ns=1203 op=start event=CLEAR start=0x7000 \
-                        end=0xffffffffffffffff context=nonblockable tid=34 \
+    const LINE: &str = "seq=7 time_ns=1203 op=start event=MMU_NOTIFY_CLEAR start=0x7000 \
+                        end=0xffffffffffffffff context=non-blockable tid=34 \
                         comm=oom\\x20reap\\x5c injected=1 returned=-11 cur_seq=5 \
                         callers=zap+0x1,b";
 
@@ -278,11 +278,11 @@ mod tests {
             ("seq=7", "seq=+7"),
             ("time_ns=1203", "time_ns=x"),
             ("op=start", "op=begin"),
-            ("event=CLEAR", "event=CLEARED"),
-            ("event=CLEAR", "event=UNKNOWN"),
+            ("event=MMU_NOTIFY_CLEAR", "event=MMU_NOTIFY_CLEARED"),
+            ("event=MMU_NOTIFY_CLEAR", "event=UNKNOWN"),
             ("start=0x7000", "start=7000"),
             ("start=0x7000", "start=0x+7000"),
-            ("context=nonblockable", "context=maybe"),
+            ("context=non-blockable", "context=maybe"),
             (" tid=34", ""),
             ("tid=34", "tid=-1"),
             ("tid=34", "tid=2147483648"),

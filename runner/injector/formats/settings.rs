@@ -10,7 +10,7 @@ use crate::injector::formats::words::{
 use crate::model::{Context, NotifierEvent};
 
 /// The keys of the line, in their order.
-const KEYS: [&str; 17] = [
+const KEYS: [&str; 16 + NotifierEvent::ALL.len()] = [
     "events",
     "range",
     "context",
@@ -27,7 +27,14 @@ const KEYS: [&str; 17] = [
     "remove",
     "callback",
     "record",
-    "errors",
+    "MMU_NOTIFY_UNMAP",
+    "MMU_NOTIFY_CLEAR",
+    "MMU_NOTIFY_PROTECTION_VMA",
+    "MMU_NOTIFY_PROTECTION_PAGE",
+    "MMU_NOTIFY_SOFT_DIRTY",
+    "MMU_NOTIFY_RELEASE",
+    "MMU_NOTIFY_MIGRATE",
+    "MMU_NOTIFY_EXCLUSIVE",
 ];
 
 /// The largest errno (`MAX_ERRNO` of include/linux/err.h).
@@ -115,7 +122,7 @@ impl Settings {
             remove,
             callback,
             record,
-            errors_word,
+            errors @ ..,
         ] = words;
         let is_on = [("0", false), ("1", true)];
         Ok(Settings {
@@ -141,7 +148,7 @@ impl Settings {
             remove: one_of(remove, is_on)?,
             in_end: one_of(callback, [("start", false), ("end", true)])?,
             records_all: one_of(record, [("injected", false), ("all", true)])?,
-            errors: errors(errors_word)?,
+            errors: errors_of(errors)?,
         })
     }
 }
@@ -162,24 +169,28 @@ fn task(text: &str) -> Result<TaskFilter> {
     }
 }
 
-fn errors(text: &str) -> Result<[i32; NotifierEvent::ALL.len()]> {
-    let errors = text.split(',').map(signed).collect::<Result<Vec<_>>>()?;
-    ensure!(
-        errors.iter().all(|error| (-MAX_ERRNO..=0).contains(error)),
-        "{text:?} are no errors"
-    );
-    errors
-        .try_into()
-        .map_err(|errors| anyhow::anyhow!("{errors:?} are not one error for each event"))
+fn errors_of(words: [&str; NotifierEvent::ALL.len()]) -> Result<[i32; NotifierEvent::ALL.len()]> {
+    let mut errors = [0; NotifierEvent::ALL.len()];
+    for (error, word) in errors.iter_mut().zip(words) {
+        *error = signed(word)?;
+        ensure!(
+            (-MAX_ERRNO..=0).contains(error),
+            "{word:?} is no error of a callback"
+        );
+    }
+    Ok(errors)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const SETTINGS: &str = "events=UNMAP,CLEAR range=0x1000-0x2000 context=any task=all \
+    const SETTINGS: &str = "events=MMU_NOTIFY_UNMAP,MMU_NOTIFY_CLEAR range=0x1000-0x2000 context=any task=all \
          probability=100 interval=1 times=-1 space=2 verbose=0 sleep_us=3 delay_us=4 \
-         alloc_bytes=5 lock=0 remove=1 callback=start record=all errors=0,0,-11,0,0,0,0,-4095\n";
+         alloc_bytes=5 lock=0 remove=1 callback=start record=all MMU_NOTIFY_UNMAP=0 \
+         MMU_NOTIFY_CLEAR=0 MMU_NOTIFY_PROTECTION_VMA=-11 MMU_NOTIFY_PROTECTION_PAGE=0 \
+         MMU_NOTIFY_SOFT_DIRTY=0 MMU_NOTIFY_RELEASE=0 MMU_NOTIFY_MIGRATE=0 \
+         MMU_NOTIFY_EXCLUSIVE=-4095\n";
 
     #[test]
     fn settings_are_read() {
@@ -204,10 +215,13 @@ mod tests {
         };
         assert_eq!(Settings::parse(SETTINGS).unwrap(), expected);
         let filter = |from: &str, to: &str| Settings::parse(&SETTINGS.replace(from, to)).unwrap();
-        assert_eq!(filter("events=UNMAP,CLEAR", "events=all").events, None);
+        assert_eq!(
+            filter("events=MMU_NOTIFY_UNMAP,MMU_NOTIFY_CLEAR", "events=all").events,
+            None
+        );
         assert_eq!(filter("range=0x1000-0x2000", "range=all").range, None);
         assert_eq!(
-            filter("context=any", "context=nonblockable").context,
+            filter("context=any", "context=non-blockable").context,
             Some(Context::NonBlockable)
         );
         assert_eq!(filter("times=-1", "times=7").times, Some(7));
@@ -221,8 +235,8 @@ mod tests {
     #[test]
     fn other_texts_are_refused() {
         for (from, to) in [
-            ("events=UNMAP", "events=UNMAPPED"),
-            ("events=UNMAP,CLEAR", "events="),
+            ("events=MMU_NOTIFY_UNMAP", "events=UNMAP"),
+            ("events=MMU_NOTIFY_UNMAP,MMU_NOTIFY_CLEAR", "events="),
             ("0x2000", "0x1000"),
             ("range=0x1000", "range=1000"),
             ("context=any", "context=all"),
@@ -242,10 +256,11 @@ mod tests {
             ("remove=1", "remove=yes"),
             ("callback=start", "callback=finish"),
             ("record=all", "record=some"),
-            ("errors=0,", "errors="),
-            ("errors=0,", "errors=0,0,"),
-            ("errors=0,", "errors=+0,"),
-            ("errors=0,", "errors=1,"),
+            ("UNMAP=0", "UNMAP="),
+            ("UNMAP=0", "UNMAP=0 MMU_NOTIFY_UNMAP=0"),
+            ("UNMAP=0", "UNMAP=+0"),
+            ("UNMAP=0", "UNMAP=1"),
+            ("MMU_NOTIFY_CLEAR=0 ", ""),
             ("-4095", "-4096"),
             ("-4095\n", "-4095 more=1\n"),
         ] {

@@ -85,18 +85,21 @@ pub(super) fn one_of<T: Copy, const N: usize>(text: &str, known: [(&str, T); N])
     }
 }
 
-/// Parses an event's name. `UNKNOWN`, an event that is newer than the module, is an error.
+/// Parses the kernel's name of an event. `UNKNOWN`, an event that is newer than the module, is an
+/// error.
 pub(super) fn event(text: &str) -> Result<NotifierEvent> {
-    NotifierEvent::from_name(text).with_context(|| format!("unknown event {text:?}"))
+    text.strip_prefix("MMU_NOTIFY_")
+        .and_then(NotifierEvent::from_name)
+        .with_context(|| format!("unknown event {text:?}"))
 }
 
-/// Parses `blockable` or `nonblockable`.
+/// Parses `blockable` or `non-blockable`.
 pub(super) fn context(text: &str) -> Result<Context> {
     one_of(
         text,
         [
             ("blockable", Context::Blockable),
-            ("nonblockable", Context::NonBlockable),
+            ("non-blockable", Context::NonBlockable),
         ],
     )
 }

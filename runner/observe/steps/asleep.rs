@@ -12,7 +12,7 @@ use crate::model::Seen;
 use crate::os::wait::Limit;
 
 use crate::observe::session::{STEP, Session};
-use crate::observe::setup::Setup;
+use crate::observe::setup::{Setup, sleeping};
 
 /// Duration of a callback's sleep during which a script does something else.
 pub(super) const LONG_SLEEP: Duration = Duration::from_millis(500);
@@ -22,7 +22,7 @@ impl Session {
     /// which it sleeps at least.
     pub(super) fn fall_asleep(&self, sleeper: usize, setup: &mut Setup) -> Result<Duration> {
         let sleeper = &setup.attached[sleeper].attachment;
-        sleeper.set("sleep_us", &LONG_SLEEP.as_micros().to_string())?;
+        sleeper.change(&sleeping(LONG_SLEEP))?;
         // The state of the process is no sign of it: it may wait for something else before.
         let log = sleeper.follow()?;
         setup.subject.act_and_die()?;

@@ -69,8 +69,8 @@ mod tests {
     fn only_callbacks_about_all_addresses_are_of_the_exit() {
         let line = |op: &str, event: &str, end: &str| {
             format!(
-                "seq=7 time_ns=12 op={op} event={event} start=0x0 end={end} context=blockable \
-                 tid=1 comm=a injected=0 returned=0 cur_seq=3 callers=-\n"
+                "seq=7 time_ns=12 op={op} event=MMU_NOTIFY_{event} start=0x0 end={end} \
+                 context=blockable tid=1 comm=a injected=0 returned=0 cur_seq=3 callers=-\n"
             )
         };
         let callbacks = |ops: &[(&str, &str)], end: &str| -> Vec<String> {

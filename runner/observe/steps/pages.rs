@@ -10,7 +10,7 @@ use crate::model::{Seen, StepKind};
 use crate::trigger::pages;
 
 use crate::observe::session::Session;
-use crate::observe::setup::{DELAY, Setup};
+use crate::observe::setup::{DELAY, Setup, sleeping};
 use crate::observe::steps::asleep::{LONG_SLEEP, cannot_be_over_before, monotonic};
 
 impl Session {
@@ -30,7 +30,7 @@ impl Session {
 
     pub(super) fn pages_in_end(&mut self, setup: &mut Setup) -> Result<()> {
         let attachment = &setup.attached[0].attachment;
-        attachment.set("sleep_us", &LONG_SLEEP.as_micros().to_string())?;
+        attachment.change(&sleeping(LONG_SLEEP))?;
         let (log, pid) = (attachment.follow()?, setup.subject.pid());
         let before = pages::anonymous(pid)?;
         setup.subject.act_and_die()?;

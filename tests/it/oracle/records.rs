@@ -20,6 +20,8 @@ fn a_line_about_another_driver_is_reported_and_not_judged() {
     );
 }
 
+const RT_DEADLOCK: &str =
+    "WARNING: kernel/locking/rtmutex.c:1698 at __rt_mutex_slowlock_locked+0x1/0x2, CPU#0: a/1";
 const OOPS: &str = "Oops: invalid opcode: 0000 [#1] SMP";
 
 /// A complaint that is not judged is trouble of the run.
@@ -35,22 +37,28 @@ fn only_complaints_that_a_scenario_is_about_are_judged() {
             "WARNING: drivers/some.c:7 at some+0x1/0x2, CPU#1: a/1",
             LOCKDEP,
             OOPS,
+            RT_DEADLOCK,
             "BUG: KASAN: slab-use-after-free in x+0x1/0x2",
             &format!("{SYMBOL} callback failure not allowed"),
         ]
         .map(|text| is_judged(&line(text), window))
     };
-    let callback_warns_only = [true, false, false, false, false, false, false];
+    let callback_warns_only = [true, false, false, false, false, false, false, false];
     assert_eq!(judged(&window), callback_warns_only);
     window.observations[0].expectation.judges_symptoms = true;
     assert_eq!(
         judged(&window),
-        [true, true, false, true, false, false, false]
+        [true, true, false, true, false, false, false, false]
     );
     window.observations[0].expectation.said = vec![KernelMessage::DeadBug];
     assert_eq!(
         judged(&window),
-        [true, true, false, true, true, false, false]
+        [true, true, false, true, true, false, false, false]
+    );
+    window.observations[0].expectation.said = vec![KernelMessage::LockdepMmapLock];
+    assert_eq!(
+        judged(&window),
+        [true, true, false, true, false, true, false, false]
     );
     // A record of user space can have any text.
     let mut fake = line(NOTIFIER_WARN);

@@ -3,8 +3,10 @@
 //! Generator of lines for `control` and for a session.
 
 use crate::fuzz::edges::{EDGES, address, range};
+use crate::fuzz::grammar;
 use crate::fuzz::kind::{KINDS, PLAIN, is_interval, word};
 use crate::fuzz::line::LONGEST;
+use crate::fuzz::setting::SETTINGS;
 use crate::fuzz::spoil::{ended, nonsense, spoil};
 use crate::random::Rng;
 
@@ -65,8 +67,8 @@ fn attach(rng: &mut Rng, words: &Words) -> String {
     if kind != PLAIN || rng.one_in(3) {
         keys.push(format!("kind={}", word(kind)));
     }
-    // Interval notifiers need a range and the other kinds must not have one; this is violated in
-    // one of twelve lines.
+    // Interval notifiers need a range; one of twelve lines has none. For the other kinds it is a
+    // filter.
     if is_interval(kind) != rng.one_in(12) {
         keys.push(format!("range={}", range(rng)));
     }
@@ -88,6 +90,37 @@ fn attach(rng: &mut Rng, words: &Words) -> String {
         ];
         keys.push(format!("how={}", rng.pick(WAYS)));
     }
+    // Nothing that makes the kernel complain when the process ends: no errors, no sleeps, no stacks.
+    for _ in 0..rng.below(4) {
+        let key = *rng.pick(&[
+            "events",
+            "context",
+            "task",
+            "probability",
+            "interval",
+            "times",
+            "space",
+            "record",
+        ]);
+        let one = SETTINGS.iter().find(|one| one.key() == key);
+        keys.extend(one.map(|one| format!("{key}={}", grammar::valid(rng, one.rule, kind))));
+    }
+    if rng.one_in(4) {
+        const SET: &[&str] = &[
+            "UNMAP=0",
+            "MMU_NOTIFY_CLEAR=0",
+            "error=0",
+            "delay_us=7",
+            "verbose=0",
+            "callback=end",
+            "times=x",
+            "MMU_NOTIFY_CLEAR=9999999999",
+            "remove=9",
+            "lock=1",
+            "times=1",
+        ];
+        keys.push((*rng.pick(SET)).to_owned());
+    }
     if rng.one_in(15) {
         const MORE: &[&str] = &[
             "kind=plain",
@@ -96,7 +129,7 @@ fn attach(rng: &mut Rng, words: &Words) -> String {
             "range=all",
             "range=0-1",
             "name=twice",
-            "events=all",
+            "events=UNMAPPED",
             "key",
             "=",
             "=x",

@@ -3,6 +3,7 @@
 //! A target, and how it is listed.
 
 use crate::fuzz::kind::{Kind, word};
+use crate::fuzz::setting::{Values, defaults, settings_line};
 
 /// Owner of a target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +29,8 @@ pub struct Entry {
     pub owner: Owner,
     /// Whether its process is there.
     pub live: bool,
+    /// Settings that the line that attaches it sets.
+    pub values: Values,
 }
 
 impl Entry {
@@ -53,6 +56,15 @@ impl Entry {
             self.pid,
             word(self.kind)
         )
+    }
+
+    /// Text that its file `settings` must have at first.
+    pub fn settings_line(&self) -> String {
+        let mut values = defaults();
+        for (index, value) in &self.values {
+            values[*index].clone_from(value);
+        }
+        settings_line(&values)
     }
 
     /// Text that its file `kind` must have.

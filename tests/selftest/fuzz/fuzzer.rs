@@ -39,6 +39,8 @@ pub struct Counts {
     pub accepted: u64,
     /// Writes that must fail.
     pub refused: u64,
+    /// Lines that set several settings, and that the module must accept.
+    pub lines: u64,
     /// Targets attached.
     pub attached: u64,
     /// Reads of a part of a file at a random offset.
@@ -144,6 +146,7 @@ impl<'a> Fuzzer<'a> {
                 range: is_interval(kind).then_some((0x1000, 0x2000)),
                 owner: Owner::Control,
                 live: true,
+                values: Vec::new(),
             });
         }
         Ok(())

@@ -9,7 +9,7 @@ use crate::fuzz::edges::{EDGES, address, range};
 use crate::fuzz::kind::{Kind, has_ends, is_interval};
 use crate::fuzz::line::LONGEST;
 use crate::fuzz::order::Order;
-use crate::fuzz::setting::Rule;
+use crate::fuzz::setting::{PREFIX, Rule, SETTINGS, settings_line};
 use crate::fuzz::spoil::{ended, nonsense, spoil};
 use crate::random::Rng;
 
@@ -17,7 +17,9 @@ fn events(rng: &mut Rng) -> String {
     let mut left = NotifierEvent::ALL.to_vec();
     let mut names = Vec::new();
     for _ in 0..=rng.below(left.len()) {
-        names.push(left.swap_remove(rng.below(left.len())).name());
+        let event = left.swap_remove(rng.below(left.len()));
+        let prefix = if rng.one_in(2) { PREFIX } else { "" };
+        names.push(format!("{prefix}{event}"));
     }
     names.join(",")
 }
@@ -129,6 +131,60 @@ pub fn value(rng: &mut Rng, rule: Rule, kind: Kind) -> Vec<u8> {
     }
 }
 
+/// Generates the bytes of a write(2) to `settings` of a target of the given kind, whose files have
+/// the contents `values`.
+pub fn settings(rng: &mut Rng, kind: Kind, values: &[String]) -> Vec<u8> {
+    if rng.one_in(10) {
+        // What was read is written back.
+        return settings_line(values).into_bytes();
+    }
+    let mut words = Vec::new();
+    // One line in three has a fault, so that those without are not rare.
+    let fault = rng.one_in(3);
+    for _ in 0..=rng.below(5) {
+        let one = rng.pick(&SETTINGS);
+        let key = match rng.below(3) {
+            0 => one.key().trim_start_matches(PREFIX),
+            _ => one.key(),
+        };
+        let value = match (fault, rng.below(3)) {
+            (true, 0) => edge(rng, one.rule),
+            _ => valid(rng, one.rule, kind),
+        };
+        words.push(format!("{key}={value}"));
+    }
+    if rng.one_in(8) {
+        words.push(format!("error={}", valid(rng, Rule::Error, kind)));
+    }
+    if fault && rng.one_in(2) {
+        const MORE: &[&str] = &[
+            "",
+            "=",
+            "x",
+            "=1",
+            "x=1",
+            "times",
+            "times=",
+            "TIMES=1",
+            "name=x",
+            "kind=plain",
+            "settings=x",
+            "UNMAPPED=0",
+            "MMU_NOTIFY_=0",
+            "remove=1",
+            "errors=0",
+        ];
+        words.push((*rng.pick(MORE)).to_owned());
+    }
+    let blank = if rng.one_in(10) { "  " } else { " " };
+    let line = words.join(blank);
+    match rng.below(20) {
+        0..16 => ended(rng, &line),
+        16..19 => spoil(rng, &line),
+        _ => nonsense(rng, &line),
+    }
+}
+
 /// Generates the bytes of a write(2) to a file that takes orders. `seq` is the number that
 /// `read_begin` shows.
 pub fn order(rng: &mut Rng, order: Order, seq: u64) -> Vec<u8> {
@@ -166,7 +222,7 @@ pub fn order(rng: &mut Rng, order: Order, seq: u64) -> Vec<u8> {
 mod tests {
     use super::*;
     use crate::fuzz::kind::{INTERVAL, KINDS, PLAIN};
-    use crate::fuzz::setting::SETTINGS;
+    use crate::fuzz::setting::{defaults, judge_settings};
 
     #[test]
     fn valid_values_are_accepted() {
@@ -190,6 +246,20 @@ mod tests {
             let taken = judged.iter().filter(|&&taken| taken).count();
             assert!((100..350).contains(&taken), "{}: {taken}", one.path);
         }
+    }
+
+    #[test]
+    fn lines_of_settings_are_valid_and_invalid() {
+        let mut rng = Rng::new(5);
+        let values = defaults();
+        let judged: Vec<_> = (0..2000)
+            .map(|_| settings(&mut rng, PLAIN, &values))
+            .map(|bytes| judge_settings(&bytes, PLAIN))
+            .collect();
+        let taken = judged.iter().filter(|one| one.is_ok()).count();
+        assert!((600..1600).contains(&taken), "{taken}");
+        let several = judged.iter().flatten().filter(|values| values.len() > 1);
+        assert!(several.count() > 300);
     }
 
     #[test]

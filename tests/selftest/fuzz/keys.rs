@@ -70,6 +70,8 @@ pub struct Keys<'a> {
     pub range: Option<&'a str>,
     /// Way in which the notifier is registered.
     pub how: Option<&'a str>,
+    /// The other words, which are settings.
+    pub settings: Vec<&'a str>,
 }
 
 /// Ways to register a notifier that the kernel allows.
@@ -78,7 +80,7 @@ const LEGAL: [&str; 2] = ["register", "locked"];
 const ILLEGAL: [&str; 4] = ["unlocked", "recursive", "atomic", "twice"];
 
 impl<'a> Keys<'a> {
-    /// Parses `key=value` words. An unknown or repeated key is a fault.
+    /// Parses `key=value` words. A repeated key is a fault.
     pub fn parse(words: impl Iterator<Item = &'a str>, faults: &mut Faults) -> Self {
         let mut keys = Keys::default();
         for word in words {
@@ -88,7 +90,7 @@ impl<'a> Keys<'a> {
                 Some(("range", value)) => (&mut keys.range, value),
                 Some(("how", value)) => (&mut keys.how, value),
                 _ => {
-                    faults.add(Errno::EINVAL);
+                    keys.settings.push(word);
                     continue;
                 }
             };

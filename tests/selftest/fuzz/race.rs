@@ -23,16 +23,16 @@ const THREADS: usize = 4;
 /// Files and the values written to them, chosen such that a mixture of two is none of them.
 const VALUES: &[(&str, &[&str])] = &[
     (
-        "events",
+        "fault/events",
         &[
             "all",
-            "UNMAP,SOFT_DIRTY,EXCLUSIVE",
-            "CLEAR,PROTECTION_PAGE",
-            "RELEASE",
+            "MMU_NOTIFY_UNMAP,MMU_NOTIFY_SOFT_DIRTY,MMU_NOTIFY_EXCLUSIVE",
+            "MMU_NOTIFY_CLEAR,MMU_NOTIFY_PROTECTION_PAGE",
+            "MMU_NOTIFY_RELEASE",
         ],
     ),
     (
-        "range",
+        "fault/range",
         &[
             "all",
             "0x1111111111111111-0x2222222222222222",
@@ -40,9 +40,9 @@ const VALUES: &[(&str, &[&str])] = &[
             "0x5000-0x6000",
         ],
     ),
-    ("context", &["any", "blockable", "nonblockable"]),
+    ("fault/context", &["any", "blockable", "non-blockable"]),
     (
-        "task",
+        "fault/task",
         &[
             "all",
             "tid=1",
@@ -51,14 +51,14 @@ const VALUES: &[(&str, &[&str])] = &[
             "comm=b",
         ],
     ),
-    ("probability", &["0", "55", "100"]),
-    ("interval", &["1", "2147483647"]),
-    ("times", &["-1", "0", "2147483647"]),
-    ("space", &["0", "1000000"]),
-    ("sleep_us", &["0", "10000000"]),
+    ("fault/probability", &["0", "55", "100"]),
+    ("fault/interval", &["1", "2147483647"]),
+    ("fault/times", &["-1", "0", "1", "2147483647"]),
+    ("fault/space", &["0", "1000000"]),
+    ("effect/sleep_us", &["0", "10000000"]),
     ("record", &["injected", "all"]),
-    ("actions/UNMAP/error", &["0", "-11", "-4095"]),
-    ("actions/EXCLUSIVE/error", &["0", "-12"]),
+    ("actions/MMU_NOTIFY_UNMAP/error", &["0", "-11", "-4095"]),
+    ("actions/MMU_NOTIFY_EXCLUSIVE/error", &["0", "-12"]),
 ];
 
 /// Number of findings to keep of one race, in which one fault causes many findings.
@@ -90,7 +90,7 @@ impl Found {
 /// Checks that all values of a settings line are among those written. Returns a finding if not.
 fn check_settings(line: &str) -> Option<String> {
     for (path, values) in VALUES {
-        let Some(key) = path.split('/').next().filter(|key| *key != "actions") else {
+        let Some((_, key)) = path.split_once('/').filter(|(dir, _)| *dir != "actions") else {
             continue;
         };
         let value = line

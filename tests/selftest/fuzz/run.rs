@@ -82,6 +82,7 @@ pub fn run(
         ("writes", counts.writes),
         ("writes accepted", counts.accepted),
         ("writes refused", counts.refused),
+        ("lines of settings accepted", counts.lines),
         ("targets attached", counts.attached),
         ("pieces read", counts.pieces),
         ("rounds of all files", counts.rounds),
@@ -157,7 +158,8 @@ impl Fuzzer<'_> {
 
     fn step(&mut self) -> Result<()> {
         match self.rng.below(100) {
-            0..80 => self.write_setting(),
+            0..65 => self.write_setting(),
+            65..80 => self.write_settings(),
             80..85 => self.write_order(),
             85..91 => self.write_control(None),
             91..95 => {

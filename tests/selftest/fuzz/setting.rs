@@ -7,6 +7,7 @@ use nix::errno::Errno;
 
 use mn_inject::model::NotifierEvent;
 
+use crate::fuzz::keys::Faults;
 use crate::fuzz::kind::{Kind, has_ends, is_interval};
 use crate::fuzz::line::{Refusal, addresses, line, number};
 
@@ -58,34 +59,34 @@ const TID_MAX: i64 = 4_194_304;
 
 /// The files that can be written, in the order of the file `settings`.
 pub const SETTINGS: [Setting; 24] = [
-    setting("events", Rule::Events, "all"),
-    setting("range", Rule::Range, "all"),
+    setting("fault/events", Rule::Events, "all"),
+    setting("fault/range", Rule::Range, "all"),
     setting(
-        "context",
-        Rule::Word(&["any", "blockable", "nonblockable"]),
+        "fault/context",
+        Rule::Word(&["any", "blockable", "non-blockable"]),
         "any",
     ),
-    setting("task", Rule::Task, "all"),
-    setting("probability", Rule::Number(0, 100), "100"),
-    setting("interval", Rule::Number(1, I32_MAX), "1"),
-    setting("times", Rule::Number(-1, I32_MAX), "-1"),
-    setting("space", Rule::Number(0, I32_MAX), "0"),
-    setting("verbose", Rule::Number(0, 2), "0"),
-    setting("sleep_us", Rule::Number(0, 10_000_000), "0"),
-    setting("delay_us", Rule::Number(0, 100_000), "0"),
-    setting("alloc_bytes", Rule::Breach(1 << 20), "0"),
-    setting("lock", Rule::Breach(1), "0"),
-    setting("remove", Rule::Breach(1), "0"),
-    setting("callback", Rule::Callback, "start"),
+    setting("fault/task", Rule::Task, "all"),
+    setting("fault/probability", Rule::Number(0, 100), "100"),
+    setting("fault/interval", Rule::Number(1, I32_MAX), "1"),
+    setting("fault/times", Rule::Number(-1, I32_MAX), "1"),
+    setting("fault/space", Rule::Number(0, I32_MAX), "0"),
+    setting("fault/verbose", Rule::Number(0, 2), "0"),
+    setting("effect/sleep_us", Rule::Number(0, 10_000_000), "0"),
+    setting("effect/delay_us", Rule::Number(0, 100_000), "0"),
+    setting("breach/alloc_bytes", Rule::Breach(1 << 20), "0"),
+    setting("breach/lock", Rule::Breach(1), "0"),
+    setting("breach/remove", Rule::Breach(1), "0"),
+    setting("effect/callback", Rule::Callback, "start"),
     setting("record", Rule::Word(&["injected", "all"]), "injected"),
-    setting("actions/UNMAP/error", Rule::Error, "0"),
-    setting("actions/CLEAR/error", Rule::Error, "0"),
-    setting("actions/PROTECTION_VMA/error", Rule::Error, "0"),
-    setting("actions/PROTECTION_PAGE/error", Rule::Error, "0"),
-    setting("actions/SOFT_DIRTY/error", Rule::Error, "0"),
-    setting("actions/RELEASE/error", Rule::Error, "0"),
-    setting("actions/MIGRATE/error", Rule::Error, "0"),
-    setting("actions/EXCLUSIVE/error", Rule::Error, "0"),
+    setting("actions/MMU_NOTIFY_UNMAP/error", Rule::Error, "0"),
+    setting("actions/MMU_NOTIFY_CLEAR/error", Rule::Error, "0"),
+    setting("actions/MMU_NOTIFY_PROTECTION_VMA/error", Rule::Error, "0"),
+    setting("actions/MMU_NOTIFY_PROTECTION_PAGE/error", Rule::Error, "0"),
+    setting("actions/MMU_NOTIFY_SOFT_DIRTY/error", Rule::Error, "0"),
+    setting("actions/MMU_NOTIFY_RELEASE/error", Rule::Error, "0"),
+    setting("actions/MMU_NOTIFY_MIGRATE/error", Rule::Error, "0"),
+    setting("actions/MMU_NOTIFY_EXCLUSIVE/error", Rule::Error, "0"),
 ];
 
 /// Returns the content of every file before the first write, without newlines.
@@ -93,17 +94,98 @@ pub fn defaults() -> Vec<String> {
     SETTINGS.iter().map(|one| one.default.to_owned()).collect()
 }
 
-/// Returns the content of `settings` if the files have the contents `values`.
-pub fn settings_line(values: &[String]) -> String {
-    let mut words = Vec::new();
-    let mut errors = Vec::new();
-    for (one, value) in SETTINGS.iter().zip(values) {
-        match one.rule {
-            Rule::Error => errors.push(value.as_str()),
-            _ => words.push(format!("{}={value}", one.path)),
+/// What the kernel's names of events begin with.
+pub const PREFIX: &str = "MMU_NOTIFY_";
+
+impl Setting {
+    /// Its key in the file `settings`: the kernel's name of the event for an error.
+    pub fn key(&self) -> &'static str {
+        match self.path.split_once('/') {
+            Some(("actions", rest)) => rest.trim_end_matches("/error"),
+            Some((_, name)) => name,
+            None => self.path,
         }
     }
-    format!("{} errors={}\n", words.join(" "), errors.join(","))
+
+    /// Whether it has a file of its own in a module that is loaded without `breach=1`.
+    pub fn has_file(&self) -> bool {
+        !matches!(self.rule, Rule::Breach(_))
+    }
+
+    /// Whether a key in a line means this setting. The key `error` means the errors of all events.
+    fn is_meant(&self, key: &str) -> bool {
+        let own = self.key();
+        key == own
+            || self.rule == Rule::Error && (key == "error" || own.strip_prefix(PREFIX) == Some(key))
+    }
+}
+
+/// Returns the path of a setting's file below the target's directory, by its key; and any other name
+/// as it is.
+pub fn path_of(name: &str) -> &str {
+    let one = SETTINGS.iter().find(|one| one.key() == name);
+    one.map_or(name, |one| one.path)
+}
+
+/// Returns what `effect/error` reads if the files have the contents `values`.
+pub fn common_error(values: &[String]) -> &str {
+    let errors = SETTINGS.iter().zip(values);
+    let mut errors = errors.filter(|(one, _)| one.rule == Rule::Error);
+    match errors.next() {
+        Some((_, first)) if errors.all(|(_, other)| other == first) => first,
+        _ => "various",
+    }
+}
+
+/// Returns the content of `settings` if the files have the contents `values`.
+pub fn settings_line(values: &[String]) -> String {
+    let words = SETTINGS.iter().zip(values);
+    let words: Vec<_> = words
+        .map(|(one, value)| format!("{}={value}", one.key()))
+        .collect();
+    words.join(" ") + "\n"
+}
+
+/// Values that a line sets: indices in [`SETTINGS`], and the new contents of the files.
+pub type Values = Vec<(usize, String)>;
+
+/// Returns the values that the words of a line set, and adds the faults.
+pub fn words<'a>(words: impl Iterator<Item = &'a str>, kind: Kind, faults: &mut Faults) -> Values {
+    let mut values = Values::new();
+    for word in words {
+        let (key, text) = word.split_once('=').unwrap_or_default();
+        let mut known = false;
+        for (index, one) in SETTINGS.iter().enumerate() {
+            if !one.is_meant(key) {
+                continue;
+            }
+            known = true;
+            if values.iter().any(|(other, _)| *other == index) {
+                faults.add(Errno::EINVAL);
+            }
+            // After a fault the values are not used.
+            let value = faults.of(one.rule.accept(text, kind));
+            values.push((index, value.unwrap_or_default()));
+        }
+        if !known {
+            faults.add(Errno::EINVAL);
+        }
+    }
+    values
+}
+
+/// Returns the values that a write(2) of `bytes` to `settings` of a target of the given kind sets; or
+/// the errnos allowed.
+pub fn judge_settings(bytes: &[u8], kind: Kind) -> Result<Values, Refusal> {
+    let mut faults = Faults::default();
+    let values = words(line(bytes)?.split_ascii_whitespace(), kind, &mut faults);
+    if values.is_empty() {
+        faults.add(Errno::EINVAL);
+    }
+    match faults.0.is_empty() {
+        true => Ok(values),
+        false => Err(faults.0),
+    }
 }
 
 fn events(text: &str) -> Result<String, Errno> {
@@ -112,6 +194,7 @@ fn events(text: &str) -> Result<String, Errno> {
     }
     let mut chosen = Vec::new();
     for name in text.split(',') {
+        let name = name.strip_prefix(PREFIX).unwrap_or(name);
         let event = NotifierEvent::from_name(name).ok_or(Errno::EINVAL)?;
         if chosen.contains(&event) {
             return Err(Errno::EINVAL);
@@ -121,10 +204,10 @@ fn events(text: &str) -> Result<String, Errno> {
     if chosen.len() == NotifierEvent::ALL.len() {
         return Ok("all".into());
     }
-    let sorted: Vec<&str> = NotifierEvent::ALL
+    let sorted: Vec<String> = NotifierEvent::ALL
         .into_iter()
         .filter(|event| chosen.contains(event))
-        .map(NotifierEvent::name)
+        .map(|event| format!("{PREFIX}{event}"))
         .collect();
     Ok(sorted.join(","))
 }
@@ -188,12 +271,21 @@ impl Rule {
     }
 }
 
+/// Returns the values that a write(2) of `bytes` to `effect/error` sets; or the errnos allowed.
+pub fn judge_error(bytes: &[u8], kind: Kind) -> Result<Values, Refusal> {
+    let value = Rule::Error.judge(bytes, kind)?;
+    let errors = SETTINGS.iter().enumerate();
+    let errors = errors.filter(|(_, one)| one.rule == Rule::Error);
+    Ok(errors.map(|(index, _)| (index, value.clone())).collect())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::fuzz::kind::{INTERVAL, KINDS, PLAIN, PLAIN_END, TWO_PASS};
 
     fn rule(path: &str) -> Rule {
+        let path = path_of(path);
         SETTINGS.iter().find(|one| one.path == path).unwrap().rule
     }
 
@@ -223,10 +315,64 @@ mod tests {
     fn the_settings_line_is_as_documented() {
         assert_eq!(
             settings_line(&defaults()),
-            "events=all range=all context=any task=all probability=100 interval=1 times=-1 space=0 \
+            "events=all range=all context=any task=all probability=100 interval=1 times=1 space=0 \
              verbose=0 sleep_us=0 delay_us=0 alloc_bytes=0 lock=0 remove=0 \
-             callback=start record=injected errors=0,0,0,0,0,0,0,0\n"
+             callback=start record=injected MMU_NOTIFY_UNMAP=0 MMU_NOTIFY_CLEAR=0 \
+             MMU_NOTIFY_PROTECTION_VMA=0 MMU_NOTIFY_PROTECTION_PAGE=0 MMU_NOTIFY_SOFT_DIRTY=0 \
+             MMU_NOTIFY_RELEASE=0 MMU_NOTIFY_MIGRATE=0 MMU_NOTIFY_EXCLUSIVE=0\n"
         );
+    }
+
+    #[test]
+    fn a_line_sets_all_of_its_values() {
+        let index = |key: &str| SETTINGS.iter().position(|one| one.key() == key).unwrap();
+        assert_eq!(
+            judge_settings(b" times=007  MMU_NOTIFY_UNMAP=-11 CLEAR=-1\n", PLAIN),
+            Ok(vec![
+                (index("times"), "7".into()),
+                (index("MMU_NOTIFY_UNMAP"), "-11".into()),
+                (index("MMU_NOTIFY_CLEAR"), "-1".into()),
+            ])
+        );
+        assert_eq!(judge_settings(b"error=-11", INTERVAL).unwrap().len(), 8);
+        let whole = settings_line(&defaults());
+        let values = judge_settings(whole.as_bytes(), INTERVAL).unwrap();
+        let texts: Vec<_> = values.into_iter().map(|(_, value)| value).collect();
+        assert_eq!(texts, defaults());
+    }
+
+    #[test]
+    fn different_errors_have_none_in_common() {
+        let mut values = defaults();
+        assert_eq!(common_error(&values), "0");
+        let last = values.len() - 1;
+        values[last] = "-11".into();
+        assert_eq!(common_error(&values), "various");
+    }
+
+    #[test]
+    fn a_line_with_a_fault_sets_nothing() {
+        let refused = |line: &str, errnos: &[Errno]| {
+            let judged = judge_settings(line.as_bytes(), PLAIN);
+            assert_eq!(judged, Err(errnos.to_vec()), "{line}");
+        };
+        for line in [
+            " ",
+            "times",
+            "times=1 times=1",
+            "times=1 colour=blue",
+            "UNMAP=0 MMU_NOTIFY_UNMAP=0",
+            "error=0 UNMAP=0",
+            "MMU_NOTIFY_MMU_NOTIFY_UNMAP=0",
+            "times=1 callback=end",
+            "actions/UNMAP/error=0",
+            "unmap=0",
+        ] {
+            refused(line, &[Errno::EINVAL]);
+        }
+        refused("times=1 space=-1", &[Errno::ERANGE]);
+        refused("times=1 lock=1", &[Errno::EPERM]);
+        refused("UNMAP=1 lock=1", &[Errno::ERANGE, Errno::EPERM]);
     }
 
     #[test]
@@ -269,11 +415,16 @@ mod tests {
 
     #[test]
     fn events_read_back_in_the_kernels_order() {
-        assert_eq!(judge("events", b"CLEAR,UNMAP"), Ok("UNMAP,CLEAR".into()));
+        assert_eq!(
+            judge("events", b"CLEAR,MMU_NOTIFY_UNMAP"),
+            Ok("MMU_NOTIFY_UNMAP,MMU_NOTIFY_CLEAR".into())
+        );
         let all = NotifierEvent::ALL.map(NotifierEvent::name).join(",");
         assert_eq!(judge("events", all.as_bytes()), Ok("all".into()));
         for bad in [
             "CLEAR,CLEAR",
+            "CLEAR,MMU_NOTIFY_CLEAR",
+            "MMU_NOTIFY_MMU_NOTIFY_CLEAR",
             "clear",
             "CLEAR,",
             "all,CLEAR",
@@ -306,7 +457,7 @@ mod tests {
 
     #[test]
     fn an_interval_notifier_can_only_return_eagain() {
-        let error = rule("actions/UNMAP/error");
+        let error = rule("actions/MMU_NOTIFY_UNMAP/error");
         for kind in [INTERVAL, TWO_PASS] {
             assert_eq!(error.judge(b"-11", kind), Ok("-11".into()));
             assert_eq!(error.judge(b"-12", kind), Err(vec![Errno::EINVAL]));

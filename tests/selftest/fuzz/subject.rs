@@ -11,8 +11,8 @@ use crate::fuzz::order::Order;
 use crate::fuzz::setting;
 use crate::fuzz::setting::SETTINGS;
 
-/// The read-only files of a target: its identity, its records, its address space, and all settings.
-pub const READ_ONLY: [&str; 7] = ["pid", "kind", "state", "counters", "log", "mm", "settings"];
+/// The read-only files of a target: its identity, its records, and its address space.
+pub const READ_ONLY: [&str; 6] = ["pid", "kind", "state", "counters", "log", "mm"];
 
 /// A target and the expected contents of its files.
 #[derive(Debug)]
@@ -21,8 +21,12 @@ pub struct Target {
     pub name: String,
     /// Kind of its notifier.
     pub kind: Kind,
-    /// Files of [`SETTINGS`].
-    pub files: Vec<Open>,
+    /// Files of [`SETTINGS`]; [`None`] for those that a module without `breach=1` does not have.
+    pub files: Vec<Option<Open>>,
+    /// The file for the errors of all events.
+    pub error: Open,
+    /// The file with all settings.
+    pub settings: Open,
     /// Files of [`READ_ONLY`].
     pub read_only: Vec<Open>,
     /// Files of [`Order`].
@@ -43,8 +47,10 @@ impl Target {
             kind,
             files: SETTINGS
                 .iter()
-                .map(|one| open(one.path))
+                .map(|one| one.has_file().then(|| open(one.path)).transpose())
                 .collect::<Result<_>>()?,
+            error: open("effect/error")?,
+            settings: open("settings")?,
             read_only: READ_ONLY.into_iter().map(open).collect::<Result<_>>()?,
             orders: Order::ALL
                 .into_iter()
@@ -81,7 +87,7 @@ impl Target {
     /// Checks `settings`. Returns the deviation, if any.
     pub fn check_settings(&self) -> Result<Option<String>> {
         let due = setting::settings_line(&self.values);
-        let seen = self.read_only[READ_ONLY.len() - 1].line()?;
+        let seen = self.settings.line()?;
         Ok((seen != due).then(|| {
             format!(
                 "targets/{}/settings: expected {due:?}, read {seen:?}",
@@ -92,14 +98,15 @@ impl Target {
 
     /// Checks the content of `files[index]`. Returns the deviation, if any.
     pub fn check_file(&self, index: usize) -> Result<Option<String>> {
-        let due = format!("{}\n", self.values[index]);
-        let seen = self.files[index].line()?;
-        Ok((seen != due).then(|| {
-            format!(
-                "{}: expected {due:?}, read {seen:?}",
-                self.files[index].name
-            )
-        }))
+        match &self.files[index] {
+            Some(file) => check(file, &self.values[index]),
+            None => Ok(None),
+        }
+    }
+
+    /// Checks the file for the errors of all events. Returns the deviation, if any.
+    pub fn check_error(&self) -> Result<Option<String>> {
+        check(&self.error, setting::common_error(&self.values))
     }
 
     /// Checks all files that can be written, and `settings`. Returns the deviations.
@@ -108,6 +115,7 @@ impl Target {
         for index in 0..self.files.len() {
             wrong.extend(self.check_file(index)?);
         }
+        wrong.extend(self.check_error()?);
         wrong.extend((0..self.orders.len()).filter_map(|index| self.check_order(index)));
         wrong.extend(self.check_settings()?);
         Ok(wrong)
@@ -116,8 +124,17 @@ impl Target {
     /// Adopts the files' actual contents as the expected ones, so that a deviation is reported once.
     pub fn resync(&mut self) -> Result<()> {
         for (value, file) in self.values.iter_mut().zip(&self.files) {
-            *value = file.line()?.trim_end_matches('\n').to_owned();
+            if let Some(file) = file {
+                *value = file.line()?.trim_end_matches('\n').to_owned();
+            }
         }
         Ok(())
     }
+}
+
+/// Checks that a file has this text and a newline. Returns the deviation, if any.
+fn check(file: &Open, text: &str) -> Result<Option<String>> {
+    let due = format!("{text}\n");
+    let seen = file.line()?;
+    Ok((seen != due).then(|| format!("{}: expected {due:?}, read {seen:?}", file.name)))
 }

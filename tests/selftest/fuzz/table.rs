@@ -8,6 +8,7 @@ use crate::fuzz::entry::{Change, Entry, Owner};
 use crate::fuzz::keys::{Faults, Keys, check_how, check_name, process_id};
 use crate::fuzz::kind::{KINDS, Kind, PLAIN, TWO_PASS, is_interval, word};
 use crate::fuzz::line::{Refusal, addresses, line};
+use crate::fuzz::setting;
 
 /// Highest thread id (PID_MAX_LIMIT).
 const TID_MAX: i32 = 4_194_304;
@@ -53,10 +54,19 @@ impl Table {
         if kind.is_none() {
             faults.add(Errno::EINVAL);
         }
+        let is_interval = kind.is_some_and(is_interval);
         let range = keys.range.and_then(|range| match range {
             "all" => Some((0, u64::MAX)),
             range => faults.of(addresses(range)),
         });
+        // The range of an interval notifier, or else a filter.
+        let filter = keys.range.filter(|_| !is_interval);
+        let filter = filter.map(|range| format!("range={range}"));
+        let settings = filter
+            .as_deref()
+            .into_iter()
+            .chain(keys.settings.iter().copied());
+        let values = setting::words(settings, kind.unwrap_or(PLAIN), &mut faults);
         if let Some(kind) = kind {
             self.check_kind(kind, &keys, &mut faults);
             if process.is_some_and(|(_, live)| !live) && kind.is_some() {
@@ -74,9 +84,10 @@ impl Table {
                     name,
                     pid,
                     kind,
-                    range,
+                    range: range.filter(|_| is_interval),
                     owner,
                     live,
+                    values,
                 }));
             }
         } else if let Some(name) = keys.name
@@ -89,7 +100,7 @@ impl Table {
 
     /// Checks that the other words are allowed for the kind.
     fn check_kind(&self, kind: Kind, keys: &Keys<'_>, faults: &mut Faults) {
-        if is_interval(kind) != keys.range.is_some() {
+        if is_interval(kind) && keys.range.is_none() {
             faults.add(Errno::EINVAL);
         }
         if kind == TWO_PASS && !self.two_pass {
@@ -261,7 +272,11 @@ mod tests {
             ("attach 100 name=a name=b", Errno::EINVAL),
             ("attach 100 kind=Plain", Errno::EINVAL),
             ("attach 100 kind=interval", Errno::EINVAL),
-            ("attach 100 range=1-2", Errno::EINVAL),
+            ("attach 100 range=2-1", Errno::EINVAL),
+            ("attach 100 times=1 times=1", Errno::EINVAL),
+            ("attach 100 callback=end", Errno::EINVAL),
+            ("attach 100 times=-2", Errno::ERANGE),
+            ("attach 100 remove=1", Errno::EPERM),
             ("attach 100 kind=interval range=2-1", Errno::EINVAL),
             (
                 "attach 100 kind=interval range=1-10000000000000000",
@@ -275,7 +290,6 @@ mod tests {
             ("attach 200 how=unlocked", Errno::EPERM),
             ("attach 200 how=often", Errno::EINVAL),
             ("attach 200 kind=none how=register", Errno::EINVAL),
-            ("attach 200 kind=none range=1-2", Errno::EINVAL),
             ("attach @y name=z", Errno::ENOENT),
             ("attach @x", Errno::EINVAL),
             ("attach @x name=x", Errno::EEXIST),
@@ -321,8 +335,25 @@ mod tests {
         }
         assert_eq!(table.entries[0].kind_line(), "interval all\n");
         assert_eq!(table.entries[1].kind_line(), "interval all\n");
-        let line = "attach 100 range=all";
-        assert_eq!(write(&mut table, line), Err(vec![Errno::EINVAL]));
+    }
+
+    #[test]
+    fn the_settings_are_those_of_the_line() {
+        let mut table = table();
+        let line = "attach 100 MMU_NOTIFY_CLEAR=-11 name=a range=0x10-20 times=2";
+        assert_eq!(write(&mut table, line), Ok(()));
+        assert_eq!(table.entries[0].kind_line(), "plain\n");
+        let settings = table.entries[0].settings_line();
+        for word in ["range=0x10-0x20", "times=2", "MMU_NOTIFY_CLEAR=-11"] {
+            let due = format!(" {word} ");
+            assert!(settings.contains(&due), "{settings}");
+        }
+        let line = "attach 100 name=b kind=interval range=0x10-20";
+        assert_eq!(write(&mut table, line), Ok(()));
+        assert_eq!(
+            table.entries[1].settings_line(),
+            setting::settings_line(&setting::defaults())
+        );
     }
 
     #[test]
@@ -346,7 +377,7 @@ mod tests {
         let table = table();
         assert_eq!(
             table.judge(b"attach 0 foo", Owner::Control),
-            Err(vec![Errno::EINVAL, Errno::ESRCH])
+            Err(vec![Errno::ESRCH, Errno::EINVAL])
         );
     }
 }

@@ -14,14 +14,18 @@ use crate::fuzz::grammar;
 use crate::fuzz::kind::PLAIN;
 use crate::fuzz::line::line;
 use crate::fuzz::order::Order;
-use crate::fuzz::setting::SETTINGS;
+use crate::fuzz::setting;
+use crate::fuzz::setting::{Rule, SETTINGS};
 use crate::fuzz::subject::READ_ONLY;
 
 impl Fuzzer<'_> {
     /// Writes to a setting of a target; sometimes in two parts, each of which counts as a whole line.
     pub fn write_setting(&mut self) -> Result<()> {
         let which = self.rng.below(self.targets.len());
-        let index = self.rng.below(SETTINGS.len());
+        let mut index = self.rng.below(SETTINGS.len());
+        while !SETTINGS[index].has_file() {
+            index = self.rng.below(SETTINGS.len());
+        }
         let (rule, kind) = (SETTINGS[index].rule, self.targets[which].kind);
         let bytes = grammar::value(&mut self.rng, rule, kind);
         if self.rng.one_in(20) {
@@ -35,9 +39,12 @@ impl Fuzzer<'_> {
     fn write_value(&mut self, which: usize, index: usize, bytes: &[u8]) -> Result<()> {
         let offset = self.offset();
         let target = &self.targets[which];
+        let Some(file) = &target.files[index] else {
+            return Ok(());
+        };
         let due = SETTINGS[index].rule.judge(bytes, target.kind);
-        let result = target.files[index].write(bytes, offset);
-        let name = target.files[index].name.clone();
+        let result = file.write(bytes, offset);
+        let name = file.name.clone();
         let write = Write {
             file: &name,
             bytes,
@@ -52,14 +59,66 @@ impl Fuzzer<'_> {
         let mut wrong = Vec::new();
         wrong.extend(target.check_file(index)?);
         wrong.extend(target.check_settings()?);
+        if SETTINGS[index].rule == Rule::Error {
+            wrong.extend(target.check_error()?);
+        }
         if !wrong.is_empty() {
             target.resync()?;
         }
-        if self.rng.one_in(16) {
-            let whole = format!("{}\n", self.targets[which].values[index]);
-            let piece = self.targets[which].files[index].check_piece(&mut self.rng, &whole)?;
+        let target = &self.targets[which];
+        if let Some(file) = &target.files[index]
+            && self.rng.one_in(16)
+        {
+            let whole = format!("{}\n", target.values[index]);
+            wrong.extend(file.check_piece(&mut self.rng, &whole)?);
             self.counts.pieces += 1;
-            wrong.extend(piece);
+        }
+        for what in wrong {
+            self.find(&write, &what);
+        }
+        Ok(())
+    }
+
+    /// Writes to `settings` of a target, or to the file for the errors of all events, and checks the
+    /// files of what it sets.
+    pub fn write_settings(&mut self) -> Result<()> {
+        let which = self.rng.below(self.targets.len());
+        let offset = self.offset();
+        let target = &self.targets[which];
+        let kind = target.kind;
+        let (file, bytes, due) = if self.rng.one_in(6) {
+            let bytes = grammar::value(&mut self.rng, Rule::Error, kind);
+            let due = setting::judge_error(&bytes, kind);
+            (&target.error, bytes, due)
+        } else {
+            let bytes = grammar::settings(&mut self.rng, kind, &target.values);
+            let due = setting::judge_settings(&bytes, kind);
+            (&target.settings, bytes, due)
+        };
+        let result = file.write(&bytes, offset);
+        let name = file.name.clone();
+        let write = Write {
+            file: &name,
+            bytes: &bytes,
+            offset,
+        };
+        self.counts.writes += 1;
+        self.counts.lines += u64::from(due.is_ok());
+        self.check_return(&write, due.as_ref().map(|_| "its values"), &result);
+        let target = &mut self.targets[which];
+        let mut changed: Vec<usize> = Vec::new();
+        for (index, value) in due.into_iter().flatten() {
+            target.values[index] = value;
+            changed.push(index);
+        }
+        let mut wrong = Vec::new();
+        wrong.extend(target.check_settings()?);
+        wrong.extend(target.check_error()?);
+        for index in changed {
+            wrong.extend(target.check_file(index)?);
+        }
+        if !wrong.is_empty() {
+            target.resync()?;
         }
         for what in wrong {
             self.find(&write, &what);

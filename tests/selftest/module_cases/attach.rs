@@ -33,7 +33,7 @@ pub fn dying(rig: &Rig<'_>) -> Outcome {
     // Its memory is still there, so it can be attached like any other process.
     let attached = rig.attach(subject.pid().as_raw(), "")?;
     attached.set_range(subject.watched())?;
-    attached.set_all(&[("record", "all"), ("actions/CLEAR/error", "-11")])?;
+    attached.set_all(&[("record", "all"), ("actions/MMU_NOTIFY_CLEAR/error", "-11")])?;
     same("process_mrelease", mrelease(&subject)?, Err(Errno::EAGAIN))?;
     attached.demand_state("live")?;
     drop(subject);

@@ -17,8 +17,8 @@ use mn_inject::os::sys;
 use mn_inject::os::sys::{Area, HUGE, PAGE};
 use mn_inject::trigger::operation::Operation;
 
-use crate::module_cases::outcome::{Failure, Outcome, same};
-use crate::module_cases::rig::{Attached, Rig, control, open, read, refused, write};
+use crate::module_cases::outcome::{Failure, Outcome, demand, same};
+use crate::module_cases::rig::{Attached, Rig, control, read, refused, write};
 use crate::module_cases::unload::loaded_with;
 
 /// Each kind that registers a notifier, with the words that it needs.
@@ -262,12 +262,14 @@ pub fn not_allowed(rig: &Rig<'_>) -> Outcome {
     }
     let attached = rig.attach(pid, "")?;
     for name in ["remove", "lock", "alloc_bytes"] {
-        let file = open(&attached.path(name))?;
-        let what = format!("1 to {name}");
-        same(&what, write(&file, b"1")?, Err(Errno::EPERM))?;
-        same(&format!("0 to {name}"), write(&file, b"0")?, Ok(()))?;
-        same(name, attached.read(name)?.as_str(), "0")?;
+        let line = format!("{name}=1");
+        same(&line, attached.change(&line)?, Err(Errno::EPERM))?;
+        let line = format!("{name}=0");
+        same(&line, attached.change(&line)?, Ok(()))?;
     }
+    demand(!attached.path("breach").exists(), || {
+        "there is a folder breach without the permission".into()
+    })?;
     let (start, _) = subject.watched();
     let text = format!("{start:#x}-{:#x}", start + PAGE as u64);
     // Only of a process that the writer may trace.

@@ -30,7 +30,7 @@ const DELAY: Duration = Duration::from_millis(100);
 pub fn error(rig: &Rig<'_>) -> Outcome {
     // Non-blockable context, in which the kernel does not complain about a failing callback.
     let (victim, attached) = rig.victim("")?;
-    attached.set_all(&[("record", "all"), ("actions/CLEAR/error", "-11")])?;
+    attached.set_all(&[("record", "all"), ("actions/MMU_NOTIFY_CLEAR/error", "-11")])?;
     same("process_mrelease", mrelease(&victim)?, Err(Errno::EAGAIN))?;
     let log = attached.log()?;
     let refusals = log.iter().filter(|entry| entry.returned != 0).count();
@@ -45,7 +45,10 @@ pub fn error(rig: &Rig<'_>) -> Outcome {
         format!("{refusals} refusals in the log, {counters:?}")
     })?;
     // The error of one event does not apply to another.
-    attached.set_all(&[("actions/CLEAR/error", "0"), ("actions/UNMAP/error", "-11")])?;
+    attached.set_all(&[
+        ("actions/MMU_NOTIFY_CLEAR/error", "0"),
+        ("actions/MMU_NOTIFY_UNMAP/error", "-11"),
+    ])?;
     same("process_mrelease afterwards", mrelease(&victim)?, Ok(()))
 }
 

@@ -79,7 +79,7 @@ pub fn range(rig: &Rig<'_>) -> Outcome {
 
 pub fn context(rig: &Rig<'_>) -> Outcome {
     let (mut subject, attached) = recorded(rig, Operation::Dontneed)?;
-    for (context, through) in [("blockable", true), ("nonblockable", false), ("any", true)] {
+    for (context, through) in [("blockable", true), ("non-blockable", false), ("any", true)] {
         lets(
             rig,
             (&mut subject, &attached),
@@ -87,7 +87,7 @@ pub fn context(rig: &Rig<'_>) -> Outcome {
             through,
         )?;
     }
-    for (context, through) in [("nonblockable", true), ("blockable", false), ("any", true)] {
+    for (context, through) in [("non-blockable", true), ("blockable", false), ("any", true)] {
         let (victim, attached) = rig.victim("")?;
         attached.set_all(&[("record", "all"), MISBEHAVE, ("context", context)])?;
         same("process_mrelease", mrelease(&victim)?, Ok(()))?;
@@ -136,10 +136,10 @@ pub fn not_attached(rig: &Rig<'_>) -> Outcome {
     attached.set_all(&[
         ("record", "all"),
         ("range", "all"),
-        ("context", "nonblockable"),
+        ("context", "non-blockable"),
     ])?;
     for event in ["UNMAP", "CLEAR"] {
-        attached.set(&format!("actions/{event}/error"), "-11")?;
+        attached.set(&format!("actions/MMU_NOTIFY_{event}/error"), "-11")?;
     }
     // The same program, at the same addresses on a kernel without address space randomization.
     let other = rig.start(Operation::Hold)?;

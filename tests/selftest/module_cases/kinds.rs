@@ -73,7 +73,7 @@ pub fn plain_end(rig: &Rig<'_>) -> Outcome {
 pub fn double_end(rig: &Rig<'_>) -> Outcome {
     may_warn()?;
     let (mut subject, attached) = rig.subject(Operation::Dontneed, "kind=plain-end")?;
-    attached.set_all(&[("record", "all"), ("actions/CLEAR/error", "-11")])?;
+    attached.set_all(&[("record", "all"), ("actions/MMU_NOTIFY_CLEAR/error", "-11")])?;
     rig.act(&mut subject, 1)?;
     let counters = attached.counters()?;
     same("refused", counters.refused, 1)?;
@@ -94,7 +94,7 @@ pub fn plain_end_two(rig: &Rig<'_>) -> Outcome {
     let (victim, agrees) = rig.victim("kind=plain-end")?;
     agrees.set("record", "all")?;
     let refuses = rig.attach(victim.pid().as_raw(), "kind=plain")?;
-    refuses.set_all(&[("record", "all"), ("actions/CLEAR/error", "-11")])?;
+    refuses.set_all(&[("record", "all"), ("actions/MMU_NOTIFY_CLEAR/error", "-11")])?;
     same("process_mrelease", mrelease(&victim)?, Err(Errno::EAGAIN))?;
     let counters = agrees.counters()?;
     demand(counters.starts > 0, || format!("{counters:?}"))?;
@@ -119,7 +119,10 @@ pub fn interval_range(rig: &Rig<'_>) -> Outcome {
 
 pub fn interval_refuses(rig: &Rig<'_>) -> Outcome {
     let (subject, attached) = interval(rig, Operation::Hold, "interval", 1)?;
-    attached.set_all(&[("actions/CLEAR/error", "-11"), ("context", "nonblockable")])?;
+    attached.set_all(&[
+        ("actions/MMU_NOTIFY_CLEAR/error", "-11"),
+        ("context", "non-blockable"),
+    ])?;
     subject.hold_at_exit()?;
     subject.kill()?;
     subject.wait_held(rig.waiter, STEP)?;
@@ -130,7 +133,7 @@ pub fn interval_refuses(rig: &Rig<'_>) -> Outcome {
     demand(log.iter().any(|entry| entry.returned == -11), || {
         format!("no entry returned -11: {log:?}")
     })?;
-    attached.set("actions/CLEAR/error", "0")?;
+    attached.set("actions/MMU_NOTIFY_CLEAR/error", "0")?;
     same("process_mrelease afterwards", mrelease(&subject)?, Ok(()))
 }
 

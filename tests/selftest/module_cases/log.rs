@@ -99,7 +99,7 @@ pub fn callers(rig: &Rig<'_>) -> Outcome {
     )?;
 
     let (victim, attached) = rig.victim("")?;
-    attached.set_all(&[("record", "all"), ("actions/CLEAR/error", "-11")])?;
+    attached.set_all(&[("record", "all"), ("actions/MMU_NOTIFY_CLEAR/error", "-11")])?;
     same("process_mrelease", mrelease(&victim)?, Err(Errno::EAGAIN))?;
     let log = attached.log()?;
     demand(log.iter().any(|entry| named(entry, "mrelease")), || {

@@ -17,6 +17,7 @@ mod reading;
 pub mod rig;
 mod run;
 mod session;
+mod settings;
 pub mod table;
 mod unload;
 

@@ -21,6 +21,7 @@ use mn_inject::os::wait::Waiter;
 use mn_inject::trigger::operation::Operation;
 use mn_inject::trigger::subject::Subject;
 
+use crate::fuzz::setting::path_of;
 use crate::module_cases::outcome::{Failure, Outcome, demand, same};
 
 /// Time limit for one step. Under TCG, a second of the guest is less than a second of a busy host.
@@ -155,10 +156,10 @@ impl<'a> Rig<'a> {
         Ok(Subject::start(operation, self.waiter, STEP)?)
     }
 
-    /// Attaches a process, which must succeed.
+    /// Attaches a process, which must succeed. Any number of calls may be made to misbehave.
     pub fn attach(&self, pid: i32, words: &str) -> Outcome<Attached> {
         let name = self.name();
-        let line = format!("attach {pid} name={name} {words}");
+        let line = format!("attach {pid} name={name} times=-1 {words}");
         let line = line.trim_end();
         match control(line.as_bytes())? {
             Ok(()) => Ok(Attached {
@@ -221,14 +222,14 @@ impl Attached {
         }
     }
 
-    /// Path of a file of the target.
+    /// Path of a file of the target, which is named by its path or by the key of its setting.
     pub fn path(&self, name: &str) -> PathBuf {
-        target_file(&self.name, name)
+        target_file(&self.name, path_of(name))
     }
 
     /// Reads a file of the target, without the last newline.
     pub fn read(&self, name: &str) -> Outcome<String> {
-        let text = read(&format!("targets/{}/{name}", self.name))?;
+        let text = read(&format!("targets/{}/{}", self.name, path_of(name)))?;
         Ok(text.strip_suffix('\n').unwrap_or(&text).to_owned())
     }
 
@@ -238,11 +239,16 @@ impl Attached {
         same(&format!("{value:?} to {name}"), result, Ok(()))
     }
 
-    /// Writes several settings, which must succeed.
+    /// Writes several settings, one after the other, which must succeed.
     pub fn set_all(&self, settings: &[(&str, &str)]) -> Outcome {
         settings
             .iter()
             .try_for_each(|(name, value)| self.set(name, value))
+    }
+
+    /// Writes a line to `settings`, and returns the result of the write.
+    pub fn change(&self, line: &str) -> Outcome<Result<(), Errno>> {
+        write(&open(&self.path("settings"))?, line.as_bytes())
     }
 
     /// Sets `range` to these addresses.

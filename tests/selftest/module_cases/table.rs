@@ -6,7 +6,8 @@ use mn_inject::scenario::is_wanted;
 
 use crate::module_cases::case::{Case, case, loud};
 use crate::module_cases::{
-    attach, breach, effects, faults, filters, kinds, life, lines, log, reading, session, unload,
+    attach, breach, effects, faults, filters, kinds, life, lines, log, reading, session, settings,
+    unload,
 };
 
 /// All cases, in the order in which they are carried out. docs/module.md has the same table.
@@ -252,6 +253,42 @@ pub const CASES: &[Case] = &[
         faults::nothing_set,
     ),
     case(
+        "settings-default",
+        "attach without a setting, and set `delay_us`",
+        "`times` reads 1: the next call is affected and no other, until `times` is written again",
+        settings::default_times,
+    ),
+    case(
+        "settings-together",
+        "`settings` with several keys",
+        "all files read the new values, and the next calls are affected as they say",
+        settings::together,
+    ),
+    case(
+        "settings-nothing-changes",
+        "`settings` with one key that is unknown, repeated, malformed, out of range or not allowed",
+        "the errno of the setting's own file (`EINVAL` for a key), and no setting changes",
+        settings::nothing_changes,
+    ),
+    case(
+        "settings-written-back",
+        "the text of `settings`, written to `settings`",
+        "every setting is as it was when the text was read",
+        settings::written_back,
+    ),
+    case(
+        "settings-at-once",
+        "three different lines to `settings` in turn, while callbacks run",
+        "no callback acts on a part of one line and a part of another one",
+        settings::at_once,
+    ),
+    case(
+        "settings-attach",
+        "`attach` with settings, valid and invalid",
+        "the first callback is affected; a target with an invalid setting is not attached",
+        settings::attach,
+    ),
+    case(
         "filter-events",
         "`events`",
         "exactly the calls with these events",
@@ -283,7 +320,7 @@ pub const CASES: &[Case] = &[
     ),
     case(
         "effect-error",
-        "`actions/CLEAR/error` -11 and `process_mrelease`",
+        "`actions/MMU_NOTIFY_CLEAR/error` -11 and `process_mrelease`",
         "the callback returns it, `process_mrelease` returns `EAGAIN`; other events are not affected",
         effects::error,
     ),

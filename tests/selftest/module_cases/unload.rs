@@ -86,7 +86,7 @@ pub fn detached_files(rig: &Rig<'_>) -> Outcome {
         "counters",
         "log",
         "range",
-        "actions/UNMAP/error",
+        "actions/MMU_NOTIFY_UNMAP/error",
     ]
     .into_iter()
     .map(|name| Ok((name, open(&attached.path(name))?)))
@@ -109,7 +109,7 @@ fn demand_dead(files: &[(&str, File)]) -> Outcome {
             .read_at(&mut [0; 64], 0)
             .map_err(|error| errno_of(&error));
         same(&format!("read of {name}"), seen, Err(Errno::EIO))?;
-        if !["settings", "counters", "log"].contains(name) {
+        if !["counters", "log"].contains(name) {
             let seen = write(file, b"0")?;
             same(&format!("write to {name}"), seen, Err(Errno::EIO))?;
         }

@@ -12,6 +12,7 @@ use mn_inject::injector::formats::Counters;
 use mn_inject::injector::{control_file, files, target_file};
 
 use crate::fuzz::finding::shown;
+use crate::fuzz::setting::path_of;
 use crate::stress::errno::Call;
 use crate::stress::files::{errno, read_once, write_once};
 use crate::stress::module_state::Moment;
@@ -65,9 +66,9 @@ impl Worker {
         self.refused(On::Module, since, what, &[with], result)
     }
 
-    /// Opens a file of a target.
+    /// Opens a file of a target, which is named by its path or by the key of its setting.
     pub fn open_target(&self, target: &Target, file: &str, write: bool) -> Option<File> {
-        let path = target_file(&target.name, file);
+        let path = target_file(&target.name, path_of(file));
         self.call(Call::OpenTarget, On::Target(target), path.display(), || {
             open(&path, write)
         })

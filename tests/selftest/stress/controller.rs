@@ -92,6 +92,11 @@ pub const TABLE: &[Operation<Worker, bool>] = &[
         act: knobs::set,
     },
     Operation {
+        name: "set several",
+        weight: 8,
+        act: knobs::set_several,
+    },
+    Operation {
         name: "set: refused",
         weight: 4,
         act: knobs::set_wrong,

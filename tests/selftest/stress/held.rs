@@ -15,7 +15,7 @@ const READ: [&str; 4] = ["counters", "log", "settings", "state"];
 const WRITTEN: [(&str, &str); 4] = [
     ("range", "all"),
     ("probability", "50"),
-    ("actions/UNMAP/error", "0"),
+    ("actions/MMU_NOTIFY_UNMAP/error", "0"),
     ("events", "UNMAP,CLEAR"),
 ];
 

@@ -104,7 +104,7 @@ const KNOBS: &[Knob] = &[
     Knob {
         file: "context",
         value: |worker, target| {
-            let context = *worker.rng.pick(&["any", "blockable", "nonblockable"]);
+            let context = *worker.rng.pick(&["any", "blockable", "non-blockable"]);
             if target.sleeps { "blockable" } else { context }.into()
         },
     },
@@ -141,6 +141,20 @@ pub fn set(worker: &mut Worker) -> bool {
     worker.set(&target, knob.file, &value)
 }
 
+/// Writes several settings other than errors in one line.
+pub fn set_several(worker: &mut Worker) -> bool {
+    let targets = worker.world.targets();
+    let Some(target) = worker.rng.any(&targets).cloned() else {
+        return false;
+    };
+    let first = worker.rng.below(KNOBS.len());
+    let words: Vec<_> = (0..2 + worker.rng.below(4))
+        .map(|next| &KNOBS[(first + next) % KNOBS.len()])
+        .map(|knob| format!("{}={}", knob.file, (knob.value)(worker, &target)))
+        .collect();
+    worker.set(&target, "settings", &words.join(" "))
+}
+
 /// Makes callbacks of an event fail.
 pub fn arm(worker: &mut Worker) -> bool {
     let targets = worker.world.targets();
@@ -154,8 +168,11 @@ pub fn arm(worker: &mut Worker) -> bool {
         return false;
     }
     let error = *worker.rng.pick(errors(target.may_return));
-    worker.set(&target, &format!("actions/{event}/error"), error)
-        && worker.set(&target, "times", &times)
+    worker.set(
+        &target,
+        "settings",
+        &format!("{event}={error} times={times}"),
+    )
 }
 
 /// Makes callbacks of every event succeed again.
@@ -164,9 +181,12 @@ pub fn disarm(worker: &mut Worker) -> bool {
     let Some(target) = worker.rng.any(&targets).cloned() else {
         return false;
     };
+    if worker.rng.one_in(2) {
+        return worker.set(&target, "settings", "error=0");
+    }
     NotifierEvent::ALL
         .iter()
-        .all(|event| worker.set(&target, &format!("actions/{event}/error"), "0"))
+        .all(|event| worker.set(&target, &format!("actions/MMU_NOTIFY_{event}/error"), "0"))
 }
 
 /// Writes an invalid value, which must fail.
@@ -174,7 +194,7 @@ pub fn set_wrong(worker: &mut Worker) -> bool {
     let targets = worker.world.targets();
     let target = worker.rng.any(&targets).cloned();
     let setting = *worker.rng.pick(&SETTINGS);
-    let Some(target) = target else {
+    let Some(target) = target.filter(|_| setting.has_file()) else {
         return false;
     };
     let kind = Some(target.kind);
@@ -190,9 +210,8 @@ pub fn set_wrong(worker: &mut Worker) -> bool {
 
 /// Makes the next callbacks fail that reaping the memory of the target's process causes.
 pub fn arm_for_reaping(worker: &Worker, target: &Target, times: usize) -> bool {
-    worker.set(target, "context", "nonblockable")
-        && worker.set(target, "times", &times.to_string())
-        && worker.set(target, "actions/CLEAR/error", "-11")
+    let line = format!("context=non-blockable times={times} CLEAR=-11");
+    worker.set(target, "settings", &line)
 }
 
 #[cfg(test)]

@@ -60,12 +60,21 @@ impl Worker {
         if self.rng.one_in(4) {
             line.push_str(" how=locked");
         }
+        // From the first callback on, these keep the target within its limits.
+        let sleeps = self.rng.one_in(4);
+        if sleeps {
+            line.push_str(" context=blockable");
+        }
+        line.push_str(match request.may_return {
+            MayReturn::Success => " times=-1",
+            _ => " times=2",
+        });
         let target = Target {
             name,
             kind,
             victim: request.victim.clone(),
             may_return: request.may_return,
-            sleeps: self.rng.one_in(4),
+            sleeps,
             unloads: moment.unloads,
             detachers: AtomicU32::new(0),
             seen: Mutex::new(Counters::default()),
@@ -73,8 +82,7 @@ impl Worker {
         (line, target)
     }
 
-    /// Checks the result of an attach. Returns the target if it was attached, after the settings
-    /// that keep it within its limits.
+    /// Checks the result of an attach. Returns the target if it was attached.
     pub fn attached(
         &mut self,
         request: &AttachRequest,
@@ -99,15 +107,7 @@ impl Worker {
                 return None;
             }
         }
-        let target = Arc::new(target);
-        // The target is not in the world yet, so no other worker can undo this.
-        if target.sleeps {
-            self.set(&target, "context", "blockable");
-        }
-        if target.may_return != MayReturn::Success {
-            self.set(&target, "times", "2");
-        }
-        Some(target)
+        Some(Arc::new(target))
     }
 
     /// Attaches as requested, and does not add the target to the world.

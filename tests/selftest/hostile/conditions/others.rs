@@ -41,7 +41,7 @@ pub(crate) fn notifier(waiter: &Waiter, seed: u64) -> Result<Box<dyn Act>> {
         kind: "plain",
         range: None,
     })?;
-    attachment.set_errors(-EAGAIN)?;
+    attachment.change(&format!("times=-1 error={}", -EAGAIN))?;
     Ok(Box::new(Notifier {
         rng: Rng::new(seed),
         waiter: Waiter::new().context("cannot block signals")?,
