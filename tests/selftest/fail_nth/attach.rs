@@ -14,8 +14,8 @@ use mn_inject::injector::{DEVICE, control_file};
 use crate::fail_nth::call::Call;
 use crate::fail_nth::world::{Stage, State, World};
 use crate::fuzz::kind::{Kind, TWO_PASS, is_interval, word};
-use crate::module_cases::outcome::{Failure, Outcome};
-use crate::module_cases::rig::{Attached, Rig, open};
+use crate::module_cases::outcome::{Failure, Outcome, demand, same};
+use crate::module_cases::rig::{Attached, Rig, open, write};
 
 /// Writes a line with one `write(2)`, which may fail with any errno.
 pub fn write_line(file: &File, line: &[u8]) -> Result<(), Errno> {
@@ -220,5 +220,52 @@ impl Call for Detach<'_> {
 
     fn failed(&mut self) -> Outcome {
         self.world.demand(&self.with)
+    }
+}
+
+/// Closes the device with a target that was attached through it.
+pub struct Close {
+    world: Rc<World>,
+    session: Option<File>,
+    name: String,
+    before: State,
+}
+
+impl Close {
+    /// Closes the device.
+    pub fn new(stage: &Stage<'_>) -> Outcome<Self> {
+        let world = stage.world()?;
+        Ok(Close {
+            before: world.state()?,
+            world,
+            session: None,
+            name: stage.rig.name(),
+        })
+    }
+}
+
+impl Call for Close {
+    fn prepare(&mut self) -> Outcome {
+        let session = open(Path::new(DEVICE))?;
+        let line = format!("attach {} name={}", self.world.subject.pid(), self.name);
+        same(&line, write(&session, line.as_bytes())?, Ok(()))?;
+        self.session = Some(session);
+        Ok(())
+    }
+
+    fn make(&mut self) -> Result<(), Errno> {
+        match self.session.take() {
+            Some(session) => nix::unistd::close(session),
+            None => Err(Errno::EBADF),
+        }
+    }
+
+    fn succeeded(&mut self) -> Outcome {
+        self.world.demand(&self.before)
+    }
+
+    fn failed(&mut self) -> Outcome {
+        // The descriptor is gone in any case.
+        demand(false, || "the device could not be closed".into())
     }
 }

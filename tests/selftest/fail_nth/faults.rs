@@ -18,8 +18,13 @@ const FAIL_NTH: &str = "/proc/thread-self/fail-nth";
 /// Where the kernel has the files of the capabilities.
 const DEBUGFS: &str = "/sys/kernel/debug";
 
+/// Where the kernel has the files of the slab caches.
+const SLAB: &str = "/sys/kernel/slab";
+
 /// What is set while faults are injected.
-const SETTINGS: [(&str, &str); 6] = [
+const SETTINGS: [(&str, &str); 7] = [
+    // The caches of kmemleak are left out.
+    ("failslab/cache-filter", "Y"),
     // Without these, only allocations that cannot sleep fail.
     ("failslab/ignore-gfp-wait", "N"),
     ("fail_page_alloc/ignore-gfp-wait", "N"),
@@ -63,6 +68,9 @@ impl Faults {
             file,
             before: Vec::new(),
         };
+        for path in caches()? {
+            faults.set(path, "1")?;
+        }
         for (name, value) in SETTINGS {
             let path = Path::new(DEBUGFS).join(name);
             faults.set(path, value)?;
@@ -84,7 +92,7 @@ impl Faults {
     fn set(&mut self, path: PathBuf, value: &str) -> Result<()> {
         let name = path.display();
         let before = fs::read_to_string(&path).with_context(|| {
-            format!("cannot read {name}: the kernel needs CONFIG_FAULT_INJECTION_DEBUG_FS with slab, page and usercopy faults, as --config debug has it")
+            format!("cannot read {name}: the kernel needs SLUB_DEBUG and CONFIG_FAULT_INJECTION_DEBUG_FS with slab, page and usercopy faults, as --config debug has it")
         })?;
         fs::write(&path, value).with_context(|| format!("{value} > {name} failed"))?;
         self.before.push((path, before.trim().to_owned()));
@@ -141,11 +149,28 @@ impl Faults {
     }
 
     fn restore(&self) -> io::Result<()> {
-        for (path, before) in &self.before {
+        for (path, before) in self.before.iter().rev() {
             fs::write(path, before)?;
         }
         Ok(())
     }
+}
+
+/// The files of the slab caches whose allocations fail: all but those of kmemleak, which makes an
+/// object of its own for each allocation, and does without it after a fault. No two caches are merged
+/// in the kernel (`failslab_store()` in mm/slub.c takes no other), as with `--config debug`.
+fn caches() -> Result<Vec<PathBuf>> {
+    let context = || format!("cannot list {SLAB}");
+    let mut files = Vec::new();
+    for entry in fs::read_dir(SLAB).with_context(context)? {
+        let entry = entry.with_context(context)?;
+        let is_link = entry.file_type().with_context(context)?.is_symlink();
+        let name = entry.file_name();
+        if !is_link && !name.as_encoded_bytes().starts_with(b"kmemleak_") {
+            files.push(entry.path().join("failslab"));
+        }
+    }
+    Ok(files)
 }
 
 impl Drop for Faults {

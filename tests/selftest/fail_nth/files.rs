@@ -21,7 +21,7 @@ use crate::fail_nth::call::Call;
 use crate::fail_nth::world::{Stage, State, World};
 use crate::fuzz::kind::{INTERVAL, Kind};
 use crate::fuzz::order::Order;
-use crate::fuzz::setting::{Rule, Setting};
+use crate::fuzz::setting::{Rule, Setting, path_of};
 use crate::module_cases::outcome::{Failure, Outcome, demand, same};
 use crate::module_cases::rig::{Attached, open};
 
@@ -226,34 +226,52 @@ pub struct Set {
     file: File,
     path: &'static str,
     value: String,
-    default: &'static str,
+    before: String,
 }
 
 impl Set {
     /// Writes that setting of the target of a kind that takes all settings.
     pub fn new(stage: &Stage<'_>, kind: Kind, setting: &Setting) -> Outcome<Self> {
-        let place = Place::of_target(stage, kind, setting.path)?;
+        Self::value(stage, kind, setting.path, |before| other(setting, before))
+    }
+
+    /// Writes the error of all events.
+    pub fn common_error(stage: &Stage<'_>, kind: Kind) -> Outcome<Self> {
+        Self::value(stage, kind, "effect/error", |_| "-11".into())
+    }
+
+    fn value(
+        stage: &Stage<'_>,
+        kind: Kind,
+        path: &'static str,
+        value: impl FnOnce(&str) -> String,
+    ) -> Outcome<Self> {
+        let place = Place::of_target(stage, kind, path)?;
+        let before = place.attached.read(path)?;
         Ok(Set {
             file: open(&place.path)?,
             place,
-            path: setting.path,
-            value: value(setting),
-            default: setting.default,
+            path,
+            value: value(&before),
+            before,
         })
     }
 }
 
-/// A value that a setting does not have at first. Settings that need `breach=1` have none.
-fn value(setting: &Setting) -> String {
+/// A value of a setting other than `before`.
+fn other(setting: &Setting, before: &str) -> String {
     match setting.rule {
-        Rule::Events => "CLEAR,UNMAP".into(),
+        Rule::Events => "MMU_NOTIFY_CLEAR".into(),
         Rule::Range => "0x1000-0x2000".into(),
-        Rule::Word(words) => (*words.last().unwrap_or(&setting.default)).into(),
+        Rule::Word(words) => {
+            let mut others = words.iter().filter(|word| **word != before);
+            others.next().copied().unwrap_or_default().into()
+        }
         Rule::Task => "comm=fail-nth".into(),
         Rule::Number(min, max) => [min, max]
             .map(|number| number.to_string())
             .into_iter()
-            .find(|number| number != setting.default)
+            .find(|number| number != before)
             .unwrap_or_default(),
         Rule::Error => "-11".into(),
         Rule::Callback => "end".into(),
@@ -267,15 +285,71 @@ impl Call for Set {
     }
 
     fn succeeded(&mut self) -> Outcome {
-        let due = self.value.replace("CLEAR,UNMAP", "UNMAP,CLEAR");
-        same(self.path, self.place.attached.read(self.path)?, due)?;
-        self.place.attached.set(self.path, self.default)?;
+        let attached = &self.place.attached;
+        same(self.path, attached.read(self.path)?, self.value.clone())?;
+        attached.set(self.path, &self.before)?;
         self.place.demand_unchanged()
     }
 
     fn failed(&mut self) -> Outcome {
         let seen = self.place.attached.read(self.path)?;
-        same(self.path, seen.as_str(), self.default)?;
+        same(self.path, &seen, &self.before)?;
+        self.place.demand_unchanged()
+    }
+}
+
+/// The settings that [`Change`] writes in one line.
+const CHANGED: [(&str, &str); 3] = [
+    ("events", "MMU_NOTIFY_CLEAR"),
+    ("task", "comm=fail-nth"),
+    ("MMU_NOTIFY_UNMAP", "-11"),
+];
+
+/// Writes several settings in one line.
+pub struct Change {
+    place: Place,
+    file: File,
+    line: String,
+    back: String,
+}
+
+impl Change {
+    /// Writes `settings` of the target of that kind.
+    pub fn new(stage: &Stage<'_>, kind: Kind) -> Outcome<Self> {
+        let place = Place::of_target(stage, kind, "settings")?;
+        let words = |value: &dyn Fn(&str, &str) -> Outcome<String>| {
+            let words = CHANGED.iter().map(|(key, new)| {
+                let value = value(key, new)?;
+                Ok(format!("{key}={value}"))
+            });
+            words.collect::<Outcome<Vec<_>>>()
+        };
+        let line = words(&|_, new| Ok(new.to_owned()))?.join(" ");
+        let back = words(&|key, _| place.attached.read(path_of(key)))?.join(" ");
+        Ok(Change {
+            file: open(&place.path)?,
+            place,
+            line,
+            back,
+        })
+    }
+}
+
+impl Call for Change {
+    fn make(&mut self) -> Result<(), Errno> {
+        write_line(&self.file, self.line.as_bytes())
+    }
+
+    fn succeeded(&mut self) -> Outcome {
+        let attached = &self.place.attached;
+        for (key, value) in CHANGED {
+            same(key, attached.read(path_of(key))?.as_str(), value)?;
+        }
+        same(&self.back, attached.change(&self.back)?, Ok(()))?;
+        self.place.demand_unchanged()
+    }
+
+    fn failed(&mut self) -> Outcome {
         self.place.demand_unchanged()
     }
 }
@@ -346,12 +420,13 @@ mod tests {
 
     #[test]
     fn every_setting_has_another_value() {
-        for setting in &SETTINGS {
-            let value = value(setting);
-            let taken = setting.rule.judge(value.as_bytes(), PLAIN_END);
-            assert!(taken.is_ok(), "{}: {value:?}: {taken:?}", setting.path);
-            let is_other = value != setting.default;
-            assert_eq!(is_other, !matches!(setting.rule, Rule::Breach(_)));
+        for setting in SETTINGS.iter().filter(|setting| setting.has_file()) {
+            for before in [setting.default, "-1"] {
+                let value = other(setting, before);
+                let taken = setting.rule.judge(value.as_bytes(), PLAIN_END);
+                assert!(taken.is_ok(), "{}: {value:?}: {taken:?}", setting.path);
+                assert_ne!(value, before, "{}", setting.path);
+            }
         }
     }
 }

@@ -9,6 +9,7 @@
 
 mod attach;
 mod call;
+mod course;
 mod device;
 mod faults;
 mod files;

@@ -39,18 +39,23 @@ pub fn run(
     for (operation, count) in [
         ("walks", counts.walks),
         ("walks skipped", counts.skipped),
+        ("walks that left out the last faults", counts.cut),
         ("faults injected", counts.faults),
         (
             "calls that failed with the errno of the fault",
             counts.failed,
+        ),
+        (
+            "loads that succeeded after a fault in the kernel's part",
+            counts.in_kernel,
         ),
         ("faults that the kernel did not print", counts.unseen),
     ] {
         exercise.operations.push((operation.into(), count));
     }
     for one in TOLERATED {
-        let count = counts.tolerated.get(one.function).copied();
-        let operation = format!("in {}: {}", one.function, one.why);
+        let count = counts.tolerated.get(one.why).copied();
+        let operation = format!("{}: {}", one.functions[0], one.why);
         exercise
             .operations
             .push((operation, count.unwrap_or_default()));

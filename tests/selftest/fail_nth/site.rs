@@ -22,6 +22,9 @@ const INJECTION: [&str; 6] = [
     "should_fail",
 ];
 
+/// The function that calls the init of a module (do_init_module() in kernel/module/main.c).
+pub const INIT: &str = "do_one_initcall";
+
 /// What failed, and in which function.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Site {
@@ -35,6 +38,11 @@ impl Site {
     /// Whether that function is on the stack.
     pub fn is_in(&self, function: &str) -> bool {
         self.functions.iter().any(|one| one == function)
+    }
+
+    /// Whether it was in the init of a module.
+    pub fn is_in_init(&self) -> bool {
+        self.is_in(INIT)
     }
 }
 

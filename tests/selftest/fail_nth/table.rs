@@ -4,10 +4,11 @@
 
 use mn_inject::scenario::is_wanted;
 
-use crate::fail_nth::attach::{Attach, Detach, First, Via};
+use crate::fail_nth::attach::{Attach, Close, Detach, First, Via};
 use crate::fail_nth::call::Call;
+use crate::fail_nth::course::Faults;
 use crate::fail_nth::device::{OpenDevice, ReadDevice};
-use crate::fail_nth::files::{Obey, Open, OpenFirst, Place, Read, Set};
+use crate::fail_nth::files::{Change, Obey, Open, OpenFirst, Place, Read, Set};
 use crate::fail_nth::load::{Load, Unload};
 use crate::fail_nth::world::Stage;
 use crate::fuzz::kind::{INTERVAL, KINDS, Kind, PLAIN, PLAIN_END, word};
@@ -16,32 +17,27 @@ use crate::fuzz::setting::SETTINGS;
 use crate::fuzz::subject::READ_ONLY;
 use crate::module_cases::outcome::Outcome;
 
+/// Files of a target that are opened: one for each way in which the module makes a file.
+const OPENED: [&str; 4] = [
+    "settings",
+    "log",
+    "fault/times",
+    "actions/MMU_NOTIFY_UNMAP/error",
+];
+
+/// Settings that are read, of those that are shown in the same way.
+const READ: [&str; 7] = [
+    "settings",
+    "record",
+    "fault/events",
+    "fault/range",
+    "fault/task",
+    "fault/times",
+    "effect/error",
+];
+
 /// Files in the module's folder that can be read.
 const OF_MODULE: [&str; 4] = ["control", "help", "total", "breach"];
-
-/// The faults of a call that are injected.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Faults {
-    /// Each of them.
-    All,
-    /// The first ones, and of the others every so many.
-    Some {
-        /// The number of the first ones.
-        first: u32,
-        /// The step after these.
-        then_every: u32,
-    },
-}
-
-impl Faults {
-    /// The fault after that one.
-    pub fn after(self, nth: u32) -> u32 {
-        match self {
-            Faults::Some { first, then_every } if nth >= first => nth + then_every,
-            Faults::All | Faults::Some { .. } => nth + 1,
-        }
-    }
-}
 
 type Begin = Box<dyn for<'a> Fn(&'a Stage<'a>) -> Outcome<Box<dyn Call + 'a>>>;
 
@@ -59,12 +55,15 @@ pub struct Walk {
     pub begin: Begin,
 }
 
-/// The files of a target are made one after the other, each in the same way, so most walks leave
-/// some of them out.
-const ATTACH: Faults = Faults::Some {
-    first: 48,
-    then_every: 61,
-};
+/// What comes before the files of a target, and the first of these: they are made one after the
+/// other, each in the same way.
+const ATTACH: Faults = Faults::First(20);
+
+/// What comes before the files of a target.
+const FIRST: Faults = Faults::First(12);
+
+/// What comes before them, and some of the files.
+const WITH_FILES: Faults = Faults::First(48);
 
 fn walk(
     name: impl Into<String>,
@@ -90,12 +89,16 @@ pub fn all() -> Vec<Walk> {
     walks.push(walk("device-read", Faults::All, 3, |stage| {
         Ok(Box::new(ReadDevice::new(stage)?))
     }));
-    // Closing it allocates nothing.
+    // close(2) calls the module at once (fput_close_sync()), and neither allocates anything: with
+    // a fault, there would be a finding, since __fput() has no use for an error of the module.
+    walks.push(walk("device-close", Faults::All, 0, |stage| {
+        Ok(Box::new(Close::new(stage)?))
+    }));
     walks.extend(writes());
     walks.extend(reads());
     walks.push(Walk {
         loads: true,
-        ..walk("load", Faults::All, 40, |stage| {
+        ..walk("load", Faults::OfInit, 20, |stage| {
             Ok(Box::new(Load::new(stage)?))
         })
     });
@@ -111,7 +114,7 @@ pub fn all() -> Vec<Walk> {
 fn attaches() -> Vec<Walk> {
     let mut walks = Vec::new();
     let attach = |name: String, faults, kind: Kind, how: &'static str, via| {
-        walk(name, faults, 40, move |stage| {
+        walk(name, faults, 20, move |stage| {
             let how = match how {
                 "" => String::new(),
                 how => format!("how={how}"),
@@ -119,22 +122,18 @@ fn attaches() -> Vec<Walk> {
             Ok(Box::new(Attach::new(stage, kind, &how, via)?))
         })
     };
-    for kind in KINDS {
+    walks.push(attach("attach-none".into(), ATTACH, None, "", Via::Control));
+    for kind in KINDS.into_iter().filter(Option::is_some) {
         for how in ["register", "locked"] {
-            // There is nothing to register.
-            if kind.is_none() && how == "locked" {
+            // The functions of the kernel that take the lock are the same for both kinds.
+            if how == "locked" && ![PLAIN, INTERVAL].contains(&kind) {
                 continue;
             }
-            // One in full: they differ in what comes before the files.
-            let faults = if (kind, how) == (PLAIN, "register") {
-                Faults::All
-            } else {
-                ATTACH
+            let faults = match (kind, how) {
+                (PLAIN, "register") => WITH_FILES,
+                _ => ATTACH,
             };
-            let (name, how) = match kind {
-                None => ("attach-none".into(), ""),
-                _ => (format!("attach-{}-{how}", word(kind)), how),
-            };
+            let name = format!("attach-{}-{how}", word(kind));
             walks.push(attach(name, faults, kind, how, Via::Control));
         }
     }
@@ -145,16 +144,12 @@ fn attaches() -> Vec<Walk> {
         "register",
         Via::Session,
     ));
-    walks.push(walk("attach-target", ATTACH, 40, |stage| {
+    walks.push(walk("attach-target", ATTACH, 20, |stage| {
         Ok(Box::new(Attach::of_target(stage)?))
     }));
     for kind in [PLAIN, INTERVAL] {
         let name = format!("attach-first-{}", word(kind));
-        let faults = Faults::Some {
-            first: 48,
-            then_every: 1000,
-        };
-        walks.push(walk(name, faults, 40, move |stage| {
+        walks.push(walk(name, FIRST, 9, move |stage| {
             Ok(Box::new(First::new(stage, kind)))
         }));
     }
@@ -169,13 +164,19 @@ fn attaches() -> Vec<Walk> {
 
 fn writes() -> Vec<Walk> {
     let mut walks = Vec::new();
-    for setting in &SETTINGS {
+    for setting in SETTINGS.iter().filter(|setting| setting.has_file()) {
         // Of this kind, since it takes all of them.
         let name = format!("write-{}", setting.path);
         walks.push(walk(name, Faults::All, 2, move |stage| {
             Ok(Box::new(Set::new(stage, PLAIN_END, setting)?))
         }));
     }
+    walks.push(walk("write-effect/error", Faults::All, 2, |stage| {
+        Ok(Box::new(Set::common_error(stage, PLAIN_END)?))
+    }));
+    walks.push(walk("write-settings", Faults::All, 2, |stage| {
+        Ok(Box::new(Change::new(stage, PLAIN_END)?))
+    }));
     for order in Order::ALL {
         let name = format!("write-{}", order.path());
         walks.push(walk(name, Faults::All, 2, move |stage| {
@@ -189,14 +190,15 @@ fn reads() -> Vec<Walk> {
     let mut walks = vec![walk("open-first", Faults::All, 4, |stage| {
         Ok(Box::new(OpenFirst::new(stage, PLAIN, "settings")))
     })];
-    let settings = SETTINGS.iter().map(|setting| setting.path);
-    let of_target = settings.chain(READ_ONLY).chain([Order::Begin.path()]);
-    for file in of_target {
+    for file in OPENED {
         walks.push(walk(format!("open-{file}"), Faults::All, 3, move |stage| {
             let place = Place::of_target(stage, INTERVAL, file)?;
             Ok(Box::new(Open::new(place)))
         }));
-        walks.push(walk(format!("read-{file}"), Faults::All, 3, move |stage| {
+    }
+    let of_target = READ_ONLY.into_iter().chain(READ);
+    for file in of_target.chain([Order::Begin.path()]) {
+        walks.push(walk(format!("read-{file}"), Faults::All, 1, move |stage| {
             let place = Place::of_target(stage, INTERVAL, file)?;
             Ok(Box::new(Read::new(place)?))
         }));
@@ -235,7 +237,8 @@ mod tests {
         let walks = all();
         let names: HashSet<&str> = walks.iter().map(|walk| walk.name.as_str()).collect();
         assert_eq!(names.len(), walks.len());
-        assert!(walks.iter().all(|walk| walk.floor > 0));
+        let has_floor = |walk: &Walk| walk.floor > 0 || walk.name == "device-close";
+        assert!(walks.iter().all(has_floor));
         // The module is loaded once for all the others.
         assert!(walks.is_sorted_by_key(|walk| walk.loads));
     }
@@ -243,21 +246,7 @@ mod tests {
     #[test]
     fn every_file_that_can_be_written_is_written() {
         let names = names(&["write-*".to_owned()]);
-        assert_eq!(names.len(), SETTINGS.len() + Order::ALL.len());
-    }
-
-    #[test]
-    fn some_faults_are_left_out_after_the_first_ones() {
-        let some = Faults::Some {
-            first: 3,
-            then_every: 10,
-        };
-        let mut nth = 0;
-        let walked = [(); 5].map(|()| {
-            nth = some.after(nth);
-            nth
-        });
-        assert_eq!(walked, [1, 2, 3, 13, 23]);
-        assert_eq!(Faults::All.after(700), 701);
+        let settings = SETTINGS.iter().filter(|setting| setting.has_file());
+        assert_eq!(names.len(), settings.count() + 2 + Order::ALL.len());
     }
 }
