@@ -8,7 +8,9 @@ use std::process::{Command, Stdio};
 const INSTALL: &str = "MN_INJECT_INSTALL_DEPS";
 
 /// The verbs of `vm` that are the second program's.
-const SELFTEST: [&str; 6] = ["cases", "fuzz", "stress", "hostile", "flood", "bench"];
+const SELFTEST: [&str; 7] = [
+    "cases", "fuzz", "stress", "hostile", "flood", "bench", "fail-nth",
+];
 
 /// `mn-inject vm` or `mn-selftest vm`, whichever has that verb, with these arguments; it may install
 /// packages where the tests may.

@@ -15,7 +15,8 @@ use crate::hostile;
 use crate::hostile::condition::ConditionArgs;
 use crate::stress::role::VictimArgs;
 use crate::task::{
-    BenchOptions, CasesOptions, FloodOptions, FuzzOptions, HostileOptions, StressOptions,
+    BenchOptions, CasesOptions, FailNthOptions, FloodOptions, FuzzOptions, HostileOptions,
+    StressOptions,
 };
 
 /// Test the module of mn-inject, and mn-inject itself.
@@ -47,6 +48,9 @@ pub enum Command {
     Flood(Here<FloodOptions>),
     /// Measure what notifiers cost on the running kernel (root)
     Bench(BenchArgs),
+    /// Make each allocation of each system call fail on the running kernel, one at a time (root)
+    #[command(mut_arg("module", loads_itself))]
+    FailNth(Here<FailNthOptions>),
     /// Do the same in a virtual machine
     #[command(subcommand)]
     Vm(VmCommand),
@@ -84,6 +88,9 @@ pub enum VmCommand {
     Flood(InVm<FloodOptions>),
     /// Do what `mn-selftest bench` does in a virtual machine, in instructions
     Bench(InVm<BenchOptions>),
+    /// Do what `mn-selftest fail-nth` does in a virtual machine with a kernel that checks itself
+    #[command(mut_arg("config", |config| config.default_value("debug")))]
+    FailNth(InVm<FailNthOptions>),
 }
 
 /// `mn-selftest cases`

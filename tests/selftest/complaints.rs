@@ -26,6 +26,14 @@ impl<'a> Complaints<'a> {
         complaints(&self.0.since_last(), machine)
     }
 
+    /// As [`Self::since_last`], with the records themselves.
+    pub fn records_since_last(&mut self) -> (Vec<Record>, Vec<String>) {
+        let machine = self.0.machine();
+        let records = self.0.since_last();
+        let complaints = complaints(&records, machine);
+        (records, complaints)
+    }
+
     /// As [`Self::since_last`], but without the complaints about failing callbacks, which are
     /// expected.
     pub fn of_others_since_last(&mut self) -> Vec<String> {

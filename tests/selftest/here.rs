@@ -52,6 +52,7 @@ pub fn carry_out(command: Command) -> Result<Exit> {
             )
         }
         Command::Measured => bench::process::main().map(|()| Exit::Pass),
+        Command::FailNth(args) => here(Task::FailNth(args.options), args.module, args.format),
         Command::Vm(command) => vm::main(command),
         Command::Run(args) => run::run(&args),
         Command::Process(process) => process.main(),

@@ -20,7 +20,7 @@ use crate::exercise::Exercise;
 use crate::module_cases::rig::Rig;
 use crate::module_cases::{self, Part};
 use crate::task::Task;
-use crate::{bench, flood, fuzz, hostile, stress};
+use crate::{bench, fail_nth, flood, fuzz, hostile, stress};
 
 /// Carries out the task with the module of that file, which `stress`, `hostile` and `bench` load
 /// themselves; `cases`, `fuzz` and `flood` can also use a
@@ -73,7 +73,8 @@ fn watched(
     say: &mut dyn FnMut(&str),
     exercise: &mut Exercise,
 ) -> Result<()> {
-    if !matches!(task, Task::Stress(_) | Task::Bench(_)) {
+    // These load and unload the module themselves.
+    if !matches!(task, Task::Stress(_) | Task::Bench(_) | Task::FailNth(_)) {
         let load = |path| LoadedModule::load(path, c"");
         *loaded = module.map(load).transpose()?;
     }
@@ -97,6 +98,12 @@ fn watched(
             let module = demanded(module, task)?;
             let say = &mut |said: &str| catching_up(watch, said);
             bench::run(options, module, say, exercise)
+        }
+        Task::FailNth(options) => {
+            let module = demanded(module, task)?;
+            let waiter = Waiter::new().context("cannot block signals")?;
+            let complaints = &mut Complaints::new(watch);
+            fail_nth::run(options, module, &waiter, complaints, say, exercise)
         }
         Task::Hostile(_) => anyhow::bail!("hostile watches for itself"),
     }

@@ -6,6 +6,7 @@ mod bench;
 mod cli;
 mod complaints;
 mod exercise;
+mod fail_nth;
 mod flood;
 mod fuzz;
 mod guest;

@@ -90,6 +90,15 @@ pub struct BenchOptions {
     pub instruction_ns: Option<u32>,
 }
 
+/// Options of `fail-nth`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, clap::Args)]
+#[serde(deny_unknown_fields)]
+pub struct FailNthOptions {
+    /// Only the walks whose name matches (shell pattern with * and ?; may be repeated)
+    #[arg(long, value_name = "GLOB")]
+    pub only: Vec<String>,
+}
+
 /// An exercise with its options.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -106,6 +115,8 @@ pub enum Task {
     Flood(FloodOptions),
     /// Measure the cost of notifiers.
     Bench(BenchOptions),
+    /// Make each allocation of each system call fail.
+    FailNth(FailNthOptions),
 }
 
 impl Task {
@@ -118,6 +129,7 @@ impl Task {
             Task::Hostile(_) => "hostile",
             Task::Flood(_) => "flood",
             Task::Bench(_) => "bench",
+            Task::FailNth(_) => "fail-nth",
         }
     }
 
@@ -127,7 +139,7 @@ impl Task {
             Task::Stress(options) => Some(options.seed),
             Task::Fuzz(options) => Some(options.seed),
             Task::Hostile(options) => Some(options.seed),
-            Task::Cases(_) | Task::Flood(_) | Task::Bench(_) => None,
+            Task::Cases(_) | Task::Flood(_) | Task::Bench(_) | Task::FailNth(_) => None,
         }
     }
 }
@@ -162,6 +174,9 @@ mod tests {
                 rounds: 3,
                 null: Some("/null.ko".into()),
                 instruction_ns: Some(32),
+            }),
+            Task::FailNth(FailNthOptions {
+                only: vec!["attach-*".to_owned()],
             }),
         ] {
             let value = serde_json::to_value(&task).unwrap();

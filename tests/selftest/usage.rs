@@ -4,9 +4,9 @@
 
 use mn_inject::scenario;
 
-use crate::NAME;
 use crate::module_cases::table;
 use crate::task::Task;
+use crate::{NAME, fail_nth};
 
 /// The message for a user whose patterns match nothing.
 pub fn nothing_matches(task: &Task) -> Option<String> {
@@ -18,6 +18,11 @@ pub fn nothing_matches(task: &Task) -> Option<String> {
         Task::Hostile(options) if scenario::select(&options.only).is_empty() => {
             Some(scenario::none_matches(&options.only))
         }
+        Task::FailNth(options) if fail_nth::names(&options.only).is_empty() => Some(format!(
+            "{NAME}: no walk matches {}; these are there: {}",
+            options.only.join(", "),
+            fail_nth::names(&[]).join(", ")
+        )),
         _ => None,
     }
 }

@@ -41,7 +41,7 @@ const SILENCE: Duration = Duration::from_secs(6);
 const fn append(task: &Task) -> &'static str {
     match task {
         // The module is loaded many times, and its unit tests would run each time.
-        Task::Stress(_) => "kunit.enable=0",
+        Task::Stress(_) | Task::FailNth(_) => "kunit.enable=0",
         // The log is read after each window, and a WARN has some thirty lines.
         Task::Flood(_) => "log_buf_len=8M",
         Task::Cases(_) | Task::Fuzz(_) | Task::Hostile(_) | Task::Bench(_) => "",
@@ -61,6 +61,7 @@ pub fn main(command: VmCommand) -> Result<Exit> {
         VmCommand::Hostile(args) => (Task::Hostile(args.options), args.guest, args.format),
         VmCommand::Flood(args) => (Task::Flood(args.options), args.guest, args.format),
         VmCommand::Bench(args) => (Task::Bench(args.options), args.guest, args.format),
+        VmCommand::FailNth(args) => (Task::FailNth(args.options), args.guest, args.format),
     };
     with_ui(NAME, |ui| run(task, &guest, format, ui))
 }

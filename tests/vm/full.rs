@@ -188,6 +188,43 @@ fn disturbances_change_no_failure() {
     .expect(0, &["PASS: hostile"]);
 }
 
+/// The walk over all allocations of all calls.
+#[test]
+#[ignore = "full: 4 min"]
+fn no_allocation_that_fails_leaves_anything() {
+    selftest(&["fail-nth"]).expect(0, &["PASS: fail-nth", "faults injected"]);
+}
+
+#[test]
+#[ignore = "full: 2 min"]
+fn a_module_that_leaks_on_failure_is_found() {
+    let patch = patch("leaks-on-failure");
+    selftest(&["fail-nth", "--only=attach-none", "--patch", &patch]).expect(
+        1,
+        &[
+            "FAIL: fail-nth",
+            "attach-none, fault ",
+            "mm: Mm {",
+            "(kmemleak): unreferenced object ",
+        ],
+    );
+}
+
+#[test]
+#[ignore = "full: 1 min"]
+fn a_module_that_ignores_a_failure_is_found() {
+    let patch = patch("ignores-failure");
+    selftest(&["fail-nth", "--only=load", "--patch", &patch])
+        .expect(1, &["FAIL: fail-nth", "expected ENOMEM, got success"]);
+}
+
+#[test]
+#[ignore = "full: 1 min"]
+fn a_kernel_without_fault_injection_is_no_verdict() {
+    selftest(&["fail-nth", "--config", "core"])
+        .expect(70, &["NO VERDICT: fail-nth", "CONFIG_FAULT_INJECTION"]);
+}
+
 #[test]
 #[ignore = "full: 1 min"]
 fn a_flood_is_accounted_for() {

@@ -100,8 +100,8 @@ pub fn run_now(arguments: &[&str]) -> Ran {
     output_of(&mut program::vm(arguments))
 }
 
-/// A test of the module or of the program itself in a guest: `stress`, `fuzz`, `hostile`, `flood`
-/// or `bench`, with its options. A suite may run at the same time.
+/// A test of the module or of the program itself in a guest: `stress`, `fuzz`, `hostile`, `flood`,
+/// `bench` or `fail-nth`, with its options. A suite may run at the same time.
 pub fn selftest(arguments: &[&str]) -> Ran {
     prepare();
     let _alone = lock(&SELFTEST);

@@ -13,7 +13,7 @@ mod kinds;
 mod life;
 mod lines;
 mod log;
-mod outcome;
+pub mod outcome;
 mod reading;
 pub mod rig;
 mod run;

@@ -10,7 +10,8 @@ use crate::bench::figure::{Figure, Ratio};
 use crate::exercise::{CaseResult, CaseVerdict, Exercise};
 use crate::report::{ExerciseReport, SCHEMA};
 use crate::task::{
-    BenchOptions, CasesOptions, FloodOptions, FuzzOptions, HostileOptions, StressOptions, Task,
+    BenchOptions, CasesOptions, FailNthOptions, FloodOptions, FuzzOptions, HostileOptions,
+    StressOptions, Task,
 };
 
 fn printed(report: &ExerciseReport, format: SimpleFormat) -> String {
@@ -183,6 +184,9 @@ fn the_report_is_documented_and_can_be_read_back() {
             null: None,
             instruction_ns: Some(32),
         }),
+        Task::FailNth(FailNthOptions {
+            only: vec!["load".to_owned()],
+        }),
     ] {
         report.task = task;
         let text = printed(&report, SimpleFormat::Json);
@@ -212,7 +216,7 @@ fn the_report_is_documented_and_can_be_read_back() {
         assert!(printed(&report, SimpleFormat::Json).contains(&format!("\"{verdict}\"")));
         assert!(doc.contains(&format!("`{verdict}`")), "{verdict}");
     }
-    assert!(doc.contains(&format!("`bench`, version {SCHEMA}")));
+    assert!(doc.contains(&format!("`fail-nth`, version {SCHEMA}")));
 }
 
 fn exit(operations: &[u64], findings: &[&str], trouble: &[&str]) -> Exit {
