@@ -188,15 +188,15 @@ fn disturbances_change_no_failure() {
     .expect(0, &["PASS: hostile"]);
 }
 
-/// The walk over all allocations of all calls.
+/// The walks over the allocations of all calls.
 #[test]
-#[ignore = "full: 4 min"]
+#[ignore = "full: 3 min"]
 fn no_allocation_that_fails_leaves_anything() {
     selftest(&["fail-nth"]).expect(0, &["PASS: fail-nth", "faults injected"]);
 }
 
 #[test]
-#[ignore = "full: 2 min"]
+#[ignore = "full: 1 min"]
 fn a_module_that_leaks_on_failure_is_found() {
     let patch = patch("leaks-on-failure");
     selftest(&["fail-nth", "--only=attach-none", "--patch", &patch]).expect(

@@ -63,7 +63,8 @@ impl Course {
             Faults::First(most) => Some(self.nth + 1).filter(|nth| *nth <= most)?,
             Faults::OfInit if !self.in_init && last == Part::Init => {
                 self.in_init = true;
-                self.before + 1
+                // The numbers differ a little from load to load.
+                self.before.saturating_sub(STEP) + 1
             }
             Faults::OfInit if !self.in_init => {
                 if last == Part::Elsewhere {
@@ -121,6 +122,6 @@ mod tests {
         }
         // The one of which the place is not known may be in the init.
         assert_eq!(walked[..6], [10, 20, 30, 40, 50, 60]);
-        assert!(walked[6..].iter().copied().eq(41..90 + AFTER));
+        assert!(walked[6..].iter().copied().eq(31..90 + AFTER));
     }
 }

@@ -187,11 +187,11 @@ fn writes() -> Vec<Walk> {
 }
 
 fn reads() -> Vec<Walk> {
-    let mut walks = vec![walk("open-first", Faults::All, 4, |stage| {
+    let mut walks = vec![walk("open-first", Faults::All, 3, |stage| {
         Ok(Box::new(OpenFirst::new(stage, PLAIN, "settings")))
     })];
     for file in OPENED {
-        walks.push(walk(format!("open-{file}"), Faults::All, 3, move |stage| {
+        walks.push(walk(format!("open-{file}"), Faults::All, 2, move |stage| {
             let place = Place::of_target(stage, INTERVAL, file)?;
             Ok(Box::new(Open::new(place)))
         }));
@@ -204,7 +204,7 @@ fn reads() -> Vec<Walk> {
         }));
     }
     for file in OF_MODULE {
-        walks.push(walk(format!("open-{file}"), Faults::All, 3, move |stage| {
+        walks.push(walk(format!("open-{file}"), Faults::All, 2, move |stage| {
             Ok(Box::new(Open::new(Place::of_module(stage, file)?)))
         }));
         walks.push(walk(format!("read-{file}"), Faults::All, 1, move |stage| {
