@@ -14,6 +14,10 @@ use mn_inject::injector::{DEVICE, FOLDER};
 
 use crate::random::Rng;
 
+/// Size of the buffer for one line, which is longer than each: `settings` with the longest name in
+/// `caller` has about 1200 bytes.
+const LINE: usize = 4096;
+
 /// An open file, with the name that findings give it.
 #[derive(Debug)]
 pub struct Open {
@@ -83,7 +87,7 @@ impl Open {
     ///
     /// The read failed, or the file does not fit into the buffer or is not UTF-8.
     pub fn line(&self) -> Result<String> {
-        let mut buffer = [0; 1024];
+        let mut buffer = [0; LINE];
         let count = self
             .file
             .read_at(&mut buffer, 0)
@@ -97,7 +101,7 @@ impl Open {
 
     /// Reads like [`Self::line`], for files of which read(2) may return an error.
     pub fn try_line(&self) -> io::Result<String> {
-        let mut buffer = [0; 1024];
+        let mut buffer = [0; LINE];
         let count = self.file.read_at(&mut buffer, 0)?;
         Ok(String::from_utf8_lossy(&buffer[..count]).into_owned())
     }
