@@ -2,9 +2,7 @@
 
 //! Opening and reading the device.
 
-use std::fs::File;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::rc::Rc;
 
@@ -13,15 +11,12 @@ use nix::fcntl::{self, OFlag};
 use nix::sys::stat::Mode;
 
 use mn_inject::injector::DEVICE;
-use mn_inject::injector::line::errno_of;
 
 use crate::fail_nth::call::Call;
+use crate::fail_nth::files::Contents;
 use crate::fail_nth::world::{Stage, State, World};
-use crate::module_cases::outcome::{Failure, Outcome, demand, same};
+use crate::module_cases::outcome::{Failure, Outcome, same};
 use crate::module_cases::rig::{listed, open, write};
-
-/// Size of the buffer of a read, in bytes.
-const BUFFER: usize = 4096;
 
 /// Opens the device.
 pub struct OpenDevice {
@@ -66,9 +61,7 @@ impl Call for OpenDevice {
 pub struct ReadDevice {
     world: Rc<World>,
     before: State,
-    session: File,
-    buffer: Vec<u8>,
-    length: usize,
+    contents: Contents,
     due: Vec<u8>,
 }
 
@@ -85,36 +78,19 @@ impl ReadDevice {
         Ok(ReadDevice {
             before: world.state()?,
             world,
-            session,
-            buffer: vec![1; BUFFER],
-            length: 0,
+            contents: Contents::of(session),
             due: (line + "\n").into_bytes(),
-        })
-    }
-
-    fn demand_content(&self) -> Outcome {
-        let (seen, due) = (&self.buffer[..self.length], &self.due);
-        demand(seen == due, || {
-            format!(
-                "read: expected \"{}\", got \"{}\"",
-                due.escape_ascii(),
-                seen.escape_ascii()
-            )
         })
     }
 }
 
 impl Call for ReadDevice {
     fn make(&mut self) -> Result<(), Errno> {
-        self.length = self
-            .session
-            .read_at(&mut self.buffer, 0)
-            .map_err(|error| errno_of(&error))?;
-        Ok(())
+        self.contents.read()
     }
 
     fn succeeded(&mut self) -> Outcome {
-        self.demand_content()?;
+        self.contents.demand(&self.due)?;
         self.world.demand(&self.before)
     }
 

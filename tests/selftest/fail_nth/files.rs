@@ -157,12 +157,54 @@ impl Call for OpenFirst<'_> {
     }
 }
 
-/// Reads a file from its beginning.
-pub struct Read {
-    place: Place,
+/// Contents of an open file, read from its beginning in one call.
+pub struct Contents {
     file: File,
     buffer: Vec<u8>,
     length: usize,
+}
+
+impl Contents {
+    /// Nothing is read so far.
+    pub fn of(file: File) -> Self {
+        Contents {
+            file,
+            // Not zeroed by the kernel: every page of it must be there before the first call.
+            buffer: vec![1; BUFFER],
+            length: 0,
+        }
+    }
+
+    /// Reads them.
+    pub fn read(&mut self) -> Result<(), Errno> {
+        self.length = self
+            .file
+            .read_at(&mut self.buffer, 0)
+            .map_err(|error| errno_of(&error))?;
+        Ok(())
+    }
+
+    /// The bytes of the last read.
+    fn bytes(&self) -> &[u8] {
+        &self.buffer[..self.length]
+    }
+
+    /// Demands that the last read gave these bytes.
+    pub fn demand(&self, due: &[u8]) -> Outcome {
+        demand(self.bytes() == due, || {
+            format!(
+                "read: expected \"{}\", got \"{}\"",
+                due.escape_ascii(),
+                self.bytes().escape_ascii()
+            )
+        })
+    }
+}
+
+/// Reads a file from its beginning.
+pub struct Read {
+    place: Place,
+    contents: Contents,
     due: Vec<u8>,
 }
 
@@ -170,11 +212,8 @@ impl Read {
     /// Reads that file, whose content must not change meanwhile.
     pub fn new(place: Place) -> Outcome<Self> {
         let mut read = Read {
-            file: open(&place.path)?,
+            contents: Contents::of(open(&place.path)?),
             place,
-            // Not zeroed by the kernel: every page of it must be there before the first call.
-            buffer: vec![1; BUFFER],
-            length: 0,
             due: Vec::new(),
         };
         read.due = read.content()?;
@@ -186,28 +225,17 @@ impl Read {
         self.make().map_err(|errno| {
             Failure::Wrong(format!("read of {path} without a fault: {errno:?}"))
         })?;
-        Ok(self.buffer[..self.length].to_vec())
+        Ok(self.contents.bytes().to_vec())
     }
 }
 
 impl Call for Read {
     fn make(&mut self) -> Result<(), Errno> {
-        self.length = self
-            .file
-            .read_at(&mut self.buffer, 0)
-            .map_err(|error| errno_of(&error))?;
-        Ok(())
+        self.contents.read()
     }
 
     fn succeeded(&mut self) -> Outcome {
-        let (seen, due) = (&self.buffer[..self.length], &self.due);
-        demand(seen == due, || {
-            format!(
-                "read: expected \"{}\", got \"{}\"",
-                due.escape_ascii(),
-                seen.escape_ascii()
-            )
-        })?;
+        self.contents.demand(&self.due)?;
         self.place.demand_unchanged()
     }
 
