@@ -31,7 +31,7 @@ use kernel::{
     }, //
 };
 
-/// What `help` shows.
+/// Contents of `help`.
 const HELP: &str = include_str!("help.txt");
 
 struct ControlFile {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What a target's notifier has seen and done, in numbers.
+//! Counters of a target's callbacks.
 
 use crate::{
     abstractions::mmu_notifier::{

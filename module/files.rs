@@ -43,7 +43,7 @@ use kernel::{
     }, //
 };
 
-/// What the files of a target are about.
+/// The target that a folder of files belongs to.
 pub(crate) struct Subject {
     /// The process, as it was given.
     pub(crate) pid: i32,
@@ -75,7 +75,7 @@ impl Subject {
     }
 }
 
-/// What a file shows and takes, other than a setting.
+/// Contents of a file that is not a setting, and what it accepts.
 enum Knob {
     /// Something about the target.
     Fact(fn(&Subject, &mut Text) -> Result),

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Which calls a fault is meant for.
+//! The filter: the calls into which a fault may be injected.
 
 use crate::{
     abstractions::{
@@ -215,7 +215,7 @@ impl TaskFilter {
     }
 }
 
-/// What stands before the first NUL.
+/// The bytes before the first NUL.
 fn name(comm: &[u8; task::COMM_LEN]) -> &[u8] {
     comm.split(|&byte| byte == 0).next().unwrap_or(comm)
 }
@@ -309,7 +309,7 @@ fn is_called_from(_name: &[u8]) -> bool {
     false
 }
 
-/// Which calls a fault is meant for.
+/// The calls into which a fault may be injected.
 #[derive(Clone)]
 pub(crate) struct Filter {
     /// Calls with one of these events.

@@ -84,7 +84,7 @@ fn summary(settings: &Settings) -> u32 {
     .fold(0, |bits, (is_set, bit)| bits | if is_set { bit } else { 0 })
 }
 
-/// What one target's callbacks are told to do, and what they have done.
+/// Settings, counters and log of one target's callbacks.
 ///
 /// Unless an effect is asked for, a callback neither sleeps nor allocates, and takes no lock but
 /// the settings', the log's and, where the notifier is an interval notifier, the mirror's, which
@@ -136,7 +136,7 @@ impl Injector {
         self.name.populate(name);
     }
 
-    /// What sort of notifier it stands behind.
+    /// The kind of its notifier.
     pub(crate) fn kind(&self) -> Kind {
         self.kind
     }
@@ -165,8 +165,7 @@ impl Injector {
         Ok(())
     }
 
-    /// What is injected into a call, if anything, and whether calls are logged into which nothing
-    /// is.
+    /// The fault to inject into a call, if any, and whether calls without a fault are logged.
     fn decide(
         &self,
         armed: u32,

@@ -47,7 +47,7 @@ const CALLERS_LEN: usize = 184;
 /// Log entries of all targets since the module was loaded; numbers the entries.
 pub(crate) static TOTAL_ENTRIES: Atomic<u64> = Atomic::new(0);
 
-/// What a callback was called with.
+/// Arguments of a callback.
 #[derive(Clone, Copy)]
 pub(crate) struct Arguments {
     pub(crate) event: Option<Event>,

@@ -2,7 +2,7 @@
 
 //! The callbacks of notifiers, by their names in the log.
 
-/// Which callback was called.
+/// The callback that was called.
 #[derive(Clone, Copy)]
 pub(crate) enum Operation {
     /// `invalidate_range_start`, `invalidate` or `invalidate_start`.

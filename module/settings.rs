@@ -72,10 +72,10 @@ impl Effects {
     }
 }
 
-/// What is injected into one call.
+/// A fault to inject into one call.
 #[derive(Clone, Copy)]
 pub(crate) struct Fault {
-    /// What a start returns: 0 or a negative errno.
+    /// Return value of a start: 0 or a negative errno.
     pub(crate) errno: i32,
     pub(crate) effects: Effects,
     pub(crate) verbose: i32,
@@ -93,7 +93,7 @@ pub(crate) struct Settings {
     pub(crate) young: i32,
     /// Whether calls are logged into which nothing is injected.
     pub(crate) record_all: bool,
-    /// What a call with the event of that index returns: 0 or a negative errno.
+    /// Return value by index of the event: 0 or a negative errno.
     errors: [i32; Event::ALL.len()],
 }
 
@@ -130,14 +130,14 @@ impl Settings {
         self.filter.admits(call) && self.chance.strikes()
     }
 
-    /// What is injected into a start, if anything. Counts it.
+    /// Takes the fault to inject into a start, if any, and counts it.
     pub(crate) fn fault_in_start(&mut self, call: &Arguments) -> Option<Fault> {
         let errno = self.error(call.event);
         let armed = errno != 0 || self.effects.any_in_start();
         (armed && self.strikes(call)).then_some(self.fault(errno))
     }
 
-    /// What is injected into an end, if anything. Counts it.
+    /// Takes the fault to inject into an end, if any, and counts it.
     pub(crate) fn fault_in_end(&mut self, call: &Arguments) -> Option<Fault> {
         (self.effects.any_in_end() && self.strikes(call)).then_some(self.fault(0))
     }

@@ -37,7 +37,7 @@ impl Text {
         Ok(())
     }
 
-    /// What was written.
+    /// The text so far.
     pub(crate) fn as_bytes(&self) -> &[u8] {
         &self.0
     }

@@ -21,7 +21,7 @@ const DEBUGFS: &str = "/sys/kernel/debug";
 /// Where the kernel has the files of the slab caches.
 const SLAB: &str = "/sys/kernel/slab";
 
-/// What is set while faults are injected.
+/// Settings while faults are injected.
 const SETTINGS: [(&str, &str); 7] = [
     // The caches of kmemleak are left out.
     ("failslab/cache-filter", "Y"),

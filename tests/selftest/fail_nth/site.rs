@@ -25,7 +25,7 @@ const INJECTION: [&str; 6] = [
 /// The function that calls the init of a module (do_init_module() in kernel/module/main.c).
 pub const INIT: &str = "do_one_initcall";
 
-/// What failed, and in which function.
+/// The allocation or copy that failed, and its function.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Site {
     /// The capability: `failslab`, `fail_page_alloc` or `fail_usercopy`.

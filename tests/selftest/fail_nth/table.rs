@@ -55,14 +55,14 @@ pub struct Walk {
     pub begin: Begin,
 }
 
-/// What comes before the files of a target, and the first of these: they are made one after the
-/// other, each in the same way.
+/// Faults before the files of a target are made, and in the first files, which are made one after
+/// the other, each in the same way.
 const ATTACH: Faults = Faults::First(20);
 
-/// What comes before the files of a target.
+/// Faults before the files of a target are made.
 const FIRST: Faults = Faults::First(12);
 
-/// What comes before them, and some of the files.
+/// Faults before them, and in some of the files.
 const WITH_FILES: Faults = Faults::First(48);
 
 fn walk(

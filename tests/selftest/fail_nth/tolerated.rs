@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What a call must return after a fault.
+//! Results that a call may have after a fault.
 
 use nix::errno::Errno;
 
@@ -54,7 +54,7 @@ fn errno(site: &Site) -> Option<Errno> {
     }
 }
 
-/// What a result after a fault means.
+/// Meaning of a result after a fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Meaning {
     /// The call failed with the errno of the fault.

@@ -23,7 +23,7 @@ const ENOUGH: usize = 5;
 /// The highest number of a fault of a call. With more, it would never end.
 const MOST: u32 = 2000;
 
-/// What all walks came to.
+/// Results of all walks.
 #[derive(Debug, Default)]
 pub struct Counts {
     /// Walks that came to their end.
@@ -50,7 +50,7 @@ pub struct Counts {
 
 /// The tools of a walk.
 pub struct Tools<'a, 'b> {
-    /// What the walks share.
+    /// Parts that the walks share.
     pub stage: &'a Stage<'a>,
     /// The kernel's fault injection.
     pub faults: &'a Faults,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What must be the same after a call that failed.
+//! State that must be the same after a call that failed.
 
 use std::cell::RefCell;
 use std::fs;
@@ -25,7 +25,7 @@ pub struct World {
     held: Attached,
 }
 
-/// What a call that failed must not change.
+/// State that a call that failed must not change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct State {
     control: String,
@@ -82,7 +82,7 @@ impl World {
     }
 }
 
-/// What the walks share, each made when it is first needed: starting a process takes longer than
+/// Parts that the walks share, each made when it is first needed: starting a process takes longer than
 /// most walks.
 pub struct Stage<'a> {
     /// Processes and targets.

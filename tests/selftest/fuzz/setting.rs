@@ -101,7 +101,7 @@ pub fn defaults() -> Vec<String> {
     SETTINGS.iter().map(|one| one.default.to_owned()).collect()
 }
 
-/// What the kernel's names of events begin with.
+/// Prefix of the kernel's names of events.
 pub const PREFIX: &str = "MMU_NOTIFY_";
 
 impl Setting {

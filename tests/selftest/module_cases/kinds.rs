@@ -158,7 +158,7 @@ pub fn secondary_tlbs(rig: &Rig<'_>) -> Outcome {
     let area = Area::map(8, None).context("cannot map memory")?;
     area.touch(0, 8).context("cannot touch memory")?;
     let attached = rig.attach(std::process::id() as i32, "kind=secondary-tlbs")?;
-    // What cannot be injected is accepted, as for `none`.
+    // Settings without an effect are accepted, as for `none`.
     attached.set_all(&[("record", "all"), ("actions/MMU_NOTIFY_UNMAP/error", "-11")])?;
     area.unmap(0, 8).context("munmap failed")?;
     let (start, end) = area.range();
