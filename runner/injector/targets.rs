@@ -124,6 +124,25 @@ pub fn stale() -> Result<Vec<String>> {
     Ok(names.filter(|name| is_stale(name)).collect())
 }
 
+/// Names of the notifiers that are not of this run. Their log entries are counted in
+/// [`total_entries`], too.
+///
+/// # Errors
+///
+/// As [`targets`].
+pub fn notifiers_of_others() -> Result<Vec<String>> {
+    Ok(of_others(targets()?, std::process::id()))
+}
+
+fn of_others(targets: Vec<Target>, run: u32) -> Vec<String> {
+    let own = format!("{NAME_PREFIX}{run}-");
+    let notifiers = targets.into_iter().filter(|target| target.kind.is_some());
+    notifiers
+        .map(|target| target.name)
+        .filter(|name| !name.starts_with(&own))
+        .collect()
+}
+
 /// Whether a target is, by its name, one of a run that has ended.
 fn is_stale(name: &str) -> bool {
     let run = name
@@ -149,6 +168,17 @@ mod tests {
         ] {
             assert!(!is_stale(others), "{others}");
         }
+    }
+
+    #[test]
+    fn notifiers_of_others_are_those_of_no_process_of_this_run() {
+        let text = "name=mn-inject.run pid=7 kind=none range=all owner=session state=live\n\
+                    name=mn-inject.7-8-0 pid=8 kind=plain range=all owner=session state=live\n\
+                    name=mn-inject.7-8-1 pid=8 kind=none range=all owner=session state=live\n\
+                    name=mn-inject.77-8-0 pid=8 kind=plain range=all owner=session state=live\n\
+                    name=gpu pid=9 kind=interval range=all owner=control state=gone\n";
+        let targets = formats::targets(text).unwrap();
+        assert_eq!(of_others(targets, 7), ["mn-inject.77-8-0", "gpu"]);
     }
 
     #[test]

@@ -37,6 +37,7 @@ impl Session {
         } = setup;
         let mut remains = Remains::default();
         let kind = scenario.trigger.kind;
+        let mut others = injector::notifiers_of_others()?;
         let entries = injector::total_entries()?;
         let has_intervals = attached.iter().any(|a| a.notifier.kind.is_interval());
         let end = scenario.expectation().end;
@@ -51,11 +52,23 @@ impl Session {
             }
         }
         if kind.counts_releases() {
+            // The log of a notifier is gone with it; only the module's total is left.
             let releases = injector::total_entries()?.saturating_sub(entries);
-            o.steps.push(Step {
-                kind: StepKind::Removals,
-                seen: Seen::Releases(releases),
-            });
+            others.extend(injector::notifiers_of_others()?);
+            match others.first() {
+                None => o.steps.push(Step {
+                    kind: StepKind::Removals,
+                    seen: Seen::Releases(releases),
+                }),
+                Some(name) => {
+                    o.trouble.get_or_insert_with(|| {
+                        format!(
+                            "releases cannot be counted while another notifier is registered: \
+                             detach {name} first"
+                        )
+                    });
+                }
+            }
         }
         if is_held_up && !is_left {
             remains.stuck.push(REGISTERED);
