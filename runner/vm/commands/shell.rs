@@ -13,7 +13,7 @@ use crate::vm::boot::initramfs::{self, Shell};
 use crate::vm::boot::protocol::{GuestOptions, MODULE, Mode};
 use crate::vm::boot::qemu::{Machine, Time};
 use crate::vm::build::provide::{Needs, provide};
-use crate::vm::build::{deps, stage};
+use crate::vm::build::{packages, stage};
 use crate::vm::host::cache::Cache;
 use crate::vm::host::progress::Ui;
 
@@ -30,7 +30,7 @@ pub fn run(args: &VmShellArgs, ui: &Ui) -> Result<Exit> {
         ui,
     )?;
     let (accelerator, why) = accel::choose(args.accel, &built, &cache, ui)?;
-    let busybox = deps::busybox().context("no statically linked busybox")?;
+    let busybox = packages::busybox().context("no statically linked busybox")?;
     let temp = cache.temp_dir()?;
     let options = GuestOptions { mode: Mode::Shell };
     let initramfs = initramfs::write(
