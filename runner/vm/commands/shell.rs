@@ -9,6 +9,7 @@ use anyhow::{Context, Result};
 use crate::model::exit::Exit;
 use crate::vm::args::VmShellArgs;
 use crate::vm::boot::accel;
+use crate::vm::boot::gdb::Stub;
 use crate::vm::boot::initramfs::{self, Shell};
 use crate::vm::boot::protocol::{GuestOptions, MODULE, Mode};
 use crate::vm::boot::qemu::{Machine, Time};
@@ -39,6 +40,7 @@ pub fn run(args: &VmShellArgs, ui: &Ui) -> Result<Exit> {
         &[(MODULE, &built.module)],
         Some(&Shell { busybox }),
     )?;
+    let stub = args.gdb.map(Stub::new).transpose()?;
     let machine = Machine {
         built: &built,
         initramfs: &initramfs,
@@ -48,7 +50,13 @@ pub fn run(args: &VmShellArgs, ui: &Ui) -> Result<Exit> {
         time: Time::Real,
         console: None,
         log: temp.path().join("qemu.log"),
+        gdb: stub.as_ref(),
     };
+    if let Some(stub) = &stub {
+        for line in stub.advice(&built)? {
+            ui.line("gdb", &line);
+        }
+    }
     ui.line("guest", &format!("{} ({why})", accelerator.name()));
     let status = machine.interact()?;
     if !status.success() {
