@@ -61,6 +61,24 @@ pub fn demand_absent() -> Result<()> {
     Ok(())
 }
 
+/// Checks that a file is the kernel module of that name, which kbuild writes into it.
+///
+/// # Errors
+///
+/// The file cannot be read, or is something else.
+pub fn demand_file(path: &Path, name: &str) -> Result<()> {
+    let shown = path.display();
+    let bytes = std::fs::read(path).with_context(|| format!("cannot open module {shown}"))?;
+    if !bytes.starts_with(b"\x7fELF") {
+        bail!("{shown} is no kernel module; one that is compressed must be unpacked first");
+    }
+    let entry = format!("name={name}\0");
+    if !bytes.windows(entry.len()).any(|at| at == entry.as_bytes()) {
+        bail!("{shown} is not the module {name}");
+    }
+    Ok(())
+}
+
 /// The module, loaded by this process. Unloaded when dropped.
 #[derive(Debug)]
 pub struct LoadedModule(());
@@ -70,9 +88,11 @@ impl LoadedModule {
     ///
     /// # Errors
     ///
-    /// It is loaded already, cannot be loaded, or debugfs is not mounted.
+    /// It is loaded already, cannot be loaded, or debugfs is not mounted; or the file is another
+    /// module.
     pub fn load(path: &Path, parameters: &CStr) -> Result<Self> {
         demand_absent()?;
+        demand_file(path, MODULE_NAME)?;
         let file =
             File::open(path).with_context(|| format!("cannot open module {}", path.display()))?;
         load_file(&file, parameters).with_context(|| {
@@ -101,5 +121,32 @@ impl Drop for LoadedModule {
         if let Err(errno) = unload() {
             eprintln!("mn-inject: cannot unload {MODULE_NAME}: {errno}");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_is_another_module_or_none_is_told_from_the_module() -> Result<()> {
+        let dir = tempfile::tempdir()?;
+        let path = dir.path().join("x.ko");
+        let why = |content: &[u8]| -> Result<String> {
+            std::fs::write(&path, content)?;
+            let result = demand_file(&path, "mine");
+            Ok(result.map_or_else(|error| format!("{error:#}"), |()| String::new()))
+        };
+        assert_eq!(why(b"\x7fELF...license=GPL\0name=mine\0")?, "");
+        for other in [&b"name=mine2\0"[..], b"name=min\0", b"name=mine"] {
+            let text = why(&[b"\x7fELF", other].concat())?;
+            assert!(text.ends_with("x.ko is not the module mine"), "{text}");
+        }
+        let text = why(b"\x28\xb5\x2f\xfd name=mine\0")?;
+        assert!(text.contains("unpacked first"), "{text}");
+        std::fs::remove_file(&path)?;
+        let text = format!("{:#}", demand_file(&path, "mine").unwrap_err());
+        assert!(text.starts_with("cannot open module /"), "{text}");
+        Ok(())
     }
 }

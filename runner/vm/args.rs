@@ -215,6 +215,25 @@ pub struct VmShellArgs {
     /// The accelerator of the guest
     #[arg(long, value_enum, default_value_t)]
     pub accel: Accel,
+    /// Let gdb attach to the guest's kernel, and print the command for gdb
+    #[arg(
+        long,
+        value_enum,
+        value_name = "WHEN",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "run"
+    )]
+    pub gdb: Option<Gdb>,
+}
+
+/// Whether a guest that gdb can attach to waits for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Gdb {
+    /// The guest boots, and gdb may attach at any time
+    Run,
+    /// The guest stops before its first instruction, until gdb continues it
+    Wait,
 }
 
 /// Arguments of `mn-inject vm floor`.
@@ -245,4 +264,31 @@ pub struct VmGuestArgs {
     /// Add this to the guest's kernel command line
     #[arg(long, value_name = "ARGS")]
     pub append: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        shell: VmShellArgs,
+    }
+
+    #[test]
+    fn gdb_waits_only_if_asked_to() {
+        for (arguments, due) in [
+            (&["x"][..], None),
+            (&["x", "--gdb"], Some(Gdb::Run)),
+            (&["x", "--gdb=run"], Some(Gdb::Run)),
+            (&["x", "--gdb=wait", "--config=debug"], Some(Gdb::Wait)),
+        ] {
+            let line = Line::try_parse_from(arguments).unwrap_or_else(|error| panic!("{error}"));
+            assert_eq!(line.shell.gdb, due, "{arguments:?}");
+        }
+        assert!(Line::try_parse_from(["x", "--gdb", "wait"]).is_err());
+    }
 }

@@ -6,10 +6,11 @@
 use std::path::Path;
 use std::time::Instant;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 
-use mn_inject::injector::LoadedModule;
-use mn_inject::model::Ownership;
+use mn_inject::injector::load::demand_file;
+use mn_inject::injector::{LoadedModule, is_there};
+use mn_inject::model::{MODULE_NAME, Ownership};
 use mn_inject::observe::complaints::Watch;
 use mn_inject::observe::teardown;
 use mn_inject::oracle::is_callback_warn;
@@ -105,7 +106,7 @@ fn watched(
             let complaints = &mut Complaints::new(watch);
             fail_nth::run(options, module, &waiter, complaints, say, exercise)
         }
-        Task::Hostile(_) => anyhow::bail!("hostile watches for itself"),
+        Task::Hostile(_) => bail!("hostile watches for itself"),
     }
 }
 
@@ -138,6 +139,16 @@ fn step_by_step(
     module_cases::run(Part::Loud, only, &rig, &mut complaints, say, exercise)
 }
 
+/// The module's file, for a task that loads the module itself, perhaps many times.
 fn demanded<'a>(module: Option<&'a Path>, task: &Task) -> Result<&'a Path> {
-    module.with_context(|| format!("{} loads the module itself: say which", task.name()))
+    let name = task.name();
+    let module = module.with_context(|| format!("{name} loads the module itself: say which"))?;
+    if is_there() {
+        bail!(
+            "the module is loaded already, and {name} loads it itself: unload it first \
+             (rmmod {MODULE_NAME})"
+        );
+    }
+    demand_file(module, MODULE_NAME)?;
+    Ok(module)
 }

@@ -3,6 +3,8 @@
 //! The tests that take too long for `cargo test`: `.ci/run` runs them. The minutes are those on two
 //! processors under TCG, once the unmodified kernels are in the cache.
 
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::Stdio;
 
@@ -428,6 +430,39 @@ fn signals_leave_no_qemu() {
     for signal in ["INT", "TERM", "KILL"] {
         assert_signal_leaves_no_qemu(signal);
     }
+}
+
+/// The guest stands at the reset vector until gdb continues it.
+#[test]
+#[ignore = "full: 1 min"]
+fn gdb_reaches_a_guest_that_waits_for_it() {
+    let _alone = suite_alone();
+    let mut child = start(&["shell", "--accel", "tcg", "--gdb=wait"], Stdio::null());
+    let stderr = child.stderr.take().expect("stderr is no pipe");
+    let mut lines = BufReader::new(stderr).lines().map_while(Result::ok);
+    let line = lines.find(|line| line.contains("target remote "));
+    let line = line.expect("no command for gdb was printed");
+    let (_, socket) = line.split_once("target remote ").expect("found above");
+    let socket = Path::new(socket.trim_end_matches('\''));
+
+    let mut stub = None;
+    wait_for("QEMU to listen", || {
+        stub = UnixStream::connect(socket).ok();
+        stub.is_some()
+    });
+    let mut stub = stub.expect("connected above");
+    // The registers in hexadecimal, of which the 17th is the instruction pointer.
+    stub.write_all(b"$g#67").expect("cannot write to the stub");
+    let mut answer = [0; 2 + 17 * 16];
+    stub.read_exact(&mut answer).expect("the stub is gone");
+    let next = String::from_utf8_lossy(&answer[2 + 16 * 16..]).into_owned();
+    assert_eq!(next, "f0ff000000000000", "it does not wait for gdb");
+
+    send("TERM", &child);
+    let status = child.wait().expect("cannot wait for mn-inject");
+    assert_eq!(status.code(), Some(130));
+    assert!(users_of(socket).is_empty(), "a QEMU is left");
+    assert!(!socket.exists(), "the socket is left");
 }
 
 #[test]

@@ -125,6 +125,7 @@ fn probe(built: &Built, cache: &Cache) -> Result<Option<String>> {
         time: Time::Real,
         console: Some(temp.path().join("console")),
         log: temp.path().join("log"),
+        gdb: None,
     };
     let mut guest = machine.start()?;
     let deadline = Instant::now() + DEADLINE;

@@ -3,6 +3,7 @@
 //! Boots guests with a kernel that was built, and makes the report of a run in them.
 
 pub mod accel;
+pub mod gdb;
 pub mod info;
 pub mod initramfs;
 pub mod listen;

@@ -103,6 +103,7 @@ pub fn run(
         time: task.time,
         console: Some(console.clone()),
         log: output.join("qemu.log"),
+        gdb: None,
     };
     let progress = ui.begin("guest", task.name);
     let begin = Instant::now();

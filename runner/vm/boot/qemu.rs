@@ -13,6 +13,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 
+use crate::vm::boot::gdb::{self, Stub};
 use crate::vm::boot::protocol;
 use crate::vm::build::kernel::Built;
 use crate::vm::build::stage;
@@ -117,6 +118,8 @@ pub struct Machine<'a> {
     pub console: Option<PathBuf>,
     /// Log of QEMU's own messages.
     pub log: PathBuf,
+    /// Stub for gdb, if one is to be there.
+    pub gdb: Option<&'a Stub>,
 }
 
 /// Appends a path to an option of QEMU, where a comma in the path must be doubled.
@@ -148,6 +151,7 @@ impl Machine<'_> {
         let words = CMDLINE.iter().copied().chain([config.cmdline]);
         let cmdline: Vec<_> = words
             .chain(self.append)
+            .chain(self.gdb.map(|_| gdb::APPEND))
             .filter(|words| !words.is_empty())
             .collect();
         // SIGKILL, as neither the guest nor QEMU has a state to save.
@@ -177,6 +181,18 @@ impl Machine<'_> {
         command.arg("-kernel").arg(&self.built.kernel);
         command.arg("-initrd").arg(self.initramfs);
         command.arg("-append").arg(cmdline.join(" "));
+        if let Some(stub) = self.gdb {
+            command
+                .arg("-chardev")
+                .arg(escaped(
+                    "socket,id=gdb,server=on,wait=off,path=",
+                    &stub.socket(),
+                ))
+                .args(["-gdb", "chardev:gdb"]);
+            if stub.waits() {
+                command.arg("-S");
+            }
+        }
         match &self.console {
             Some(path) => {
                 command
@@ -345,8 +361,13 @@ pub fn version() -> Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::vm::args::Gdb;
 
     fn machine(config: &str, time: Time, console: Option<PathBuf>) -> String {
+        debugged(config, time, console, None)
+    }
+
+    fn debugged(config: &str, time: Time, console: Option<PathBuf>, gdb: Option<&Stub>) -> String {
         let built = Built::placeholder(config);
         let machine = Machine {
             built: &built,
@@ -356,8 +377,29 @@ mod tests {
             time,
             console,
             log: "/l".into(),
+            gdb,
         };
         stage::describe(&machine.command())
+    }
+
+    #[test]
+    fn gdb_attaches_to_a_kernel_at_known_addresses() -> Result<()> {
+        for (when, waits) in [(Gdb::Run, false), (Gdb::Wait, true)] {
+            let stub = Stub::new(when)?;
+            let command = debugged("core", Time::Real, None, Some(&stub));
+            let socket = stub.socket();
+            let chardev = format!("socket,id=gdb,server=on,wait=off,path={}", socket.display());
+            assert!(command.contains(&chardev), "{command}");
+            assert!(command.contains(" -gdb chardev:gdb "), "{command}");
+            assert!(command.contains(" mine nokaslr'"), "{command}");
+            assert_eq!(command.contains(" -S "), waits, "{command}");
+        }
+        let command = machine("core", Time::Real, None);
+        assert!(
+            !command.contains("gdb") && !command.contains("kaslr"),
+            "{command}"
+        );
+        Ok(())
     }
 
     #[test]

@@ -236,6 +236,7 @@ impl Guests<'_> {
             time: Time::Virtual,
             console: Some(logs.console.clone()),
             log: logs.qemu.clone(),
+            gdb: None,
         };
         let (what, suffix) = match part {
             Part::Together => ("the scenarios".to_owned(), String::new()),

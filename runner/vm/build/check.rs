@@ -13,17 +13,20 @@ use crate::vm::build::{kernel, source};
 use crate::vm::host::cache::Cache;
 use crate::vm::host::space;
 
-/// Checks the configuration, the source tree and the disk. Returns the canonical path of the source
+/// Checks the configuration, the source and the disk. Returns the canonical path of the source
 /// tree, if the user gives one.
 ///
 /// # Errors
 ///
-/// An unknown configuration; a tree that does not exist, that is not a clean kernel tree or whose
+/// An unknown configuration; no archive that has the packaged source; a tree that does not exist, that is not a clean kernel tree or whose
 /// path kbuild cannot use; not enough room on the disk for the first build of the kernel.
 pub fn check(args: &KernelArgs, cache: &Cache) -> Result<Option<PathBuf>> {
     kernel::config(&args.config)?;
     let tree = match &args.linux {
-        None => None,
+        None => {
+            source::check(args.kernel, cache)?;
+            None
+        }
         Some(dir) => Some(canonical(dir)?),
     };
     let needed = first_build(args, tree.as_deref(), cache)?;

@@ -13,6 +13,7 @@ use crate::vm::build::apt::Apt;
 use crate::vm::build::archive::Archive;
 use crate::vm::build::stage;
 use crate::vm::build::stage::Log;
+use crate::vm::build::toolchain::in_path;
 use crate::vm::host::cache;
 use crate::vm::host::cache::Cache;
 use crate::vm::host::progress::{Task, Ui};
@@ -47,6 +48,9 @@ impl Source {
         cache.path("sources").join(self.id())
     }
 }
+
+/// Programs that fetch and unpack a package.
+const APT: &[&str] = &["apt-get", "apt-cache", "dpkg-deb"];
 
 /// File in the directory of a source, with its [`Source`] as JSON.
 const STAMP: &str = "source.json";
@@ -113,12 +117,38 @@ fn numbers(version: &str) -> Vec<u64> {
         .collect()
 }
 
+/// Checks, before anything is installed or fetched, that the source of a kernel is in the cache or
+/// can be fetched.
+///
+/// # Errors
+///
+/// Neither: this is not Debian, or its apt has no archive of Debian.
+pub fn check(kernel: &Packaged, cache: &Cache) -> Result<()> {
+    match present(cache, kernel)? {
+        Some(_) => Ok(()),
+        None => archive().map(drop),
+    }
+}
+
+/// The archive from which sources are fetched.
+fn archive() -> Result<Archive> {
+    // Other systems may have one of these files without apt.
+    let has_apt = APT.iter().all(|program| in_path(program).is_some());
+    offered(Archive::of_this_machine().filter(|_| has_apt))
+}
+
+fn offered(archive: Option<Archive>) -> Result<Archive> {
+    archive.context(
+        "the packaged kernel sources are Debian's, and the apt of this machine has no Debian archive \
+         (in /etc/apt/sources.list and /etc/apt/sources.list.d). On Debian, add one; elsewhere, \
+         give a kernel tree of your own (7.2 or later) with --linux DIR, which all commands but \
+         `matrix` and `mutants` take",
+    )
+}
+
 /// Downloads and unpacks the source of a kernel.
 fn fetch(kernel: &Packaged, cache: &Cache, ui: &Ui) -> Result<Source> {
-    let archive = Archive::of_this_machine().context(
-        "[source] found no Debian archive in /etc/apt/sources.list and /etc/apt/sources.list.d, \
-         from which the kernel source could come; add one, or give a tree of your own with --linux DIR",
-    )?;
+    let archive = archive()?;
     let task = ui.begin("source", &format!("fetching {}", kernel.package));
     let mut log = Log::create(cache.path("logs/source.log"))?;
     let apt = Apt::new(archive, cache)?;
@@ -230,6 +260,13 @@ mod tests {
     use std::process::Command;
 
     use super::*;
+
+    #[test]
+    fn without_an_archive_of_debian_the_way_out_is_named() {
+        let text = format!("{:#}", offered(None).unwrap_err());
+        assert!(text.contains("--linux DIR"), "{text}");
+        assert!(text.contains("/etc/apt/sources.list.d"), "{text}");
+    }
 
     #[test]
     fn versions_are_sorted_by_their_numbers() {

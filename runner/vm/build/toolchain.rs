@@ -19,6 +19,8 @@ use crate::vm::host::progress::Ui;
 /// Minimum versions for Linux 7.3 (Documentation/process/changes.rst).
 const RUSTC_LEAST: Version = Version(1, 85, 0);
 const BINDGEN_LEAST: Version = Version(0, 71, 1);
+/// Names of bindgen. Ubuntu has packages with the version in the name.
+const BINDGEN_NAMES: &[&str] = &["bindgen", "bindgen-0.72", "bindgen-0.71"];
 /// Version of bindgen to build if the host has none or an old one.
 const BINDGEN_BUILT: &str = "0.72.1";
 /// Suffixes of LLVM programs in order of preference; this program is tested with the first. The
@@ -66,6 +68,9 @@ impl std::fmt::Display for Version {
 pub struct Toolchain {
     /// Rust compiler with the sources of the core library.
     pub rustc: PathBuf,
+    /// Those sources, where the compiler has them in another place than kbuild expects.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub library: Option<PathBuf>,
     /// Value of `make LLVM=`: a suffix such as `-19`, or `1` for unversioned names.
     pub llvm: String,
     /// Path of bindgen.
@@ -88,14 +93,14 @@ impl Toolchain {
     /// Finds the programs. [`deps::provide`](crate::vm::build::deps::provide) has checked before
     /// that they exist.
     pub fn find(bindgen: &Path) -> Result<Self> {
-        let (rustc, rustc_version) = rustc()
+        let rust = rustc()
             .context("no Rust compiler with its sources: see what `mn-inject vm build` asks for")?;
         let suffix = llvm().context("no LLVM: see what `mn-inject vm build` asks for")?;
         let version = |program: &str| -> Result<String> {
             let text = stage::output(Command::new(program).arg("--version"))?;
             Ok(text.lines().next().unwrap_or_default().to_owned())
         };
-        let mut versions = BTreeMap::from([("rustc".to_owned(), rustc_version)]);
+        let mut versions = BTreeMap::from([("rustc".to_owned(), rust.version)]);
         for tool in ["clang", "ld.lld"] {
             versions.insert(tool.to_owned(), version(&format!("{tool}{suffix}"))?);
         }
@@ -107,7 +112,8 @@ impl Toolchain {
             .ok()
             .map(|dir| PathBuf::from(dir.trim()));
         Ok(Toolchain {
-            rustc,
+            rustc: rust.path,
+            library: rust.library,
             llvm: if suffix.is_empty() { "1" } else { suffix }.to_owned(),
             bindgen: bindgen.to_owned(),
             libclang,
@@ -121,6 +127,9 @@ impl Toolchain {
         stage::clean_environment(&mut make);
         if let Some(libclang) = &self.libclang {
             make.env("LIBCLANG_PATH", libclang);
+        }
+        if let Some(library) = &self.library {
+            make.arg(define("RUST_LIB_SRC", library));
         }
         make.arg(format!("LLVM={}", self.llvm))
             .arg(define("RUSTC", &self.rustc))
@@ -141,9 +150,20 @@ pub fn define(name: &str, path: &Path) -> OsString {
     word
 }
 
-/// Finds a Rust compiler that is new enough and has the sources of the core library, and returns its
-/// path and version. Prefers the one of the distribution to the one in `PATH`.
-pub fn rustc() -> Option<(PathBuf, String)> {
+/// A Rust compiler.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Rust {
+    /// Path of the compiler.
+    path: PathBuf,
+    /// Output of its `--version`.
+    version: String,
+    /// The sources of its library, where kbuild does not expect them.
+    library: Option<PathBuf>,
+}
+
+/// Finds a Rust compiler that is new enough and has the sources of the core library. Prefers the one
+/// of the distribution to the one in `PATH`.
+pub fn rustc() -> Option<Rust> {
     // The `rustc` of rustup is a proxy that depends on the environment; the sysroot has the compiler.
     let active = stage::output(Command::new("rustc").args(["--print", "sysroot"]))
         .ok()
@@ -151,17 +171,49 @@ pub fn rustc() -> Option<(PathBuf, String)> {
     [Some(PathBuf::from("/usr/bin/rustc")), active]
         .into_iter()
         .flatten()
-        .find_map(|rustc| {
-            let library = rustc
-                .parent()?
-                .parent()?
-                .join("lib/rustlib/src/rust/library");
-            if !library.join("core/src/lib.rs").exists() {
-                return None;
-            }
-            let version = stage::output(Command::new(&rustc).arg("--version")).ok()?;
-            (Version::find(&version)? >= RUSTC_LEAST).then(|| (rustc, version.trim().to_owned()))
+        .chain(versioned_rustc(Path::new("/")))
+        .find_map(|path| {
+            let version = stage::output(Command::new(&path).arg("--version")).ok()?;
+            let version = version.trim().to_owned();
+            let library = library_of(&path, &version, Path::new("/"))?;
+            (Version::find(&version)? >= RUSTC_LEAST).then_some(Rust {
+                path,
+                version,
+                library,
+            })
         })
+}
+
+/// Compilers in packages that have the version in their names, as Ubuntu has them, newest first.
+fn versioned_rustc(root: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = std::fs::read_dir(root.join("usr/lib")) else {
+        return Vec::new();
+    };
+    let mut found: Vec<_> = entries
+        .flatten()
+        .filter_map(|entry| {
+            let name = entry.file_name();
+            let version = Version::find(name.to_str()?.strip_prefix("rust-")?)?;
+            Some((version, entry.path().join("bin/rustc")))
+        })
+        .filter(|(_, rustc)| rustc.exists())
+        .collect();
+    found.sort_by_key(|(version, _)| std::cmp::Reverse(*version));
+    found.into_iter().map(|(_, rustc)| rustc).collect()
+}
+
+/// Finds the sources of the library of a compiler: `Some(None)` where kbuild finds them itself, below
+/// the sysroot, and `None` if there are none. Ubuntu has them in `/usr/src`, from where they are
+/// given to `make` as `RUST_LIB_SRC` (Documentation/rust/quick-start.rst).
+fn library_of(rustc: &Path, version: &str, root: &Path) -> Option<Option<PathBuf>> {
+    let is_there = |library: &Path| library.join("core/src/lib.rs").exists();
+    let sysroot = rustc.parent()?.parent()?;
+    if is_there(&sysroot.join("lib/rustlib/src/rust/library")) {
+        return Some(None);
+    }
+    let number = version.split_whitespace().nth(1)?;
+    let library = root.join(format!("usr/src/rustc-{number}/library"));
+    is_there(&library).then_some(Some(library))
 }
 
 /// Suffix of the first LLVM of which all programs exist.
@@ -173,11 +225,13 @@ pub fn llvm() -> Option<&'static str> {
     })
 }
 
-/// Path of bindgen in `PATH`, if it is new enough.
+/// Path of the first bindgen in `PATH` that is new enough.
 pub fn system_bindgen() -> Option<PathBuf> {
-    let bindgen = in_path("bindgen")?;
-    let version = stage::output(Command::new(&bindgen).arg("--version")).ok()?;
-    (Version::find(&version)? >= BINDGEN_LEAST).then_some(bindgen)
+    BINDGEN_NAMES.iter().find_map(|name| {
+        let bindgen = in_path(name)?;
+        let version = stage::output(Command::new(&bindgen).arg("--version")).ok()?;
+        (Version::find(&version)? >= BINDGEN_LEAST).then_some(bindgen)
+    })
 }
 
 /// Whether cargo exists, to build bindgen.
@@ -260,7 +314,61 @@ mod tests {
         ] {
             assert_eq!(Version::find(text), Some(version), "{text}");
         }
+        assert_eq!(Version::find("1.85"), Some(Version(1, 85, 0)));
         assert_eq!(Version::find("no version 3 here"), None);
         assert!(Version(1, 100, 0) > RUSTC_LEAST);
+    }
+
+    /// Makes a file below `root`, with its folders.
+    fn touch(root: &Path, path: &str) {
+        let path = root.join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, "").unwrap();
+    }
+
+    #[test]
+    fn compilers_with_the_version_in_their_names_are_found() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path();
+        assert!(versioned_rustc(root).is_empty());
+        for path in [
+            "usr/lib/rust-1.85/bin/rustc",
+            "usr/lib/rust-1.100/bin/rustc",
+            "usr/lib/rust-1.75/bin/cargo",
+            "usr/lib/rustlib/bin/rustc",
+        ] {
+            touch(root, path);
+        }
+        let found = versioned_rustc(root);
+        let found: Vec<_> = found
+            .iter()
+            .map(|path| path.strip_prefix(root).unwrap().to_str().unwrap())
+            .collect();
+        assert_eq!(
+            found,
+            [
+                "usr/lib/rust-1.100/bin/rustc",
+                "usr/lib/rust-1.85/bin/rustc"
+            ]
+        );
+    }
+
+    #[test]
+    fn the_sources_of_the_library_are_found_where_ubuntu_has_them() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path();
+        let rustc = root.join("usr/lib/rust-1.85/bin/rustc");
+        let library = || library_of(&rustc, "rustc 1.85.1 (4eb161250 2025-03-15)", root);
+        assert_eq!(library(), None);
+        touch(root, "usr/src/rustc-1.85.0/library/core/src/lib.rs");
+        assert_eq!(library(), None);
+        touch(root, "usr/src/rustc-1.85.1/library/core/src/lib.rs");
+        let due = root.join("usr/src/rustc-1.85.1/library");
+        assert_eq!(library(), Some(Some(due)));
+        touch(
+            root,
+            "usr/lib/rust-1.85/lib/rustlib/src/rust/library/core/src/lib.rs",
+        );
+        assert_eq!(library(), Some(None));
     }
 }

@@ -41,6 +41,7 @@ pub fn run(args: &VmFloorArgs, ui: &Ui) -> Result<Exit> {
         time: Time::Virtual,
         console: Some(console.clone()),
         log: temp.path().join("qemu.log"),
+        gdb: None,
     };
     let begin = Instant::now();
     let mut guest = machine.start()?;

@@ -9,11 +9,12 @@ use anyhow::{Context, Result};
 use crate::model::exit::Exit;
 use crate::vm::args::VmShellArgs;
 use crate::vm::boot::accel;
+use crate::vm::boot::gdb::Stub;
 use crate::vm::boot::initramfs::{self, Shell};
 use crate::vm::boot::protocol::{GuestOptions, MODULE, Mode};
 use crate::vm::boot::qemu::{Machine, Time};
 use crate::vm::build::provide::{Needs, provide};
-use crate::vm::build::{deps, stage};
+use crate::vm::build::{packages, stage};
 use crate::vm::host::cache::Cache;
 use crate::vm::host::progress::Ui;
 
@@ -30,7 +31,7 @@ pub fn run(args: &VmShellArgs, ui: &Ui) -> Result<Exit> {
         ui,
     )?;
     let (accelerator, why) = accel::choose(args.accel, &built, &cache, ui)?;
-    let busybox = deps::busybox().context("no statically linked busybox")?;
+    let busybox = packages::busybox().context("no statically linked busybox")?;
     let temp = cache.temp_dir()?;
     let options = GuestOptions { mode: Mode::Shell };
     let initramfs = initramfs::write(
@@ -39,6 +40,7 @@ pub fn run(args: &VmShellArgs, ui: &Ui) -> Result<Exit> {
         &[(MODULE, &built.module)],
         Some(&Shell { busybox }),
     )?;
+    let stub = args.gdb.map(Stub::new).transpose()?;
     let machine = Machine {
         built: &built,
         initramfs: &initramfs,
@@ -48,7 +50,13 @@ pub fn run(args: &VmShellArgs, ui: &Ui) -> Result<Exit> {
         time: Time::Real,
         console: None,
         log: temp.path().join("qemu.log"),
+        gdb: stub.as_ref(),
     };
+    if let Some(stub) = &stub {
+        for line in stub.advice(&built)? {
+            ui.line("gdb", &line);
+        }
+    }
     ui.line("guest", &format!("{} ({why})", accelerator.name()));
     let status = machine.interact()?;
     if !status.success() {

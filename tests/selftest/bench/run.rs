@@ -10,6 +10,7 @@ use anyhow::{Context as _, Result, bail};
 use nix::kmod::{DeleteModuleFlags, ModuleInitFlags, delete_module, finit_module};
 use nix::unistd::Pid;
 
+use mn_inject::injector::load::demand_file;
 use mn_inject::injector::{LoadedModule, control_file, line, target_file};
 use mn_inject::os::wait::Waiter;
 use mn_inject::trigger::operation::Operation;
@@ -87,11 +88,27 @@ fn write(path: &Path, text: &str) -> Result<()> {
 struct Null;
 
 impl Null {
+    /// Checks, before anything is measured, that the file is this module, and that it can be loaded.
+    fn check(path: &Path) -> Result<()> {
+        let name = NULL_NAME.to_string_lossy();
+        demand_file(path, &name).context("--null")?;
+        if Path::new("/sys/module").join(&*name).exists() {
+            bail!(
+                "{name} is loaded already, and bench loads it itself: unload it first (rmmod {name})"
+            );
+        }
+        Ok(())
+    }
+
     fn load(path: &Path, pid: Pid) -> Result<Self> {
         let file = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
         let parameters = CString::new(format!("pid={pid}"))?;
-        finit_module(&file, &parameters, ModuleInitFlags::empty())
-            .with_context(|| format!("the kernel does not take {}", path.display()))?;
+        finit_module(&file, &parameters, ModuleInitFlags::empty()).with_context(|| {
+            format!(
+                "the kernel does not take module {}: see the last lines of dmesg for why",
+                path.display()
+            )
+        })?;
         Ok(Null)
     }
 }
@@ -175,6 +192,7 @@ pub fn run(
     let Some(null) = options.null.as_deref() else {
         bail!("nothing was said of the module with a notifier that does nothing");
     };
+    Null::check(null)?;
     let mut bench = Bench {
         waiter: Waiter::new().context("cannot block signals")?,
         null,

@@ -62,7 +62,7 @@ impl Faults {
             .write(true)
             .open(FAIL_NTH)
             .with_context(|| {
-                format!("cannot open {FAIL_NTH}: the kernel needs CONFIG_FAULT_INJECTION, as --config debug has it")
+                format!("cannot open {FAIL_NTH}: the kernel needs CONFIG_FAULT_INJECTION, as that of `mn-selftest vm fail-nth` has it")
             })?;
         let mut faults = Faults {
             file,
@@ -81,7 +81,7 @@ impl Faults {
                 .with_context(|| format!("cannot read {}", path.display()))?;
             ensure!(
                 text.trim() == "0",
-                "{} is {}: another user of the fault injection is active",
+                "{} is {}: something else injects faults; write 0 to it when that is over",
                 path.display(),
                 text.trim()
             );
@@ -92,7 +92,7 @@ impl Faults {
     fn set(&mut self, path: PathBuf, value: &str) -> Result<()> {
         let name = path.display();
         let before = fs::read_to_string(&path).with_context(|| {
-            format!("cannot read {name}: the kernel needs SLUB_DEBUG and CONFIG_FAULT_INJECTION_DEBUG_FS with slab, page and usercopy faults, as --config debug has it")
+            format!("cannot read {name}: the kernel needs SLUB_DEBUG and CONFIG_FAULT_INJECTION_DEBUG_FS with slab, page and usercopy faults, as that of `mn-selftest vm fail-nth` has them, and debugfs on {DEBUGFS}")
         })?;
         fs::write(&path, value).with_context(|| format!("{value} > {name} failed"))?;
         self.before.push((path, before.trim().to_owned()));

@@ -8,12 +8,16 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use nix::errno::Errno;
+use nix::sys::signal::{Signal, kill};
+use nix::time::{ClockId, clock_gettime};
 
 use mn_inject::injector::formats::Op;
 use mn_inject::kmsg::{KmsgReader, Record};
 use mn_inject::model::FollowUp;
 use mn_inject::model::MODULE_NAME;
+use mn_inject::os::kernel;
 use mn_inject::os::limit::Limit;
+use mn_inject::trigger::helper::{Answer, Helper};
 use mn_inject::trigger::operation::Operation;
 
 use crate::module_cases::outcome::{Failure, Outcome, demand, same};
@@ -22,6 +26,8 @@ use crate::module_cases::unload::loaded_with;
 
 /// Time for which a call is made to sleep.
 const SLEEP: Duration = Duration::from_millis(300);
+/// Time for which a call is made to sleep that is killed meanwhile.
+const KEPT: Duration = Duration::from_secs(2);
 /// The parameters with which the module breaks rules.
 const BREACH: &CStr = c"breach=1";
 /// Time for which a call is made to delay.
@@ -86,6 +92,33 @@ pub fn sleep_killed(rig: &Rig<'_>) -> Outcome {
     let took = begin.elapsed();
     demand(took < longest / 2, || {
         format!("killed {took:?} after the begin of a sleep of {longest:?}")
+    })
+}
+
+/// Kills a process whose callback sleeps in non-blockable context.
+pub fn sleep_not_killed(rig: &Rig<'_>) -> Outcome {
+    // The symbol exists only with CONFIG_DEBUG_ATOMIC_SLEEP (kernel/sched/core.c).
+    if kernel::has_symbol("__might_sleep") {
+        return Err(Failure::Skip("the kernel would complain about the sleep"));
+    }
+    let (victim, attached) = rig.victim("")?;
+    attached.set_all(&[("sleep_us", &KEPT.as_micros().to_string()), ("times", "1")])?;
+    let mut helper = Helper::start()?;
+    helper.reap(victim.pid())?;
+    attached.wait_misbehaves()?;
+    kill(helper.pid(), Signal::SIGKILL).context("cannot kill the helper")?;
+    same(
+        "process_mrelease",
+        helper.answer(rig.waiter, STEP)?,
+        Answer::Killed,
+    )?;
+    let now = clock_gettime(ClockId::CLOCK_MONOTONIC).context("clock_gettime failed")?;
+    let log = attached.log()?;
+    let begin = log.iter().find(|entry| entry.injected);
+    let begin = begin.map(|entry| Duration::from_nanos(entry.time_ns));
+    let took = Duration::from(now).saturating_sub(begin.unwrap_or_default());
+    demand(took >= KEPT, || {
+        format!("a sleep of {KEPT:?} in non-blockable context ended after {took:?}")
     })
 }
 

@@ -346,8 +346,14 @@ pub const CASES: &[Case] = &[
     case(
         "effect-sleep-killed",
         "`sleep_us` of ten seconds, and a kill of the process that sleeps",
-        "it ends at once; not in non-blockable context",
+        "it ends at once",
         effects::sleep_killed,
+    ),
+    case(
+        "effect-sleep-not-killed",
+        "`sleep_us`, and a kill of the process that sleeps in `process_mrelease`",
+        "it sleeps on; not tried with `DEBUG_ATOMIC_SLEEP`, which complains",
+        effects::sleep_not_killed,
     ),
     case(
         "effect-delay",

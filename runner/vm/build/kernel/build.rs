@@ -482,6 +482,7 @@ impl Built {
                 patches: Vec::new(),
                 toolchain: Toolchain {
                     rustc: "/rustc".into(),
+                    library: None,
                     llvm: "1".to_owned(),
                     bindgen: "/bindgen".into(),
                     libclang: None,

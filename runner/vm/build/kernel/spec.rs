@@ -220,6 +220,7 @@ mod tests {
     fn toolchain() -> Toolchain {
         Toolchain {
             rustc: "/r".into(),
+            library: None,
             llvm: "1".to_owned(),
             bindgen: "/b".into(),
             libclang: None,
