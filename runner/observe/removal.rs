@@ -17,7 +17,7 @@ use crate::os::wait::Limit;
 use crate::scenario::TriggerKind;
 use crate::trigger::helper::Answer;
 
-use crate::observe::session::{STEP, Session};
+use crate::observe::session::{POLL, STEP, Session};
 use crate::observe::setup::{PROBE, REGISTERED, REMOVAL, Setup};
 
 /// Time limit of the last references to an address space. The kernel's own are short.
@@ -143,7 +143,7 @@ impl Session {
             // A processor that became idle after the process keeps its address space (lazy TLB)
             // until it switches to another one.
             visit_processors().context("cannot visit all processors")?;
-            self.waiter.check()?;
+            self.waiter.child_changes(POLL)?;
         }
     }
 }

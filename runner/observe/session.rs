@@ -17,6 +17,10 @@ use crate::trigger::helper::Helper;
 /// is less work than one of the host's.
 pub(super) const STEP: Duration = Duration::from_secs(20);
 
+/// Pause before another look at something that no event tells of. Where time is virtual, the clock
+/// may stand still while a process works: then a limit passes only while all of them sleep.
+pub(super) const POLL: Duration = Duration::from_millis(1);
+
 /// First part of the names of our cgroups; the runner's pid follows.
 pub const CGROUP_PREFIX: &str = "mn-inject.";
 

@@ -11,7 +11,7 @@ use crate::injector::LogReader;
 use crate::model::Seen;
 use crate::os::wait::Limit;
 
-use crate::observe::session::{STEP, Session};
+use crate::observe::session::{POLL, STEP, Session};
 use crate::observe::setup::{Setup, sleeping};
 
 /// Duration of a callback's sleep during which a script does something else.
@@ -40,7 +40,7 @@ impl Session {
             if limit.is_over() {
                 bail!("no callback did as it was told");
             }
-            self.waiter.check()?;
+            self.waiter.child_changes(POLL)?;
         }
     }
 

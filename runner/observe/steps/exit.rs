@@ -8,7 +8,7 @@ use crate::injector::formats::{Entry, Op};
 use crate::model::{ExitCallback, FollowUp, Seen, StepKind};
 use crate::os::wait::Limit;
 
-use crate::observe::session::{STEP, Session};
+use crate::observe::session::{POLL, STEP, Session};
 use crate::observe::setup::Setup;
 
 impl Session {
@@ -30,7 +30,7 @@ impl Session {
             if limit.is_over() {
                 bail!("the address space of a process that is gone still has users");
             }
-            self.waiter.check()?;
+            self.waiter.child_changes(POLL)?;
         }
         Ok(())
     }
