@@ -12,6 +12,7 @@ use anyhow::{Context, Result, bail};
 use nix::errno::Errno;
 use nix::mount::{MsFlags, mount};
 use nix::sys::reboot::{RebootMode, reboot};
+use nix::sys::termios::{SetArg, cfmakeraw, tcgetattr, tcsetattr};
 use nix::sys::wait::waitpid;
 use nix::unistd::Pid;
 use serde::Serialize;
@@ -21,12 +22,14 @@ use signal_hook::consts::{SIGTERM, SIGUSR1, SIGUSR2};
 use crate::injector::FOLDER;
 use crate::injector::load::load_file;
 use crate::model::{Ownership, RunOptions};
-use crate::vm::boot::protocol::{GuestOptions, MODULE, Mode, OPTIONS, PORT, PROBE_ANSWER};
+use crate::vm::boot::protocol::{
+    Channel, GuestOptions, MODULE, Mode, OPTIONS, PORT, PROBE_ANSWER, SERIAL,
+};
 
 /// Function that carries out the task of [`Mode::Program`] in a guest.
 pub type Program = fn(Value, &mut Port) -> Result<()>;
 
-/// Virtio-serial port to the host.
+/// Channel to the host.
 #[derive(Debug)]
 pub struct Port(File);
 
@@ -102,13 +105,13 @@ fn work(program: Option<Program>) -> Result<()> {
         mount_one(mount)?;
     }
     match options.mode {
-        Mode::Suite(options) => {
-            let mut port = open_port()?;
-            suite(&options, &mut port)
+        Mode::Suite(run) => {
+            let mut port = open_port(options.channel)?;
+            suite(&run, &mut port)
         }
         Mode::Program(task) => {
             let program = program.context("this program has no task of its own in a guest")?;
-            let mut port = Port(open_port()?);
+            let mut port = Port(open_port(options.channel)?);
             program(task, &mut port)?;
             wait_for_host(&mut port.0)
         }
@@ -117,7 +120,7 @@ fn work(program: Option<Program>) -> Result<()> {
             shell()
         }
         Mode::Probe => {
-            let mut port = open_port()?;
+            let mut port = open_port(options.channel)?;
             writeln!(port, "{PROBE_ANSWER}").context("cannot write to the results' channel")?;
             wait_for_host(&mut port)
         }
@@ -142,8 +145,31 @@ fn load_module() -> Result<()> {
         .with_context(|| format!("cannot load {MODULE}; see the kernel's log on the console"))
 }
 
-/// Opens the port to the host, which is found by its name.
-fn open_port() -> Result<File> {
+/// Opens the channel to the host.
+fn open_port(channel: Channel) -> Result<File> {
+    match channel {
+        Channel::VirtioSerial => open_virtio_port(),
+        Channel::Serial => open_serial_line(),
+    }
+}
+
+/// Opens the serial line, which passes on every byte as it is.
+fn open_serial_line() -> Result<File> {
+    let port = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(SERIAL)
+        .with_context(|| format!("cannot open {SERIAL}"))?;
+    let settings = tcgetattr(&port).with_context(|| format!("cannot read settings of {SERIAL}"))?;
+    let mut raw = settings;
+    cfmakeraw(&mut raw);
+    tcsetattr(&port, SetArg::TCSANOW, &raw)
+        .with_context(|| format!("cannot change the settings of {SERIAL}"))?;
+    Ok(port)
+}
+
+/// Opens the virtio-serial port, which is found by its name.
+fn open_virtio_port() -> Result<File> {
     const PORTS: &str = "/sys/class/virtio-ports";
     let ports = fs::read_dir(PORTS).with_context(|| format!("cannot read {PORTS}"))?;
     for port in ports {
@@ -197,8 +223,8 @@ fn shell() -> Result<()> {
         Ok(OpenOptions::new()
             .read(!write)
             .write(write)
-            .open("/dev/ttyS0")
-            .context("cannot open /dev/ttyS0")?
+            .open(SERIAL)
+            .with_context(|| format!("cannot open {SERIAL}"))?
             .into())
     };
     println!(
@@ -285,7 +311,10 @@ mod tests {
             Mode::Probe,
             Mode::PowerOff,
         ] {
-            let options = GuestOptions { mode };
+            let options = GuestOptions {
+                mode,
+                channel: Channel::Serial,
+            };
             let text = serde_json::to_string(&options)?;
             assert_eq!(serde_json::from_str::<GuestOptions>(&text)?, options);
         }

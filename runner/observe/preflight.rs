@@ -49,6 +49,11 @@ pub fn why_skip(
     if scenario.boot() != Boot::Shared && options.part == Part::Together {
         return Some("spoils the boot it runs on: --alone");
     }
+    if let Some(reason) = scenario.why_not_user_mode()
+        && kernel::is_user_mode()
+    {
+        return Some(reason);
+    }
     if !may_break_rules && scenario.needs_breach() {
         return Some("needs the module loaded with breach=1");
     }

@@ -67,6 +67,11 @@ fn reason_to_panic(number: impl Fn(&str) -> Option<u64>) -> Option<&'static str>
     }
 }
 
+/// Whether the kernel is User Mode Linux (arch/um/kernel/um_arch.c).
+pub fn is_user_mode() -> bool {
+    fs::read_to_string("/proc/cpuinfo").is_ok_and(|text| text.contains("User Mode Linux"))
+}
+
 /// Whether no process has that id, or only a zombie has it.
 pub fn is_dead(pid: &str) -> bool {
     match fs::read_to_string(Path::new("/proc").join(pid).join("stat")) {

@@ -20,6 +20,7 @@ pub(super) fn print(report: &MutantsReport, out: &mut dyn Write) -> io::Result<(
         "rule",
         "base",
         "config",
+        "machine",
         "fate",
         "by",
         "which says",
@@ -33,10 +34,11 @@ pub(super) fn print(report: &MutantsReport, out: &mut dyn Write) -> io::Result<(
         for reason in &unmodified.reasons {
             writeln!(
                 out,
-                "\nno verdict: the kernel as it is ({}, {}) does not pass, so no kill proves \
+                "\nno verdict: the kernel as it is ({}, {}, {}) does not pass, so no kill proves \
                  anything: {}",
                 unmodified.base,
                 unmodified.config,
+                unmodified.machine,
                 one_line(reason)
             )?;
         }
@@ -110,6 +112,7 @@ fn row(run: &MutantRun) -> Vec<String> {
             .map_or_else(|| NOTHING.to_owned(), |n| n.to_string()),
         claim.base.clone().unwrap_or_default(),
         claim.config.clone().unwrap_or_default(),
+        claim.machine.clone().unwrap_or_default(),
         word.to_owned(),
         by,
         says,

@@ -123,6 +123,11 @@ impl Scenario {
         self.trigger.kind.needs_breach() || self.notifiers().iter().any(is_breach)
     }
 
+    /// Reason why User Mode Linux cannot have it.
+    pub fn why_not_user_mode(&self) -> Option<&'static str> {
+        self.trigger.kind.why_not_user_mode()
+    }
+
     /// The boot that it runs on.
     pub fn boot(&self) -> Boot {
         match self.setting {

@@ -6,6 +6,7 @@
 
 use NotifierKind::{Interval, Plain};
 
+use crate::contract::outcome::StepOutcome;
 use crate::contract::registration;
 use crate::model::{End, NotifierKind, Registration, Way};
 use crate::trigger::operation::Operation;
@@ -45,6 +46,27 @@ pub enum Steps {
     Exit,
     /// The operation of the process, and nothing else.
     Operation,
+}
+
+impl Steps {
+    /// Reason why User Mode Linux cannot have these steps.
+    pub fn why_not_user_mode(self) -> Option<&'static str> {
+        // It runs the kernel without preemption, so nothing else runs any more.
+        const SPINS: &str = "User Mode Linux does not preempt a kernel that spins";
+        match self {
+            Steps::Register(registration)
+                if registration::outcome(registration) == StepOutcome::CallerKilled =>
+            {
+                Some("a BUG stops User Mode Linux")
+            }
+            // The list of notifiers is a circle then.
+            Steps::Register(Registration {
+                way: Way::Twice, ..
+            }) => Some(SPINS),
+            Steps::PagesInEndOfReaping => Some(SPINS),
+            _ => None,
+        }
+    }
 }
 
 /// The death of the subject before the notifiers are removed.

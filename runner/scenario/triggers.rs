@@ -89,6 +89,14 @@ impl TriggerKind {
             _ => false,
         }
     }
+
+    /// Reason why User Mode Linux cannot have it.
+    pub fn why_not_user_mode(self) -> Option<&'static str> {
+        match self {
+            TriggerKind::Script(script) => script.steps.why_not_user_mode(),
+            _ => None,
+        }
+    }
 }
 
 /// The effects of an invalidation that was refused.

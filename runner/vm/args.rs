@@ -9,6 +9,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use crate::model::Form;
 use crate::report::format::SimpleFormat;
 use crate::suite::SuiteArgs;
+use crate::vm::arch::Arch;
 use crate::vm::kernels::{self, Packaged};
 
 /// Commands of `mn-inject vm`.
@@ -54,6 +55,9 @@ pub struct KernelArgs {
     /// The kernel configuration
     #[arg(long, default_value = "core", value_name = "NAME")]
     pub config: String,
+    /// The machine that the kernel is built for
+    #[arg(long, value_enum, default_value_t)]
+    pub machine: MachineKind,
     /// Apply this patch of the kernel, or of this program's module/, on top (may be repeated)
     #[arg(long, value_name = "FILE", conflicts_with = "linux")]
     pub patch: Vec<PathBuf>,
@@ -71,15 +75,48 @@ impl KernelArgs {
         kernel: &'static Packaged,
         base: Form,
         config: &str,
+        machine: MachineKind,
         patch: Vec<PathBuf>,
     ) -> Self {
         KernelArgs {
             kernel,
             base,
             config: config.to_owned(),
+            machine,
             patch,
             linux: None,
             install_deps: false,
+        }
+    }
+}
+
+/// Machine of the guest.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum MachineKind {
+    /// qemu
+    #[default]
+    Auto,
+    /// A virtual machine, x86-64
+    Qemu,
+    /// User Mode Linux: the kernel is a program. Several times quicker where KVM does not work; one
+    /// processor, no huge pages, no QEMU needed
+    Uml,
+}
+
+impl MachineKind {
+    /// Name in reports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            MachineKind::Auto | MachineKind::Qemu => "qemu",
+            MachineKind::Uml => "uml",
+        }
+    }
+
+    /// Architecture of its kernels.
+    pub const fn arch(self) -> Arch {
+        match self {
+            MachineKind::Auto | MachineKind::Qemu => Arch::X86,
+            MachineKind::Uml => Arch::Um,
         }
     }
 }
@@ -131,6 +168,9 @@ pub struct VmManyArgs {
     /// The format of the report
     #[arg(long, value_enum, default_value_t)]
     pub format: SimpleFormat,
+    /// The machine that the kernels are built for (of a mutant that does not say: `Machine:`)
+    #[arg(long, value_enum, default_value_t)]
+    pub machine: MachineKind,
     /// The accelerator of the guests
     #[arg(long, value_enum, default_value_t)]
     pub accel: Accel,

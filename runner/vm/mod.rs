@@ -6,6 +6,7 @@
 //! they send; [`commands`] has a file for each command; [`host`] has what they need of the machine:
 //! cache, progress, signals.
 
+pub mod arch;
 pub mod args;
 pub mod boot;
 pub mod build;

@@ -76,6 +76,7 @@ fn mutant(killed_by: &[&str], says: &[&str]) -> Mutant {
             rule: Some(1),
             base: Some("seed".to_owned()),
             config: Some("core".to_owned()),
+            machine: Some("qemu".to_owned()),
             only: Vec::new(),
             killed_by: owned(killed_by),
             says: owned(says),
@@ -269,6 +270,7 @@ fn all(unmodified: &[Verdict], mutants: Vec<MutantRun>) -> MutantsReport {
         tool: "mn-inject 0.1.0".to_owned(),
         kernel: "7.3".to_owned(),
         unmodified: vec![Unmodified {
+            machine: "qemu".to_owned(),
             base: "seed".to_owned(),
             config: "core".to_owned(),
             reasons: report(unmodified).problems(),
@@ -352,13 +354,13 @@ fn each_mutant_has_a_row_and_problems_are_below_the_table() {
     tool     mn-inject 0.1.0
     kernel   7.3
 
-    mutant     rule  base  config  fate        by             which says                                                     seconds
-    killed     1     seed  core    killed      munmap-1 (+1)  did not fire when it should, fired when it should not          3.2
-    stopped    1     seed  core    killed      munmap-1       did not fire when it should, fired when it should not          3.2
-    otherwise  1     seed  core    OTHERWISE   munmap-0       did not fire when it should, fired when it should not          3.2
-    survived   1     seed  core    SURVIVED    -              -                                                              3.2
-    unbuilt    1     seed  core    NO VERDICT  -              -                                                              0.0
-    doubted    1     seed  core    doubted     munmap-1       kernel log records were lost: the marker did not come in time  3.2
+    mutant     rule  base  config  machine  fate        by             which says                                                     seconds
+    killed     1     seed  core    qemu     killed      munmap-1 (+1)  did not fire when it should, fired when it should not          3.2
+    stopped    1     seed  core    qemu     killed      munmap-1       did not fire when it should, fired when it should not          3.2
+    otherwise  1     seed  core    qemu     OTHERWISE   munmap-0       did not fire when it should, fired when it should not          3.2
+    survived   1     seed  core    qemu     SURVIVED    -              -                                                              3.2
+    unbuilt    1     seed  core    qemu     NO VERDICT  -              -                                                              0.0
+    doubted    1     seed  core    qemu     doubted     munmap-1       kernel log records were lost: the marker did not come in time  3.2
 
     OTHERWISE  otherwise
           munmap-1 did not fail

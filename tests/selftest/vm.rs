@@ -15,9 +15,9 @@ use mn_inject::model::exit::Exit;
 use mn_inject::report::format::SimpleFormat;
 use mn_inject::vm::args::{Accel, VmGuestArgs};
 use mn_inject::vm::boot::listen::{Conversation, Ending, line_with};
+use mn_inject::vm::boot::machine::{Pace, Time};
 use mn_inject::vm::boot::program::{self, Account};
 use mn_inject::vm::boot::protocol::EXTRA_MODULE;
-use mn_inject::vm::boot::qemu::{Pace, Time};
 use mn_inject::vm::build::kernel::config;
 use mn_inject::vm::host::cache;
 use mn_inject::vm::host::progress::Ui;
@@ -78,7 +78,8 @@ fn run(mut task: Task, guest: &VmGuestArgs, format: SimpleFormat, ui: &Ui) -> Re
             bail!("bench counts instructions, which only --accel tcg can");
         }
         options.null = Some(EXTRA_MODULE.into());
-        options.instruction_ns = Some(config(&guest.kernel.config)?.instruction_ns);
+        options.instruction_ns =
+            Some(config(guest.kernel.machine.arch(), &guest.kernel.config)?.instruction_ns);
         (time, extra) = (Time::Virtual, Some(bench::NULL));
     }
     let own = program::Task {

@@ -21,6 +21,8 @@ pub struct Claim {
     pub base: Option<String>,
     /// Name of the kernel configuration.
     pub config: Option<String>,
+    /// Machine that it needs: `qemu` or `uml`.
+    pub machine: Option<String>,
     /// Patterns of the scenarios to run; empty means all.
     pub only: Vec<String>,
     /// Scenarios that must fail.
@@ -82,6 +84,10 @@ impl Claim {
                 "Base" => match value {
                     "seed" | "mainline" => claim.base = Some(value.to_owned()),
                     _ => bail!("{line:?}: the bases are seed and mainline"),
+                },
+                "Machine" => match value {
+                    "qemu" | "uml" => claim.machine = Some(value.to_owned()),
+                    _ => bail!("{line:?}: the machines are qemu and uml"),
                 },
                 "Config" => claim.config = Some(value.to_owned()),
                 "Only" => claim.only.push(value.to_owned()),

@@ -37,6 +37,8 @@ pub struct Unmodified {
     pub base: String,
     /// Name of the kernel configuration.
     pub config: String,
+    /// `qemu` or `uml`.
+    pub machine: String,
     /// Reasons why it does not pass, in the whole suite or in the first run of one of its mutants;
     /// empty if it passes.
     pub reasons: Vec<String>,
@@ -61,7 +63,7 @@ pub struct MutantsReport {
 }
 
 /// The current [`MutantsReport::schema`].
-pub const SCHEMA: u32 = 3;
+pub const SCHEMA: u32 = 4;
 
 impl MutantsReport {
     /// Exit code. A mutant that survived, or was killed for another reason than it claims, is a

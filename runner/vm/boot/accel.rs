@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Chooses the accelerator.
+//! Chooses the platform of a kernel, and of QEMU the accelerator.
 //!
 //! KVM may not work although `/dev/kvm` can be opened: with broken nested virtualisation the guest
 //! hangs before its first message. So KVM is used only after a guest ran with it.
@@ -11,12 +11,13 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 use serde::{Deserialize, Serialize};
 
+use crate::vm::arch::Arch;
 use crate::vm::args::Accel;
 use crate::vm::boot::initramfs;
+use crate::vm::boot::machine::{Accelerator, Machine, Platform, Time};
 use crate::vm::boot::protocol;
 use crate::vm::boot::protocol::{GuestOptions, Mode};
 use crate::vm::boot::qemu;
-use crate::vm::boot::qemu::{Accelerator, Machine, Time};
 use crate::vm::build::kernel::Built;
 use crate::vm::host::cache;
 use crate::vm::host::cache::{Cache, Key};
@@ -37,12 +38,25 @@ struct Answer {
     broken: Option<String>,
 }
 
-/// Chooses the accelerator. Returns it with the reason, for the report.
+/// Chooses the platform, which follows from the architecture of the kernel; for QEMU also the
+/// accelerator. Returns it with the reason, for the report.
 ///
 /// # Errors
 ///
 /// KVM was asked for and does not work; or it could not be tested.
-pub fn choose(
+pub fn choose(wanted: Accel, built: &Built, cache: &Cache, ui: &Ui) -> Result<(Platform, String)> {
+    if built.guest.arch == Arch::Um {
+        if wanted != Accel::Auto {
+            bail!("--accel is an option of QEMU, which --machine uml does not start");
+        }
+        let why = "User Mode Linux: one processor, no huge pages, a BUG stops the machine";
+        return Ok((Platform::Uml, why.to_owned()));
+    }
+    let (accelerator, why) = choose_accelerator(wanted, built, cache, ui)?;
+    Ok((Platform::Qemu(accelerator), why))
+}
+
+fn choose_accelerator(
     wanted: Accel,
     built: &Built,
     cache: &Cache,
@@ -115,13 +129,17 @@ fn key() -> Result<String> {
 /// Boots a guest with KVM that only answers. Returns the reason if it does not.
 fn probe(built: &Built, cache: &Cache) -> Result<Option<String>> {
     let temp = cache.temp_dir()?;
-    let options = GuestOptions { mode: Mode::Probe };
+    let platform = Platform::Qemu(Accelerator::Kvm);
+    let options = GuestOptions {
+        mode: Mode::Probe,
+        channel: platform.channel(),
+    };
     let initramfs = initramfs::write(temp.path(), &options, &[], None)?;
     let machine = Machine {
         built,
         initramfs: &initramfs,
         append: None,
-        accelerator: Accelerator::Kvm,
+        platform,
         time: Time::Real,
         console: Some(temp.path().join("console")),
         log: temp.path().join("log"),

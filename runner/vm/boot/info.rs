@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use crate::model::VmInfo;
-use crate::vm::boot::qemu::Accelerator;
+use crate::vm::boot::machine::Platform;
 use crate::vm::build::kernel::Built;
 use crate::vm::host::progress::Ui;
 
@@ -13,8 +13,8 @@ use crate::vm::host::progress::Ui;
 /// of name and path.
 pub fn vm_info(
     built: &Built,
-    accelerator: Accelerator,
-    accelerator_reason: String,
+    platform: Platform,
+    reason: String,
     ui: &Ui,
     mut logs: Vec<(String, String)>,
     output: &Path,
@@ -30,8 +30,8 @@ pub fn vm_info(
         base: info.base.clone(),
         config: info.config.clone(),
         patches: info.patches.clone(),
-        accelerator: accelerator.name().to_owned(),
-        accelerator_reason,
+        accelerator: platform.name().to_owned(),
+        accelerator_reason: reason,
         stages: ui.stages(),
         logs,
     }

@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
-use crate::vm::boot::qemu::Machine;
+use crate::vm::boot::machine::Machine;
 // Part of the trait below.
-pub use crate::vm::boot::qemu::Pace;
+pub use crate::vm::boot::machine::Pace;
 use crate::vm::build::stage::Lines;
 use crate::vm::host::cache;
 use crate::vm::host::progress;

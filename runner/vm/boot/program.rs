@@ -14,8 +14,8 @@ use crate::vm::boot::accel;
 use crate::vm::boot::info::vm_info;
 use crate::vm::boot::initramfs;
 use crate::vm::boot::listen::{Conversation, Ending, listen};
+use crate::vm::boot::machine::{Machine, Time};
 use crate::vm::boot::protocol::{EXTRA_MODULE, GuestOptions, MODULE, Mode};
-use crate::vm::boot::qemu::{Machine, Time};
 use crate::vm::build::module::Extra;
 use crate::vm::build::provide::{Needs, provide};
 use crate::vm::build::stage;
@@ -82,12 +82,13 @@ pub fn run(
         Time::Virtual => Accel::Tcg,
         Time::Real => args.accel,
     };
-    let (accelerator, why) = accel::choose(accel, &built, &cache, ui)?;
-    ui.line("guest", &format!("{} ({why})", accelerator.name()));
+    let (platform, why) = accel::choose(accel, &built, &cache, ui)?;
+    ui.line("guest", &format!("{} ({why})", platform.name()));
 
     let temp = cache.temp_dir()?;
     let options = GuestOptions {
         mode: Mode::Program(task.options.clone()),
+        channel: platform.channel(),
     };
     let mut modules = vec![(MODULE, built.module.as_path())];
     modules.extend(built.extra.as_deref().map(|extra| (EXTRA_MODULE, extra)));
@@ -99,7 +100,7 @@ pub fn run(
         built: &built,
         initramfs: &initramfs,
         append: Some(&append),
-        accelerator,
+        platform,
         time: task.time,
         console: Some(console.clone()),
         log: output.join("qemu.log"),
@@ -131,7 +132,7 @@ pub fn run(
     .map(|(what, path)| (what.to_owned(), path.display().to_string()))
     .to_vec();
     Ok(Ran {
-        vm: vm_info(&built, accelerator, why, ui, logs, &output),
+        vm: vm_info(&built, platform, why, ui, logs, &output),
         qemu: qemu.trim().replace('\n', "; "),
         took: begin.elapsed(),
         output,

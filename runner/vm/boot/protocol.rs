@@ -17,12 +17,27 @@ pub const EXTRA_MODULE: &str = "/extra.ko";
 /// Name of the virtio-serial port for the results.
 pub const PORT: &str = "mn-inject.results";
 
+/// Serial line of the guest.
+pub const SERIAL: &str = "/dev/ttyS0";
+
 /// Options of a guest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GuestOptions {
     /// Why it was booted.
     pub mode: Mode,
+    /// Channel to the host.
+    pub channel: Channel,
+}
+
+/// Channel between a guest and the host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Channel {
+    /// The virtio-serial port [`PORT`].
+    VirtioSerial,
+    /// The serial line [`SERIAL`].
+    Serial,
 }
 
 /// Purpose of a guest.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::model::{Boot, Event, Part, Progress};
 use crate::report::recorder::Recorder;
 use crate::vm::boot::listen::{self, Ending, line_with};
-use crate::vm::boot::qemu::Pace;
+use crate::vm::boot::machine::Pace;
 
 /// Time limit from the start of QEMU to [`Progress::Begin`], without emulation.
 const BOOT: Duration = Duration::from_secs(12);

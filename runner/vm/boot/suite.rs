@@ -23,8 +23,8 @@ use crate::vm::boot::accel;
 use crate::vm::boot::info::vm_info;
 use crate::vm::boot::initramfs;
 use crate::vm::boot::listen::listen;
+use crate::vm::boot::machine::{Machine, Platform, Time};
 use crate::vm::boot::protocol::{GuestOptions, MODULE, Mode};
-use crate::vm::boot::qemu::{Accelerator, Machine, Time};
 use crate::vm::boot::results::Results;
 use crate::vm::build::kernel::Built;
 use crate::vm::build::stage;
@@ -92,8 +92,8 @@ pub fn judge(
     cache: &Cache,
     ui: &Ui,
 ) -> Result<Report> {
-    let (accelerator, why) = accel::choose(suite.accel, built, cache, ui)?;
-    ui.line("guest", &format!("{} ({why})", accelerator.name()));
+    let (platform, why) = accel::choose(suite.accel, built, cache, ui)?;
+    ui.line("guest", &format!("{} ({why})", platform.name()));
 
     let results = suite.output.join("results.jsonl");
     let recorder = Recorder::create(&results)?;
@@ -102,7 +102,7 @@ pub fn judge(
     let guests = Guests {
         built,
         suite,
-        accelerator,
+        platform,
         recorder: &recorder,
         cache,
         ui,
@@ -115,7 +115,7 @@ pub fn judge(
         .flat_map(|part| Logs::of(part, suite.output).named(part))
         .collect();
     logs.push(("results".to_owned(), results.display().to_string()));
-    let vm = Some(vm_info(built, accelerator, why, ui, logs, suite.output));
+    let vm = Some(vm_info(built, platform, why, ui, logs, suite.output));
     let millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
     recorder.add(&Event::Host {
         vm: vm.clone(),
@@ -179,7 +179,7 @@ fn parts(scenarios: &[(String, Wanted)], unit_tests: bool) -> Vec<Part> {
 struct Guests<'a> {
     built: &'a Built,
     suite: &'a Suite<'a>,
-    accelerator: Accelerator,
+    platform: Platform,
     recorder: &'a Recorder,
     cache: &'a Cache,
     ui: &'a Ui,
@@ -224,6 +224,7 @@ impl Guests<'_> {
                 disposable: true,
                 allow_panic_on_warn: false,
             }),
+            channel: self.platform.channel(),
         };
         let initramfs =
             initramfs::write(temp.path(), &options, &[(MODULE, &self.built.module)], None)?;
@@ -232,7 +233,7 @@ impl Guests<'_> {
             built: self.built,
             initramfs: &initramfs,
             append: self.suite.append,
-            accelerator: self.accelerator,
+            platform: self.platform,
             time: Time::Virtual,
             console: Some(logs.console.clone()),
             log: logs.qemu.clone(),

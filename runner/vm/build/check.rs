@@ -21,7 +21,8 @@ use crate::vm::host::space;
 /// An unknown configuration; no archive that has the packaged source; a tree that does not exist, that is not a clean kernel tree or whose
 /// path kbuild cannot use; not enough room on the disk for the first build of the kernel.
 pub fn check(args: &KernelArgs, cache: &Cache) -> Result<Option<PathBuf>> {
-    kernel::config(&args.config)?;
+    let arch = args.machine.arch();
+    kernel::config(arch, &args.config)?;
     let tree = match &args.linux {
         None => {
             source::check(args.kernel, cache)?;
@@ -84,7 +85,8 @@ fn first_build(args: &KernelArgs, tree: Option<&Path>, cache: &Cache) -> Result<
             None => return Ok(space::SOURCE + build),
         },
     };
-    let was_built = was_built(&cache.path("build"), &id, &args.config);
+    let config = format!("{}{}", args.machine.arch().prefix(), args.config);
+    let was_built = was_built(&cache.path("build"), &id, &config);
     Ok(if was_built { 0 } else { build })
 }
 

@@ -20,6 +20,8 @@ pub struct Uses {
     pub patches: bool,
     /// Boots a guest with a shell.
     pub shell: bool,
+    /// Boots a virtual machine.
+    pub qemu: bool,
 }
 
 fn needed(uses: Uses) -> impl Iterator<Item = &'static Need> {
@@ -28,6 +30,7 @@ fn needed(uses: Uses) -> impl Iterator<Item = &'static Need> {
         UsedBy::Packaged => uses.packaged,
         UsedBy::Patches => uses.patches,
         UsedBy::Shell => uses.shell,
+        UsedBy::Qemu => uses.qemu,
     })
 }
 
@@ -190,12 +193,14 @@ mod tests {
             packaged: false,
             patches: false,
             shell: false,
+            qemu: false,
         };
         assert!(needed(uses).all(|need| need.used_by == UsedBy::Everything));
         let uses = Uses {
             packaged: true,
             patches: true,
             shell: true,
+            qemu: true,
         };
         assert_eq!(needed(uses).count(), NEEDS.len());
     }

@@ -80,6 +80,8 @@ pub enum UsedBy {
     Patches,
     /// `vm shell`.
     Shell,
+    /// Virtual machines.
+    Qemu,
 }
 
 /// A program whose package has the same name everywhere.
@@ -208,7 +210,7 @@ pub const NEEDS: &[Need] = &[
     ),
     program!(
         "qemu-system-x86_64",
-        UsedBy::Everything,
+        UsedBy::Qemu,
         Packages::new(
             &["qemu-system-x86"],
             &["qemu-system-x86"],

@@ -5,6 +5,7 @@
 use anyhow::Result;
 
 use crate::model::Form;
+use crate::vm::arch::Arch;
 use crate::vm::args::KernelArgs;
 use crate::vm::build::kernel::{self, Built, Origin, Spec};
 use crate::vm::build::module::Extra;
@@ -52,6 +53,7 @@ pub fn provide(args: &KernelArgs, needs: Needs, cache: &Cache, ui: &Ui) -> Resul
         packaged: tree.is_none(),
         patches: tree.is_none() && !(patches.is_empty() && module_patches.is_empty()),
         shell: needs.shell,
+        qemu: args.machine.arch() == Arch::X86,
     };
     deps::provide(uses, args.install_deps, ui)?;
 
@@ -74,6 +76,7 @@ pub fn provide(args: &KernelArgs, needs: Needs, cache: &Cache, ui: &Ui) -> Resul
     let toolchain = Toolchain::find(&bindgen?)?;
     let spec = Spec {
         origin: origin?,
+        arch: args.machine.arch(),
         config: args.config.clone(),
         module_patches,
         extra: needs.extra,

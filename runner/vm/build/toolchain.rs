@@ -121,8 +121,9 @@ impl Toolchain {
         })
     }
 
-    /// `make` with this toolchain, in a clean environment.
-    pub fn make(&self) -> Command {
+    /// `make` with this toolchain, in a clean environment; `bindgen` is [`Toolchain::bindgen`] or
+    /// calls it.
+    pub fn make(&self, bindgen: &Path) -> Command {
         let mut make = stage::tied("make", "TERM");
         stage::clean_environment(&mut make);
         if let Some(libclang) = &self.libclang {
@@ -133,7 +134,7 @@ impl Toolchain {
         }
         make.arg(format!("LLVM={}", self.llvm))
             .arg(define("RUSTC", &self.rustc))
-            .arg(define("BINDGEN", &self.bindgen))
+            .arg(define("BINDGEN", bindgen))
             // For reproducible builds.
             .arg("KBUILD_BUILD_TIMESTAMP=@0")
             .arg("KBUILD_BUILD_USER=mn-inject")

@@ -13,6 +13,7 @@ use std::thread::ScopedJoinHandle;
 use anyhow::{Result, anyhow};
 
 use crate::model::{Form, Report};
+use crate::vm::arch::Arch;
 use crate::vm::args::{Accel, KernelArgs, VmManyArgs};
 use crate::vm::boot::suite;
 use crate::vm::boot::suite::Suite;
@@ -77,13 +78,20 @@ fn lanes(jobs: &[Job]) -> Vec<Vec<usize>> {
 }
 
 /// Sorts unmodified kernels first, and the others by what is compiled for them.
-fn build_order(job: &Job) -> (bool, &str, &str, BTreeSet<PathBuf>) {
+fn build_order(job: &Job) -> (bool, &str, &str, &str, BTreeSet<PathBuf>) {
     let kernel = &job.kernel;
     // An error in a patch is reported when its kernel is built.
     let patches = kernel.patch.iter().flat_map(|path| Patch::read(path));
     let files = patches.flat_map(|patch| patch.files()).collect();
     let is_modified = !kernel.patch.is_empty();
-    (is_modified, &kernel.config, kernel.base.name(), files)
+    let machine = kernel.machine.name();
+    (
+        is_modified,
+        machine,
+        &kernel.config,
+        kernel.base.name(),
+        files,
+    )
 }
 
 /// State that all jobs share.
@@ -124,6 +132,9 @@ pub fn run(
             .iter()
             .any(|job| job.kernel.base == Form::Seed || !job.kernel.patch.is_empty()),
         shell: false,
+        qemu: jobs
+            .iter()
+            .any(|job| job.kernel.machine.arch() == Arch::X86),
     };
     deps::provide(uses, how.install_deps, ui)?;
 
@@ -235,12 +246,19 @@ impl Batch<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::vm::args::MachineKind;
     use crate::vm::kernels::KERNELS;
 
     fn job(kernel: usize, base: Form) -> Job {
         Job {
             label: String::new(),
-            kernel: KernelArgs::packaged(&KERNELS[kernel], base, "core", Vec::new()),
+            kernel: KernelArgs::packaged(
+                &KERNELS[kernel],
+                base,
+                "core",
+                MachineKind::Auto,
+                Vec::new(),
+            ),
             runs: Vec::new(),
         }
     }
@@ -262,7 +280,13 @@ mod tests {
         let with = |config: &str, name: &str| {
             let patch = vec![root.join(name)];
             Job {
-                kernel: KernelArgs::packaged(&KERNELS[0], Form::Mainline, config, patch),
+                kernel: KernelArgs::packaged(
+                    &KERNELS[0],
+                    Form::Mainline,
+                    config,
+                    MachineKind::Auto,
+                    patch,
+                ),
                 ..job(0, Form::Mainline)
             }
         };

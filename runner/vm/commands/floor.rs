@@ -10,8 +10,8 @@ use anyhow::{Context, Result};
 
 use crate::model::exit::Exit;
 use crate::vm::args::VmFloorArgs;
+use crate::vm::boot::machine::{Machine, Time};
 use crate::vm::boot::protocol::{GuestOptions, Mode};
-use crate::vm::boot::qemu::{Machine, Time};
 use crate::vm::boot::{accel, initramfs};
 use crate::vm::build::provide::{Needs, provide};
 use crate::vm::build::stage;
@@ -25,11 +25,12 @@ const FLOOR_LIMIT: Duration = Duration::from_secs(60);
 pub fn run(args: &VmFloorArgs, ui: &Ui) -> Result<Exit> {
     let cache = Cache::open()?;
     let built = provide(&args.kernel, Needs::default(), &cache, ui)?;
-    let (accelerator, why) = accel::choose(args.accel, &built, &cache, ui)?;
-    ui.line("guest", &format!("{} ({why})", accelerator.name()));
+    let (platform, why) = accel::choose(args.accel, &built, &cache, ui)?;
+    ui.line("guest", &format!("{} ({why})", platform.name()));
     let temp = cache.temp_dir()?;
     let options = GuestOptions {
         mode: Mode::PowerOff,
+        channel: platform.channel(),
     };
     let initramfs = initramfs::write(temp.path(), &options, &[], None)?;
     let console = temp.path().join("console.log");
@@ -37,7 +38,7 @@ pub fn run(args: &VmFloorArgs, ui: &Ui) -> Result<Exit> {
         built: &built,
         initramfs: &initramfs,
         append: None,
-        accelerator,
+        platform,
         time: Time::Virtual,
         console: Some(console.clone()),
         log: temp.path().join("qemu.log"),

@@ -86,7 +86,7 @@ pub fn run(args: &VmMatrixArgs, ui: &Ui) -> Result<Exit> {
         return Ok(Exit::Usage);
     }
     for config in &args.configs {
-        kernel::config(config)?;
+        kernel::config(args.how.machine.arch(), config)?;
     }
     let rows = plan(args);
     let cache = Cache::open()?;
@@ -118,7 +118,13 @@ impl Row<'_> {
     fn job(&self, args: &VmMatrixArgs, output: &Path, several: bool) -> Job {
         Job {
             label: self.label(several),
-            kernel: KernelArgs::packaged(self.kernel, self.base, self.config, Vec::new()),
+            kernel: KernelArgs::packaged(
+                self.kernel,
+                self.base,
+                self.config,
+                args.how.machine,
+                Vec::new(),
+            ),
             runs: vec![Run {
                 only: args.only.clone(),
                 output: self.output(output),

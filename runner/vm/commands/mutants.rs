@@ -18,7 +18,7 @@ use crate::oracle::mutants;
 use crate::oracle::mutants::{Mutant, MutantRun, MutantsReport, SCHEMA, Unmodified};
 use crate::report;
 use crate::scenario;
-use crate::vm::args::{KernelArgs, VmMutantsArgs};
+use crate::vm::args::{KernelArgs, MachineKind, VmMutantsArgs};
 use crate::vm::build::kernel;
 use crate::vm::commands::batch;
 use crate::vm::commands::batch::{Job, Run};
@@ -85,7 +85,7 @@ pub fn run(args: &VmMutantsArgs, ui: &Ui) -> Result<Exit> {
 
 /// Runs on a mutant: first the scenarios that could notice, then all that its claim admits.
 fn job(mutant: &Mutant, args: &VmMutantsArgs, output: &Path) -> Result<Job> {
-    let (base, config) = kernel_of(mutant)?;
+    let (base, machine, config) = kernel_of(mutant)?;
     let output = output.join(&mutant.name);
     let first = first(mutant, args.all).map(|only| Run {
         only,
@@ -97,7 +97,13 @@ fn job(mutant: &Mutant, args: &VmMutantsArgs, output: &Path) -> Result<Job> {
     };
     Ok(Job {
         label: mutant.name.clone(),
-        kernel: KernelArgs::packaged(args.kernel, base, config, vec![mutant.path.clone()]),
+        kernel: KernelArgs::packaged(
+            args.kernel,
+            base,
+            config,
+            machine,
+            vec![mutant.path.clone()],
+        ),
         runs: first.into_iter().chain([whole]).collect(),
     })
 }
@@ -136,6 +142,7 @@ fn path_of(report: &Report) -> Option<String> {
 #[derive(Debug, PartialEq, Eq)]
 struct Control {
     base: Form,
+    machine: MachineKind,
     config: String,
     /// Patterns of the scenarios that run on any of its mutants; empty means all.
     only: Vec<String>,
@@ -147,7 +154,11 @@ struct Control {
 impl Control {
     fn job(&self, args: &VmMutantsArgs, output: &Path) -> Job {
         let (base, config) = (self.base.name(), &self.config);
-        let output = output.join(format!("{UNMODIFIED}-{base}-{config}"));
+        let machine = match self.machine {
+            MachineKind::Auto | MachineKind::Qemu => "",
+            MachineKind::Uml => "-uml",
+        };
+        let output = output.join(format!("{UNMODIFIED}-{base}-{config}{machine}"));
         let firsts = self.firsts.iter().enumerate().map(|(at, only)| Run {
             only: only.clone(),
             output: output.join(format!("{FIRST}-{:03}", at + 1)),
@@ -158,7 +169,7 @@ impl Control {
         };
         Job {
             label: format!("{base} {config}"),
-            kernel: KernelArgs::packaged(args.kernel, self.base, config, Vec::new()),
+            kernel: KernelArgs::packaged(args.kernel, self.base, config, self.machine, Vec::new()),
             runs: [whole].into_iter().chain(firsts).collect(),
         }
     }
@@ -183,6 +194,7 @@ impl Control {
         Unmodified {
             base: self.base.name().to_owned(),
             config: self.config.clone(),
+            machine: self.machine.name().to_owned(),
             reasons,
             report,
         }
@@ -201,6 +213,9 @@ fn read_all(args: &VmMutantsArgs) -> Result<Vec<Mutant>> {
                 .base
                 .get_or_insert_with(|| args.base.name().to_owned());
             claim.config.get_or_insert_with(|| args.config.clone());
+            claim
+                .machine
+                .get_or_insert_with(|| args.how.machine.name().to_owned());
             if claim.only.is_empty() {
                 claim.only.clone_from(&args.only);
             }
@@ -248,28 +263,37 @@ fn files(path: &Path) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-fn kernel_of(mutant: &Mutant) -> Result<(Form, &str)> {
+/// The kernel of a mutant, whose claim was completed.
+fn kernel_of(mutant: &Mutant) -> Result<(Form, MachineKind, &str)> {
     let claim = &mutant.claim;
     let base = match claim.base.as_deref() {
         Some("seed") => Form::Seed,
         _ => Form::Mainline,
     };
+    let machine = match claim.machine.as_deref() {
+        Some("uml") => MachineKind::Uml,
+        _ => MachineKind::Qemu,
+    };
     let config = claim.config.as_deref().unwrap_or_default();
-    kernel::config(config).with_context(|| format!("the mutant {}", mutant.path.display()))?;
-    Ok((base, config))
+    kernel::config(machine.arch(), config)
+        .with_context(|| format!("the mutant {}", mutant.path.display()))?;
+    Ok((base, machine, config))
 }
 
 /// Unmodified kernels that the mutants are made of.
 fn controls(mutants: &[Mutant], all: bool) -> Result<Vec<Control>> {
     let mut controls: Vec<Control> = Vec::new();
     for mutant in mutants {
-        let (base, config) = kernel_of(mutant)?;
+        let (base, machine, config) = kernel_of(mutant)?;
         let only = &mutant.claim.only;
-        let is_same = |control: &Control| control.base == base && control.config == config;
+        let is_same = |control: &Control| {
+            (control.base, control.machine, control.config.as_str()) == (base, machine, config)
+        };
         let at = controls.iter().position(is_same).unwrap_or(controls.len());
         if at == controls.len() {
             controls.push(Control {
                 base,
+                machine,
                 config: config.to_owned(),
                 only: only.clone(),
                 firsts: Vec::new(),

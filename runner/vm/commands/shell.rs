@@ -4,15 +4,16 @@
 
 use std::fs;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use crate::model::exit::Exit;
+use crate::vm::arch::Arch;
 use crate::vm::args::VmShellArgs;
 use crate::vm::boot::accel;
 use crate::vm::boot::gdb::Stub;
 use crate::vm::boot::initramfs::{self, Shell};
+use crate::vm::boot::machine::{Machine, Time};
 use crate::vm::boot::protocol::{GuestOptions, MODULE, Mode};
-use crate::vm::boot::qemu::{Machine, Time};
 use crate::vm::build::provide::{Needs, provide};
 use crate::vm::build::{packages, stage};
 use crate::vm::host::cache::Cache;
@@ -30,10 +31,19 @@ pub fn run(args: &VmShellArgs, ui: &Ui) -> Result<Exit> {
         &cache,
         ui,
     )?;
-    let (accelerator, why) = accel::choose(args.accel, &built, &cache, ui)?;
+    if args.gdb.is_some() && args.kernel.machine.arch() == Arch::Um {
+        bail!(
+            "--gdb is an option of QEMU. User Mode Linux is a process of this machine: boot the shell, \
+             then `gdb -p $(pgrep --oldest vmlinux)`"
+        );
+    }
+    let (platform, why) = accel::choose(args.accel, &built, &cache, ui)?;
     let busybox = packages::busybox().context("no statically linked busybox")?;
     let temp = cache.temp_dir()?;
-    let options = GuestOptions { mode: Mode::Shell };
+    let options = GuestOptions {
+        mode: Mode::Shell,
+        channel: platform.channel(),
+    };
     let initramfs = initramfs::write(
         temp.path(),
         &options,
@@ -45,7 +55,7 @@ pub fn run(args: &VmShellArgs, ui: &Ui) -> Result<Exit> {
         built: &built,
         initramfs: &initramfs,
         append: None,
-        accelerator,
+        platform,
         // For the user, a second in the guest must be a second.
         time: Time::Real,
         console: None,
@@ -57,11 +67,11 @@ pub fn run(args: &VmShellArgs, ui: &Ui) -> Result<Exit> {
             ui.line("gdb", &line);
         }
     }
-    ui.line("guest", &format!("{} ({why})", accelerator.name()));
+    ui.line("guest", &format!("{} ({why})", platform.name()));
     let status = machine.interact()?;
     if !status.success() {
         let log = fs::read_to_string(&machine.log).unwrap_or_default();
-        anyhow::bail!("[guest] QEMU failed ({status})\n{}", stage::tail(&log));
+        bail!("[guest] QEMU failed ({status})\n{}", stage::tail(&log));
     }
     Ok(Exit::Pass)
 }

@@ -9,6 +9,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
+use crate::vm::build::kernel::bindgen;
 use crate::vm::build::kernel::config::{Config, KCONFIG, config, dropped};
 use crate::vm::build::kernel::configured;
 use crate::vm::build::kernel::spec::{BuildInfo, Keys, Origin, Spec};
@@ -26,7 +27,8 @@ use crate::vm::host::progress::{Task, Ui};
 /// A kernel and its module, ready to boot.
 #[derive(Clone, Debug)]
 pub struct Built {
-    /// ELF file of the kernel. It has a PVH entry, so QEMU starts it without decompressing it.
+    /// ELF file of the kernel. For x86 it has a PVH entry, so QEMU starts it without decompressing
+    /// it; for User Mode Linux it is a program.
     pub kernel: PathBuf,
     /// `.config` of the kernel.
     pub config: PathBuf,
@@ -133,9 +135,15 @@ impl<'a> Build<'a> {
         cache: &'a Cache,
         ui: &'a Ui,
     ) -> Result<Self> {
-        let guest = config(&spec.config)?;
+        let guest = config(spec.arch, &spec.config)?;
         let Keys { kernel, interface } = spec.keys(toolchain, &spec.tree(cache))?;
-        let dir_name = format!("{}-{}-{}", spec.tree_id(), spec.config, toolchain.key());
+        let dir_name = format!(
+            "{}-{}{}-{}",
+            spec.tree_id(),
+            spec.arch.prefix(),
+            spec.config,
+            toolchain.key()
+        );
         let dir = cache.path("build").join(&dir_name);
         let image = cache.path("images").join(&kernel);
         let module = |what, sources: Sources, file, suffix: &str| ModuleBuild {
@@ -263,6 +271,10 @@ impl<'a> Build<'a> {
             ));
         }
         self.declare_options(&tree)?;
+        let headers = self.spec.arch.bound_headers();
+        if !headers.is_empty() {
+            bindgen::write(&self.dir, &self.toolchain.bindgen, headers)?;
+        }
         let asked = self.guest.text(&tree);
         if !configured::is_configured(&self.dir, &tree, &asked) {
             task.note("configuring");
@@ -383,8 +395,15 @@ impl<'a> Build<'a> {
 
     /// `make` with the toolchain and the Kconfig file that every build in the directory needs.
     fn make(&self) -> Command {
-        let mut make = self.toolchain.make();
-        make.arg(toolchain::define("KBUILD_KCONFIG", &self.kconfig()));
+        let arch = self.spec.arch;
+        let bindgen = if arch.bound_headers().is_empty() {
+            self.toolchain.bindgen.clone()
+        } else {
+            bindgen::path(&self.dir)
+        };
+        let mut make = self.toolchain.make(&bindgen);
+        make.args(arch.make())
+            .arg(toolchain::define("KBUILD_KCONFIG", &self.kconfig()));
         make
     }
 
@@ -429,6 +448,7 @@ impl<'a> Build<'a> {
         make.arg("-C")
             .arg(&self.dir)
             .arg(toolchain::define("M", staged))
+            .args(self.spec.arch.make_module())
             .arg("modules");
         if self.werror {
             make.arg("W=e");
@@ -490,7 +510,7 @@ impl Built {
                 },
             },
             tested: true,
-            guest: config(name).unwrap(),
+            guest: config(crate::vm::arch::Arch::X86, name).unwrap(),
             _holds: Vec::new(),
         }
     }

@@ -9,14 +9,17 @@ use std::path::Path;
 use anyhow::{Context, Result};
 
 use crate::contract::Needs;
+use crate::vm::arch::Arch;
 
 /// A kernel configuration and the requirements of its guest.
 #[derive(Debug)]
 pub struct Config {
     /// Name on the command line.
     pub name: &'static str,
+    /// Architecture of the kernel.
+    pub arch: Arch,
     /// Fragments that `make allnoconfig` starts from: an option in none of them is off, unless
-    /// another one selects it.
+    /// another one selects it. A later fragment overrides an earlier one.
     fragments: &'static [&'static str],
     /// Memory of the guest, in MiB.
     pub memory: u32,
@@ -36,10 +39,13 @@ pub struct Config {
 pub(super) const KCONFIG: &str = include_str!("../configs/Kconfig");
 
 const CORE: &str = include_str!("../configs/core.config");
+const DEBUG: &str = include_str!("../configs/debug.config");
+const UML: &str = include_str!("../configs/uml.config");
 
 const CONFIGS: &[Config] = &[
     Config {
         name: "core",
+        arch: Arch::X86,
         fragments: &[CORE],
         memory: 512,
         cmdline: "",
@@ -48,7 +54,8 @@ const CONFIGS: &[Config] = &[
     },
     Config {
         name: "debug",
-        fragments: &[CORE, include_str!("../configs/debug.config")],
+        arch: Arch::X86,
+        fragments: &[CORE, DEBUG],
         memory: 1536,
         // log_buf_len: The reports of the debug options are long, and none may be lost.
         // kmemleak=on: A kernel may have it built in but off by default.
@@ -61,11 +68,30 @@ const CONFIGS: &[Config] = &[
     },
     Config {
         name: "rt",
+        arch: Arch::X86,
         fragments: &[CORE, include_str!("../configs/rt.config")],
         memory: 768,
         cmdline: "log_buf_len=16M",
         slowness: 6,
         instruction_ns: 8,
+    },
+    Config {
+        name: "core",
+        arch: Arch::Um,
+        fragments: &[CORE, UML],
+        memory: 512,
+        cmdline: "",
+        slowness: 1,
+        instruction_ns: 1,
+    },
+    Config {
+        name: "debug",
+        arch: Arch::Um,
+        fragments: &[CORE, DEBUG, UML],
+        memory: 1536,
+        cmdline: "log_buf_len=16M kmemleak=on slab_debug=F",
+        slowness: 4,
+        instruction_ns: 1,
     },
 ];
 
@@ -76,20 +102,25 @@ const OPTIONAL: &[(&str, &str)] = &[
     ("fs/proc/Kconfig", "PROC_SYSCTL"),
 ];
 
-/// Finds a configuration by name.
+/// Finds a configuration by architecture and name.
 ///
 /// # Errors
 ///
 /// Names the known configurations.
-pub fn config(name: &str) -> Result<&'static Config> {
-    CONFIGS
-        .iter()
+pub fn config(arch: Arch, name: &str) -> Result<&'static Config> {
+    let mut known = CONFIGS.iter().filter(|config| config.arch == arch);
+    known
+        .clone()
         .find(|config| config.name == name)
         .with_context(|| {
-            let known: Vec<_> = CONFIGS.iter().map(|config| config.name).collect();
+            let names: Vec<_> = known.by_ref().map(|config| config.name).collect();
+            let machine = match arch {
+                Arch::X86 => "",
+                Arch::Um => " with --machine uml",
+            };
             format!(
-                "there is no configuration {name:?}; there is: {}",
-                known.join(", ")
+                "there is no configuration {name:?}{machine}; there is: {}",
+                names.join(", ")
             )
         })
 }
@@ -98,13 +129,12 @@ impl Config {
     /// Whether this configuration has the option that a scenario needs.
     pub fn checks(&self, needs: Needs) -> bool {
         let option = format!("CONFIG_{}=y", needs.option());
-        let mut lines = self.fragments.iter().flat_map(|text| text.lines());
-        lines.any(|line| line == option)
+        merged(self.fragments).lines().any(|line| line == option)
     }
 
     /// Input of `make allnoconfig` for a source tree.
     pub(super) fn text(&self, tree: &Path) -> String {
-        let mut text = self.fragments.concat();
+        let mut text = merged(self.fragments);
         for (file, name) in OPTIONAL {
             let kconfig = fs::read_to_string(tree.join(file)).unwrap_or_default();
             let entry = format!("config {name}");
@@ -114,6 +144,24 @@ impl Config {
         }
         text
     }
+}
+
+/// Joins fragments. Of several lines about an option the last one stays.
+fn merged(fragments: &[&str]) -> String {
+    let mut seen = HashSet::new();
+    let mut lines: Vec<_> = fragments.iter().flat_map(|text| text.lines()).collect();
+    lines.reverse();
+    lines.retain(|line| option(line).is_none_or(|name| seen.insert(name)));
+    lines.reverse();
+    lines.iter().map(|line| format!("{line}\n")).collect()
+}
+
+/// Name of the option that a line sets or unsets.
+fn option(line: &str) -> Option<&str> {
+    let rest = line
+        .strip_prefix("# CONFIG_")
+        .and_then(|rest| rest.strip_suffix(" is not set"));
+    rest.or_else(|| line.strip_prefix("CONFIG_")?.split('=').next())
 }
 
 /// Lines of the fragment `asked` that the resulting `.config` does not honour.
@@ -150,9 +198,24 @@ mod tests {
 
     #[test]
     fn a_configuration_is_found_by_name() {
-        assert!(config("core").is_ok());
-        let text = format!("{:#}", config("cor").unwrap_err());
-        assert!(text.contains("core"), "{text}");
+        assert!(config(Arch::X86, "core").is_ok());
+        let text = format!("{:#}", config(Arch::X86, "cor").unwrap_err());
+        assert!(text.contains("core, debug, rt"), "{text}");
+        let text = format!("{:#}", config(Arch::Um, "rt").unwrap_err());
+        assert!(
+            text.contains("--machine uml; there is: core, debug"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn a_later_fragment_overrides_an_earlier_one() {
+        let first = "# a comment\nCONFIG_A=y\nCONFIG_AB=y\n# CONFIG_C is not set\n";
+        assert_eq!(merged(&[first]), first);
+        assert_eq!(
+            merged(&[first, "# CONFIG_A is not set\nCONFIG_C=y\n"]),
+            "# a comment\nCONFIG_AB=y\n# CONFIG_A is not set\nCONFIG_C=y\n"
+        );
     }
 
     #[test]
@@ -160,7 +223,7 @@ mod tests {
         let dir = tempfile::tempdir()?;
         let kconfig = dir.path().join("fs/proc/Kconfig");
         cache::write_atomically(&kconfig, b"config SYSCTL\n\tbool \"x\"\n")?;
-        let core = config("core")?;
+        let core = config(Arch::X86, "core")?;
         assert_eq!(core.text(dir.path()), CORE);
         cache::write_atomically(&kconfig, b"config PROC_SYSCTL\n\tbool \"x\"\n")?;
         assert_eq!(

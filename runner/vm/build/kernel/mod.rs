@@ -2,6 +2,7 @@
 
 //! Kernels: their configurations, what identifies one in the cache, and their build.
 
+mod bindgen;
 mod build;
 mod config;
 mod configured;

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
+use crate::vm::arch::Arch;
 use crate::vm::build::kernel::config::{KCONFIG, config};
 use crate::vm::build::module::Extra;
 use crate::vm::build::patch::{Patch, Tree};
@@ -39,6 +40,8 @@ pub enum Origin {
 pub struct Spec {
     /// Kernel source.
     pub origin: Origin,
+    /// Architecture.
+    pub arch: Arch,
     /// Name of the kernel configuration.
     pub config: String,
     /// Patches for the module.
@@ -106,11 +109,15 @@ impl Spec {
 
     /// Keys of the kernel in the cache.
     pub(super) fn keys(&self, toolchain: &Toolchain, tree: &Path) -> Result<Keys> {
-        let asked = config(&self.config)?.text(tree);
+        let asked = config(self.arch, &self.config)?.text(tree);
         let key = Key::default()
             .part("config", asked.as_bytes())
             .part("kconfig", KCONFIG.as_bytes())
             .part("toolchain", toolchain.key().as_bytes());
+        let key = match self.arch {
+            Arch::X86 => key,
+            Arch::Um => key.part("make", self.arch.make().join(" ").as_bytes()),
+        };
         let (key, patches) = match &self.origin {
             Origin::Packaged {
                 source, patches, ..
@@ -242,6 +249,7 @@ mod tests {
                     text: text.into(),
                 }],
             },
+            arch: Arch::X86,
             config: "core".to_owned(),
             module_patches: Vec::new(),
             extra: None,
