@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! User Mode Linux beside QEMU: the same verdicts, and the same recording each time.
+
+use std::path::Path;
+
+use mn_inject::model::{Report, Verdict};
+use mn_inject::oracle::mutants::MutantsReport;
+
+use crate::harness::{folder, report_in, run_now, suite_alone};
+use crate::mutants::core_mutants;
+
+/// Scenarios that User Mode Linux cannot have, with the reason for which they are skipped there.
+const SKIPPED: &[(&str, &str)] = &[
+    (
+        "r05-reaped-before-end",
+        "User Mode Linux does not preempt a kernel that spins",
+    ),
+    (
+        "r11-same-twice",
+        "User Mode Linux does not preempt a kernel that spins",
+    ),
+    ("r11-after-exit", "a BUG stops User Mode Linux"),
+];
+
+/// Number of mutants that run on both. All of them run on User Mode Linux.
+const MUTANTS: usize = 30;
+
+/// Verdict as a word, with the reason if it is skipped.
+fn word(verdict: &Verdict) -> String {
+    match verdict {
+        Verdict::Pass => "pass".to_owned(),
+        Verdict::Fail { .. } => "fail".to_owned(),
+        Verdict::KnownBug { reason, .. } => format!("known bug: {reason}"),
+        Verdict::NoVerdict { reasons } => format!("no verdict: {}", reasons.join("; ")),
+        Verdict::Skip { reason } => format!("skip: {reason}"),
+    }
+}
+
+fn words(report: &Report) -> Vec<(String, String)> {
+    let verdicts = report.verdicts();
+    verdicts
+        .map(|(name, verdict)| (name.to_owned(), word(verdict)))
+        .collect()
+}
+
+fn report_of(machine: &str, base: &str) -> Report {
+    let (dir, output) = folder();
+    run_now(&[
+        "run",
+        "--machine",
+        machine,
+        "--base",
+        base,
+        "--output",
+        &output,
+    ])
+    .expect(0, &["PASS: "]);
+    report_in(dir.path())
+}
+
+#[test]
+#[ignore = "full: 1 min"]
+fn user_mode_linux_has_the_verdicts_of_qemu() {
+    let _alone = suite_alone();
+    for base in ["seed", "mainline"] {
+        let mut due = words(&report_of("qemu", base));
+        for (name, reason) in SKIPPED {
+            let verdict = due.iter_mut().find(|(other, _)| other == name);
+            let (_, verdict) = verdict.expect("there is no such scenario");
+            assert_eq!(verdict, "pass", "{name}");
+            *verdict = format!("skip: {reason}");
+        }
+        assert_eq!(words(&report_of("uml", base)), due, "{base}");
+    }
+}
+
+/// The host's times and paths are left out: the rest does not depend on its load.
+#[test]
+#[ignore = "full: 1 min"]
+fn runs_on_user_mode_linux_are_the_same_each_time() {
+    let _alone = suite_alone();
+    let reports = (0..5).map(|_| {
+        let mut report = report_of("uml", "mainline");
+        report.millis = 0;
+        let vm = report.vm.as_mut().expect("no machine");
+        vm.stages.clear();
+        vm.logs.clear();
+        serde_json::to_string(&report).expect("no JSON")
+    });
+    let reports: Vec<_> = reports.collect();
+    assert!(reports.iter().all(|report| *report == reports[0]));
+}
+
+fn fates(machine: &str, paths: &[String]) -> Vec<String> {
+    let (dir, output) = folder();
+    let mut arguments = vec!["mutants", "--machine", machine, "--output", &output];
+    arguments.extend(paths.iter().map(String::as_str));
+    run_now(&arguments).expect(0, &["PASS: "]);
+    let report = read(&dir.path().join("mutants.json"));
+    report
+        .mutants
+        .iter()
+        .map(|run| {
+            let kills = run.kills.iter().map(|kill| (&kill.scenario, &kill.says));
+            format!(
+                "{} {:?} {:?}",
+                run.name,
+                run.fate,
+                kills.collect::<Vec<_>>()
+            )
+        })
+        .collect()
+}
+
+fn read(path: &Path) -> MutantsReport {
+    let text = std::fs::read(path).expect("there is no mutants.json");
+    serde_json::from_slice(&text).expect("mutants.json is not a report")
+}
+
+#[test]
+#[ignore = "full: 8 min"]
+fn mutants_have_the_fates_on_user_mode_linux_that_they_have_on_qemu() {
+    let _alone = suite_alone();
+    let both = core_mutants()
+        .into_iter()
+        .filter(|mutant| mutant.claim.machine.is_none());
+    let both: Vec<_> = both.collect();
+    // Spread over all of them, since those of one file stand together.
+    let step = both.len() / MUTANTS;
+    let paths: Vec<_> = both
+        .iter()
+        .step_by(step)
+        .map(|mutant| mutant.path.display().to_string())
+        .collect();
+    assert!(paths.len() >= MUTANTS);
+    assert_eq!(fates("uml", &paths), fates("qemu", &paths));
+}
