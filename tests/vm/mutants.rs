@@ -39,7 +39,8 @@ fn assert_killed_and_doubted(mutants: &[Mutant], lies: &[Mutant]) {
     );
     let paths = mutants.iter().chain(lies);
     let paths: Vec<String> = paths.map(|m| m.path.display().to_string()).collect();
-    let mut arguments = vec!["mutants"];
+    // Each that needs a virtual machine says so.
+    let mut arguments = vec!["mutants", "--machine", "uml"];
     arguments.extend(paths.iter().map(String::as_str));
     run(&arguments).expect(0, &[&outcome]);
 }
