@@ -100,19 +100,25 @@ fn a_cache_where_no_kernel_can_be_built_is_refused() {
 }
 
 #[test]
-fn a_tree_that_cannot_be_built_where_it_is_is_refused() {
+fn a_directory_that_is_no_kernel_tree_is_refused() {
     let (dir, cache) = new_cache();
-    for name in ["linux tree", "linux:tree"] {
-        let tree = dir.path().join(name);
-        std::fs::create_dir(&tree).expect("cannot make a directory");
+    let refused = |tree: &Path, words: &[&str]| {
         let tree = tree.display().to_string();
         for command in ["run", "build"] {
-            let output = vm(&cache, &[command, "--linux", &tree]);
-            assert_refused(&output, 69, &[name, "colon or white space", "--linux"]);
+            assert_refused(&vm(&cache, &[command, "--linux", &tree]), 69, words);
         }
+    };
+    refused(Path::new("/no/such/tree"), &["/no/such/tree", "--linux"]);
+    refused(dir.path(), &["not a Linux source tree", "Kconfig"]);
+    // It would be copied into itself.
+    std::fs::create_dir(dir.path().join("mm")).expect("cannot make a directory");
+    for file in ["Kconfig", "Makefile", "mm/mmu_notifier.c"] {
+        std::fs::write(dir.path().join(file), "").expect("cannot write");
     }
-    let output = vm(&cache, &["run", "--linux", "/no/such/tree"]);
-    assert_refused(&output, 69, &["/no/such/tree", "--linux"]);
+    refused(
+        dir.path(),
+        &["the cache is in this tree", "MN_INJECT_CACHE"],
+    );
 }
 
 #[test]

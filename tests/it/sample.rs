@@ -148,6 +148,7 @@ pub fn report(verdicts: &[Verdict]) -> Report {
             tested: true,
             base: "seed".into(),
             config: "core".into(),
+            commit: None,
             patches: vec!["seed.patch (sha256:0123)".into()],
             accelerator: "tcg".into(),
             accelerator_reason: "/dev/kvm did not boot in time".into(),

@@ -27,6 +27,7 @@ pub fn vm_info(
     VmInfo {
         source: info.source.clone(),
         tested: built.tested,
+        commit: info.commit.clone(),
         base: info.base.clone(),
         config: info.config.clone(),
         patches: info.patches.clone(),

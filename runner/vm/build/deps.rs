@@ -28,8 +28,8 @@ enum UsedBy {
     Everything,
     /// Packaged kernel sources.
     Packaged,
-    /// Patches of the kernel or the module.
-    Patches,
+    /// Patches of the kernel or the module, and trees of the user.
+    Git,
     /// `vm shell`.
     Shell,
 }
@@ -39,8 +39,8 @@ enum UsedBy {
 pub struct Uses {
     /// Builds a packaged kernel source instead of a tree of the user.
     pub packaged: bool,
-    /// Applies patches.
-    pub patches: bool,
+    /// Applies patches, or takes a tree of the user.
+    pub git: bool,
     /// Boots a guest with a shell.
     pub shell: bool,
 }
@@ -104,7 +104,7 @@ const NEEDS: &[Need] = &[
     program!("qemu-system-x86_64", "qemu-system-x86"),
     program!("tar", "tar", UsedBy::Packaged),
     program!("xz", "xz-utils", UsedBy::Packaged),
-    program!("git", "git", UsedBy::Patches),
+    program!("git", "git", UsedBy::Git),
     Need {
         what: "a statically linked busybox",
         there: || busybox().is_some(),
@@ -180,7 +180,7 @@ fn needed(uses: Uses) -> impl Iterator<Item = &'static Need> {
     NEEDS.iter().filter(move |need| match need.used_by {
         UsedBy::Everything => true,
         UsedBy::Packaged => uses.packaged,
-        UsedBy::Patches => uses.patches,
+        UsedBy::Git => uses.git,
         UsedBy::Shell => uses.shell,
     })
 }
@@ -329,13 +329,13 @@ mod tests {
     fn only_requirements_of_the_run_are_checked() {
         let uses = Uses {
             packaged: false,
-            patches: false,
+            git: false,
             shell: false,
         };
         assert!(needed(uses).all(|need| need.used_by == UsedBy::Everything));
         let uses = Uses {
             packaged: true,
-            patches: true,
+            git: true,
             shell: true,
         };
         assert_eq!(needed(uses).count(), NEEDS.len());

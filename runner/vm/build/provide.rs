@@ -2,11 +2,14 @@
 
 //! Provides the kernel and the module for the arguments of a command.
 
+use std::sync::Arc;
+
 use anyhow::Result;
 
 use crate::model::Form;
 use crate::vm::args::KernelArgs;
 use crate::vm::build::kernel::{self, Built, Origin, Spec};
+use crate::vm::build::mirror::Mirror;
 use crate::vm::build::module::Extra;
 use crate::vm::build::patch::Patch;
 use crate::vm::build::toolchain::{self, Toolchain};
@@ -50,7 +53,7 @@ pub fn provide(args: &KernelArgs, needs: Needs, cache: &Cache, ui: &Ui) -> Resul
     let tree = check::check(args, cache)?;
     let uses = deps::Uses {
         packaged: tree.is_none(),
-        patches: tree.is_none() && !(patches.is_empty() && module_patches.is_empty()),
+        git: tree.is_some() || !(patches.is_empty() && module_patches.is_empty()),
         shell: needs.shell,
     };
     deps::provide(uses, args.install_deps, ui)?;
@@ -59,7 +62,7 @@ pub fn provide(args: &KernelArgs, needs: Needs, cache: &Cache, ui: &Ui) -> Resul
     let (bindgen, origin) = std::thread::scope(|scope| {
         let bindgen = scope.spawn(|| toolchain::bindgen(cache, ui));
         let origin = match tree {
-            Some(dir) => Ok(Origin::Tree(dir)),
+            Some(dir) => Mirror::take(&dir, cache, ui).map(|mirror| Origin::Tree(Arc::new(mirror))),
             None => source::provide(args.kernel, cache, ui).map(|source| Origin::Packaged {
                 source,
                 base: args.base.name(),

@@ -185,12 +185,21 @@ pub fn run(
     .into())
 }
 
+/// Runs a short program, and returns its standard output as text.
+///
+/// # Errors
+///
+/// Those of [`bytes`].
+pub fn output(command: &mut Command) -> Result<String> {
+    Ok(String::from_utf8_lossy(&bytes(command)?).into_owned())
+}
+
 /// Runs a short program, and returns its standard output.
 ///
 /// # Errors
 ///
 /// The program cannot be started, or fails; the message has its standard error.
-pub fn output(command: &mut Command) -> Result<String> {
+pub fn bytes(command: &mut Command) -> Result<Vec<u8>> {
     let program = describe(command);
     let output = command
         .stdin(Stdio::null())
@@ -203,7 +212,7 @@ pub fn output(command: &mut Command) -> Result<String> {
             String::from_utf8_lossy(&output.stderr).trim()
         );
     }
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    Ok(output.stdout)
 }
 
 /// Last lines of a text, indented.

@@ -11,6 +11,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::vm::build::kernel::config::{Config, KCONFIG, config, dropped};
 use crate::vm::build::kernel::configured;
+use crate::vm::build::kernel::kept::{ModuleBuild, kept, lost};
 use crate::vm::build::kernel::spec::{BuildInfo, Keys, Origin, Spec};
 use crate::vm::build::module;
 use crate::vm::build::module::Sources;
@@ -34,8 +35,8 @@ pub struct Built {
     pub module: PathBuf,
     /// The module besides it, if one was asked for.
     pub extra: Option<PathBuf>,
-    /// Source tree of the kernel. A packaged one is in the state of the last kernel that was built
-    /// from it, which may be another one.
+    /// Source tree of the kernel: the user's own, or a packaged one in the state of the last kernel
+    /// that was built from it, which may be another one.
     pub tree: PathBuf,
     /// Inputs of the build.
     pub info: BuildInfo,
@@ -75,7 +76,11 @@ pub fn provide(
     if let Some(built) = build.cached()? {
         return Ok(built);
     }
-    let _lock = cache.lock(&spec.tree_id(), ui)?;
+    let _lock = match &spec.origin {
+        Origin::Packaged { .. } => Some(cache.lock(&spec.tree_id(), ui)?),
+        // The mirror holds its lock.
+        Origin::Tree(_) => None,
+    };
     // Another run may have built it while this one waited for the lock.
     match build.cached()? {
         Some(built) => Ok(built),
@@ -102,29 +107,6 @@ struct Build<'a> {
     extra: Option<ModuleBuild>,
 }
 
-/// The build of one module.
-struct ModuleBuild {
-    /// Its name in progress messages.
-    what: &'static str,
-    sources: Sources,
-    /// File name of the built module.
-    file: &'static str,
-    /// Directory in the cache in which it is built.
-    staged: PathBuf,
-    /// Directory in the cache in which it is kept.
-    kept: PathBuf,
-}
-
-impl ModuleBuild {
-    fn path(&self) -> PathBuf {
-        self.kept.join(self.file)
-    }
-
-    fn kept(&self) -> Result<Option<Hold>> {
-        kept(&self.kept, self.file)
-    }
-}
-
 impl<'a> Build<'a> {
     fn new(
         spec: &'a Spec,
@@ -135,12 +117,12 @@ impl<'a> Build<'a> {
     ) -> Result<Self> {
         let guest = config(&spec.config)?;
         let Keys { kernel, interface } = spec.keys(toolchain, &spec.tree(cache))?;
-        let dir_name = format!("{}-{}-{}", spec.tree_id(), spec.config, toolchain.key());
-        let dir = cache.path("build").join(&dir_name);
+        let dir = spec.dir("build", toolchain, cache);
+        let staged = spec.dir("module", toolchain, cache);
         let image = cache.path("images").join(&kernel);
         let module = |what, sources: Sources, file, suffix: &str| ModuleBuild {
             what,
-            staged: cache.path("module").join(format!("{dir_name}{suffix}")),
+            staged: with_suffix(&staged, suffix),
             kept: cache
                 .path("modules")
                 .join(format!("{interface}-{}", sources.key())),
@@ -225,7 +207,10 @@ impl<'a> Build<'a> {
             config: self.image.join(CONFIG),
             module: self.module.path(),
             extra: self.extra.as_ref().map(ModuleBuild::path),
-            tree: self.spec.tree(self.cache),
+            tree: match &self.spec.origin {
+                Origin::Packaged { .. } => self.spec.tree(self.cache),
+                Origin::Tree(mirror) => mirror.tree().to_owned(),
+            },
             // Not the `build.json` of the cache: the names of the patches may differ from those
             // that the kernel was built with, as only their contents count.
             info: self.spec.info(self.toolchain),
@@ -250,17 +235,8 @@ impl<'a> Build<'a> {
             }
             _ => {}
         }
-        if changed.is_empty() {
-            task.line("no source file changes");
-        } else {
-            let names: Vec<_> = changed
-                .iter()
-                .map(|path| path.display().to_string())
-                .collect();
-            task.line(&format!(
-                "changed since the last build: {}",
-                names.join(", ")
-            ));
+        if let Some(changed) = changed {
+            task.line(&changes(&changed));
         }
         self.declare_options(&tree)?;
         let asked = self.guest.text(&tree);
@@ -283,8 +259,8 @@ impl<'a> Build<'a> {
     }
 
     /// Brings the source tree to the state of this kernel. Returns its path and the files that
-    /// were written.
-    fn tree(&self) -> Result<(PathBuf, Vec<PathBuf>)> {
+    /// were written, if it is patched; a mirror is in that state already.
+    fn tree(&self) -> Result<(PathBuf, Option<Vec<PathBuf>>)> {
         match &self.spec.origin {
             Origin::Packaged {
                 source, patches, ..
@@ -293,9 +269,9 @@ impl<'a> Build<'a> {
                 let scratch = self.cache.temp_dir()?;
                 let plan = tree.plan(patches, scratch.path())?;
                 let written = tree.bring_to(&plan)?;
-                Ok((tree.path().to_owned(), written))
+                Ok((tree.path().to_owned(), Some(written)))
             }
-            Origin::Tree(dir) => Ok((dir.clone(), Vec::new())),
+            Origin::Tree(mirror) => Ok((mirror.path(), None)),
         }
     }
 
@@ -448,21 +424,23 @@ impl<'a> Build<'a> {
     }
 }
 
-/// A directory in the cache, if that file is in it, as the one that was used last.
-fn kept(dir: &Path, file: &str) -> Result<Option<Hold>> {
-    match cache::hold(dir)? {
-        Some(hold) if dir.join(file).exists() => {
-            cache::touch(dir)?;
-            Ok(Some(hold))
-        }
-        _ => Ok(None),
-    }
+/// Adds to the last component of a path.
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut path = path.as_os_str().to_owned();
+    path.push(suffix);
+    path.into()
 }
 
-/// Message for what was put into the cache and is not there.
-fn lost(dir: &Path) -> String {
-    let dir = dir.display();
-    format!("{dir}: another process has removed it meanwhile; the same command builds it again")
+/// Message about the source files that were written.
+fn changes(written: &[PathBuf]) -> String {
+    if written.is_empty() {
+        return "no source file changes".to_owned();
+    }
+    let names: Vec<_> = written
+        .iter()
+        .map(|path| path.display().to_string())
+        .collect();
+    format!("changed since the last build: {}", names.join(", "))
 }
 
 #[cfg(test)]
@@ -477,6 +455,7 @@ impl Built {
             tree: "/tree".into(),
             info: BuildInfo {
                 source: "test".to_owned(),
+                commit: None,
                 base: "seed".to_owned(),
                 config: name.to_owned(),
                 patches: Vec::new(),

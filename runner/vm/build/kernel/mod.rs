@@ -5,8 +5,9 @@
 mod build;
 mod config;
 mod configured;
+mod kept;
 mod spec;
 
 pub use build::{Built, provide};
 pub use config::{Config, config};
-pub use spec::{BuildInfo, Origin, Spec, id_of_tree};
+pub use spec::{BuildInfo, Origin, Spec};
