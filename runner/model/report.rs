@@ -76,6 +76,8 @@ pub struct VmInfo {
     pub base: String,
     /// Name of the kernel configuration.
     pub config: String,
+    /// The options that were set on top of it, as `CONFIG_NAME=VALUE`.
+    pub config_add: Vec<String>,
     /// The patches in the order in which they were applied, as `NAME (sha256:...)`.
     pub patches: Vec<String>,
     /// `kvm` or `tcg`.

@@ -9,6 +9,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use crate::model::Form;
 use crate::report::format::SimpleFormat;
 use crate::suite::SuiteArgs;
+use crate::vm::config_line::ConfigLine;
 use crate::vm::kernels::{self, Packaged};
 
 /// Commands of `mn-inject vm`.
@@ -54,6 +55,9 @@ pub struct KernelArgs {
     /// The kernel configuration
     #[arg(long, default_value = "core", value_name = "NAME")]
     pub config: String,
+    /// Set this option on top of the configuration (may be repeated; the last one of an option counts)
+    #[arg(long, value_name = "CONFIG_X=VALUE")]
+    pub config_add: Vec<ConfigLine>,
     /// Apply this patch of the kernel, or of this program's module/, on top (may be repeated)
     #[arg(long, value_name = "FILE", conflicts_with = "linux")]
     pub patch: Vec<PathBuf>,
@@ -77,6 +81,7 @@ impl KernelArgs {
             kernel,
             base,
             config: config.to_owned(),
+            config_add: Vec::new(),
             patch,
             linux: None,
             install_deps: false,

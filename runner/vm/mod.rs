@@ -10,6 +10,7 @@ pub mod args;
 pub mod boot;
 pub mod build;
 pub mod commands;
+pub mod config_line;
 pub mod host;
 pub mod kernels;
 

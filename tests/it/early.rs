@@ -50,6 +50,12 @@ fn usage_errors_exit_64() {
         (&["run", "--accel", "none"][..], "--accel"),
         (&["run", "--linux", ".", "--patch", "x"], "--linux"),
         (&["run", "--linux", ".", "--kernel", "7.2"], "--linux"),
+        (&["run", "--config-add", "KSM=y"], "CONFIG_"),
+        (&["build", "--config-add", "CONFIG_KSM"], "--config-add"),
+        (
+            &["stress", "--config-add", "CONFIG_KSM=on"],
+            "double quotes",
+        ),
     ] {
         assert_refused(&vm(&cache, arguments), 64, &[word]);
     }

@@ -21,6 +21,7 @@ pub const LAYERS: &[&[&str]] = &[
     &["observe"],
     &["suite"],
     &["vm::kernels"],
+    &["vm::config_line"],
     &["vm::args"],
     &["vm::host"],
     &["vm::build"],

@@ -30,6 +30,7 @@ pub fn vm_info(
         commit: info.commit.clone(),
         base: info.base.clone(),
         config: info.config.clone(),
+        config_add: info.config_add.clone(),
         patches: info.patches.clone(),
         accelerator: accelerator.name().to_owned(),
         accelerator_reason,

@@ -78,6 +78,7 @@ pub fn provide(args: &KernelArgs, needs: Needs, cache: &Cache, ui: &Ui) -> Resul
     let spec = Spec {
         origin: origin?,
         config: args.config.clone(),
+        config_add: args.config_add.clone(),
         module_patches,
         extra: needs.extra,
     };

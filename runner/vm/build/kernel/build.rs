@@ -9,6 +9,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
+use crate::contract::Needs;
 use crate::vm::build::kernel::config::{Config, KCONFIG, config, dropped};
 use crate::vm::build::kernel::configured;
 use crate::vm::build::kernel::kept::{ModuleBuild, kept, lost};
@@ -44,8 +45,18 @@ pub struct Built {
     pub tested: bool,
     /// Requirements of the guest.
     pub guest: &'static Config,
+    /// Text of the `.config`.
+    options: String,
     /// Keep the files in the cache while this value exists.
     _holds: Vec<Hold>,
+}
+
+impl Built {
+    /// Whether the kernel has the option that a scenario needs.
+    pub fn checks(&self, needs: Needs) -> bool {
+        let option = format!("CONFIG_{}=y", needs.option());
+        self.options.lines().any(|line| line == option)
+    }
 }
 
 /// Maximum number of kernels in the cache; each takes about 20 MB. All of `tests/mutants/` fit.
@@ -167,7 +178,7 @@ impl<'a> Build<'a> {
         }
         self.ui
             .line("kernel", &format!("cached: {}", self.image.display()));
-        Ok(Some(self.built(holds)))
+        self.built(holds).map(Some)
     }
 
     fn modules(&self) -> impl Iterator<Item = &ModuleBuild> {
@@ -198,13 +209,15 @@ impl<'a> Build<'a> {
                 }
             });
         }
-        Ok(self.built(holds))
+        self.built(holds)
     }
 
-    fn built(&self, holds: Vec<Hold>) -> Built {
-        Built {
+    fn built(&self, holds: Vec<Hold>) -> Result<Built> {
+        let config = self.image.join(CONFIG);
+        Ok(Built {
             kernel: self.image.join(KERNEL),
-            config: self.image.join(CONFIG),
+            options: String::from_utf8_lossy(&cache::read(&config)?).into_owned(),
+            config,
             module: self.module.path(),
             extra: self.extra.as_ref().map(ModuleBuild::path),
             tree: match &self.spec.origin {
@@ -217,7 +230,7 @@ impl<'a> Build<'a> {
             tested: self.spec.is_tested(),
             guest: self.guest,
             _holds: holds,
-        }
+        })
     }
 
     /// Brings source tree and build directory to the state of this kernel, and keeps the kernel.
@@ -239,7 +252,7 @@ impl<'a> Build<'a> {
             task.line(&changes(&changed));
         }
         self.declare_options(&tree)?;
-        let asked = self.guest.text(&tree);
+        let asked = self.guest.text(&tree, &self.spec.config_add);
         if !configured::is_configured(&self.dir, &tree, &asked) {
             task.note("configuring");
             self.configure(&tree, &asked, &mut log, &task)?;
@@ -315,9 +328,14 @@ impl<'a> Build<'a> {
                 String::new()
             };
             bail!(
-                "[kernel] this kernel's configuration dropped what the configuration {:?} asks for: {}. \
+                "[kernel] this kernel's configuration dropped what the configuration {:?}{} asks for: {}. \
                  The result is {}{rust}",
                 self.spec.config,
+                if self.spec.config_add.is_empty() {
+                    ""
+                } else {
+                    " with --config-add"
+                },
                 dropped.join(", "),
                 file.display()
             );
@@ -458,6 +476,7 @@ impl Built {
                 commit: None,
                 base: "seed".to_owned(),
                 config: name.to_owned(),
+                config_add: Vec::new(),
                 patches: Vec::new(),
                 toolchain: Toolchain {
                     rustc: "/rustc".into(),
@@ -469,6 +488,7 @@ impl Built {
             },
             tested: true,
             guest: config(name).unwrap(),
+            options: config(name).unwrap().text(Path::new("/tree"), &[]),
             _holds: Vec::new(),
         }
     }

@@ -14,6 +14,7 @@ use crate::vm::build::module::Extra;
 use crate::vm::build::patch::{Patch, Tree};
 use crate::vm::build::source::Source;
 use crate::vm::build::toolchain::Toolchain;
+use crate::vm::config_line::ConfigLine;
 use crate::vm::host::cache;
 use crate::vm::host::cache::{Cache, Key};
 use crate::vm::kernels;
@@ -41,6 +42,8 @@ pub struct Spec {
     pub origin: Origin,
     /// Name of the kernel configuration.
     pub config: String,
+    /// Options on top of it.
+    pub config_add: Vec<ConfigLine>,
     /// Patches for the module.
     pub module_patches: Vec<Patch>,
     /// A module besides ours.
@@ -59,6 +62,8 @@ pub struct BuildInfo {
     pub base: String,
     /// Name of the configuration.
     pub config: String,
+    /// Options that were set on top of it, as `CONFIG_NAME=VALUE`.
+    pub config_add: Vec<String>,
     /// `NAME (sha256:...)` of each patch, in the order in which they were applied.
     pub patches: Vec<String>,
     /// Toolchain of the build.
@@ -108,6 +113,7 @@ impl Spec {
             commit,
             base: base.to_owned(),
             config: self.config.clone(),
+            config_add: self.config_add.iter().map(ConfigLine::to_string).collect(),
             patches: all.map(describe).collect(),
             toolchain: toolchain.clone(),
         }
@@ -115,7 +121,7 @@ impl Spec {
 
     /// Keys of the kernel in the cache.
     pub(super) fn keys(&self, toolchain: &Toolchain, tree: &Path) -> Result<Keys> {
-        let asked = config(&self.config)?.text(tree);
+        let asked = config(&self.config)?.text(tree, &self.config_add);
         let key = Key::default()
             .part("config", asked.as_bytes())
             .part("kconfig", KCONFIG.as_bytes())
@@ -182,6 +188,14 @@ impl Spec {
         }
     }
 
+    /// Name of the configuration and what is set on top of it.
+    fn options(&self) -> String {
+        let additions = self.config_add.iter().map(|line| format!(" + {line}"));
+        std::iter::once(self.config.clone())
+            .chain(additions)
+            .collect()
+    }
+
     /// Description of the kernel in progress messages.
     pub(super) fn describe(&self) -> String {
         match &self.origin {
@@ -194,10 +208,10 @@ impl Spec {
                 } else {
                     names.join(", ")
                 };
-                format!("{} with {with}, config {}", source.name(), self.config)
+                format!("{} with {with}, config {}", source.name(), self.options())
             }
             Origin::Tree(mirror) => {
-                format!("{}, config {}", mirror.tree().display(), self.config)
+                format!("{}, config {}", mirror.tree().display(), self.options())
             }
         }
     }
@@ -232,6 +246,7 @@ mod tests {
                 }],
             },
             config: "core".to_owned(),
+            config_add: Vec::new(),
             module_patches: Vec::new(),
             extra: None,
         }
@@ -252,6 +267,9 @@ mod tests {
         let mut other = toolchain.clone();
         other.versions.insert("rustc".to_owned(), "2".to_owned());
         assert_ne!(key, key_of("a", "x", &other)?);
+        let mut with = spec("a", "x");
+        with.config_add = vec!["CONFIG_KSM=y".parse().map_err(anyhow::Error::msg)?];
+        assert_ne!(key, with.keys(&toolchain, tree)?.kernel);
         Ok(())
     }
 
