@@ -3,7 +3,9 @@
 //! The files of a user's tree that are its source.
 //!
 //! If git tracks the tree: all that git tracks, and all that it does not ignore. Else: all that the
-//! `.gitignore` files in the tree, which are part of the kernel's source, do not ignore.
+//! `.gitignore` files in the tree, which are part of the kernel's source, do not ignore. The
+//! products by which kbuild sees that a tree was built in place never are source, even if they
+//! were committed.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -63,6 +65,7 @@ pub fn list(tree: &Path) -> Result<Files> {
     };
     for path in paths {
         match path.to_str() {
+            Some(path) if is_product(path) => {}
             Some(path) if !path.ends_with('/') => files.paths.push(path.to_owned()),
             _ => files.left_out.push(path.display().to_string()),
         }
@@ -71,6 +74,19 @@ pub fn list(tree: &Path) -> Result<Files> {
     // An unmerged file is listed once for each side.
     files.paths.dedup();
     Ok(files)
+}
+
+/// Whether kbuild takes a tree with this path for one that was built in place, or would read it
+/// instead of what it has generated itself.
+fn is_product(path: &str) -> bool {
+    let generated = path
+        .strip_prefix("arch/")
+        .and_then(|path| path.split_once('/'))
+        .is_some_and(|(_, path)| path.starts_with("include/generated/"));
+    path == ".config"
+        || path.starts_with("include/config/")
+        || path.starts_with("include/generated/")
+        || generated
 }
 
 /// A directory to be walked.

@@ -206,6 +206,30 @@ fn the_source_is_what_git_does_not_ignore() -> Result<()> {
 }
 
 #[test]
+fn a_product_that_was_committed_is_no_source() -> Result<()> {
+    let rig = Rig::new()?;
+    for product in [
+        ".config",
+        "include/config/auto.conf",
+        "include/generated/a.h",
+        "arch/x86/include/generated/a.h",
+    ] {
+        rig.write(product, "x")?;
+    }
+    rig.write("arch/x86/include/generated.h", "x")?;
+    let source = [
+        "Kconfig",
+        "arch/x86/include/generated.h",
+        "mm/x.c",
+        "mm/x.h",
+    ];
+    assert_eq!(rig.names()?, source);
+    rig.commit_all()?;
+    assert_eq!(rig.names()?, source);
+    Ok(())
+}
+
+#[test]
 fn without_git_the_source_is_what_the_tree_does_not_ignore() -> Result<()> {
     let rig = Rig::new()?;
     // The last line is from Debian's sources.
