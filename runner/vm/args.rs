@@ -119,6 +119,10 @@ pub struct VmRunArgs {
     /// Add this to the guest's kernel command line
     #[arg(long, value_name = "ARGS")]
     pub append: Option<String>,
+    /// End with an exit code for `git bisect run`: 0 and 1 as usual, 125 where there is no verdict on
+    /// the commit or it does not build, and 128 where the command or the machine is at fault
+    #[arg(long)]
+    pub git_bisect: bool,
     /// Run the scenarios N times, and print how often they passed
     #[arg(
         long,

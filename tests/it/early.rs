@@ -66,6 +66,27 @@ fn usage_errors_exit_64() {
     assert!(!cache.exists());
 }
 
+/// Every other code below 128 would be a bad commit for `git bisect run`.
+#[test]
+fn an_error_before_the_build_ends_a_bisection() {
+    let (_dir, cache) = new_cache();
+    for (arguments, word) in [
+        (&["run", "--git-bisect", "--accel", "none"][..], "--accel"),
+        (
+            &["run", "--git-bisect", "--only", "none-at-all"],
+            "none-at-all",
+        ),
+        (&["run", "--git-bisect", "--linux", "/no/such"], "/no/such"),
+        (&["run", "--config=none", "--git-bisect"], "\"none\""),
+        // It is no option of this one, whose error must not make a commit bad either.
+        (&["build", "--git-bisect"], "--git-bisect"),
+    ] {
+        assert_refused(&vm(&cache, arguments), 128, &[word]);
+    }
+    let help = vm(&cache, &["run", "--git-bisect", "--help"]);
+    assert_eq!(help.status.code(), Some(0));
+}
+
 #[test]
 fn an_unknown_configuration_is_named() {
     let (_dir, cache) = new_cache();

@@ -3,7 +3,7 @@
 //! From a kernel's source to a verdict, with the program as a user has it.
 //!
 //! `cargo test` runs [`smoke`]: a few minutes where the kernel of `vm run` is in the cache. The tests
-//! in [`full`] take an hour; `.ci/run` runs them, and `cargo t-full`.
+//! in [`full`] and [`tree`] take an hour; `.ci/run` runs them, and `cargo t-full`.
 //!
 //! Kernels that are not in the cache are built. Where packages are missing, the tests fail with the
 //! command that installs them, unless `MN_INJECT_INSTALL_DEPS=1` allows to run it.
@@ -14,3 +14,4 @@ mod harness;
 #[path = "../common/program.rs"]
 mod program;
 mod smoke;
+mod tree;

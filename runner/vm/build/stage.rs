@@ -5,7 +5,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::process::CommandExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -27,10 +27,23 @@ pub struct StageError {
     stage: &'static str,
     program: String,
     how: String,
+    is_killed: bool,
     /// Message about a full disk, or empty.
     full: String,
     tail: String,
     log: PathBuf,
+}
+
+impl StageError {
+    /// Name of the stage.
+    pub fn stage(&self) -> &'static str {
+        self.stage
+    }
+
+    /// Whether the machine is the reason: its disk is full, or a signal ended the program.
+    pub fn is_of_machine(&self) -> bool {
+        self.is_killed || !self.full.is_empty()
+    }
 }
 
 /// Log of the programs of a stage.
@@ -178,6 +191,7 @@ pub fn run(
         stage: task.name(),
         program: command_name(&program),
         how: status.to_string(),
+        is_killed: status.signal().is_some(),
         full,
         tail: tail(&text),
         log: log.path.clone(),

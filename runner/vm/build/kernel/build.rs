@@ -7,11 +7,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
 use crate::contract::Needs;
 use crate::vm::build::kernel::config::{Config, KCONFIG, config, dropped};
 use crate::vm::build::kernel::configured;
+use crate::vm::build::kernel::fault::Dropped;
 use crate::vm::build::kernel::kept::{ModuleBuild, kept, lost};
 use crate::vm::build::kernel::spec::{BuildInfo, Keys, Origin, Spec};
 use crate::vm::build::module;
@@ -327,7 +328,7 @@ impl<'a> Build<'a> {
             } else {
                 String::new()
             };
-            bail!(
+            return Err(Dropped(format!(
                 "[kernel] this kernel's configuration dropped what the configuration {:?}{} asks for: {}. \
                  The result is {}{rust}",
                 self.spec.config,
@@ -338,7 +339,8 @@ impl<'a> Build<'a> {
                 },
                 dropped.join(", "),
                 file.display()
-            );
+            ))
+            .into());
         }
         Ok(())
     }

@@ -5,9 +5,11 @@
 mod build;
 mod config;
 mod configured;
+mod fault;
 mod kept;
 mod spec;
 
 pub use build::{Built, provide};
 pub use config::{Config, config};
+pub use fault::is_of_kernel;
 pub use spec::{BuildInfo, Origin, Spec};
