@@ -12,6 +12,7 @@ use crate::vm::build::kernel::{self, Built, Origin, Spec};
 use crate::vm::build::mirror::Mirror;
 use crate::vm::build::module::Extra;
 use crate::vm::build::patch::Patch;
+use crate::vm::build::stage::StageError;
 use crate::vm::build::toolchain::{self, Toolchain};
 use crate::vm::build::{check, deps, source};
 use crate::vm::host::cache::Cache;
@@ -82,7 +83,19 @@ pub fn provide(args: &KernelArgs, needs: Needs, cache: &Cache, ui: &Ui) -> Resul
         module_patches,
         extra: needs.extra,
     };
-    kernel::provide(&spec, &toolchain, needs.werror, cache, ui)
+    let built = kernel::provide(&spec, &toolchain, needs.werror, cache, ui);
+    match &spec.origin {
+        Origin::Packaged { .. } => built,
+        Origin::Tree(mirror) => built.map_err(|error| in_tree(error, mirror)),
+    }
+}
+
+/// The error with the path of the user's tree, whose files can be mended, for that of the mirror.
+fn in_tree(error: anyhow::Error, mirror: &Mirror) -> anyhow::Error {
+    match error.downcast::<StageError>() {
+        Ok(error) => error.renamed(&mirror.path(), mirror.tree()).into(),
+        Err(error) => error,
+    }
 }
 
 /// Seed patch of a packaged kernel.

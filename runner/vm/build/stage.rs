@@ -40,6 +40,13 @@ impl StageError {
         self.stage
     }
 
+    /// The same error, with another name for a directory in the end of the log.
+    pub fn renamed(mut self, from: &Path, to: &Path) -> Self {
+        let [from, to] = [from, to].map(|path| path.display().to_string());
+        self.tail = self.tail.replace(&from, &to);
+        self
+    }
+
     /// Whether the machine is the reason: its disk is full, or a signal ended the program.
     pub fn is_of_machine(&self) -> bool {
         self.is_killed || !self.full.is_empty()

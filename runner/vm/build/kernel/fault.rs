@@ -53,6 +53,13 @@ mod tests {
                 &failed(stage, broken)?.context("in this tree")
             ));
         }
+        let error = failed("kernel", broken)?.downcast::<StageError>()?;
+        let error = error.renamed("mm".as_ref(), "/tree/mm".as_ref()).into();
+        assert!(
+            format!("{error:#}").contains(" /tree/mm/x.c:1: error"),
+            "{error:#}"
+        );
+        assert!(is_of_kernel(&error));
         assert!(!is_of_kernel(&failed("bindgen", broken)?));
         let full = "echo 'cc: No space left on device'; exit 2";
         assert!(!is_of_kernel(&failed("kernel", full)?));
