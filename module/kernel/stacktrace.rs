@@ -7,6 +7,10 @@
 use super::kallsyms::Address;
 use kernel::prelude::*;
 
+/// Frames of the functions that save a trace. The kernel leaves them out, but for `save_stack_trace()`
+/// of arch/um, which records itself and its caller whatever it is to skip.
+const SAVING: usize = if cfg!(CONFIG_UML) { 2 } else { 0 };
+
 /// The innermost frames of a stack, `FRAMES` at most.
 #[derive(Clone, Copy)]
 pub(crate) struct Trace<const FRAMES: usize> {
@@ -47,6 +51,7 @@ impl<const FRAMES: usize> Trace<FRAMES> {
         self.frames
             .iter()
             .take(self.len)
+            .skip(SAVING)
             .map(|&frame| Address::new(frame.wrapping_sub(1)))
     }
 }

@@ -69,10 +69,15 @@ pub struct VmInfo {
     pub source: String,
     /// Whether this program was tested with that version; false for a user's tree.
     pub tested: bool,
+    /// The commit of the user's tree, with `-dirty` if a file that git tracks differs from it; absent
+    /// if git does not track the tree.
+    pub commit: Option<String>,
     /// `seed`, `mainline` or `user tree`.
     pub base: String,
     /// Name of the kernel configuration.
     pub config: String,
+    /// The options that were set on top of it, as `CONFIG_NAME=VALUE`.
+    pub config_add: Vec<String>,
     /// The patches in the order in which they were applied, as `NAME (sha256:...)`.
     pub patches: Vec<String>,
     /// `kvm` or `tcg`.
@@ -143,4 +148,4 @@ impl Report {
 }
 
 /// The current [`Report::schema`].
-pub const SCHEMA: u32 = 7;
+pub const SCHEMA: u32 = 8;

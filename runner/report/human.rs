@@ -81,6 +81,12 @@ pub(super) fn source(vm: &VmInfo) -> String {
 fn machine(vm: &VmInfo, out: &mut dyn Write) -> io::Result<()> {
     let text = format!("{}, {}, config {}", source(vm), vm.base, vm.config);
     fact(out, "source", &text)?;
+    for line in &vm.config_add {
+        fact(out, "option", line)?;
+    }
+    if let Some(commit) = &vm.commit {
+        fact(out, "commit", commit)?;
+    }
     for patch in &vm.patches {
         fact(out, "patch", patch)?;
     }

@@ -22,6 +22,9 @@ impl Arch {
                 // The stub in the guest's processes calls rt_sigreturn(2) with nothing on its
                 // stack, not even a frame pointer: see docs/found-in-the-kernel.md.
                 "CFLAGS_stub.o=$(CFLAGS_NO_HARDENING) -fomit-frame-pointer",
+                // With the large code model, clang puts data into sections such as .lbss, which the
+                // linker scripts of arch/um do not know: see docs/found-in-the-kernel.md.
+                "KCFLAGS=-mlarge-data-threshold=2147483647",
             ],
         }
     }

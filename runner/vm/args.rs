@@ -10,6 +10,7 @@ use crate::model::Form;
 use crate::report::format::SimpleFormat;
 use crate::suite::SuiteArgs;
 use crate::vm::arch::Arch;
+use crate::vm::config_line::ConfigLine;
 use crate::vm::kernels::{self, Packaged};
 
 /// Commands of `mn-inject vm`.
@@ -58,6 +59,9 @@ pub struct KernelArgs {
     /// The machine that the kernel is built for
     #[arg(long, value_enum, default_value_t)]
     pub machine: MachineKind,
+    /// Set this option on top of the configuration (may be repeated; the last one of an option counts)
+    #[arg(long, value_name = "CONFIG_X=VALUE")]
+    pub config_add: Vec<ConfigLine>,
     /// Apply this patch of the kernel, or of this program's module/, on top (may be repeated)
     #[arg(long, value_name = "FILE", conflicts_with = "linux")]
     pub patch: Vec<PathBuf>,
@@ -83,6 +87,7 @@ impl KernelArgs {
             base,
             config: config.to_owned(),
             machine,
+            config_add: Vec::new(),
             patch,
             linux: None,
             install_deps: false,
@@ -151,6 +156,10 @@ pub struct VmRunArgs {
     /// Add this to the guest's kernel command line
     #[arg(long, value_name = "ARGS")]
     pub append: Option<String>,
+    /// End with an exit code for `git bisect run`: 0 and 1 as usual, 125 where there is no verdict on
+    /// the commit or it does not build, and 128 where the command or the machine is at fault
+    #[arg(long)]
+    pub git_bisect: bool,
     /// Run the scenarios N times, and print how often they passed
     #[arg(
         long,

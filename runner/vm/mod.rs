@@ -11,6 +11,7 @@ pub mod args;
 pub mod boot;
 pub mod build;
 pub mod commands;
+pub mod config_line;
 pub mod host;
 pub mod kernels;
 

@@ -435,4 +435,17 @@ fn the_readme_is_short_and_has_every_exit_code() {
     ] {
         assert!(text.contains(&format!("\n| {} | ", exit as u8)), "{exit:?}");
     }
+    let [skip, abort] = [Exit::Untestable, Exit::Abort].map(|exit| exit as u8);
+    assert!(text.contains(&format!("\n| {skip}, {abort} | ")));
+    let bisecting = read("docs/vm.md");
+    for exit in [
+        Exit::Pass,
+        Exit::Fail,
+        Exit::Untestable,
+        Exit::Abort,
+        Exit::Interrupted,
+    ] {
+        let row = format!("\n| {} | ", exit.for_git_bisect() as u8);
+        assert!(bisecting.contains(&row), "{exit:?}");
+    }
 }

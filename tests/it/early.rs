@@ -50,6 +50,12 @@ fn usage_errors_exit_64() {
         (&["run", "--accel", "none"][..], "--accel"),
         (&["run", "--linux", ".", "--patch", "x"], "--linux"),
         (&["run", "--linux", ".", "--kernel", "7.2"], "--linux"),
+        (&["run", "--config-add", "KSM=y"], "CONFIG_"),
+        (&["build", "--config-add", "CONFIG_KSM"], "--config-add"),
+        (
+            &["stress", "--config-add", "CONFIG_KSM=on"],
+            "double quotes",
+        ),
     ] {
         assert_refused(&vm(&cache, arguments), 64, &[word]);
     }
@@ -58,6 +64,27 @@ fn usage_errors_exit_64() {
         assert_refused(&output, 64, &["'2.4'", "7.3, 7.2"]);
     }
     assert!(!cache.exists());
+}
+
+/// Every other code below 128 would be a bad commit for `git bisect run`.
+#[test]
+fn an_error_before_the_build_ends_a_bisection() {
+    let (_dir, cache) = new_cache();
+    for (arguments, word) in [
+        (&["run", "--git-bisect", "--accel", "none"][..], "--accel"),
+        (
+            &["run", "--git-bisect", "--only", "none-at-all"],
+            "none-at-all",
+        ),
+        (&["run", "--git-bisect", "--linux", "/no/such"], "/no/such"),
+        (&["run", "--config=none", "--git-bisect"], "\"none\""),
+        // It is no option of this one, whose error must not make a commit bad either.
+        (&["build", "--git-bisect"], "--git-bisect"),
+    ] {
+        assert_refused(&vm(&cache, arguments), 128, &[word]);
+    }
+    let help = vm(&cache, &["run", "--git-bisect", "--help"]);
+    assert_eq!(help.status.code(), Some(0));
 }
 
 #[test]
@@ -100,19 +127,25 @@ fn a_cache_where_no_kernel_can_be_built_is_refused() {
 }
 
 #[test]
-fn a_tree_that_cannot_be_built_where_it_is_is_refused() {
+fn a_directory_that_is_no_kernel_tree_is_refused() {
     let (dir, cache) = new_cache();
-    for name in ["linux tree", "linux:tree"] {
-        let tree = dir.path().join(name);
-        std::fs::create_dir(&tree).expect("cannot make a directory");
+    let refused = |tree: &Path, words: &[&str]| {
         let tree = tree.display().to_string();
         for command in ["run", "build"] {
-            let output = vm(&cache, &[command, "--linux", &tree]);
-            assert_refused(&output, 69, &[name, "colon or white space", "--linux"]);
+            assert_refused(&vm(&cache, &[command, "--linux", &tree]), 69, words);
         }
+    };
+    refused(Path::new("/no/such/tree"), &["/no/such/tree", "--linux"]);
+    refused(dir.path(), &["not a Linux source tree", "Kconfig"]);
+    // It would be copied into itself.
+    std::fs::create_dir(dir.path().join("mm")).expect("cannot make a directory");
+    for file in ["Kconfig", "Makefile", "mm/mmu_notifier.c"] {
+        std::fs::write(dir.path().join(file), "").expect("cannot write");
     }
-    let output = vm(&cache, &["run", "--linux", "/no/such/tree"]);
-    assert_refused(&output, 69, &["/no/such/tree", "--linux"]);
+    refused(
+        dir.path(),
+        &["the cache is in this tree", "MN_INJECT_CACHE"],
+    );
 }
 
 #[test]

@@ -22,6 +22,7 @@ pub const LAYERS: &[&[&str]] = &[
     &["suite"],
     &["vm::kernels"],
     &["vm::arch"],
+    &["vm::config_line"],
     &["vm::args"],
     &["vm::host"],
     &["vm::build"],

@@ -16,4 +16,5 @@ mod mutants;
 #[path = "../common/program.rs"]
 mod program;
 mod smoke;
+mod tree;
 mod uml;

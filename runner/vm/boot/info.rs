@@ -27,8 +27,10 @@ pub fn vm_info(
     VmInfo {
         source: info.source.clone(),
         tested: built.tested,
+        commit: info.commit.clone(),
         base: info.base.clone(),
         config: info.config.clone(),
+        config_add: info.config_add.clone(),
         patches: info.patches.clone(),
         accelerator: platform.name().to_owned(),
         accelerator_reason: reason,

@@ -57,7 +57,7 @@ impl Platform {
     const fn slowness(self) -> u32 {
         match self {
             Platform::Qemu(accelerator) => accelerator.slowness(),
-            Platform::Uml => 3,
+            Platform::Uml => 5,
         }
     }
 

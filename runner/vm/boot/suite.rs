@@ -141,9 +141,7 @@ fn plan(built: &Built, suite: &Suite<'_>) -> RunEvent {
     let boots: Vec<_> = selected
         .iter()
         .map(|scenario| {
-            let is_tried = scenario
-                .needs()
-                .is_none_or(|needs| built.guest.checks(needs));
+            let is_tried = scenario.needs().is_none_or(|needs| built.checks(needs));
             let boot = if is_tried {
                 scenario.boot()
             } else {

@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 
 use crate::vm::args::KernelArgs;
-use crate::vm::build::{kernel, source};
-use crate::vm::host::cache::Cache;
+use crate::vm::build::{kernel, mirror, source};
+use crate::vm::host::cache::{self, CACHE_VARIABLE, Cache};
 use crate::vm::host::space;
 
 /// Checks the configuration, the source and the disk. Returns the canonical path of the source
@@ -18,8 +18,9 @@ use crate::vm::host::space;
 ///
 /// # Errors
 ///
-/// An unknown configuration; no archive that has the packaged source; a tree that does not exist, that is not a clean kernel tree or whose
-/// path kbuild cannot use; not enough room on the disk for the first build of the kernel.
+/// An unknown configuration; no archive that has the packaged source; a tree that does not exist, that
+/// is not a kernel tree or that contains the cache; not enough room on the disk for the first build of
+/// the kernel.
 pub fn check(args: &KernelArgs, cache: &Cache) -> Result<Option<PathBuf>> {
     let arch = args.machine.arch();
     kernel::config(arch, &args.config)?;
@@ -28,7 +29,7 @@ pub fn check(args: &KernelArgs, cache: &Cache) -> Result<Option<PathBuf>> {
             source::check(args.kernel, cache)?;
             None
         }
-        Some(dir) => Some(canonical(dir)?),
+        Some(dir) => Some(canonical(dir, cache)?),
     };
     let needed = first_build(args, tree.as_deref(), cache)?;
     if needed > 0 {
@@ -37,36 +38,33 @@ pub fn check(args: &KernelArgs, cache: &Cache) -> Result<Option<PathBuf>> {
     Ok(tree)
 }
 
-/// Canonical path of a source tree of the user that can be built.
-fn canonical(dir: &Path) -> Result<PathBuf> {
+/// Canonical path of a source tree of the user.
+fn canonical(dir: &Path, cache: &Cache) -> Result<PathBuf> {
     let tree = fs::canonicalize(dir).with_context(|| {
         format!(
             "cannot find {}; give --linux the top of a kernel tree",
             dir.display()
         )
     })?;
-    let advice = "give --linux another one, such as a `git worktree` of it";
-    space::check_path(&tree, advice)?;
     check_tree(&tree)?;
+    let trees = cache.dir("trees")?;
+    let trees = fs::canonicalize(&trees).map_err(|e| cache::explain(e, "cannot find", &trees))?;
+    if trees.starts_with(&tree) {
+        bail!(
+            "{}: the cache is in this tree, and would be copied into itself; set {CACHE_VARIABLE} to a \
+             directory outside of it",
+            tree.display()
+        );
+    }
     Ok(tree)
 }
 
-/// Checks that a source tree of the user can be built in a separate directory.
+/// Checks that a directory is a source tree.
 fn check_tree(dir: &Path) -> Result<()> {
     for needed in ["Kconfig", "Makefile", "mm/mmu_notifier.c"] {
         if !dir.join(needed).exists() {
             bail!(
                 "{}: not a Linux source tree ({needed} is missing); give --linux the top of one",
-                dir.display()
-            );
-        }
-    }
-    for built in [".config", "include/config", "arch/x86/include/generated"] {
-        if dir.join(built).exists() {
-            bail!(
-                "{}: it was built in place ({built} is there), and the kernel refuses to build from \
-                 such a tree in another directory. Run `make mrproper` in it (this removes its .config; \
-                 keep a copy), or give --linux a clean `git worktree`",
                 dir.display()
             );
         }
@@ -78,28 +76,34 @@ fn check_tree(dir: &Path) -> Result<()> {
 /// 0 if one was built before.
 fn first_build(args: &KernelArgs, tree: Option<&Path>, cache: &Cache) -> Result<u64> {
     let build = space::of_build(&args.config);
-    let id = match tree {
-        Some(dir) => kernel::id_of_tree(dir),
+    let config = format!("{}{}", args.machine.arch().prefix(), args.config);
+    let (source, was_built) = match tree {
+        Some(tree) => {
+            let root = mirror::root_of(tree, cache);
+            let source = if root.exists() { 0 } else { space::MIRROR };
+            let start = format!("{config}-");
+            (source, was_built(&root.join("build"), &start))
+        }
         None => match source::present(cache, args.kernel)? {
-            Some(source) => source.id(),
-            None => return Ok(space::SOURCE + build),
+            Some(source) => {
+                let start = format!("{}-{config}-", source.id());
+                (0, was_built(&cache.path("build"), &start))
+            }
+            None => (space::SOURCE, false),
         },
     };
-    let config = format!("{}{}", args.machine.arch().prefix(), args.config);
-    let was_built = was_built(&cache.path("build"), &id, &config);
-    Ok(if was_built { 0 } else { build })
+    Ok(source + if was_built { 0 } else { build })
 }
 
-/// Whether there is a build directory for that tree and configuration.
-fn was_built(builds: &Path, id: &str, config: &str) -> bool {
-    let prefix = format!("{id}-{config}-");
+/// Whether there is a build directory whose name begins with that.
+fn was_built(builds: &Path, start: &str) -> bool {
     // The parent directory is created by the first build of all.
     let Ok(entries) = fs::read_dir(builds) else {
         return false;
     };
     entries
         .flatten()
-        .any(|entry| entry.file_name().to_string_lossy().starts_with(&prefix))
+        .any(|entry| entry.file_name().to_string_lossy().starts_with(start))
 }
 
 #[cfg(test)]
@@ -110,26 +114,25 @@ mod tests {
     fn a_directory_of_another_tree_or_configuration_is_no_earlier_build() -> Result<()> {
         let dir = tempfile::tempdir()?;
         let builds = dir.path().join("build");
-        assert!(!was_built(&builds, "linux_7.3", "core"));
+        assert!(!was_built(&builds, "linux_7.3-core-"));
         fs::create_dir_all(builds.join("linux_7.3-core-0123"))?;
-        assert!(was_built(&builds, "linux_7.3", "core"));
-        assert!(!was_built(&builds, "linux_7.3", "debug"));
-        assert!(!was_built(&builds, "linux_7.2", "core"));
-        assert!(!was_built(&builds, "linux_7", "core"));
+        assert!(was_built(&builds, "linux_7.3-core-"));
+        for other in ["linux_7.3-debug-", "linux_7.2-core-", "linux_7-core-"] {
+            assert!(!was_built(&builds, other), "{other}");
+        }
         Ok(())
     }
 
     #[test]
-    fn a_tree_that_cannot_be_built_is_explained() -> Result<()> {
+    fn a_directory_that_is_no_kernel_tree_is_an_error() -> Result<()> {
         let dir = tempfile::tempdir()?;
         let text = format!("{:#}", check_tree(dir.path()).unwrap_err());
         assert!(text.contains("Kconfig"), "{text}");
         fs::create_dir(dir.path().join("mm"))?;
-        for file in ["Kconfig", "Makefile", "mm/mmu_notifier.c", ".config"] {
+        for file in ["Kconfig", "Makefile", "mm/mmu_notifier.c"] {
+            assert!(check_tree(dir.path()).is_err());
             fs::write(dir.path().join(file), "")?;
         }
-        let text = format!("{:#}", check_tree(dir.path()).unwrap_err());
-        assert!(text.contains("make mrproper"), "{text}");
-        Ok(())
+        check_tree(dir.path())
     }
 }

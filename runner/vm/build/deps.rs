@@ -16,8 +16,8 @@ use crate::vm::host::progress::Ui;
 pub struct Uses {
     /// Builds a packaged kernel source instead of a tree of the user.
     pub packaged: bool,
-    /// Applies patches.
-    pub patches: bool,
+    /// Applies patches, or takes a tree of the user.
+    pub git: bool,
     /// Boots a guest with a shell.
     pub shell: bool,
     /// Boots a virtual machine.
@@ -28,7 +28,7 @@ fn needed(uses: Uses) -> impl Iterator<Item = &'static Need> {
     NEEDS.iter().filter(move |need| match need.used_by {
         UsedBy::Everything => true,
         UsedBy::Packaged => uses.packaged,
-        UsedBy::Patches => uses.patches,
+        UsedBy::Git => uses.git,
         UsedBy::Shell => uses.shell,
         UsedBy::Qemu => uses.qemu,
     })
@@ -191,14 +191,14 @@ mod tests {
     fn only_requirements_of_the_run_are_checked() {
         let uses = Uses {
             packaged: false,
-            patches: false,
+            git: false,
             shell: false,
             qemu: false,
         };
         assert!(needed(uses).all(|need| need.used_by == UsedBy::Everything));
         let uses = Uses {
             packaged: true,
-            patches: true,
+            git: true,
             shell: true,
             qemu: true,
         };

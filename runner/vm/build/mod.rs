@@ -8,6 +8,7 @@ pub mod check;
 pub mod deps;
 pub mod elf;
 pub mod kernel;
+pub mod mirror;
 pub mod module;
 pub mod packages;
 pub mod patch;

@@ -76,8 +76,8 @@ pub enum UsedBy {
     Everything,
     /// Packaged kernel sources.
     Packaged,
-    /// Patches of the kernel or the module.
-    Patches,
+    /// Patches of the kernel or the module, and trees of the user.
+    Git,
     /// `vm shell`.
     Shell,
     /// Virtual machines.
@@ -230,7 +230,7 @@ pub const NEEDS: &[Need] = &[
     ),
     program!(
         "git",
-        UsedBy::Patches,
+        UsedBy::Git,
         Packages::new(&["git"], &["git"], &["git"], &["git"])
     ),
     Need {

@@ -2,14 +2,18 @@
 
 //! Provides the kernel and the module for the arguments of a command.
 
+use std::sync::Arc;
+
 use anyhow::Result;
 
 use crate::model::Form;
 use crate::vm::arch::Arch;
 use crate::vm::args::KernelArgs;
 use crate::vm::build::kernel::{self, Built, Origin, Spec};
+use crate::vm::build::mirror::Mirror;
 use crate::vm::build::module::Extra;
 use crate::vm::build::patch::Patch;
+use crate::vm::build::stage::StageError;
 use crate::vm::build::toolchain::{self, Toolchain};
 use crate::vm::build::{check, deps, source};
 use crate::vm::host::cache::Cache;
@@ -51,7 +55,7 @@ pub fn provide(args: &KernelArgs, needs: Needs, cache: &Cache, ui: &Ui) -> Resul
     let tree = check::check(args, cache)?;
     let uses = deps::Uses {
         packaged: tree.is_none(),
-        patches: tree.is_none() && !(patches.is_empty() && module_patches.is_empty()),
+        git: tree.is_some() || !(patches.is_empty() && module_patches.is_empty()),
         shell: needs.shell,
         qemu: args.machine.arch() == Arch::X86,
     };
@@ -61,7 +65,7 @@ pub fn provide(args: &KernelArgs, needs: Needs, cache: &Cache, ui: &Ui) -> Resul
     let (bindgen, origin) = std::thread::scope(|scope| {
         let bindgen = scope.spawn(|| toolchain::bindgen(cache, ui));
         let origin = match tree {
-            Some(dir) => Ok(Origin::Tree(dir)),
+            Some(dir) => Mirror::take(&dir, cache, ui).map(|mirror| Origin::Tree(Arc::new(mirror))),
             None => source::provide(args.kernel, cache, ui).map(|source| Origin::Packaged {
                 source,
                 base: args.base.name(),
@@ -78,10 +82,23 @@ pub fn provide(args: &KernelArgs, needs: Needs, cache: &Cache, ui: &Ui) -> Resul
         origin: origin?,
         arch: args.machine.arch(),
         config: args.config.clone(),
+        config_add: args.config_add.clone(),
         module_patches,
         extra: needs.extra,
     };
-    kernel::provide(&spec, &toolchain, needs.werror, cache, ui)
+    let built = kernel::provide(&spec, &toolchain, needs.werror, cache, ui);
+    match &spec.origin {
+        Origin::Packaged { .. } => built,
+        Origin::Tree(mirror) => built.map_err(|error| in_tree(error, mirror)),
+    }
+}
+
+/// The error with the path of the user's tree, whose files can be mended, for that of the mirror.
+fn in_tree(error: anyhow::Error, mirror: &Mirror) -> anyhow::Error {
+    match error.downcast::<StageError>() {
+        Ok(error) => error.renamed(&mirror.path(), mirror.tree()).into(),
+        Err(error) => error,
+    }
 }
 
 /// Seed patch of a packaged kernel.

@@ -5,7 +5,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::process::CommandExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -27,10 +27,30 @@ pub struct StageError {
     stage: &'static str,
     program: String,
     how: String,
+    is_killed: bool,
     /// Message about a full disk, or empty.
     full: String,
     tail: String,
     log: PathBuf,
+}
+
+impl StageError {
+    /// Name of the stage.
+    pub fn stage(&self) -> &'static str {
+        self.stage
+    }
+
+    /// The same error, with another name for a directory in the end of the log.
+    pub fn renamed(mut self, from: &Path, to: &Path) -> Self {
+        let [from, to] = [from, to].map(|path| path.display().to_string());
+        self.tail = self.tail.replace(&from, &to);
+        self
+    }
+
+    /// Whether the machine is the reason: its disk is full, or a signal ended the program.
+    pub fn is_of_machine(&self) -> bool {
+        self.is_killed || !self.full.is_empty()
+    }
 }
 
 /// Log of the programs of a stage.
@@ -178,6 +198,7 @@ pub fn run(
         stage: task.name(),
         program: command_name(&program),
         how: status.to_string(),
+        is_killed: status.signal().is_some(),
         full,
         tail: tail(&text),
         log: log.path.clone(),
@@ -185,12 +206,21 @@ pub fn run(
     .into())
 }
 
+/// Runs a short program, and returns its standard output as text.
+///
+/// # Errors
+///
+/// Those of [`bytes`].
+pub fn output(command: &mut Command) -> Result<String> {
+    Ok(String::from_utf8_lossy(&bytes(command)?).into_owned())
+}
+
 /// Runs a short program, and returns its standard output.
 ///
 /// # Errors
 ///
 /// The program cannot be started, or fails; the message has its standard error.
-pub fn output(command: &mut Command) -> Result<String> {
+pub fn bytes(command: &mut Command) -> Result<Vec<u8>> {
     let program = describe(command);
     let output = command
         .stdin(Stdio::null())
@@ -203,7 +233,7 @@ pub fn output(command: &mut Command) -> Result<String> {
             String::from_utf8_lossy(&output.stderr).trim()
         );
     }
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    Ok(output.stdout)
 }
 
 /// Last lines of a text, indented.

@@ -128,7 +128,7 @@ pub fn run(
     // Once for all jobs: two package managers cannot run at the same time.
     let uses = deps::Uses {
         packaged: true,
-        patches: jobs
+        git: jobs
             .iter()
             .any(|job| job.kernel.base == Form::Seed || !job.kernel.patch.is_empty()),
         shell: false,

@@ -12,6 +12,7 @@ use crate::report::format::Format;
 use crate::scenario;
 use crate::vm::args::VmRunArgs;
 use crate::vm::boot::suite::{self, Suite};
+use crate::vm::build::kernel::is_of_kernel;
 use crate::vm::build::provide::{Needs, provide};
 use crate::vm::commands::repeat;
 use crate::vm::host::cache::Cache;
@@ -28,7 +29,15 @@ pub fn run(args: &VmRunArgs, ui: &Ui) -> Result<Exit> {
     let cache = Cache::open()?;
     // First, as the build takes long: an output directory that cannot be written is an early error.
     let output = output(args.output.as_deref(), &cache)?;
-    let built = provide(&args.kernel, Needs::default(), &cache, ui)?;
+    let built = match provide(&args.kernel, Needs::default(), &cache, ui) {
+        Err(error) if args.git_bisect && is_of_kernel(&error) => {
+            ui.text(&format!(
+                "mn-inject: this kernel cannot be tested: {error:#}"
+            ));
+            return Ok(Exit::Untestable);
+        }
+        built => built?,
+    };
     let suite = Suite {
         expect: args.suite.expect,
         only: &args.suite.only,

@@ -38,6 +38,7 @@ const ENTRIES: &[&str] = &[
     "runs",
     "sources",
     "tmp",
+    "trees",
     "accel.json",
 ];
 
@@ -60,7 +61,15 @@ impl Cache {
     /// The directory is neither empty nor a cache of this program, no kernel can be built in its
     /// path, or it cannot be used.
     pub fn open() -> Result<Self> {
-        let root = root()?;
+        Self::open_at(root()?)
+    }
+
+    /// Opens the cache in that directory.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Cache::open`].
+    pub fn open_at(root: PathBuf) -> Result<Self> {
         let advice = format!("set {CACHE_VARIABLE} to a directory with another path");
         // Before the directory is created, and after: symbolic links may lead to it.
         space::check_path(&root, &advice)?;
@@ -396,7 +405,8 @@ pub fn sha256(content: &[u8]) -> String {
     hex(&Sha256::digest(content))
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// Bytes in hexadecimal.
+pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

@@ -11,6 +11,9 @@ use nix::sys::statvfs::statvfs;
 /// Size of a kernel source in bytes: 1.8 GB unpacked, and its package while it is unpacked.
 pub const SOURCE: u64 = 9 << 28;
 
+/// Size of the mirror of a kernel tree in bytes: 1.8 GB.
+pub const MIRROR: u64 = 7 << 28;
+
 /// Size in bytes of the first build of a kernel with the configuration of that name. Later builds in
 /// the same directory add about 20 MB each.
 pub fn of_build(config: &str) -> u64 {

@@ -246,6 +246,8 @@ struct LruGen {
 impl LruGen {
     const ENABLED: &str = "/sys/kernel/mm/lru_gen/enabled";
     const DEBUGFS: &str = "/sys/kernel/debug/lru_gen";
+    /// The bit for walks of page tables: LRU_GEN_MM_WALK, which needs hardware that notes accesses.
+    const WALKS: u32 = 1 << 1;
 
     fn enable() -> Outcome<Self> {
         if !Path::new(Self::ENABLED).exists() || !Path::new(Self::DEBUGFS).exists() {
@@ -256,9 +258,19 @@ impl LruGen {
         let before = fs::read_to_string(Self::ENABLED)
             .with_context(|| format!("cannot read {}", Self::ENABLED))?;
         let enabled = LruGen { before };
-        // All that it can do: the page tables are walked only if the second bit is set.
+        // All that it can do. The bits that have no effect on this machine read as 0.
         put(Path::new(Self::ENABLED), "7")?;
-        Ok(enabled)
+        let set = fs::read_to_string(Self::ENABLED)
+            .with_context(|| format!("cannot read {}", Self::ENABLED))?;
+        match u32::from_str_radix(set.trim().trim_start_matches("0x"), 16) {
+            Ok(bits) if bits & Self::WALKS != 0 => Ok(enabled),
+            Ok(_) => Err(Failure::Skip(
+                "the multi-generational LRU walks no page tables on this machine",
+            )),
+            Err(error) => Err(anyhow::Error::from(error)
+                .context(format!("{} reads {set:?}", Self::ENABLED))
+                .into()),
+        }
     }
 
     /// Makes a new generation of the pages of each memory cgroup on each node.

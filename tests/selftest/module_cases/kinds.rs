@@ -7,6 +7,7 @@ use nix::errno::Errno;
 
 use mn_inject::injector::formats::{Mm, Op, Seq};
 use mn_inject::model::FollowUp;
+use mn_inject::os::kernel;
 use mn_inject::os::sys::{Area, PAGE};
 use mn_inject::trigger::operation::Operation;
 use mn_inject::trigger::subject::Subject;
@@ -155,6 +156,11 @@ pub fn two_pass(rig: &Rig<'_>) -> Outcome {
 }
 
 pub fn secondary_tlbs(rig: &Rig<'_>) -> Outcome {
+    if kernel::is_user_mode() {
+        return Err(Failure::Skip(
+            "User Mode Linux has no arch_invalidate_secondary_tlbs",
+        ));
+    }
     let area = Area::map(8, None).context("cannot map memory")?;
     area.touch(0, 8).context("cannot touch memory")?;
     let attached = rig.attach(std::process::id() as i32, "kind=secondary-tlbs")?;

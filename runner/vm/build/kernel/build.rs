@@ -7,11 +7,14 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
+use crate::contract::Needs;
 use crate::vm::build::kernel::bindgen;
 use crate::vm::build::kernel::config::{Config, KCONFIG, config, dropped};
 use crate::vm::build::kernel::configured;
+use crate::vm::build::kernel::fault::Dropped;
+use crate::vm::build::kernel::kept::{ModuleBuild, kept, lost};
 use crate::vm::build::kernel::spec::{BuildInfo, Keys, Origin, Spec};
 use crate::vm::build::module;
 use crate::vm::build::module::Sources;
@@ -36,8 +39,8 @@ pub struct Built {
     pub module: PathBuf,
     /// The module besides it, if one was asked for.
     pub extra: Option<PathBuf>,
-    /// Source tree of the kernel. A packaged one is in the state of the last kernel that was built
-    /// from it, which may be another one.
+    /// Source tree of the kernel: the user's own, or a packaged one in the state of the last kernel
+    /// that was built from it, which may be another one.
     pub tree: PathBuf,
     /// Inputs of the build.
     pub info: BuildInfo,
@@ -45,8 +48,18 @@ pub struct Built {
     pub tested: bool,
     /// Requirements of the guest.
     pub guest: &'static Config,
+    /// Text of the `.config`.
+    options: String,
     /// Keep the files in the cache while this value exists.
     _holds: Vec<Hold>,
+}
+
+impl Built {
+    /// Whether the kernel has the option that a scenario needs.
+    pub fn checks(&self, needs: Needs) -> bool {
+        let option = format!("CONFIG_{}=y", needs.option());
+        self.options.lines().any(|line| line == option)
+    }
 }
 
 /// Maximum number of kernels in the cache; each takes about 20 MB. All of `tests/mutants/` fit.
@@ -77,7 +90,11 @@ pub fn provide(
     if let Some(built) = build.cached()? {
         return Ok(built);
     }
-    let _lock = cache.lock(&spec.tree_id(), ui)?;
+    let _lock = match &spec.origin {
+        Origin::Packaged { .. } => Some(cache.lock(&spec.tree_id(), ui)?),
+        // The mirror holds its lock.
+        Origin::Tree(_) => None,
+    };
     // Another run may have built it while this one waited for the lock.
     match build.cached()? {
         Some(built) => Ok(built),
@@ -104,29 +121,6 @@ struct Build<'a> {
     extra: Option<ModuleBuild>,
 }
 
-/// The build of one module.
-struct ModuleBuild {
-    /// Its name in progress messages.
-    what: &'static str,
-    sources: Sources,
-    /// File name of the built module.
-    file: &'static str,
-    /// Directory in the cache in which it is built.
-    staged: PathBuf,
-    /// Directory in the cache in which it is kept.
-    kept: PathBuf,
-}
-
-impl ModuleBuild {
-    fn path(&self) -> PathBuf {
-        self.kept.join(self.file)
-    }
-
-    fn kept(&self) -> Result<Option<Hold>> {
-        kept(&self.kept, self.file)
-    }
-}
-
 impl<'a> Build<'a> {
     fn new(
         spec: &'a Spec,
@@ -137,18 +131,12 @@ impl<'a> Build<'a> {
     ) -> Result<Self> {
         let guest = config(spec.arch, &spec.config)?;
         let Keys { kernel, interface } = spec.keys(toolchain, &spec.tree(cache))?;
-        let dir_name = format!(
-            "{}-{}{}-{}",
-            spec.tree_id(),
-            spec.arch.prefix(),
-            spec.config,
-            toolchain.key()
-        );
-        let dir = cache.path("build").join(&dir_name);
+        let dir = spec.dir("build", toolchain, cache);
+        let staged = spec.dir("module", toolchain, cache);
         let image = cache.path("images").join(&kernel);
         let module = |what, sources: Sources, file, suffix: &str| ModuleBuild {
             what,
-            staged: cache.path("module").join(format!("{dir_name}{suffix}")),
+            staged: with_suffix(&staged, suffix),
             kept: cache
                 .path("modules")
                 .join(format!("{interface}-{}", sources.key())),
@@ -193,7 +181,7 @@ impl<'a> Build<'a> {
         }
         self.ui
             .line("kernel", &format!("cached: {}", self.image.display()));
-        Ok(Some(self.built(holds)))
+        self.built(holds).map(Some)
     }
 
     fn modules(&self) -> impl Iterator<Item = &ModuleBuild> {
@@ -224,23 +212,28 @@ impl<'a> Build<'a> {
                 }
             });
         }
-        Ok(self.built(holds))
+        self.built(holds)
     }
 
-    fn built(&self, holds: Vec<Hold>) -> Built {
-        Built {
+    fn built(&self, holds: Vec<Hold>) -> Result<Built> {
+        let config = self.image.join(CONFIG);
+        Ok(Built {
             kernel: self.image.join(KERNEL),
-            config: self.image.join(CONFIG),
+            options: String::from_utf8_lossy(&cache::read(&config)?).into_owned(),
+            config,
             module: self.module.path(),
             extra: self.extra.as_ref().map(ModuleBuild::path),
-            tree: self.spec.tree(self.cache),
+            tree: match &self.spec.origin {
+                Origin::Packaged { .. } => self.spec.tree(self.cache),
+                Origin::Tree(mirror) => mirror.tree().to_owned(),
+            },
             // Not the `build.json` of the cache: the names of the patches may differ from those
             // that the kernel was built with, as only their contents count.
             info: self.spec.info(self.toolchain),
             tested: self.spec.is_tested(),
             guest: self.guest,
             _holds: holds,
-        }
+        })
     }
 
     /// Brings source tree and build directory to the state of this kernel, and keeps the kernel.
@@ -258,24 +251,15 @@ impl<'a> Build<'a> {
             }
             _ => {}
         }
-        if changed.is_empty() {
-            task.line("no source file changes");
-        } else {
-            let names: Vec<_> = changed
-                .iter()
-                .map(|path| path.display().to_string())
-                .collect();
-            task.line(&format!(
-                "changed since the last build: {}",
-                names.join(", ")
-            ));
+        if let Some(changed) = changed {
+            task.line(&changes(&changed));
         }
         self.declare_options(&tree)?;
         let headers = self.spec.arch.bound_headers();
         if !headers.is_empty() {
             bindgen::write(&self.dir, &self.toolchain.bindgen, headers)?;
         }
-        let asked = self.guest.text(&tree);
+        let asked = self.guest.text(&tree, &self.spec.config_add);
         if !configured::is_configured(&self.dir, &tree, &asked) {
             task.note("configuring");
             self.configure(&tree, &asked, &mut log, &task)?;
@@ -295,8 +279,8 @@ impl<'a> Build<'a> {
     }
 
     /// Brings the source tree to the state of this kernel. Returns its path and the files that
-    /// were written.
-    fn tree(&self) -> Result<(PathBuf, Vec<PathBuf>)> {
+    /// were written, if it is patched; a mirror is in that state already.
+    fn tree(&self) -> Result<(PathBuf, Option<Vec<PathBuf>>)> {
         match &self.spec.origin {
             Origin::Packaged {
                 source, patches, ..
@@ -305,9 +289,9 @@ impl<'a> Build<'a> {
                 let scratch = self.cache.temp_dir()?;
                 let plan = tree.plan(patches, scratch.path())?;
                 let written = tree.bring_to(&plan)?;
-                Ok((tree.path().to_owned(), written))
+                Ok((tree.path().to_owned(), Some(written)))
             }
-            Origin::Tree(dir) => Ok((dir.clone(), Vec::new())),
+            Origin::Tree(mirror) => Ok((mirror.path(), None)),
         }
     }
 
@@ -350,13 +334,19 @@ impl<'a> Build<'a> {
             } else {
                 String::new()
             };
-            bail!(
-                "[kernel] this kernel's configuration dropped what the configuration {:?} asks for: {}. \
+            return Err(Dropped(format!(
+                "[kernel] this kernel's configuration dropped what the configuration {:?}{} asks for: {}. \
                  The result is {}{rust}",
                 self.spec.config,
+                if self.spec.config_add.is_empty() {
+                    ""
+                } else {
+                    " with --config-add"
+                },
                 dropped.join(", "),
                 file.display()
-            );
+            ))
+            .into());
         }
         Ok(())
     }
@@ -468,21 +458,23 @@ impl<'a> Build<'a> {
     }
 }
 
-/// A directory in the cache, if that file is in it, as the one that was used last.
-fn kept(dir: &Path, file: &str) -> Result<Option<Hold>> {
-    match cache::hold(dir)? {
-        Some(hold) if dir.join(file).exists() => {
-            cache::touch(dir)?;
-            Ok(Some(hold))
-        }
-        _ => Ok(None),
-    }
+/// Adds to the last component of a path.
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut path = path.as_os_str().to_owned();
+    path.push(suffix);
+    path.into()
 }
 
-/// Message for what was put into the cache and is not there.
-fn lost(dir: &Path) -> String {
-    let dir = dir.display();
-    format!("{dir}: another process has removed it meanwhile; the same command builds it again")
+/// Message about the source files that were written.
+fn changes(written: &[PathBuf]) -> String {
+    if written.is_empty() {
+        return "no source file changes".to_owned();
+    }
+    let names: Vec<_> = written
+        .iter()
+        .map(|path| path.display().to_string())
+        .collect();
+    format!("changed since the last build: {}", names.join(", "))
 }
 
 #[cfg(test)]
@@ -497,8 +489,10 @@ impl Built {
             tree: "/tree".into(),
             info: BuildInfo {
                 source: "test".to_owned(),
+                commit: None,
                 base: "seed".to_owned(),
                 config: name.to_owned(),
+                config_add: Vec::new(),
                 patches: Vec::new(),
                 toolchain: Toolchain {
                     rustc: "/rustc".into(),
@@ -511,6 +505,9 @@ impl Built {
             },
             tested: true,
             guest: config(crate::vm::arch::Arch::X86, name).unwrap(),
+            options: config(crate::vm::arch::Arch::X86, name)
+                .unwrap()
+                .text(Path::new("/tree"), &[]),
             _holds: Vec::new(),
         }
     }

@@ -8,8 +8,8 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-use crate::contract::Needs;
 use crate::vm::arch::Arch;
+use crate::vm::config_line::ConfigLine;
 
 /// A kernel configuration and the requirements of its guest.
 #[derive(Debug)]
@@ -126,14 +126,8 @@ pub fn config(arch: Arch, name: &str) -> Result<&'static Config> {
 }
 
 impl Config {
-    /// Whether this configuration has the option that a scenario needs.
-    pub fn checks(&self, needs: Needs) -> bool {
-        let option = format!("CONFIG_{}=y", needs.option());
-        merged(self.fragments).lines().any(|line| line == option)
-    }
-
-    /// Input of `make allnoconfig` for a source tree.
-    pub(super) fn text(&self, tree: &Path) -> String {
+    /// Input of `make allnoconfig` for a source tree. The last addition of an option counts.
+    pub(super) fn text(&self, tree: &Path, additions: &[ConfigLine]) -> String {
         let mut text = merged(self.fragments);
         for (file, name) in OPTIONAL {
             let kconfig = fs::read_to_string(tree.join(file)).unwrap_or_default();
@@ -141,6 +135,11 @@ impl Config {
             if kconfig.lines().any(|line| line == entry) {
                 text.push_str(&format!("CONFIG_{name}=y\n"));
             }
+        }
+        for addition in additions {
+            let others = text.lines().filter(|line| !addition.replaces(line));
+            text = others.map(|line| format!("{line}\n")).collect();
+            text.push_str(&format!("{}\n", addition.line()));
         }
         text
     }
@@ -197,6 +196,26 @@ mod tests {
     }
 
     #[test]
+    fn an_addition_replaces_what_the_configuration_sets() -> Result<()> {
+        let no_tree = Path::new("/no/such/tree");
+        let text = |additions: &[&str]| {
+            let lines = additions.iter().map(|line| line.parse());
+            let lines: Result<Vec<ConfigLine>, _> = lines.collect();
+            let lines = lines.map_err(anyhow::Error::msg)?;
+            anyhow::Ok(config(Arch::X86, "core")?.text(no_tree, &lines))
+        };
+        let plain = text(&[])?;
+        assert_eq!(text(&["CONFIG_KSM=y"])?, format!("{plain}CONFIG_KSM=y\n"));
+        assert_eq!(
+            text(&["CONFIG_SMP=n"])?,
+            plain.replace("CONFIG_SMP=y\n", "") + "# CONFIG_SMP is not set\n"
+        );
+        let twice = text(&["CONFIG_NR_CPUS=2", "CONFIG_NR_CPUS=4"])?;
+        assert_eq!(twice, text(&["CONFIG_NR_CPUS=4"])?);
+        Ok(())
+    }
+
+    #[test]
     fn a_configuration_is_found_by_name() {
         assert!(config(Arch::X86, "core").is_ok());
         let text = format!("{:#}", config(Arch::X86, "cor").unwrap_err());
@@ -224,10 +243,10 @@ mod tests {
         let kconfig = dir.path().join("fs/proc/Kconfig");
         cache::write_atomically(&kconfig, b"config SYSCTL\n\tbool \"x\"\n")?;
         let core = config(Arch::X86, "core")?;
-        assert_eq!(core.text(dir.path()), CORE);
+        assert_eq!(core.text(dir.path(), &[]), CORE);
         cache::write_atomically(&kconfig, b"config PROC_SYSCTL\n\tbool \"x\"\n")?;
         assert_eq!(
-            core.text(dir.path()),
+            core.text(dir.path(), &[]),
             format!("{CORE}CONFIG_PROC_SYSCTL=y\n")
         );
         Ok(())

@@ -6,8 +6,11 @@ mod bindgen;
 mod build;
 mod config;
 mod configured;
+mod fault;
+mod kept;
 mod spec;
 
 pub use build::{Built, provide};
 pub use config::{Config, config};
-pub use spec::{BuildInfo, Origin, Spec, id_of_tree};
+pub use fault::is_of_kernel;
+pub use spec::{BuildInfo, Origin, Spec};

@@ -2,19 +2,20 @@
 
 //! The inputs of a kernel build, and the keys that identify them in the cache.
 
-use std::fs;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
 use crate::vm::arch::Arch;
 use crate::vm::build::kernel::config::{KCONFIG, config};
+use crate::vm::build::mirror::Mirror;
 use crate::vm::build::module::Extra;
 use crate::vm::build::patch::{Patch, Tree};
 use crate::vm::build::source::Source;
 use crate::vm::build::toolchain::Toolchain;
+use crate::vm::config_line::ConfigLine;
 use crate::vm::host::cache;
 use crate::vm::host::cache::{Cache, Key};
 use crate::vm::kernels;
@@ -31,8 +32,8 @@ pub enum Origin {
         /// Patches in the order in which they are applied, including the seed patch.
         patches: Vec<Patch>,
     },
-    /// A source tree of the user, which is never written to.
-    Tree(PathBuf),
+    /// The mirror of a source tree of the user.
+    Tree(Arc<Mirror>),
 }
 
 /// The inputs of a kernel build, except for the toolchain.
@@ -44,6 +45,8 @@ pub struct Spec {
     pub arch: Arch,
     /// Name of the kernel configuration.
     pub config: String,
+    /// Options on top of it.
+    pub config_add: Vec<ConfigLine>,
     /// Patches for the module.
     pub module_patches: Vec<Patch>,
     /// A module besides ours.
@@ -56,10 +59,14 @@ pub struct Spec {
 pub struct BuildInfo {
     /// Package and version of the source, or the path of the user's tree.
     pub source: String,
+    /// The commit of the user's tree, with `-dirty` if a tracked file differs from it.
+    pub commit: Option<String>,
     /// `seed`, `mainline` or `user tree`.
     pub base: String,
     /// Name of the configuration.
     pub config: String,
+    /// Options that were set on top of it, as `CONFIG_NAME=VALUE`.
+    pub config_add: Vec<String>,
     /// `NAME (sha256:...)` of each patch, in the order in which they were applied.
     pub patches: Vec<String>,
     /// Toolchain of the build.
@@ -75,33 +82,41 @@ pub(super) struct Keys {
     pub(super) interface: String,
 }
 
-/// Whether a module may be compiled from a file that a patch changes: from any but the C files of
-/// mm/. No header is generated from those, and no Rust code includes them.
-fn is_seen_by_modules(patch: &Patch) -> bool {
-    let is_seen = |path: &PathBuf| {
-        !path.starts_with("mm") || path.extension().is_none_or(|extension| extension != "c")
-    };
-    patch.files().iter().any(is_seen)
+/// Whether a module may be compiled from a file of the kernel: from any but the C files of mm/. No
+/// header is generated from those, and no Rust code includes them.
+fn is_seen_by_modules(path: &Path) -> bool {
+    !path.starts_with("mm") || path.extension().is_none_or(|extension| extension != "c")
+}
+
+/// Whether a module may be compiled from a file that a patch changes.
+fn changes_modules(patch: &Patch) -> bool {
+    patch.files().iter().any(|path| is_seen_by_modules(path))
 }
 
 impl Spec {
     /// Description of the build of this kernel.
     pub(super) fn info(&self, toolchain: &Toolchain) -> BuildInfo {
-        let (source, base, patches) = match &self.origin {
+        let (source, commit, base, patches) = match &self.origin {
             Origin::Packaged {
                 source,
                 base,
                 patches,
-            } => (source.name(), *base, patches.as_slice()),
-            Origin::Tree(dir) => (dir.display().to_string(), "user tree", &[][..]),
+            } => (source.name(), None, *base, patches.as_slice()),
+            Origin::Tree(mirror) => {
+                let source = mirror.tree().display().to_string();
+                let commit = mirror.commit().map(str::to_owned);
+                (source, commit, "user tree", &[][..])
+            }
         };
         let describe =
             |patch: &Patch| format!("{} (sha256:{})", patch.name, cache::sha256(&patch.text));
         let all = patches.iter().chain(&self.module_patches);
         BuildInfo {
             source,
+            commit,
             base: base.to_owned(),
             config: self.config.clone(),
+            config_add: self.config_add.iter().map(ConfigLine::to_string).collect(),
             patches: all.map(describe).collect(),
             toolchain: toolchain.clone(),
         }
@@ -109,7 +124,7 @@ impl Spec {
 
     /// Keys of the kernel in the cache.
     pub(super) fn keys(&self, toolchain: &Toolchain, tree: &Path) -> Result<Keys> {
-        let asked = config(self.arch, &self.config)?.text(tree);
+        let asked = config(self.arch, &self.config)?.text(tree, &self.config_add);
         let key = Key::default()
             .part("config", asked.as_bytes())
             .part("kconfig", KCONFIG.as_bytes())
@@ -118,22 +133,26 @@ impl Spec {
             Arch::X86 => key,
             Arch::Um => key.part("make", self.arch.make().join(" ").as_bytes()),
         };
-        let (key, patches) = match &self.origin {
+        let (source, patches) = match &self.origin {
+            Origin::Tree(mirror) => {
+                let tree = mirror.tree().as_os_str().as_encoded_bytes();
+                let key = key.part("tree", tree);
+                let keys = |counts: fn(&Path) -> bool| {
+                    let files = mirror.fingerprint(counts);
+                    key.clone().part("files", files.as_bytes()).finish()
+                };
+                return Ok(Keys {
+                    interface: keys(is_seen_by_modules),
+                    kernel: keys(|_| true),
+                });
+            }
             Origin::Packaged {
                 source, patches, ..
-            } => (
-                key.part("source", source.name().as_bytes()),
-                patches.as_slice(),
-            ),
-            Origin::Tree(dir) => {
-                let key = key
-                    .part("tree", dir.as_os_str().as_encoded_bytes())
-                    .part("files", fingerprint(dir)?.as_bytes());
-                (key, &[][..])
-            }
+            } => (source, patches),
         };
+        let key = key.part("source", source.name().as_bytes());
         let with = |key: Key, patch: &Patch| key.part("patch", &patch.text);
-        let seen = patches.iter().filter(|patch| is_seen_by_modules(patch));
+        let seen = patches.iter().filter(|patch| changes_modules(patch));
         Ok(Keys {
             interface: seen.fold(key.clone(), with).finish(),
             kernel: patches.iter().fold(key, with).finish(),
@@ -148,20 +167,40 @@ impl Spec {
         }
     }
 
-    /// Path of the source tree.
+    /// Path of the source tree that is built.
     pub(super) fn tree(&self, cache: &Cache) -> PathBuf {
         match &self.origin {
             Origin::Packaged { source, .. } => Tree::new(&source.dir(cache)).path().to_owned(),
-            Origin::Tree(dir) => dir.clone(),
+            Origin::Tree(mirror) => mirror.path(),
         }
     }
 
-    /// Identifier of the source tree, for the names of its lock, logs and build directories.
+    /// Identifier of the source tree, for the names of its lock and its logs.
     pub(super) fn tree_id(&self) -> String {
         match &self.origin {
             Origin::Packaged { source, .. } => source.id(),
-            Origin::Tree(dir) => id_of_tree(dir),
+            Origin::Tree(mirror) => mirror.id().to_owned(),
         }
+    }
+
+    /// Path of a directory for builds of this source with this configuration and toolchain. `folder`
+    /// is `build` or `module`. Those of a user's tree are removed together with its mirror.
+    pub(super) fn dir(&self, folder: &str, toolchain: &Toolchain, cache: &Cache) -> PathBuf {
+        let name = format!("{}{}-{}", self.arch.prefix(), self.config, toolchain.key());
+        match &self.origin {
+            Origin::Packaged { source, .. } => {
+                cache.path(folder).join(format!("{}-{name}", source.id()))
+            }
+            Origin::Tree(mirror) => mirror.root().join(folder).join(name),
+        }
+    }
+
+    /// Name of the configuration and what is set on top of it.
+    fn options(&self) -> String {
+        let additions = self.config_add.iter().map(|line| format!(" + {line}"));
+        std::iter::once(self.config.clone())
+            .chain(additions)
+            .collect()
     }
 
     /// Description of the kernel in progress messages.
@@ -176,48 +215,13 @@ impl Spec {
                 } else {
                     names.join(", ")
                 };
-                format!("{} with {with}, config {}", source.name(), self.config)
+                format!("{} with {with}, config {}", source.name(), self.options())
             }
-            Origin::Tree(dir) => format!("{}, config {}", dir.display(), self.config),
-        }
-    }
-}
-
-/// Identifier of a source tree of the user.
-pub fn id_of_tree(dir: &Path) -> String {
-    let key = Key::default().part("dir", dir.as_os_str().as_encoded_bytes());
-    format!("tree-{}", key.finish())
-}
-
-/// Hash over the name, size and modification time of every file in a tree, except for `.git`.
-fn fingerprint(dir: &Path) -> Result<String> {
-    let mut lines = Vec::new();
-    let mut dirs = vec![dir.to_owned()];
-    while let Some(current) = dirs.pop() {
-        let entries =
-            fs::read_dir(&current).map_err(|e| cache::explain(e, "cannot read", &current))?;
-        for entry in entries {
-            let entry = entry.map_err(|e| cache::explain(e, "cannot read", &current))?;
-            let path = entry.path();
-            let meta =
-                fs::symlink_metadata(&path).map_err(|e| cache::explain(e, "cannot read", &path))?;
-            if meta.is_dir() {
-                if entry.file_name() != ".git" {
-                    dirs.push(path);
-                }
-            } else {
-                lines.push(format!(
-                    "{} {} {}.{:09}",
-                    path.display(),
-                    meta.size(),
-                    meta.mtime(),
-                    meta.mtime_nsec()
-                ));
+            Origin::Tree(mirror) => {
+                format!("{}, config {}", mirror.tree().display(), self.options())
             }
         }
     }
-    lines.sort_unstable();
-    Ok(cache::sha256(lines.join("\n").as_bytes()))
 }
 
 #[cfg(test)]
@@ -251,6 +255,7 @@ mod tests {
             },
             arch: Arch::X86,
             config: "core".to_owned(),
+            config_add: Vec::new(),
             module_patches: Vec::new(),
             extra: None,
         }
@@ -271,6 +276,9 @@ mod tests {
         let mut other = toolchain.clone();
         other.versions.insert("rustc".to_owned(), "2".to_owned());
         assert_ne!(key, key_of("a", "x", &other)?);
+        let mut with = spec("a", "x");
+        with.config_add = vec!["CONFIG_KSM=y".parse().map_err(anyhow::Error::msg)?];
+        assert_ne!(key, with.keys(&toolchain, tree)?.kernel);
         Ok(())
     }
 
@@ -299,19 +307,6 @@ mod tests {
             assert_ne!(unpatched, other, "{seen}");
             assert_ne!(other, interface(&[seen])?, "{seen}");
         }
-        Ok(())
-    }
-
-    #[test]
-    fn the_fingerprint_changes_with_a_file_but_not_with_git() -> Result<()> {
-        let dir = tempfile::tempdir()?;
-        fs::create_dir(dir.path().join(".git"))?;
-        fs::write(dir.path().join("a"), "1")?;
-        let before = fingerprint(dir.path())?;
-        fs::write(dir.path().join(".git/x"), "1")?;
-        assert_eq!(before, fingerprint(dir.path())?);
-        fs::write(dir.path().join("a"), "12")?;
-        assert_ne!(before, fingerprint(dir.path())?);
         Ok(())
     }
 }
