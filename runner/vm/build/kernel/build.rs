@@ -9,13 +9,13 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use crate::contract::Needs;
 use crate::vm::build::kernel::bindgen;
+use crate::vm::build::kernel::built::Built;
 use crate::vm::build::kernel::config::{Config, KCONFIG, config, dropped};
 use crate::vm::build::kernel::configured;
 use crate::vm::build::kernel::fault::Dropped;
 use crate::vm::build::kernel::kept::{ModuleBuild, kept, lost};
-use crate::vm::build::kernel::spec::{BuildInfo, Keys, Origin, Spec};
+use crate::vm::build::kernel::spec::{Keys, Origin, Spec};
 use crate::vm::build::module;
 use crate::vm::build::module::Sources;
 use crate::vm::build::patch::Tree;
@@ -27,43 +27,9 @@ use crate::vm::host::cache;
 use crate::vm::host::cache::{Cache, Hold};
 use crate::vm::host::progress::{Task, Ui};
 
-/// A kernel and its module, ready to boot.
-#[derive(Clone, Debug)]
-pub struct Built {
-    /// ELF file of the kernel. For x86 it has a PVH entry, so QEMU starts it without decompressing
-    /// it; for User Mode Linux it is a program.
-    pub kernel: PathBuf,
-    /// `.config` of the kernel.
-    pub config: PathBuf,
-    /// The module.
-    pub module: PathBuf,
-    /// The module besides it, if one was asked for.
-    pub extra: Option<PathBuf>,
-    /// Source tree of the kernel: the user's own, or a packaged one in the state of the last kernel
-    /// that was built from it, which may be another one.
-    pub tree: PathBuf,
-    /// Inputs of the build.
-    pub info: BuildInfo,
-    /// Whether this program was tested with the source.
-    pub tested: bool,
-    /// Requirements of the guest.
-    pub guest: &'static Config,
-    /// Text of the `.config`.
-    options: String,
-    /// Keep the files in the cache while this value exists.
-    _holds: Vec<Hold>,
-}
-
-impl Built {
-    /// Whether the kernel has the option that a scenario needs.
-    pub fn checks(&self, needs: Needs) -> bool {
-        let option = format!("CONFIG_{}=y", needs.option());
-        self.options.lines().any(|line| line == option)
-    }
-}
-
-/// Maximum number of kernels in the cache; each takes about 20 MB. All of `tests/mutants/` fit.
-const IMAGES_KEPT: usize = 200;
+/// Maximum number of kernels in the cache; each takes about 20 MB. All of `tests/mutants/` fit, for
+/// both machines.
+const IMAGES_KEPT: usize = 300;
 /// Maximum number of modules in the cache; each takes less than 1 MB.
 const MODULES_KEPT: usize = 200;
 
@@ -475,40 +441,4 @@ fn changes(written: &[PathBuf]) -> String {
         .map(|path| path.display().to_string())
         .collect();
     format!("changed since the last build: {}", names.join(", "))
-}
-
-#[cfg(test)]
-impl Built {
-    /// Placeholder without files, for tests.
-    pub fn placeholder(name: &str) -> Self {
-        Built {
-            kernel: "/kernel".into(),
-            config: "/config".into(),
-            module: "/module".into(),
-            extra: None,
-            tree: "/tree".into(),
-            info: BuildInfo {
-                source: "test".to_owned(),
-                commit: None,
-                base: "seed".to_owned(),
-                config: name.to_owned(),
-                config_add: Vec::new(),
-                patches: Vec::new(),
-                toolchain: Toolchain {
-                    rustc: "/rustc".into(),
-                    library: None,
-                    llvm: "1".to_owned(),
-                    bindgen: "/bindgen".into(),
-                    libclang: None,
-                    versions: std::collections::BTreeMap::new(),
-                },
-            },
-            tested: true,
-            guest: config(crate::vm::arch::Arch::X86, name).unwrap(),
-            options: config(crate::vm::arch::Arch::X86, name)
-                .unwrap()
-                .text(Path::new("/tree"), &[]),
-            _holds: Vec::new(),
-        }
-    }
 }

@@ -4,13 +4,15 @@
 
 mod bindgen;
 mod build;
+mod built;
 mod config;
 mod configured;
 mod fault;
 mod kept;
 mod spec;
 
-pub use build::{Built, provide};
+pub use build::provide;
+pub use built::Built;
 pub use config::{Config, config};
 pub use fault::is_of_kernel;
 pub use spec::{BuildInfo, Origin, Spec};
