@@ -23,8 +23,9 @@ impl Arch {
                 // stack, not even a frame pointer: see docs/found-in-the-kernel.md.
                 "CFLAGS_stub.o=$(CFLAGS_NO_HARDENING) -fomit-frame-pointer",
                 // With the large code model, clang puts data into sections such as .lbss, which the
-                // linker scripts of arch/um do not know: see docs/found-in-the-kernel.md.
-                "KCFLAGS=-mlarge-data-threshold=2147483647",
+                // linker scripts of arch/um do not know: see docs/found-in-the-kernel.md. As an option
+                // of the front end it is no error for the vDSO, which has the small model.
+                "KCFLAGS=-Xclang -mlarge-data-threshold=2147483647",
             ],
         }
     }
