@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Trees of a user, with a history of their own. The minutes are those on two processors under TCG,
-//! once the unmodified kernel is in the cache.
+//! Trees of a user, with a history of their own, as User Mode Linux, which takes less time.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -146,7 +145,17 @@ fn a_tree_is_taken_as_it_is_and_only_a_changed_file_is_compiled() {
     let only = "munmap-whole-eagain";
     let (dir, results) = folder();
     let arguments = [
-        "run", "--linux", &name, "--only", only, "--expect", "mainline", "--output", &results,
+        "run",
+        "--linux",
+        &name,
+        "--machine",
+        "uml",
+        "--only",
+        only,
+        "--expect",
+        "mainline",
+        "--output",
+        &results,
     ];
     let index = || std::fs::read(tree.join(".git/index")).expect("cannot read the index");
     let run = || {
@@ -185,7 +194,7 @@ fn git_bisect_finds_the_commit_without_the_check() {
     };
     git(&tree, &["bisect", "start", "master", "base"]);
     let mut command = program::vm(&["run"]);
-    command.args(["--linux", ".", "--expect", "mainline"]);
+    command.args(["--linux", ".", "--machine", "uml", "--expect", "mainline"]);
     command.args(["--only", "munmap-whole-*", "--git-bisect"]);
     let words = std::iter::once(command.get_program()).chain(command.get_args());
     let words: Vec<_> = words.map(|word| word.to_str().expect("no UTF-8")).collect();
