@@ -117,7 +117,7 @@ fn work(program: Option<Program>) -> Result<()> {
         }
         Mode::Shell => {
             load_module()?;
-            shell()
+            shell(options.channel)
         }
         Mode::Probe => {
             let mut port = open_port(options.channel)?;
@@ -218,7 +218,7 @@ fn send(port: &mut File, line: &impl Serialize) -> Result<()> {
 }
 
 /// Runs a shell on the console until it exits, or until `poweroff` and the like signal this process.
-fn shell() -> Result<()> {
+fn shell(channel: Channel) -> Result<()> {
     let console = |write: bool| -> Result<Stdio> {
         Ok(OpenOptions::new()
             .read(!write)
@@ -227,9 +227,13 @@ fn shell() -> Result<()> {
             .with_context(|| format!("cannot open {SERIAL}"))?
             .into())
     };
+    let at_any_time = match channel {
+        Channel::VirtioSerial => "; Ctrl-A X ends it at any time",
+        Channel::Serial => "",
+    };
     println!(
         "The module is loaded, and debugfs is mounted on /sys/kernel/debug.\n\
-         `exit` ends the guest; Ctrl-A X ends it at any time."
+         `exit` ends the guest{at_any_time}."
     );
     io::stdout()
         .flush()

@@ -61,6 +61,11 @@ impl Platform {
         }
     }
 
+    /// Whether the machine has a log besides its console.
+    pub const fn has_log(self) -> bool {
+        matches!(self, Platform::Qemu(_))
+    }
+
     /// Channel to the guest's runner.
     pub const fn channel(self) -> Channel {
         match self {

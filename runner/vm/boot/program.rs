@@ -128,9 +128,12 @@ pub fn run(
         ("console", &console),
         ("results", &results),
         ("qemu", &machine.log),
-    ]
-    .map(|(what, path)| (what.to_owned(), path.display().to_string()))
-    .to_vec();
+    ];
+    let logs = logs
+        .into_iter()
+        .take(if platform.has_log() { 3 } else { 2 })
+        .map(|(what, path)| (what.to_owned(), path.display().to_string()))
+        .collect();
     Ok(Ran {
         vm: vm_info(&built, platform, why, ui, logs, &output),
         qemu: qemu.trim().replace('\n', "; "),

@@ -67,15 +67,17 @@ impl Logs {
         }
     }
 
-    /// Name and path of each log, as in the report.
-    fn named(&self, part: &Part) -> Vec<(String, String)> {
+    /// Name and path of each log that there is on that platform, as in the report.
+    fn named(&self, part: &Part, platform: Platform) -> Vec<(String, String)> {
         let suffix = match part {
             Part::Together => String::new(),
             part => format!(" {}", part.name()),
         };
         [("console", &self.console), ("qemu", &self.qemu)]
+            .into_iter()
+            .take(if platform.has_log() { 2 } else { 1 })
             .map(|(what, path)| (format!("{what}{suffix}"), path.display().to_string()))
-            .to_vec()
+            .collect()
     }
 }
 
@@ -112,7 +114,7 @@ pub fn judge(
     let mut logs: Vec<_> = run
         .parts
         .iter()
-        .flat_map(|part| Logs::of(part, suite.output).named(part))
+        .flat_map(|part| Logs::of(part, suite.output).named(part, platform))
         .collect();
     logs.push(("results".to_owned(), results.display().to_string()));
     let vm = Some(vm_info(built, platform, why, ui, logs, suite.output));
@@ -265,6 +267,7 @@ impl Guests<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::vm::boot::machine::Accelerator;
 
     #[test]
     fn every_wanted_boot_is_made() {
@@ -299,9 +302,10 @@ mod tests {
     #[test]
     fn no_two_guests_write_the_same_file() {
         let output = Path::new("/o");
-        let together = Logs::of(&Part::Together, output).named(&Part::Together);
+        let qemu = Platform::Qemu(Accelerator::Tcg);
+        let together = Logs::of(&Part::Together, output).named(&Part::Together, qemu);
         let part = Part::Alone("a-b".to_owned());
-        let alone = Logs::of(&part, output).named(&part);
+        let alone = Logs::of(&part, output).named(&part, qemu);
         let has = |logs: &[(String, String)], what: &str, path: &str| {
             logs.contains(&(what.to_owned(), path.to_owned()))
         };
@@ -311,5 +315,7 @@ mod tests {
             "{alone:?}"
         );
         assert!(together.iter().all(|log| !alone.contains(log)));
+        let uml = Logs::of(&part, output).named(&part, Platform::Uml);
+        assert_eq!(uml, alone[..1]);
     }
 }
