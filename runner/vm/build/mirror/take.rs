@@ -158,7 +158,7 @@ fn bring_up_to_date(tree: &Path, root: &Path, task: &Task<'_>) -> Result<(Files,
     } else {
         Known::Part
     };
-    cache::write_atomically(&mark, b"")?;
+    fs::write(&mark, "").map_err(|e| cache::explain(e, "cannot write", &mark))?;
     let is_first = recorded.is_none();
     let mut record = recorded.clone().unwrap_or_default();
     let mut changed = Vec::new();
