@@ -7,8 +7,8 @@
 use super::kallsyms::Address;
 use kernel::prelude::*;
 
-/// Frames of the functions that save a trace. The kernel leaves them out, but for `save_stack_trace()`
-/// of arch/um, which records itself and its caller whatever it is to skip.
+/// Frames of the functions that save a trace. The kernel leaves them out, but for
+/// `save_stack_trace()` of arch/um, which records itself and its caller whatever it is to skip.
 const SAVING: usize = if cfg!(CONFIG_UML) { 2 } else { 0 };
 
 /// The innermost frames of a stack, `FRAMES` at most.
