@@ -13,6 +13,7 @@ use anyhow::{Context as _, Result, bail};
 use mn_inject::model::KernelInfo;
 use mn_inject::model::exit::Exit;
 use mn_inject::report::format::SimpleFormat;
+use mn_inject::vm::arch::Arch;
 use mn_inject::vm::args::{Accel, VmGuestArgs};
 use mn_inject::vm::boot::listen::{Conversation, Ending, line_with};
 use mn_inject::vm::boot::machine::{Pace, Time};
@@ -74,8 +75,8 @@ fn run(mut task: Task, guest: &VmGuestArgs, format: SimpleFormat, ui: &Ui) -> Re
     }
     let (mut time, mut extra) = (Time::Real, None);
     if let Task::Bench(options) = &mut task {
-        if guest.accel == Accel::Kvm {
-            bail!("bench counts instructions, which only --accel tcg can");
+        if guest.accel == Accel::Kvm || guest.kernel.machine.arch() == Arch::Um {
+            bail!("bench counts instructions, which only QEMU with --accel tcg can");
         }
         options.null = Some(EXTRA_MODULE.into());
         options.instruction_ns =
