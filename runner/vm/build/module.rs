@@ -3,7 +3,6 @@
 //! The sources of the module as they are built, with patches.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
@@ -76,11 +75,7 @@ impl Sources {
     /// written, so `make` does not rebuild them.
     pub fn stage(&self, dir: &Path) -> Result<()> {
         for (path, text) in &self.0 {
-            let file = dir.join(path);
-            if fs::read(&file).is_ok_and(|there| there == *text) {
-                continue;
-            }
-            cache::write_atomically(&file, text)?;
+            cache::write_if_changed(&dir.join(path), text)?;
         }
         Ok(())
     }
@@ -88,6 +83,8 @@ impl Sources {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

@@ -336,19 +336,35 @@ pub fn make_dir(path: &Path) -> Result<()> {
 /// Writes a report as JSON, as [`write_atomically`] does.
 pub fn write_report(path: &Path, report: &impl Serialize) -> Result<()> {
     let mut text = serde_json::to_vec_pretty(report).context("cannot write the report as JSON")?;
-    // As `--format json` prints it.
-    text.push(b'\n');
+    text.push(b'\n'); // As `--format json` prints it.
     write_atomically(path, &text)
 }
 
 /// Writes a file and its parent directories. A reader sees either the old or the new content.
 pub fn write_atomically(path: &Path, content: &[u8]) -> Result<()> {
+    replace(path, content, File::sync_data)
+}
+
+/// As [`write_atomically`], without waiting for the disk.
+pub fn write_unsynced(path: &Path, content: &[u8]) -> Result<()> {
+    replace(path, content, |_| Ok(()))
+}
+
+/// As [`write_atomically`], unless the file has that content: `make` looks at its time.
+pub fn write_if_changed(path: &Path, content: &[u8]) -> Result<()> {
+    match fs::read(path) {
+        Ok(old) if old == content => Ok(()),
+        _ => write_atomically(path, content),
+    }
+}
+
+fn replace(path: &Path, content: &[u8], sync: fn(&File) -> io::Result<()>) -> Result<()> {
     let dir = path.parent().unwrap_or(Path::new("."));
     make_dir(dir)?;
     let write = || -> io::Result<()> {
         let mut file = tempfile::NamedTempFile::new_in(dir)?;
         file.write_all(content)?;
-        file.as_file().sync_data()?;
+        sync(file.as_file())?;
         file.persist(path)?;
         Ok(())
     };

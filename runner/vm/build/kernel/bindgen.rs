@@ -18,13 +18,7 @@ pub(super) fn path(dir: &Path) -> PathBuf {
 /// Writes a script that stands for bindgen (`BINDGEN=`).
 pub(super) fn write(dir: &Path, bindgen: &Path, headers: &[&str]) -> Result<()> {
     let path = path(dir);
-    let text = script(bindgen, headers);
-    // make compares the commands, not the script, so an unchanged one need not be kept; but its
-    // time would change with every build.
-    if fs::read(&path).is_ok_and(|old| old == text.as_bytes()) {
-        return Ok(());
-    }
-    cache::write_atomically(&path, text.as_bytes())?;
+    cache::write_if_changed(&path, script(bindgen, headers).as_bytes())?;
     fs::set_permissions(&path, fs::Permissions::from_mode(0o755))
         .map_err(|e| cache::explain(e, "cannot make executable", &path))
 }

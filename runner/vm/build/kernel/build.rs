@@ -272,12 +272,7 @@ impl<'a> Build<'a> {
         let mut text = cache::read(&tree.join("Kconfig"))?;
         text.extend_from_slice(b"\n");
         text.extend_from_slice(KCONFIG.as_bytes());
-        let path = self.kconfig();
-        // A file that is written is newer than the configuration, which would be made again.
-        if fs::read(&path).is_ok_and(|old| old == text) {
-            return Ok(());
-        }
-        cache::write_atomically(&path, &text)
+        cache::write_if_changed(&self.kconfig(), &text)
     }
 
     /// Writes `.config`.

@@ -4,7 +4,6 @@
 
 use std::collections::BTreeMap;
 use std::fs::Metadata;
-use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
@@ -91,13 +90,6 @@ impl Record {
     /// Writes the record. It is not synced to the disk: if it is lost, the contents are compared.
     pub fn write(&self, path: &Path) -> Result<()> {
         let text = serde_json::to_vec(self).context("cannot write the record of a mirror")?;
-        let dir = path.parent().unwrap_or(Path::new("."));
-        let write = || -> io::Result<()> {
-            let mut file = tempfile::NamedTempFile::new_in(dir)?;
-            file.write_all(&text)?;
-            file.persist(path)?;
-            Ok(())
-        };
-        write().map_err(|e| cache::explain(e, "cannot write", path))
+        cache::write_unsynced(path, &text)
     }
 }

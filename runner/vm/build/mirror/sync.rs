@@ -201,7 +201,7 @@ impl Pair<'_> {
         let (from, to) = (self.tree.join(source.path), self.mirror.join(source.path));
         let kept = stat(&to)?;
         // The content of the copy, if that is known or can be read.
-        let kept = match (kept, old) {
+        let mut kept = match (kept, old) {
             (Some(meta), Some(old)) if Stat::of(&meta) == old.mirror => Some(old.content.clone()),
             (Some(meta), _) if meta.is_file() => {
                 let mut content = kind_of(&meta).to_owned();
@@ -215,7 +215,6 @@ impl Pair<'_> {
         if let Some(parent) = to.parent() {
             cache::make_dir(parent)?;
         }
-        let mut kept = kept;
         let mut is_written = false;
         let settled = settled(&from, |meta| {
             // Unknown while it is written, and after a failure.
