@@ -13,6 +13,7 @@ use crate::injector;
 use crate::injector::formats::BEGIN;
 use crate::injector::{Attach, Attachment, control_file, detach_line, target_file};
 use crate::model::{End, Observation, Remains, Seen, Step, StepKind};
+use crate::os::processors;
 use crate::os::wait::Limit;
 use crate::scenario::TriggerKind;
 use crate::trigger::helper::Answer;
@@ -37,8 +38,10 @@ impl Session {
         } = setup;
         let mut remains = Remains::default();
         let kind = scenario.trigger.kind;
-        let mut others = injector::notifiers_of_others()?;
-        let entries = injector::total_entries()?;
+        let before = match kind.counts_releases() {
+            true => Some((injector::notifiers_of_others()?, injector::total_entries()?)),
+            false => None,
+        };
         let has_intervals = attached.iter().any(|a| a.notifier.kind.is_interval());
         let end = scenario.expectation().end;
         let is_left = end == End::Left;
@@ -51,7 +54,7 @@ impl Session {
                 remains.stuck.push(index);
             }
         }
-        if kind.counts_releases() {
+        if let Some((mut others, entries)) = before {
             // The log of a notifier is gone with it; only the module's total is left.
             let releases = injector::total_entries()?.saturating_sub(entries);
             others.extend(injector::notifiers_of_others()?);
@@ -153,7 +156,7 @@ fn visit_processors() -> nix::Result<()> {
     let this = Pid::from_raw(0);
     let all = sched_getaffinity(this)?;
     let mut result = Ok(());
-    for cpu in (0..CpuSet::count()).filter(|&cpu| all.is_set(cpu).unwrap_or(false)) {
+    for cpu in processors::allowed()? {
         let mut one = CpuSet::new();
         result = one.set(cpu).and_then(|()| sched_setaffinity(this, &one));
         if result.is_err() {

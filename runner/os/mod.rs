@@ -6,5 +6,6 @@
 pub mod cgroup;
 pub mod kernel;
 pub mod limit;
+pub mod processors;
 pub mod sys;
 pub mod wait;

@@ -22,13 +22,6 @@ impl ConfigLine {
             _ => self.to_string(),
         }
     }
-
-    /// Whether a line of a configuration is about the same option.
-    pub fn replaces(&self, line: &str) -> bool {
-        let rest = line.strip_prefix("# ").unwrap_or(line);
-        rest.strip_prefix(&self.name)
-            .is_some_and(|rest| rest.starts_with('=') || rest == " is not set")
-    }
 }
 
 impl fmt::Display for ConfigLine {
@@ -142,19 +135,6 @@ mod tests {
             "CONFIG_A=y\nCONFIG_B=y",
         ] {
             assert!(text.parse::<ConfigLine>().is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn only_a_line_about_the_same_option_is_replaced() {
-        let line: ConfigLine = "CONFIG_A=n".parse().unwrap();
-        assert!(line.replaces("CONFIG_A=y") && line.replaces("# CONFIG_A is not set"));
-        for other in [
-            "CONFIG_AB=y",
-            "# CONFIG_AB is not set",
-            "# CONFIG_A is a comment",
-        ] {
-            assert!(!line.replaces(other), "{other}");
         }
     }
 }

@@ -13,7 +13,6 @@ use tempfile::TempDir;
 use crate::vm::args::Gdb;
 use crate::vm::build::kernel::Built;
 use crate::vm::build::stage;
-use crate::vm::host::cache;
 
 /// Parameter of the kernel with which it runs at the addresses that are in its file.
 pub const APPEND: &str = "nokaslr";
@@ -69,16 +68,11 @@ impl Stub {
     }
 
     /// Text for the user: the command for gdb, and what to know of this kernel.
-    ///
-    /// # Errors
-    ///
-    /// The configuration of the kernel cannot be read.
-    pub fn advice(&self, built: &Built) -> Result<Vec<String>> {
-        let config = cache::read(&built.config)?;
-        Ok(self.lines(&built.kernel, &String::from_utf8_lossy(&config)))
+    pub fn advice(&self, built: &Built) -> Vec<String> {
+        self.lines(&built.kernel, built.has("DEBUG_INFO"))
     }
 
-    fn lines(&self, kernel: &Path, config: &str) -> Vec<String> {
+    fn lines(&self, kernel: &Path, has_debug_info: bool) -> Vec<String> {
         let mut gdb = Command::new("gdb");
         let remote = format!("target remote {}", self.socket().display());
         gdb.arg(kernel).arg("-ex").arg(remote);
@@ -89,7 +83,7 @@ impl Stub {
                     .to_owned(),
             );
         }
-        if !config.lines().any(|line| line == "CONFIG_DEBUG_INFO=y") {
+        if !has_debug_info {
             lines.push(
                 "this kernel has no debug info, so gdb knows functions, but neither lines nor types; \
                  --config-add CONFIG_DEBUG_INFO_DWARF5=y builds one that has it"
@@ -107,8 +101,7 @@ mod tests {
     #[test]
     fn the_command_for_gdb_can_be_pasted() -> Result<()> {
         let stub = Stub::new(Gdb::Run)?;
-        let config = "CONFIG_X86=y\nCONFIG_DEBUG_INFO=y\n";
-        let lines = stub.lines(Path::new("/c d/vmlinux"), config);
+        let lines = stub.lines(Path::new("/c d/vmlinux"), true);
         let socket = stub.socket();
         let due = format!(
             "gdb '/c d/vmlinux' -ex 'target remote {}'",
@@ -121,8 +114,7 @@ mod tests {
     #[test]
     fn a_guest_that_waits_and_a_kernel_without_debug_info_are_said() -> Result<()> {
         let stub = Stub::new(Gdb::Wait)?;
-        let config = "# CONFIG_DEBUG_INFO is not set\nCONFIG_DEBUG_INFO_NONE=y\n";
-        let lines = stub.lines(Path::new("/vmlinux"), config);
+        let lines = stub.lines(Path::new("/vmlinux"), false);
         assert_eq!(lines.len(), 3, "{lines:?}");
         assert!(lines[1].contains("hbreak"), "{lines:?}");
         assert!(lines[2].contains("CONFIG_DEBUG_INFO_DWARF5=y"), "{lines:?}");

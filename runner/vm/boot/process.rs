@@ -130,8 +130,11 @@ impl Guest {
 
     /// Waits for QEMU to exit.
     pub fn wait(mut self) -> Result<ExitStatus> {
-        let mut child = self.child.take().context("QEMU was waited for already")?;
-        child.wait().context("cannot wait for QEMU")
+        let mut child = self
+            .child
+            .take()
+            .context("the machine was waited for already")?;
+        child.wait().context("cannot wait for the machine")
     }
 }
 

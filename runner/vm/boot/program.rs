@@ -124,14 +124,10 @@ pub fn run(
         ));
     }
     let qemu = fs::read_to_string(&machine.log).unwrap_or_default();
-    let logs = [
-        ("console", &console),
-        ("results", &results),
-        ("qemu", &machine.log),
-    ];
-    let logs = logs
+    let log = platform.has_log().then_some(("qemu", &machine.log));
+    let logs = [("console", &console), ("results", &results)]
         .into_iter()
-        .take(if platform.has_log() { 3 } else { 2 })
+        .chain(log)
         .map(|(what, path)| (what.to_owned(), path.display().to_string()))
         .collect();
     Ok(Ran {

@@ -73,9 +73,9 @@ impl Logs {
             Part::Together => String::new(),
             part => format!(" {}", part.name()),
         };
-        [("console", &self.console), ("qemu", &self.qemu)]
-            .into_iter()
-            .take(if platform.has_log() { 2 } else { 1 })
+        let qemu = platform.has_log().then_some(("qemu", &self.qemu));
+        std::iter::once(("console", &self.console))
+            .chain(qemu)
             .map(|(what, path)| (format!("{what}{suffix}"), path.display().to_string()))
             .collect()
     }

@@ -5,11 +5,9 @@
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use nix::sched::{CpuSet, sched_getaffinity};
-use nix::unistd::Pid;
-
+use crate::os::processors;
 use crate::vm::boot::machine::{Machine, Time};
-use crate::vm::build::stage;
+use crate::vm::build::{stage, toolchain};
 
 /// Kernel command line of every guest.
 const CMDLINE: &[&str] = &[
@@ -38,10 +36,7 @@ const INTERACTIVE: &[&str] = &["ssl0=fd:0,fd:1", "console=ttyS0"];
 /// takes more than half of the time. [`None`] if the processors are not known.
 fn processor() -> Option<usize> {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
-    let allowed = sched_getaffinity(Pid::from_raw(0)).ok()?;
-    let processors: Vec<_> = (0..CpuSet::count())
-        .filter(|&processor| allowed.is_set(processor).unwrap_or(false))
-        .collect();
+    let processors = processors::allowed().ok()?;
     let turn = NEXT.fetch_add(1, Ordering::Relaxed);
     processors.get(turn % processors.len().max(1)).copied()
 }
@@ -64,16 +59,10 @@ pub(super) fn command(machine: &Machine<'_>) -> Command {
         command.env_remove(name);
     }
     command.arg(format!("mem={}M", machine.built.guest.memory));
-    for (name, path) in [
-        ("initrd", Some(machine.initramfs)),
+    command.arg(toolchain::define("initrd", machine.initramfs));
+    if let Some(dir) = machine.initramfs.parent() {
         // For its pid and its control socket; ~/.uml without it.
-        ("uml_dir", machine.initramfs.parent()),
-    ] {
-        if let Some(path) = path {
-            let mut word = std::ffi::OsString::from(format!("{name}="));
-            word.push(path);
-            command.arg(word);
-        }
+        command.arg(toolchain::define("uml_dir", dir));
     }
     let lines = match machine.console {
         Some(_) => RECORDED,

@@ -63,7 +63,7 @@ pub fn run(args: &VmShellArgs, ui: &Ui) -> Result<Exit> {
         gdb: stub.as_ref(),
     };
     if let Some(stub) = &stub {
-        for line in stub.advice(&built)? {
+        for line in stub.advice(&built) {
             ui.line("gdb", &line);
         }
     }

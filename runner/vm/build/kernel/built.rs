@@ -39,8 +39,13 @@ pub struct Built {
 impl Built {
     /// Whether the kernel has the option that a scenario needs.
     pub fn checks(&self, needs: Needs) -> bool {
-        let option = format!("CONFIG_{}=y", needs.option());
-        self.options.lines().any(|line| line == option)
+        self.has(needs.option())
+    }
+
+    /// Whether an option, named without `CONFIG_`, is `y`.
+    pub fn has(&self, option: &str) -> bool {
+        let set = format!("CONFIG_{option}=y");
+        self.options.lines().any(|line| line == set)
     }
 }
 
@@ -83,5 +88,19 @@ impl Built {
                 .text(Path::new("/tree"), &[]),
             _holds: Vec::new(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_option_that_is_set_is_there() {
+        let mut built = Built::placeholder("core");
+        built.options = "CONFIG_X86=y\nCONFIG_DEBUG_INFO=y\n".to_owned();
+        assert!(built.has("DEBUG_INFO"));
+        built.options = "# CONFIG_DEBUG_INFO is not set\nCONFIG_DEBUG_INFO_NONE=y\n".to_owned();
+        assert!(!built.has("DEBUG_INFO"));
     }
 }

@@ -42,6 +42,13 @@ const CORE: &str = include_str!("../configs/core.config");
 const DEBUG: &str = include_str!("../configs/debug.config");
 const UML: &str = include_str!("../configs/uml.config");
 
+/// log_buf_len: The reports of the debug options are long, and none may be lost.
+/// kmemleak=on: A kernel may have it built in but off by default.
+/// slab_debug=F: The slab allocator's arrays of free objects still hold the addresses of objects
+/// that were handed out, and kmemleak takes these for references. Caches with consistency checks
+/// have no such arrays.
+const DEBUG_CMDLINE: &str = "log_buf_len=16M kmemleak=on slab_debug=F";
+
 const CONFIGS: &[Config] = &[
     Config {
         name: "core",
@@ -57,12 +64,7 @@ const CONFIGS: &[Config] = &[
         arch: Arch::X86,
         fragments: &[CORE, DEBUG],
         memory: 1536,
-        // log_buf_len: The reports of the debug options are long, and none may be lost.
-        // kmemleak=on: A kernel may have it built in but off by default.
-        // slab_debug=F: The slab allocator's arrays of free objects still hold the addresses of
-        // objects that were handed out, and kmemleak takes these for references. Caches with
-        // consistency checks have no such arrays.
-        cmdline: "log_buf_len=16M kmemleak=on slab_debug=F",
+        cmdline: DEBUG_CMDLINE,
         slowness: 8,
         instruction_ns: 4,
     },
@@ -89,7 +91,7 @@ const CONFIGS: &[Config] = &[
         arch: Arch::Um,
         fragments: &[CORE, DEBUG, UML],
         memory: 1536,
-        cmdline: "log_buf_len=16M kmemleak=on slab_debug=F",
+        cmdline: DEBUG_CMDLINE,
         slowness: 4,
         instruction_ns: 1,
     },
@@ -128,31 +130,27 @@ pub fn config(arch: Arch, name: &str) -> Result<&'static Config> {
 impl Config {
     /// Input of `make allnoconfig` for a source tree. The last addition of an option counts.
     pub(super) fn text(&self, tree: &Path, additions: &[ConfigLine]) -> String {
-        let mut text = merged(self.fragments);
+        let mut lines = self.fragments.concat();
         for (file, name) in OPTIONAL {
             let kconfig = fs::read_to_string(tree.join(file)).unwrap_or_default();
             let entry = format!("config {name}");
             if kconfig.lines().any(|line| line == entry) {
-                text.push_str(&format!("CONFIG_{name}=y\n"));
+                lines.push_str(&format!("CONFIG_{name}=y\n"));
             }
         }
         for addition in additions {
-            let others = text.lines().filter(|line| !addition.replaces(line));
-            text = others.map(|line| format!("{line}\n")).collect();
-            text.push_str(&format!("{}\n", addition.line()));
+            lines.push_str(&format!("{}\n", addition.line()));
         }
-        text
+        merged(&lines)
     }
 }
 
-/// Joins fragments. Of several lines about an option the last one stays.
-fn merged(fragments: &[&str]) -> String {
+/// A fragment in which the last one of several lines about an option is left.
+fn merged(fragment: &str) -> String {
     let mut seen = HashSet::new();
-    let mut lines: Vec<_> = fragments.iter().flat_map(|text| text.lines()).collect();
-    lines.reverse();
+    let mut lines: Vec<_> = fragment.lines().rev().collect();
     lines.retain(|line| option(line).is_none_or(|name| seen.insert(name)));
-    lines.reverse();
-    lines.iter().map(|line| format!("{line}\n")).collect()
+    lines.iter().rev().map(|line| format!("{line}\n")).collect()
 }
 
 /// Name of the option that a line sets or unsets.
@@ -228,11 +226,24 @@ mod tests {
     }
 
     #[test]
+    fn only_a_line_about_the_same_option_is_replaced() {
+        assert_eq!(option("CONFIG_A=y"), Some("A"));
+        assert_eq!(option("# CONFIG_A is not set"), Some("A"));
+        for other in [
+            "CONFIG_AB=y",
+            "# CONFIG_AB is not set",
+            "# CONFIG_A is a comment",
+        ] {
+            assert_ne!(option(other), Some("A"), "{other}");
+        }
+    }
+
+    #[test]
     fn a_later_fragment_overrides_an_earlier_one() {
         let first = "# a comment\nCONFIG_A=y\nCONFIG_AB=y\n# CONFIG_C is not set\n";
-        assert_eq!(merged(&[first]), first);
+        assert_eq!(merged(first), first);
         assert_eq!(
-            merged(&[first, "# CONFIG_A is not set\nCONFIG_C=y\n"]),
+            merged(&format!("{first}# CONFIG_A is not set\nCONFIG_C=y\n")),
             "# a comment\nCONFIG_AB=y\n# CONFIG_A is not set\nCONFIG_C=y\n"
         );
     }
