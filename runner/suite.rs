@@ -92,8 +92,10 @@ pub fn run(
         .iter()
         .map(|s| described(s, why_skip(s)))
         .collect();
-    let unit_tests = match why_not {
-        None if options.part == Part::Together => wanted_unit_tests(options),
+    let unit_tests = match (&options.part, machine) {
+        (Part::UnitTests, _) | (Part::Together, Ownership::Shared) if why_not.is_none() => {
+            wanted_unit_tests(options)
+        }
         _ => Vec::new(),
     };
     let runnable: Vec<Scenario> = scenarios
@@ -188,6 +190,7 @@ fn planned(options: &RunOptions, machine: Ownership) -> Vec<Scenario> {
                 || preflight::lacks(scenario)
         }
         Part::Spoiled => scenario.boot() == Boot::Spoiled && !preflight::lacks(scenario),
+        Part::UnitTests => false,
         Part::Alone(name) => scenario.name() == *name,
     });
     plan

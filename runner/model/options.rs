@@ -25,9 +25,13 @@ pub struct RunOptions {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Part {
-    /// All scenarios that leave nothing behind, and the module's unit tests.
+    /// All scenarios that leave nothing behind; on a machine that is shared, also the module's unit
+    /// tests, for which there is no other boot.
     #[default]
     Together,
+    /// The module's unit tests. They cause invalidations, so that a wrong kernel may complain, and
+    /// lockdep be off from then on: no scenario runs after them.
+    UnitTests,
     /// Scenarios that leave something behind (a task that cannot be killed) and are not disturbed
     /// by what others left.
     Spoiled,
@@ -40,6 +44,7 @@ impl Part {
     pub fn name(&self) -> &str {
         match self {
             Part::Together => "together",
+            Part::UnitTests => "unit-tests",
             Part::Spoiled => "spoiled",
             Part::Alone(name) => name,
         }

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The module's unit tests. A kernel with KUnit runs them when the module is loaded, and shows
-//! their results in debugfs as long as it is.
+//! The module's unit tests. A kernel with KUnit runs them when the module is loaded, unless it was
+//! booted with `kunit.autorun=0`, and shows their results in debugfs as long as it is. Each suite
+//! has a file `run` there, which runs it when it is written.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
+
+use anyhow::{Context, Result};
 
 use crate::injector::sources::SOURCES;
 use crate::model::{Finding, FindingKind, UnitTest, Verdict};
@@ -15,6 +18,9 @@ const FOLDER: &str = "/sys/kernel/debug/kunit";
 
 /// Beginning of the names of the module's suites.
 const PREFIX: &str = "mmu_notifier_inject";
+
+/// Indentation of a case in results. Parameters of cases have more.
+const CASE: &str = "    ";
 
 /// The module's tests: suites, each with its cases. Every test in the sources must have run.
 pub type Planned = BTreeMap<String, Vec<String>>;
@@ -45,7 +51,8 @@ pub fn planned() -> Planned {
     planned
 }
 
-/// The results; none on a kernel that does not run the module's tests.
+/// The results; none on a kernel that cannot run the module's tests. A suite that has not run yet
+/// is run now.
 pub fn results(planned: &Planned) -> Vec<UnitTest> {
     // If KUnit is a module, the kernel build leaves out tests that are written in Rust.
     let built_in = Path::new("/sys/module/kunit").exists()
@@ -99,12 +106,10 @@ fn in_folder(folder: &Path, planned: &Planned) -> Vec<UnitTest> {
     }
     let mut tests = Vec::new();
     for (suite, cases) in &suites {
-        let path = folder.join(suite).join("results");
-        match fs::read_to_string(&path) {
+        match text_of(&folder.join(suite)) {
             Ok(text) => tests.extend(parse(suite, cases, &text)),
             Err(error) => {
-                let reason = format!("cannot read {}: {error}", path.display());
-                let lost = no_verdict(reason);
+                let lost = no_verdict(format!("{error:#}"));
                 if cases.is_empty() {
                     tests.push(test(suite, "results", lost.clone()));
                 }
@@ -113,6 +118,26 @@ fn in_folder(folder: &Path, planned: &Planned) -> Vec<UnitTest> {
         }
     }
     tests
+}
+
+/// The results of the suite with that folder, which is run if it has none.
+fn text_of(suite: &Path) -> Result<String> {
+    let path = suite.join("results");
+    let read =
+        || fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()));
+    let text = read()?;
+    if has_run(&text) {
+        return Ok(text);
+    }
+    let run = suite.join("run");
+    fs::write(&run, "1").with_context(|| format!("cannot write {}", run.display()))?;
+    read()
+}
+
+/// Whether a suite has run: in the results of one that has not, no case has one.
+fn has_run(text: &str) -> bool {
+    text.lines()
+        .any(|line| line.strip_prefix(CASE).and_then(result).is_some() || line.contains("# SKIP"))
 }
 
 fn test(suite: &str, case: &str, verdict: Verdict) -> UnitTest {
@@ -131,8 +156,6 @@ fn no_verdict(reason: String) -> Verdict {
 /// Reads the results of one suite (lib/kunit/debugfs.c), which are KTAP. A case that is missing or
 /// malformed has no verdict; none is left out.
 fn parse(suite: &str, cases: &[String], text: &str) -> Vec<UnitTest> {
-    /// Indentation of a case. Parameters of cases have more.
-    const CASE: &str = "    ";
     let mut plan = None;
     let mut tests: Vec<UnitTest> = Vec::new();
     let mut said = Vec::new();
@@ -290,6 +313,15 @@ not ok 1 mmu_notifier_inject_text
             .filter(|(_, word)| !word.is_empty())
             .map(|(name, word)| ((*name).to_owned(), *word))
             .collect()
+    }
+
+    #[test]
+    fn a_suite_that_has_not_run_is_told_from_one_that_has() {
+        assert!(has_run(GOOD));
+        assert!(has_run("KTAP version 1\n1..1\nok 1 x # SKIP slow\n"));
+        let frame =
+            "KTAP version 1\n1..1\n    KTAP version 1\n    # Subtest: x\n    1..3\nok 1 x\n";
+        assert!(!has_run(frame));
     }
 
     #[test]

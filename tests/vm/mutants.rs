@@ -21,55 +21,30 @@ fn all_of(folder: &str) -> Vec<Mutant> {
 /// The mutants that need no debug kernel.
 pub fn core_mutants() -> Vec<Mutant> {
     let mut mutants = all_of("mutants");
-    mutants.retain(|mutant| !takes_debug(mutant));
+    mutants.retain(|mutant| mutant.claim.config.is_none());
     mutants
 }
 
-fn takes_debug(mutant: &Mutant) -> bool {
-    mutant.claim.config.as_deref() == Some("debug")
-}
-
-/// Asserts that each mutant is killed and each lie doubted as it claims, and that the unmodified
-/// kernels pass.
-fn assert_killed_and_doubted(mutants: &[Mutant], lies: &[Mutant]) {
+/// Each mutant is killed and each lie doubted as it claims, and the unmodified kernels pass. One run
+/// of them all, so that one kernel is built while others are tried.
+#[test]
+#[ignore = "full: 20 min"]
+fn every_mutant_is_killed_and_every_lie_doubted() {
+    let (mutants, lies) = (all_of("mutants"), all_of("lies"));
     let (killed, doubted) = (mutants.len(), lies.len());
     let outcome = format!(
         "PASS: {killed} of {} mutants killed, {doubted} doubted as they must be, 0 otherwise",
         killed + doubted
     );
-    let paths = mutants.iter().chain(lies);
-    let paths: Vec<String> = paths.map(|m| m.path.display().to_string()).collect();
     // Each that needs a virtual machine says so.
-    let mut arguments = vec!["mutants", "--machine", "uml"];
-    arguments.extend(paths.iter().map(String::as_str));
-    run(&arguments).expect(0, &[&outcome]);
-}
-
-/// Kernels that are wrong on purpose, and modules that lie.
-#[test]
-#[ignore = "full: 25 min"]
-fn every_mutant_is_killed_and_every_lie_doubted() {
-    assert_killed_and_doubted(&core_mutants(), &all_of("lies"));
-}
-
-/// One of each rule that only the debug kernel can check: each takes minutes.
-#[test]
-#[ignore = "full: 8 min"]
-fn a_debug_mutant_of_each_rule_is_killed() {
-    let mut mutants = all_of("mutants");
-    mutants.retain(takes_debug);
-    let mut rules = std::collections::HashSet::new();
-    mutants.retain(|mutant| rules.insert(mutant.claim.rule));
-    assert_killed_and_doubted(&mutants, &[]);
-}
-
-/// Too long for `.ci/run`, which leaves out this test by its name.
-#[test]
-#[ignore = "full: 60 min"]
-fn every_debug_mutant_is_killed() {
-    let mut mutants = all_of("mutants");
-    mutants.retain(takes_debug);
-    assert_killed_and_doubted(&mutants, &[]);
+    run(&[
+        "mutants",
+        "--machine",
+        "uml",
+        &file("tests/mutants"),
+        &file("tests/lies"),
+    ])
+    .expect(0, &[&outcome]);
 }
 
 #[test]

@@ -196,7 +196,10 @@ mod tests {
         assert!(core.contains("-machine microvm"), "{core}");
         let debug = machine("debug", Time::Real, Some("/a".into()));
         assert!(debug.contains("-m 1536 "), "{debug}");
-        assert!(debug.contains(" slab_debug=F mine'"), "{debug}");
+        assert!(
+            debug.contains(" slab_debug=F kunit.autorun=0 mine'"),
+            "{debug}"
+        );
         assert!(!debug.contains("-icount"), "{debug}");
         assert!(debug.contains("-machine q35"), "{debug}");
     }

@@ -137,9 +137,10 @@ pub fn judge(
 /// The plan of a run: its scenarios, and the boots that they need.
 fn plan(built: &Built, suite: &Suite<'_>) -> RunEvent {
     let selected = scenario::select(suite.only);
-    let unit_tests = kunit::names(&kunit::planned())
-        .iter()
-        .any(|name| scenario::is_wanted(suite.only, name));
+    let unit_tests = built.has("KUNIT")
+        && kunit::names(&kunit::planned())
+            .iter()
+            .any(|name| scenario::is_wanted(suite.only, name));
     let boots: Vec<_> = selected
         .iter()
         .map(|scenario| {
@@ -161,15 +162,16 @@ fn plan(built: &Built, suite: &Suite<'_>) -> RunEvent {
     }
 }
 
-/// The boots that a run needs, from the names of its scenarios and the boot that each wants. The
-/// unit tests run on the shared one.
+/// The boots that a run needs, from the names of its scenarios and the boot that each wants.
 fn parts(scenarios: &[(String, Wanted)], unit_tests: bool) -> Vec<Part> {
     let has = |wanted: Wanted| scenarios.iter().any(|(_, boot)| *boot == wanted);
-    let together = (unit_tests || has(Wanted::Shared)).then_some(Part::Together);
+    let together = has(Wanted::Shared).then_some(Part::Together);
+    let unit_tests = unit_tests.then_some(Part::UnitTests);
     let spoiled = has(Wanted::Spoiled).then_some(Part::Spoiled);
     let own = scenarios.iter().filter(|(_, boot)| *boot == Wanted::Own);
     together
         .into_iter()
+        .chain(unit_tests)
         .chain(spoiled)
         .chain(own.map(|(name, _)| Part::Alone(name.clone())))
         .collect()
@@ -288,12 +290,19 @@ mod tests {
             Wanted::Spoiled,
         ];
         let (together, spoiled) = (Part::Together, Part::Spoiled);
+        let tests = Part::UnitTests;
         assert_eq!(
             wants(&all, true),
-            [together.clone(), spoiled.clone(), alone("a"), alone("d")]
+            [
+                together.clone(),
+                tests.clone(),
+                spoiled.clone(),
+                alone("a"),
+                alone("d")
+            ]
         );
         assert_eq!(wants(&all[..1], false), [alone("a")]);
-        assert_eq!(wants(&all[..1], true), [together.clone(), alone("a")]);
+        assert_eq!(wants(&all[..1], true), [tests, alone("a")]);
         assert_eq!(wants(&all[4..], false), [spoiled]);
         assert_eq!(wants(&all[2..3], false), [together]);
         assert!(wants(&[], false).is_empty());

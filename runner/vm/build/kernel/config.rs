@@ -47,7 +47,9 @@ const UML: &str = include_str!("../configs/uml.config");
 /// slab_debug=F: The slab allocator's arrays of free objects still hold the addresses of objects
 /// that were handed out, and kmemleak takes these for references. Caches with consistency checks
 /// have no such arrays.
-const DEBUG_CMDLINE: &str = "log_buf_len=16M kmemleak=on slab_debug=F";
+/// kunit.autorun=0: As for the other configurations with KUnit, the module's unit tests run when
+/// they are asked for, in a boot of their own.
+const DEBUG_CMDLINE: &str = "log_buf_len=16M kmemleak=on slab_debug=F kunit.autorun=0";
 
 const CONFIGS: &[Config] = &[
     Config {
@@ -73,7 +75,7 @@ const CONFIGS: &[Config] = &[
         arch: Arch::X86,
         fragments: &[CORE, include_str!("../configs/rt.config")],
         memory: 768,
-        cmdline: "log_buf_len=16M",
+        cmdline: "log_buf_len=16M kunit.autorun=0",
         slowness: 6,
         instruction_ns: 8,
     },
