@@ -20,7 +20,8 @@ use crate::vm::boot::protocol::{GuestOptions, Mode};
 use crate::vm::boot::qemu;
 use crate::vm::build::kernel::Built;
 use crate::vm::host::cache;
-use crate::vm::host::cache::{Cache, Key};
+use crate::vm::host::cache::Cache;
+use crate::vm::host::key::Key;
 use crate::vm::host::progress::Ui;
 
 /// Time limit for the answer of the guest. It takes a tenth of that where KVM works.

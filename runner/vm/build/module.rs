@@ -11,7 +11,7 @@ use crate::injector::sources::SOURCES;
 use crate::vm::build::patch;
 use crate::vm::build::patch::Patch;
 use crate::vm::host::cache;
-use crate::vm::host::cache::Key;
+use crate::vm::host::key::Key;
 
 /// File name of the built module.
 pub const FILE: &str = "mmu_notifier_inject.ko";

@@ -13,7 +13,8 @@ use serde::{Deserialize, Serialize};
 use crate::vm::build::stage;
 use crate::vm::build::stage::Log;
 use crate::vm::host::cache;
-use crate::vm::host::cache::{Cache, Key};
+use crate::vm::host::cache::Cache;
+use crate::vm::host::key::Key;
 use crate::vm::host::progress::Ui;
 
 /// Minimum versions for Linux 7.3 (Documentation/process/changes.rst).

@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
-use crate::vm::host::cache::{self, Key};
+use crate::vm::host::cache;
+use crate::vm::host::key::Key;
 
 /// File of a build directory with the state in which it was configured.
 const STATE: &str = "mn-inject.configured";

@@ -16,8 +16,8 @@ use crate::vm::build::patch::{Patch, Tree};
 use crate::vm::build::source::Source;
 use crate::vm::build::toolchain::Toolchain;
 use crate::vm::config_line::ConfigLine;
-use crate::vm::host::cache;
-use crate::vm::host::cache::{Cache, Key};
+use crate::vm::host::cache::Cache;
+use crate::vm::host::key::{Key, sha256};
 use crate::vm::kernels;
 
 /// Origin of the kernel source.
@@ -108,8 +108,7 @@ impl Spec {
                 (source, commit, "user tree", &[][..])
             }
         };
-        let describe =
-            |patch: &Patch| format!("{} (sha256:{})", patch.name, cache::sha256(&patch.text));
+        let describe = |patch: &Patch| format!("{} (sha256:{})", patch.name, sha256(&patch.text));
         let all = patches.iter().chain(&self.module_patches);
         BuildInfo {
             source,

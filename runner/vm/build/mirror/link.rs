@@ -10,7 +10,8 @@ use std::path::{Component, Path, PathBuf};
 use anyhow::Result;
 
 use crate::vm::build::mirror::record::Stat;
-use crate::vm::host::cache::{self, Key};
+use crate::vm::host::cache;
+use crate::vm::host::key::Key;
 
 /// Target of a link in the mirror, and whether it leads out of the tree.
 pub struct Link {

@@ -20,7 +20,8 @@ use sha2::{Digest, Sha256};
 use crate::vm::build::mirror::link;
 use crate::vm::build::mirror::parallel::in_parallel;
 use crate::vm::build::mirror::record::{Entry, Record, Stat, kind};
-use crate::vm::host::cache::{self, hex};
+use crate::vm::host::cache;
+use crate::vm::host::key::{hex, sha256};
 use crate::vm::host::signals;
 
 /// Times that a file is copied which changes meanwhile.
@@ -247,7 +248,7 @@ impl Pair<'_> {
         if meta.is_symlink() {
             let target = fs::read_link(&from).map_err(unreadable)?;
             let target = link::mirrored(self.tree, path, &target).target;
-            content.push_str(&cache::sha256(target.as_os_str().as_bytes()));
+            content.push_str(&sha256(target.as_os_str().as_bytes()));
             let is_written = kept != Some(&content);
             if is_written {
                 remove(&to)?;

@@ -13,7 +13,8 @@ use crate::vm::build::mirror::files::{self, Files};
 use crate::vm::build::mirror::link;
 use crate::vm::build::mirror::record::Record;
 use crate::vm::build::mirror::sync::{GRANULARITY, Known, Pair};
-use crate::vm::host::cache::{self, Cache, Hold, Key, Lock};
+use crate::vm::host::cache::{self, Cache, Hold, Lock};
+use crate::vm::host::key::Key;
 use crate::vm::host::progress::{Task, Ui};
 
 /// Maximum number of trees in the cache; each takes about 2.5 GB with its build directories.
