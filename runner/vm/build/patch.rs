@@ -7,11 +7,12 @@
 //! that was ever changed is kept beside the tree.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Component, Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, bail};
 
@@ -83,6 +84,9 @@ pub struct Tree {
     tree: PathBuf,
     originals: PathBuf,
 }
+
+/// A time before every object, since the epoch. The epoch itself is often a time that is not known.
+const LONG_AGO: Duration = Duration::from_secs(1_000_000_000);
 
 /// Contents of files by path; `None` for a file that does not exist.
 pub type Files = BTreeMap<PathBuf, Option<Vec<u8>>>;
@@ -195,6 +199,31 @@ impl Tree {
             written.push(path);
         }
         Ok(written)
+    }
+
+    /// Dates the files that were ever changed, for `make` in one build directory: now if `is_new`, and
+    /// else before every object. Their own times are about all build directories of the tree together.
+    ///
+    /// # Errors
+    ///
+    /// The time of a file cannot be set.
+    pub fn date(&self, is_new: impl Fn(&Path) -> bool) -> Result<()> {
+        let now = SystemTime::now();
+        for path in self.ever_touched()? {
+            let file = self.tree.join(&path);
+            let time = if is_new(&path) {
+                now
+            } else {
+                SystemTime::UNIX_EPOCH + LONG_AGO
+            };
+            match File::open(&file).and_then(|file| file.set_modified(time)) {
+                Err(e) if e.kind() != io::ErrorKind::NotFound => {
+                    return Err(cache::explain(e, "cannot set the time of", &file));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     /// Content of a file in the package.
@@ -350,6 +379,21 @@ mod tests {
         assert_eq!(fs::read(tree.path().join("mm/x.c"))?, b"one\ntwo\nthree\n");
         assert_eq!(fs::read(tree.path().join("mm/y.c"))?, b"gone\n");
         assert!(!tree.path().join("mm/new.c").exists());
+        Ok(())
+    }
+
+    #[test]
+    fn files_are_dated_for_one_build_directory() -> Result<()> {
+        let (_dir, tree) = tree()?;
+        patched(&tree, &[patch(CHANGE), patch(REMOVE)])?;
+        let time = |path| fs::metadata(tree.path().join(path)).and_then(|meta| meta.modified());
+        let begin = SystemTime::now();
+        tree.date(|path| path == Path::new("mm/x.c"))?;
+        assert!(time("mm/x.c")? >= begin);
+        patched(&tree, &[])?;
+        tree.date(|path| path == Path::new("mm/y.c"))?;
+        assert_eq!(time("mm/x.c")?, SystemTime::UNIX_EPOCH + LONG_AGO);
+        assert!(time("mm/y.c")? >= begin);
         Ok(())
     }
 

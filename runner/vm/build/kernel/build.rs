@@ -15,6 +15,7 @@ use crate::vm::build::kernel::config::{Config, KCONFIG, config, dropped};
 use crate::vm::build::kernel::configured;
 use crate::vm::build::kernel::fault::Dropped;
 use crate::vm::build::kernel::kept::{ModuleBuild, kept, lost};
+use crate::vm::build::kernel::part::{Part, Patched};
 use crate::vm::build::kernel::spec::{Keys, Origin, Spec};
 use crate::vm::build::module;
 use crate::vm::build::module::Sources;
@@ -208,17 +209,26 @@ impl<'a> Build<'a> {
         let task = self.ui.begin("kernel", &format!("building {what}"));
         let mut log = self.log("kernel")?;
         cache::make_dir(&self.dir)?;
-        let (tree, changed) = self.tree()?;
+        let (tree, patched) = self.tree()?;
 
         let state = self.state();
+        let is_built = fs::read_to_string(&state).is_ok_and(|built| built == self.interface);
         match fs::remove_file(&state) {
             Err(e) if e.kind() != io::ErrorKind::NotFound => {
                 return Err(cache::explain(e, "cannot remove", &state));
             }
             _ => {}
         }
-        if let Some(changed) = changed {
-            task.line(&changes(&changed));
+        let mut part = None;
+        if let Some(patched) = &patched {
+            let last = patched.begin(&self.dir)?;
+            if let Some(last) = &last {
+                task.line(&changes(&patched.changes(last)));
+            }
+            self.date(|path| last.as_ref().is_none_or(|last| patched.differs(last, path)))?;
+            part = last
+                .filter(|_| is_built && self.spec.arch.walks_in_part())
+                .and_then(|last| Part::since(&last, patched));
         }
         self.declare_options(&tree)?;
         let headers = self.spec.arch.bound_headers();
@@ -229,9 +239,13 @@ impl<'a> Build<'a> {
         if !configured::is_configured(&self.dir, &tree, &asked) {
             task.note("configuring");
             self.configure(&tree, &asked, &mut log, &task)?;
+            part = None;
         }
-        self.make_kernel(&tree, &mut log, &task)?;
+        self.make_kernel(&tree, part.as_ref(), &mut log, &task)?;
         configured::note(&self.dir, &tree, &asked)?;
+        if let Some(patched) = &patched {
+            patched.note(&self.dir)?;
+        }
         self.keep()?;
         cache::write_atomically(&state, self.interface.as_bytes())?;
         task.done(&format!("built {what}"));
@@ -244,9 +258,9 @@ impl<'a> Build<'a> {
         self.dir.join("mn-inject.state")
     }
 
-    /// Brings the source tree to the state of this kernel. Returns its path and the files that
-    /// were written, if it is patched; a mirror is in that state already.
-    fn tree(&self) -> Result<(PathBuf, Option<Vec<PathBuf>>)> {
+    /// Brings the source tree to the state of this kernel. Returns its path and which files are not
+    /// the originals; a mirror is in that state already.
+    fn tree(&self) -> Result<(PathBuf, Option<Patched>)> {
         match &self.spec.origin {
             Origin::Packaged {
                 source, patches, ..
@@ -254,10 +268,18 @@ impl<'a> Build<'a> {
                 let tree = Tree::new(&source.dir(self.cache));
                 let scratch = self.cache.temp_dir()?;
                 let plan = tree.plan(patches, scratch.path())?;
-                let written = tree.bring_to(&plan)?;
-                Ok((tree.path().to_owned(), Some(written)))
+                tree.bring_to(&plan)?;
+                Ok((tree.path().to_owned(), Some(Patched::of(&plan))))
             }
             Origin::Tree(mirror) => Ok((mirror.path(), None)),
+        }
+    }
+
+    /// Dates the files of a tree that patches change, see [`Tree::date()`].
+    fn date(&self, is_new: impl Fn(&Path) -> bool) -> Result<()> {
+        match &self.spec.origin {
+            Origin::Packaged { source, .. } => Tree::new(&source.dir(self.cache)).date(is_new),
+            Origin::Tree(_) => Ok(()),
         }
     }
 
@@ -322,17 +344,40 @@ impl<'a> Build<'a> {
         }
     }
 
-    fn make_kernel(&self, tree: &Path, log: &mut Log, task: &Task<'_>) -> Result<()> {
+    /// Makes the kernel. What changed since the last build is in `part`, if one is given.
+    fn make_kernel(
+        &self,
+        tree: &Path,
+        part: Option<&Part>,
+        log: &mut Log,
+        task: &Task<'_>,
+    ) -> Result<()> {
+        let mut steps = 0u32;
+        let mut run = |make: &mut Command| {
+            stage::run(task, log, make, |line| {
+                if line.starts_with("  ") {
+                    steps += 1;
+                    task.note(&format!("{steps} steps, {}", line.trim()));
+                }
+            })
+        };
+        if let Some(part) = part {
+            // For make, it depends on the directories through which make does not go.
+            let linked = self.dir.join("vmlinux.o");
+            fs::remove_file(&linked).map_err(|e| cache::explain(e, "cannot remove", &linked))?;
+            let walk = toolchain::define("build-dir", Path::new(part.dir));
+            // One job, so in this order: nothing else makes the link wait for what is compiled.
+            let mut make = self.make_in(tree);
+            make.args(["-j1".as_ref(), walk.as_os_str()]);
+            run(make.args([part.dir, "vmlinux"]))?;
+            if part.is_compiled(tree, &self.dir)? {
+                return Ok(());
+            }
+        }
         let jobs = std::thread::available_parallelism().map_or(1, usize::from);
         let mut make = self.make_in(tree);
-        make.arg(format!("-j{jobs}")).args(["vmlinux", "modules"]);
-        let mut steps = 0u32;
-        stage::run(task, log, &mut make, |line| {
-            if line.starts_with("  ") {
-                steps += 1;
-                task.note(&format!("{steps} steps, {}", line.trim()));
-            }
-        })
+        make.arg(format!("-j{jobs}"));
+        run(make.args(["vmlinux", "modules"]))
     }
 
     /// `make` for the source tree, with the build directory as `O=`.
@@ -395,6 +440,8 @@ impl<'a> Build<'a> {
         let mut log = self.log("module")?;
         let staged = &module.staged;
         module.sources.stage(staged)?;
+        // It is not known for which headers its objects were compiled.
+        self.date(|_| true)?;
         let mut make = self.make();
         make.arg("-C")
             .arg(&self.dir)
@@ -426,12 +473,12 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     path.into()
 }
 
-/// Message about the source files that were written.
-fn changes(written: &[PathBuf]) -> String {
-    if written.is_empty() {
+/// Message about the source files that have changed.
+fn changes(changed: &[PathBuf]) -> String {
+    if changed.is_empty() {
         return "no source file changes".to_owned();
     }
-    let names: Vec<_> = written
+    let names: Vec<_> = changed
         .iter()
         .map(|path| path.display().to_string())
         .collect();

@@ -9,6 +9,7 @@ mod config;
 mod configured;
 mod fault;
 mod kept;
+mod part;
 mod spec;
 
 pub use build::provide;
