@@ -23,7 +23,7 @@ use crate::injector::FOLDER;
 use crate::injector::load::load_file;
 use crate::model::{Ownership, RunOptions};
 use crate::vm::boot::protocol::{
-    Channel, GuestOptions, MODULE, Mode, OPTIONS, PORT, PROBE_ANSWER, SERIAL,
+    Channel, GuestOptions, MODULE, Mode, OPTIONS, PORT, PROBE_ANSWER, READY, SERIAL,
 };
 
 /// Function that carries out the task of [`Mode::Program`] in a guest.
@@ -105,26 +105,50 @@ fn work(program: Option<Program>) -> Result<()> {
         mount_one(mount)?;
     }
     match options.mode {
-        Mode::Suite(run) => {
-            let mut port = open_port(options.channel)?;
-            suite(&run, &mut port)
-        }
-        Mode::Program(task) => {
-            let program = program.context("this program has no task of its own in a guest")?;
-            let mut port = Port(open_port(options.channel)?);
-            program(task, &mut port)?;
-            wait_for_host(&mut port.0)
-        }
         Mode::Shell => {
             load_module()?;
             shell(options.channel)
         }
+        mode => carry_out(mode, open_port(options.channel)?, program),
+    }
+}
+
+/// Carries out a task for which there is a channel to the host.
+fn carry_out(mode: Mode, mut port: File, program: Option<Program>) -> Result<()> {
+    match mode {
+        Mode::Suite(run) => suite(&run, &mut port),
+        Mode::Program(task) => {
+            let program = program.context("this program has no task of its own in a guest")?;
+            let mut port = Port(port);
+            program(task, &mut port)?;
+            wait_for_host(&mut port.0)
+        }
+        Mode::Later => {
+            writeln!(port, "{READY}").context("cannot write to the results' channel")?;
+            match read_mode(&mut port)? {
+                Mode::Later => bail!("the host asked for nothing"),
+                mode => carry_out(mode, port, program),
+            }
+        }
         Mode::Probe => {
-            let mut port = open_port(options.channel)?;
             writeln!(port, "{PROBE_ANSWER}").context("cannot write to the results' channel")?;
             wait_for_host(&mut port)
         }
-        Mode::PowerOff => Ok(()),
+        Mode::Shell | Mode::PowerOff => bail!("the host asked for something that needs no channel"),
+    }
+}
+
+/// Reads a line with a mode, and nothing after it.
+fn read_mode(port: &mut File) -> Result<Mode> {
+    let mut line = Vec::new();
+    let mut byte = [0];
+    loop {
+        port.read_exact(&mut byte)
+            .context("cannot read from the channel to the host")?;
+        if byte == *b"\n" {
+            return serde_json::from_slice(&line).context("cannot read the host's line");
+        }
+        line.push(byte[0]);
     }
 }
 
@@ -311,6 +335,7 @@ mod tests {
         for mode in [
             Mode::Suite(RunOptions::default()),
             Mode::Program(serde_json::json!({ "task": { "writes": 1 } })),
+            Mode::Later,
             Mode::Shell,
             Mode::Probe,
             Mode::PowerOff,

@@ -37,6 +37,32 @@ fn seed_passes_on_the_debug_kernel() {
     assert_eq!(passed, all, "{ran}");
 }
 
+/// What guests see that go on from a snapshot is judged as what others see, and a kernel of which there
+/// can be no snapshot has the verdict that it has without one.
+#[test]
+#[ignore = "full: 2 min"]
+fn guests_go_on_from_one_boot() {
+    let only = ["run", "--accel=tcg", "--config=debug", "--only=r07-*-a*"];
+    let wrong = mutant("map-missing-in-start");
+    run(&[&only[..], &["--base=mainline", "--patch", &wrong]].concat()).expect(
+        1,
+        &[
+            "[guest] booted (",
+            "FAIL  r07-plain-allocates",
+            "PASS  r07-interval-agrees",
+            "0 without a verdict",
+        ],
+    );
+    let dead = patch("dead-at-boot");
+    run(&[&only[..], &["--base=mainline", "--patch", &dead]].concat()).expect(
+        70,
+        &[
+            "[guest] no snapshot, so each guest boots: the guest ended",
+            "never ran",
+        ],
+    );
+}
+
 /// The notifier of a target that is not armed costs next to nothing, and others do not pay for it.
 #[test]
 #[ignore = "full: 2 min"]

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::vm::arch::Arch;
 use crate::vm::args::Accel;
 use crate::vm::boot::initramfs;
-use crate::vm::boot::machine::{Accelerator, Machine, Platform, Time};
+use crate::vm::boot::machine::{Accelerator, Machine, Platform, Start, Time};
 use crate::vm::boot::protocol;
 use crate::vm::boot::protocol::{GuestOptions, Mode};
 use crate::vm::boot::qemu;
@@ -142,6 +142,7 @@ fn probe(built: &Built, cache: &Cache) -> Result<Option<String>> {
         append: None,
         platform,
         time: Time::Real,
+        start: Start::Boot,
         console: Some(temp.path().join("console")),
         log: temp.path().join("log"),
         gdb: None,

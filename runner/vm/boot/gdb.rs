@@ -2,31 +2,23 @@
 
 //! QEMU's stub for gdb: where it listens, and the command for gdb.
 
-use std::fs::Permissions;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
-use anyhow::{Context, Result, bail};
-use tempfile::TempDir;
+use anyhow::Result;
 
 use crate::vm::args::Gdb;
+use crate::vm::boot::socket::Socket;
 use crate::vm::build::kernel::Built;
 use crate::vm::build::stage;
 
 /// Parameter of the kernel with which it runs at the addresses that are in its file.
 pub const APPEND: &str = "nokaslr";
 
-/// The longest path of a socket (`sun_path` in `<linux/un.h>`, with its NUL).
-const LONGEST: usize = 107;
-
-/// A stub for gdb.
-///
-/// It listens on a socket in a directory that no other user may enter: it gives access to QEMU's
-/// monitor, and so to all that this user may do. A TCP port would give that to all users.
+/// A stub for gdb. It gives access to QEMU's monitor.
 #[derive(Debug)]
 pub struct Stub {
-    dir: TempDir,
+    socket: Socket,
     when: Gdb,
 }
 
@@ -35,31 +27,15 @@ impl Stub {
     ///
     /// # Errors
     ///
-    /// It cannot be made, or its path is too long for a socket.
+    /// As [`Socket::new()`].
     pub fn new(when: Gdb) -> Result<Self> {
-        Self::below(&std::env::temp_dir(), when)
-    }
-
-    fn below(parent: &Path, when: Gdb) -> Result<Self> {
-        let dir = tempfile::Builder::new()
-            .prefix("mn-inject-")
-            .permissions(Permissions::from_mode(0o700))
-            .tempdir_in(parent)
-            .with_context(|| format!("cannot make a directory in {}", parent.display()))?;
-        let stub = Stub { dir, when };
-        let socket = stub.socket();
-        if socket.as_os_str().len() > LONGEST {
-            bail!(
-                "{}: this path is too long for a socket; set TMPDIR to another directory",
-                socket.display()
-            );
-        }
-        Ok(stub)
+        let socket = Socket::new("gdb")?;
+        Ok(Stub { socket, when })
     }
 
     /// The socket.
-    pub fn socket(&self) -> PathBuf {
-        self.dir.path().join("gdb")
+    pub fn socket(&self) -> &Path {
+        self.socket.path()
     }
 
     /// Whether the guest's first instruction waits for gdb.
@@ -118,25 +94,6 @@ mod tests {
         assert_eq!(lines.len(), 3, "{lines:?}");
         assert!(lines[1].contains("hbreak"), "{lines:?}");
         assert!(lines[2].contains("CONFIG_DEBUG_INFO_DWARF5=y"), "{lines:?}");
-        Ok(())
-    }
-
-    #[test]
-    fn no_other_user_reaches_the_socket() -> Result<()> {
-        let stub = Stub::new(Gdb::Run)?;
-        let mode = stub.dir.path().metadata()?.permissions().mode();
-        assert_eq!(mode & 0o777, 0o700);
-        Ok(())
-    }
-
-    #[test]
-    fn a_path_that_is_too_long_is_refused() -> Result<()> {
-        let dir = tempfile::tempdir()?;
-        let long = dir.path().join("x".repeat(LONGEST));
-        std::fs::create_dir(&long)?;
-        let text = format!("{:#}", Stub::below(&long, Gdb::Run).unwrap_err());
-        assert!(text.contains("TMPDIR"), "{text}");
-        assert_eq!(std::fs::read_dir(&long)?.count(), 0);
         Ok(())
     }
 }

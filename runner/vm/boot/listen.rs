@@ -16,6 +16,8 @@ use crate::vm::build::stage::Lines;
 use crate::vm::host::cache;
 use crate::vm::host::progress;
 
+/// Time limit from the start of QEMU to the first line of a guest, without emulation.
+pub const BOOT: Duration = Duration::from_secs(12);
 /// Time limit for QEMU to exit after the last line of the guest.
 const POWER_OFF: Duration = Duration::from_secs(10);
 

@@ -107,6 +107,28 @@ impl Pace {
     }
 }
 
+/// Start of a machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start<'a> {
+    /// It boots.
+    Boot,
+    /// It boots, and its state is to be saved.
+    Saved {
+        /// Socket of QEMU's monitor.
+        monitor: &'a Path,
+        /// File for the state.
+        state: &'a Path,
+    },
+    /// It goes on from a state that was saved. Else it must be as it was then, console and logs
+    /// excepted.
+    Restored {
+        /// File with the state.
+        state: &'a Path,
+        /// First line for the guest.
+        line: &'a str,
+    },
+}
+
 /// Description of a machine.
 #[derive(Clone, Debug)]
 pub struct Machine<'a> {
@@ -120,6 +142,8 @@ pub struct Machine<'a> {
     pub platform: Platform,
     /// Clock under TCG or of User Mode Linux.
     pub time: Time,
+    /// Start.
+    pub start: Start<'a>,
     /// Log of the guest's console; `None` connects the console to this terminal.
     pub console: Option<PathBuf>,
     /// Log of QEMU's own messages. User Mode Linux writes its own to the console.

@@ -12,16 +12,23 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 
-use crate::vm::boot::machine::{Machine, Platform};
+use crate::os::processors::Place;
+use crate::vm::boot::machine::{Machine, Platform, Start};
 use crate::vm::boot::{qemu, uml};
 use crate::vm::host::cache;
 use crate::vm::host::signals;
 
 impl Machine<'_> {
-    fn command(&self) -> Command {
+    fn command(&self) -> (Command, Option<Place>) {
         match self.platform {
-            Platform::Qemu(accelerator) => qemu::command(self, accelerator),
-            Platform::Uml => uml::command(self),
+            Platform::Qemu(accelerator) => (qemu::command(self, accelerator), None),
+            Platform::Uml => {
+                let place = Place::take();
+                (
+                    uml::command(self, place.as_ref().map(Place::processor)),
+                    place,
+                )
+            }
         }
     }
 
@@ -51,7 +58,7 @@ impl Machine<'_> {
     /// Starts the machine with its results channel connected to this process.
     pub fn start(&self) -> Result<Guest> {
         let (results, writer) = io::pipe().context("cannot make a pipe")?;
-        let mut command = self.command();
+        let (mut command, place) = self.command();
         command
             // Ctrl-C on the terminal must not end QEMU; only this program handles it.
             .process_group(0)
@@ -61,10 +68,15 @@ impl Machine<'_> {
             .stdout(writer)
             .stderr(self.open_log()?.1);
         let child = self.spawn(&mut command)?;
-        Ok(Guest {
+        let mut guest = Guest {
             child: Some(child),
             results,
-        })
+            _place: place,
+        };
+        if let Start::Restored { line, .. } = self.start {
+            guest.send(&format!("{line}\n"));
+        }
+        Ok(guest)
     }
 
     /// Runs the machine with its console on this terminal until QEMU exits.
@@ -72,13 +84,14 @@ impl Machine<'_> {
         // QEMU changes the terminal settings, and restores them unless it is killed.
         let _terminal = Terminal::keep();
         let (messages, writer) = io::pipe().context("cannot make a pipe")?;
-        let mut command = self.command();
+        let (mut command, place) = self.command();
         command.stderr(writer);
         let child = self.spawn(&mut command)?;
         drop(command);
         let mut guest = Guest {
             child: Some(child),
             results: messages,
+            _place: place,
         };
         let (path, mut log) = self.open_log()?;
         let mut buffer = [0; 4096];
@@ -97,6 +110,7 @@ impl Machine<'_> {
 pub struct Guest {
     child: Option<Child>,
     results: PipeReader,
+    _place: Option<Place>,
 }
 
 impl Guest {
@@ -122,9 +136,13 @@ impl Guest {
 
     /// Acknowledges the results. The guest does not power off before that.
     pub fn acknowledge(&mut self) {
+        self.send("\n");
+    }
+
+    fn send(&mut self, text: &str) {
         if let Some(stdin) = self.child.as_mut().and_then(|child| child.stdin.as_mut()) {
-            // An error means that QEMU has exited.
-            drop(io::Write::write_all(stdin, b"\n"));
+            // An error means that QEMU has exited, which is seen when its channel is read.
+            drop(io::Write::write_all(stdin, text.as_bytes()));
         }
     }
 

@@ -14,7 +14,7 @@ use crate::vm::boot::accel;
 use crate::vm::boot::info::vm_info;
 use crate::vm::boot::initramfs;
 use crate::vm::boot::listen::{Conversation, Ending, listen};
-use crate::vm::boot::machine::{Machine, Time};
+use crate::vm::boot::machine::{Machine, Start, Time};
 use crate::vm::boot::protocol::{EXTRA_MODULE, GuestOptions, MODULE, Mode};
 use crate::vm::build::module::Extra;
 use crate::vm::build::provide::{Needs, provide};
@@ -102,6 +102,7 @@ pub fn run(
         append: Some(&append),
         platform,
         time: task.time,
+        start: Start::Boot,
         console: Some(console.clone()),
         log: output.join("qemu.log"),
         gdb: None,

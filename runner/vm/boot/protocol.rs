@@ -48,6 +48,9 @@ pub enum Mode {
     Suite(RunOptions),
     /// Carry out a task of the program, in a format of its own.
     Program(Value),
+    /// Send [`READY`], and carry out the mode that comes as a line over the channel. The state of the
+    /// guest can be saved in between.
+    Later,
     /// Run a shell on the console.
     Shell,
     /// Send [`PROBE_ANSWER`], which proves that the accelerator works.
@@ -55,6 +58,9 @@ pub enum Mode {
     /// Power off at once, which measures the shortest time of a boot.
     PowerOff,
 }
+
+/// Line that a guest in [`Mode::Later`] sends.
+pub const READY: &str = "mn-inject guest is ready";
 
 /// Line that a guest in [`Mode::Probe`] sends.
 pub const PROBE_ANSWER: &str = "mn-inject guest runs";

@@ -9,7 +9,7 @@ use std::process::Command;
 use anyhow::Result;
 
 use crate::vm::boot::gdb;
-use crate::vm::boot::machine::{Accelerator, Machine, Time};
+use crate::vm::boot::machine::{Accelerator, Machine, Start, Time};
 use crate::vm::boot::protocol;
 use crate::vm::build::stage;
 
@@ -35,6 +35,16 @@ const CMDLINE: &[&str] = &[
     // Without it, QEMU would translate the program again for every process of the guest.
     "norandmaps",
 ];
+
+/// Environment variable with the path of the state that is saved or restored. It is part of a command
+/// for the shell, in which a path would have to be quoted.
+const STATE: &str = "MN_INJECT_STATE";
+
+/// Destination of a state, for the monitor. QEMU has `file:` since 8.2 only.
+pub(super) const SAVE: &str = "exec:cat >\"$MN_INJECT_STATE\"";
+
+/// Source of a state.
+const RESTORE: &str = "exec:cat \"$MN_INJECT_STATE\"";
 
 /// Appends a path to an option of QEMU, where a comma in the path must be doubled.
 fn escaped(prefix: &str, path: &Path) -> OsString {
@@ -89,11 +99,24 @@ pub(super) fn command(machine: &Machine<'_>, accelerator: Accelerator) -> Comman
             .arg("-chardev")
             .arg(escaped(
                 "socket,id=gdb,server=on,wait=off,path=",
-                &stub.socket(),
+                stub.socket(),
             ))
             .args(["-gdb", "chardev:gdb"]);
         if stub.waits() {
             command.arg("-S");
+        }
+    }
+    match machine.start {
+        Start::Boot => {}
+        Start::Saved { monitor, state } => {
+            command.env(STATE, state);
+            command
+                .arg("-qmp")
+                .arg(escaped("unix:server=on,wait=off,path=", monitor));
+        }
+        Start::Restored { state, .. } => {
+            command.env(STATE, state);
+            command.args(["-incoming", RESTORE]);
         }
     }
     match &machine.console {
@@ -143,6 +166,7 @@ mod tests {
             append: Some("mine"),
             platform: Platform::Qemu(Accelerator::Tcg),
             time,
+            start: Start::Boot,
             console,
             log: "/l".into(),
             gdb,

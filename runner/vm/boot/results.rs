@@ -7,11 +7,9 @@ use std::time::Duration;
 
 use crate::model::{Boot, Event, Part, Progress};
 use crate::report::recorder::Recorder;
-use crate::vm::boot::listen::{self, Ending, line_with};
+use crate::vm::boot::listen::{self, BOOT, Ending, line_with};
 use crate::vm::boot::machine::Pace;
 
-/// Time limit from the start of QEMU to [`Progress::Begin`], without emulation.
-const BOOT: Duration = Duration::from_secs(12);
 /// Time limit between two scenarios, and from the last one to the end, without emulation.
 const PAUSE: Duration = Duration::from_secs(6);
 /// Addition to the deadline of a scenario, for the transfer to the host.

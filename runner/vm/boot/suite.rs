@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, anyhow};
+use anyhow::{Context, Result, anyhow};
 
 use crate::model::{
     Boot, Event, Form, Part, Recording, Report, RunEvent, RunOptions, SCHEMA, TOOL,
@@ -23,9 +23,10 @@ use crate::vm::boot::accel;
 use crate::vm::boot::info::vm_info;
 use crate::vm::boot::initramfs;
 use crate::vm::boot::listen::listen;
-use crate::vm::boot::machine::{Machine, Platform, Time};
+use crate::vm::boot::machine::{Accelerator, Machine, Platform, Start, Time};
 use crate::vm::boot::protocol::{GuestOptions, MODULE, Mode};
 use crate::vm::boot::results::Results;
+use crate::vm::boot::snapshot::Snapshot;
 use crate::vm::build::kernel::Built;
 use crate::vm::build::stage;
 use crate::vm::host::cache;
@@ -49,6 +50,10 @@ pub struct Suite<'a> {
     pub output: &'a Path,
 }
 
+/// Least number of guests that go on from a snapshot. Two are run at a time, and to save and restore
+/// a guest takes time as well.
+const LEAST_RESTORED: usize = 4;
+
 /// Paths of the logs of a guest.
 struct Logs {
     console: PathBuf,
@@ -57,13 +62,19 @@ struct Logs {
 
 impl Logs {
     fn of(part: &Part, output: &Path) -> Self {
-        let path = |name: &str, extension: &str| match part {
-            Part::Together => output.join(format!("{name}.{extension}")),
-            part => output.join(format!("{name}-{}.{extension}", part.name())),
-        };
+        match part {
+            Part::Together => Logs {
+                console: output.join("console.log"),
+                qemu: output.join("qemu.log"),
+            },
+            part => Self::named_after(part.name(), output),
+        }
+    }
+
+    fn named_after(name: &str, output: &Path) -> Self {
         Logs {
-            console: path("console", "log"),
-            qemu: path("qemu", "log"),
+            console: output.join(format!("console-{name}.log")),
+            qemu: output.join(format!("qemu-{name}.log")),
         }
     }
 
@@ -101,14 +112,16 @@ pub fn judge(
     let recorder = Recorder::create(&results)?;
     let run = plan(built, suite);
     recorder.add(&Event::Run(run.clone()))?;
-    let guests = Guests {
+    let mut guests = Guests {
         built,
         suite,
         platform,
         recorder: &recorder,
+        snapshot: None,
         cache,
         ui,
     };
+    guests.snapshot = guests.snapshot_for(&run.parts, slots)?;
     let (boots, took) = guests.boot_all(&run.parts, slots)?;
 
     let mut logs: Vec<_> = run
@@ -183,6 +196,8 @@ struct Guests<'a> {
     suite: &'a Suite<'a>,
     platform: Platform,
     recorder: &'a Recorder,
+    /// State from which the guests go on, where they do not boot.
+    snapshot: Option<Snapshot>,
     cache: &'a Cache,
     ui: &'a Ui,
 }
@@ -216,30 +231,71 @@ impl Guests<'_> {
         Ok((ended.into_iter().map(|(_, boot)| boot).collect(), took))
     }
 
-    /// Boots one guest, and records the lines that it sends.
-    fn boot(&self, part: &Part) -> Result<Boot> {
-        let temp = self.cache.temp_dir()?;
-        let options = GuestOptions {
-            mode: Mode::Suite(RunOptions {
-                only: self.suite.only.to_vec(),
-                part: part.clone(),
-                disposable: true,
-                allow_panic_on_warn: false,
-            }),
-            channel: self.platform.channel(),
-        };
-        let initramfs =
-            initramfs::write(temp.path(), &options, &[(MODULE, &self.built.module)], None)?;
-        let logs = Logs::of(part, self.suite.output);
-        let machine = Machine {
+    /// The machine that all guests have, which boots, without its initramfs.
+    fn machine(&self, logs: &Logs) -> Machine<'_> {
+        Machine {
             built: self.built,
-            initramfs: &initramfs,
+            initramfs: Path::new(""),
             append: self.suite.append,
             platform: self.platform,
             time: Time::Virtual,
+            start: Start::Boot,
             console: Some(logs.console.clone()),
             log: logs.qemu.clone(),
             gdb: None,
+        }
+    }
+
+    /// Saves a guest that has booted, where that takes less time than to boot all of them. Without
+    /// one, because of an error too, they boot, and what is wrong is seen there.
+    fn snapshot_for(&self, parts: &[Part], slots: &Slots) -> Result<Option<Snapshot>> {
+        if self.platform != Platform::Qemu(Accelerator::Tcg) || parts.len() < LEAST_RESTORED {
+            return Ok(None);
+        }
+        let _slot = slots.acquire(Work::Guest(self.built.guest.memory));
+        signals::check()?;
+        let task = self.ui.begin("guest", "booting, for all of them");
+        let logs = Logs::named_after("snapshot", self.suite.output);
+        match Snapshot::take(&self.machine(&logs), self.cache) {
+            Ok(snapshot) => {
+                task.done("booted");
+                Ok(Some(snapshot))
+            }
+            Err(error) if error.is::<signals::Interrupted>() => Err(error),
+            Err(error) => {
+                task.done(&format!("no snapshot, so each guest boots: {error:#}"));
+                Ok(None)
+            }
+        }
+    }
+
+    /// Runs one guest, and records the lines that it sends.
+    fn boot(&self, part: &Part) -> Result<Boot> {
+        let mode = Mode::Suite(RunOptions {
+            only: self.suite.only.to_vec(),
+            part: part.clone(),
+            disposable: true,
+            allow_panic_on_warn: false,
+        });
+        let temp = self.cache.temp_dir()?;
+        let line;
+        let (initramfs, start) = if let Some(snapshot) = &self.snapshot {
+            line = serde_json::to_string(&mode).context("cannot write the guest's task")?;
+            (snapshot.initramfs().to_owned(), snapshot.start(&line))
+        } else {
+            let options = GuestOptions {
+                mode,
+                channel: self.platform.channel(),
+            };
+            let modules = [(MODULE, self.built.module.as_path())];
+            let initramfs = initramfs::write(temp.path(), &options, &modules, None)?;
+            (initramfs, Start::Boot)
+        };
+        let logs = Logs::of(part, self.suite.output);
+        let machine = Machine {
+            initramfs: &initramfs,
+            start,
+            ..self.machine(&logs)
         };
         let (what, suffix) = match part {
             Part::Together => ("the scenarios".to_owned(), String::new()),
@@ -269,7 +325,6 @@ impl Guests<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::vm::boot::machine::Accelerator;
 
     #[test]
     fn every_wanted_boot_is_made() {

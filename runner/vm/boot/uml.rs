@@ -3,9 +3,7 @@
 //! The arguments of User Mode Linux.
 
 use std::process::Command;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::os::processors;
 use crate::vm::boot::machine::{Machine, Time};
 use crate::vm::build::{stage, toolchain};
 
@@ -31,20 +29,12 @@ const RECORDED: &[&str] = &["con0=null,fd:2", "ssl0=fd:0,fd:1", "console=tty0"];
 /// Command line for a guest whose serial line is this terminal.
 const INTERACTIVE: &[&str] = &["ssl0=fd:0,fd:1", "console=ttyS0"];
 
-/// The processor of the host for the next guest, in turn. The kernel and its processes run in turn as
-/// well: on different processors, each would wait for the other one to wake up from idleness, which
-/// takes more than half of the time. [`None`] if the processors are not known.
-fn processor() -> Option<usize> {
-    static NEXT: AtomicUsize = AtomicUsize::new(0);
-    let processors = processors::allowed().ok()?;
-    let turn = NEXT.fetch_add(1, Ordering::Relaxed);
-    processors.get(turn % processors.len().max(1)).copied()
-}
-
-/// The kernel with all arguments.
-pub(super) fn command(machine: &Machine<'_>) -> Command {
+/// The kernel with all arguments. It is kept on the processor, if one is given: the kernel and its
+/// processes run in turn, and on different processors, each would wait for the other one to wake up
+/// from idleness, which takes more than half of the time.
+pub(super) fn command(machine: &Machine<'_>, processor: Option<usize>) -> Command {
     // SIGKILL, as for QEMU.
-    let mut command = match processor() {
+    let mut command = match processor {
         None => stage::tied(&machine.built.kernel, "KILL"),
         Some(processor) => {
             let mut command = stage::tied("taskset", "KILL");
@@ -81,7 +71,7 @@ mod tests {
     use std::path::{Path, PathBuf};
 
     use super::*;
-    use crate::vm::boot::machine::Platform;
+    use crate::vm::boot::machine::{Platform, Start};
     use crate::vm::build::kernel::Built;
 
     fn words(time: Time, console: Option<PathBuf>) -> String {
@@ -92,11 +82,12 @@ mod tests {
             append: Some("mine too"),
             platform: Platform::Uml,
             time,
+            start: Start::Boot,
             console,
             log: "/l".into(),
             gdb: None,
         };
-        stage::describe(&command(&machine))
+        stage::describe(&command(&machine, None))
     }
 
     #[test]

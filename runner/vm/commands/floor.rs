@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 
 use crate::model::exit::Exit;
 use crate::vm::args::VmFloorArgs;
-use crate::vm::boot::machine::{Machine, Time};
+use crate::vm::boot::machine::{Machine, Start, Time};
 use crate::vm::boot::protocol::{GuestOptions, Mode};
 use crate::vm::boot::{accel, initramfs};
 use crate::vm::build::provide::{Needs, provide};
@@ -40,6 +40,7 @@ pub fn run(args: &VmFloorArgs, ui: &Ui) -> Result<Exit> {
         append: None,
         platform,
         time: Time::Virtual,
+        start: Start::Boot,
         console: Some(console.clone()),
         log: temp.path().join("qemu.log"),
         gdb: None,

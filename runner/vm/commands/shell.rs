@@ -12,7 +12,7 @@ use crate::vm::args::VmShellArgs;
 use crate::vm::boot::accel;
 use crate::vm::boot::gdb::Stub;
 use crate::vm::boot::initramfs::{self, Shell};
-use crate::vm::boot::machine::{Machine, Time};
+use crate::vm::boot::machine::{Machine, Start, Time};
 use crate::vm::boot::protocol::{GuestOptions, MODULE, Mode};
 use crate::vm::build::provide::{Needs, provide};
 use crate::vm::build::{packages, stage};
@@ -58,6 +58,7 @@ pub fn run(args: &VmShellArgs, ui: &Ui) -> Result<Exit> {
         platform,
         // For the user, a second in the guest must be a second.
         time: Time::Real,
+        start: Start::Boot,
         console: None,
         log: temp.path().join("qemu.log"),
         gdb: stub.as_ref(),
