@@ -204,10 +204,10 @@ impl Driver {
     /// Registers them; the window is for the addresses in `interval`.
     pub(crate) fn new(mm: &MmWithUser, interval: core::ops::Range<usize>) -> Result<Self> {
         let window = IntervalRegistration::new(mm, interval, Window::new());
-        let translations = Registration::secondary_tlb(mm, Translations::new());
+        let translations = Registration::new(mm, Translations::new());
         Ok(Driver {
             mirror: KBox::pin_init(Registration::new(mm, Mirror::new()), GFP_KERNEL)?,
-            changes: KBox::pin_init(Registration::with_end(mm, Changes::new()), GFP_KERNEL)?,
+            changes: KBox::pin_init(Registration::new(mm, Changes::new()), GFP_KERNEL)?,
             window: KBox::pin_init(window, GFP_KERNEL)?,
             accessed: SharedRegistration::get(mm)?,
             translations: KBox::pin_init(translations, GFP_KERNEL)?,
@@ -220,9 +220,9 @@ impl Driver {
         interval: core::ops::Range<usize>,
     ) -> Result<Self> {
         let mirror = Registration::new_locked(guard, Mirror::new());
-        let changes = Registration::with_end_locked(guard, Changes::new());
+        let changes = Registration::new_locked(guard, Changes::new());
         let window = IntervalRegistration::new_locked(guard, interval, Window::new());
-        let translations = Registration::secondary_tlb_locked(guard, Translations::new());
+        let translations = Registration::new_locked(guard, Translations::new());
         Ok(Driver {
             mirror: KBox::pin_init(mirror, GFP_KERNEL)?,
             changes: KBox::pin_init(changes, GFP_KERNEL)?,

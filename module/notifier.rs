@@ -399,7 +399,7 @@ impl Attached {
                 let (room, range) = (Room::new()?, addresses(range)?);
                 let notifier = TwoPass::new(injector.clone())?;
                 Attached::IntervalTwoPass(how.with_locks(mm, injector, |mmap| {
-                    FaultyIntervalRegistration::two_pass(room, mmap, range, notifier, module)
+                    FaultyIntervalRegistration::new(room, mmap, range, notifier, module)
                 })?)
             }
             #[cfg(not(mmu_interval_two_pass))]

@@ -19,6 +19,7 @@ use super::{
     },
     mm::MmapWriteGuard,
     mmu_interval::{
+        IntervalCallbacks,
         IntervalNotifier,
         IntervalRegistration,
         Seq,
@@ -185,46 +186,28 @@ pub(crate) struct FaultyIntervalRegistration<T: Send + Sync + 'static>(
     ManuallyDrop<Pin<KBox<IntervalRegistration<Removable<T>>>>>,
 );
 
-impl<T: FaultyInterval> FaultyIntervalRegistration<T> {
-    /// Registers a notifier. Returns the errors of [`IntervalRegistration::new`].
-    pub(crate) fn new(
+impl<T: Send + Sync + 'static> FaultyIntervalRegistration<T> {
+    /// Registers a notifier of either kind. Returns the errors of [`IntervalRegistration::new`].
+    pub(crate) fn new<Kind, E>(
         Room(room): Room<IntervalRegistration<Removable<T>>>,
         mmap: Mmap<'_>,
         interval: core::ops::Range<usize>,
-        notifier: T,
+        notifier: impl PinInit<T, E>,
         module: &'static ThisModule,
-    ) -> Result<Self> {
+    ) -> Result<Self>
+    where
+        Removable<T>: IntervalCallbacks<Kind>,
+        Error: From<E>,
+    {
         let data = Removable::new(notifier, module);
         let registration = match mmap {
             Mmap::Unlocked(mm) => {
-                room.write_pin_init(IntervalRegistration::new(mm, interval, data))
+                room.write_pin_init(IntervalRegistration::new::<Kind, Error>(mm, interval, data))
             }
-            Mmap::Locked(guard) => {
-                room.write_pin_init(IntervalRegistration::new_locked(guard, interval, data))
-            }
-        };
-        Ok(FaultyIntervalRegistration(ManuallyDrop::new(registration?)))
-    }
-}
-
-#[cfg(mmu_interval_two_pass)]
-impl<T: FaultyTwoPass> FaultyIntervalRegistration<T> {
-    /// Registers a notifier with a second pass. Otherwise as [`Self::new`].
-    pub(crate) fn two_pass(
-        Room(room): Room<IntervalRegistration<Removable<T>>>,
-        mmap: Mmap<'_>,
-        interval: core::ops::Range<usize>,
-        notifier: impl PinInit<T, Error>,
-        module: &'static ThisModule,
-    ) -> Result<Self> {
-        let data = Removable::new(notifier, module);
-        let registration = match mmap {
-            Mmap::Unlocked(mm) => {
-                room.write_pin_init(IntervalRegistration::two_pass(mm, interval, data))
-            }
-            Mmap::Locked(guard) => {
-                room.write_pin_init(IntervalRegistration::two_pass_locked(guard, interval, data))
-            }
+            Mmap::Locked(guard) => room
+                .write_pin_init(IntervalRegistration::new_locked::<Kind, Error>(
+                    guard, interval, data,
+                )),
         };
         Ok(FaultyIntervalRegistration(ManuallyDrop::new(registration?)))
     }

@@ -272,8 +272,9 @@ impl<T: Send + Sync + 'static> IntervalRegistration<T> {
     }
 }
 
-impl<T: IntervalNotifier> IntervalRegistration<T> {
+impl<T: Send + Sync + 'static> IntervalRegistration<T> {
     /// Registers a notifier for the addresses from `interval.start` to before `interval.end`.
+    /// Whether it has one pass or two follows from the type of its data.
     ///
     /// Callbacks may run before the initializer has returned. It returns `Err(EOVERFLOW)` if the
     /// interval is empty, `Err(ENOMEM)` if memory cannot be allocated, and `Err(EINTR)` if a signal
@@ -283,39 +284,43 @@ impl<T: IntervalNotifier> IntervalRegistration<T> {
     ///
     /// The initializer takes `mmap_lock` for writing if the interval notifier is the first one of
     /// the address space. It may sleep.
-    pub(crate) fn new<'a, E>(
+    pub(crate) fn new<'a, Kind, E>(
         mm: &'a MmWithUser,
         interval: core::ops::Range<usize>,
         data: impl PinInit<T, E> + 'a,
     ) -> impl PinInit<Self, Error> + 'a
     where
+        T: IntervalCallbacks<Kind>,
         Error: From<E>,
         E: 'a,
     {
         let insert = bindings::mmu_interval_notifier_insert;
+        let ops = <T as IntervalCallbacks<Kind>>::OPS;
         // SAFETY:
         // - This function takes the lock itself.
-        // - The callback of `OnePassVTable<T>` requires what it is promised here.
-        unsafe { Self::with_ops(insert, mm, interval, OnePassVTable::<T>::OPS, data) }
+        // - `IntervalCallbacks` promises of the callbacks what is required.
+        unsafe { Self::with_ops(insert, mm, interval, ops, data) }
     }
 
     /// Registers a notifier, for callers that hold `mmap_lock` for writing.
     ///
     /// Otherwise as [`Self::new`].
-    pub(crate) fn new_locked<'a, E>(
+    pub(crate) fn new_locked<'a, Kind, E>(
         guard: &'a MmapWriteGuard<'_>,
         interval: core::ops::Range<usize>,
         data: impl PinInit<T, E> + 'a,
     ) -> impl PinInit<Self, Error> + 'a
     where
+        T: IntervalCallbacks<Kind>,
         Error: From<E>,
         E: 'a,
     {
         let insert = bindings::mmu_interval_notifier_insert_locked;
+        let ops = <T as IntervalCallbacks<Kind>>::OPS;
         // SAFETY:
         // - By its type invariants the guard holds the lock. It is borrowed for `'a`.
-        // - The callback of `OnePassVTable<T>` requires what it is promised here.
-        unsafe { Self::with_ops(insert, guard.mm(), interval, OnePassVTable::<T>::OPS, data) }
+        // - `IntervalCallbacks` promises of the callbacks what is required.
+        unsafe { Self::with_ops(insert, guard.mm(), interval, ops, data) }
     }
 }
 
@@ -336,6 +341,26 @@ impl<T: Send + Sync + 'static> PinnedDrop for IntervalRegistration<T> {
         //   until this call is done.
         unsafe { bindings::mmu_interval_notifier_remove(self.subscription.get()) };
     }
+}
+
+/// Kind of an [`IntervalNotifier`].
+pub(crate) enum OnePass {}
+
+/// Types with the callbacks of a kind of interval notifier.
+///
+/// # Safety
+///
+/// The callbacks in `OPS` must be sound for the `subscription` of a live
+/// `IntervalRegistration<Self>` whose `data` is initialized.
+pub(crate) unsafe trait IntervalCallbacks<Kind>: Send + Sync + 'static {
+    /// The callbacks.
+    const OPS: &'static bindings::mmu_interval_notifier_ops;
+}
+
+// SAFETY:
+// - The callback of `OnePassVTable<T>` requires no more.
+unsafe impl<T: IntervalNotifier> IntervalCallbacks<OnePass> for T {
+    const OPS: &'static bindings::mmu_interval_notifier_ops = OnePassVTable::<T>::OPS;
 }
 
 /// Callback of an [`IntervalNotifier`].

@@ -68,12 +68,8 @@ pub(crate) use shared::{
     SharedRegistration,
     Synchronize, //
 };
+use vtable::Callbacks;
 pub(super) use vtable::Young;
-use vtable::{
-    NotifierVTable,
-    SecondaryTlbVTable,
-    WithEndVTable, //
-};
 
 mod node;
 mod range;
@@ -204,6 +200,15 @@ pub(crate) trait SecondaryTlbNotifier: Send + Sync + 'static {
     }
 }
 
+/// Kind of a [`Notifier`].
+pub(crate) enum MayFail {}
+
+/// Kind of a [`NotifierWithEnd`].
+pub(crate) enum WithEnd {}
+
+/// Kind of a [`SecondaryTlbNotifier`].
+pub(crate) enum SecondaryTlb {}
+
 /// `mmu_notifier_register()`, or the variant for callers that hold `mmap_lock`.
 pub(super) type Register =
     unsafe extern "C" fn(*mut bindings::mmu_notifier, *mut bindings::mm_struct) -> c_int;
@@ -320,8 +325,11 @@ impl<T: Send + Sync + 'static> Registration<T> {
     }
 }
 
-impl<T: Notifier> Registration<T> {
-    /// Registers a notifier that can fail.
+impl<T: Send + Sync + 'static> Registration<T> {
+    /// Registers a [`Notifier`], a [`NotifierWithEnd`] or a [`SecondaryTlbNotifier`].
+    ///
+    /// The kind follows from the type of the data. For a type that is more than one of them the
+    /// caller names it, as in `Registration::new::<WithEnd, _>`.
     ///
     /// Callbacks may run before the initializer has returned. It returns `Err(ENOMEM)` if memory
     /// cannot be allocated, and `Err(EINTR)` if a signal ends the wait for locks.
@@ -329,145 +337,40 @@ impl<T: Notifier> Registration<T> {
     /// # Context
     ///
     /// The initializer takes `mmap_lock` for writing. It may sleep.
-    pub(crate) fn new<'a, E>(
+    pub(crate) fn new<'a, Kind, E>(
         mm: &'a MmWithUser,
         data: impl PinInit<T, E> + 'a,
     ) -> impl PinInit<Self, Error> + 'a
     where
+        T: Callbacks<Kind>,
         Error: From<E>,
         E: 'a,
     {
+        let ops = <T as Callbacks<Kind>>::OPS;
         // SAFETY:
         // - This function takes the lock itself.
-        // - The callbacks of `NotifierVTable<T>` require what they are promised here.
-        unsafe {
-            Self::with_ops(
-                bindings::mmu_notifier_register,
-                mm,
-                NotifierVTable::<T>::OPS,
-                data,
-            )
-        }
+        // - `Callbacks` promises of the callbacks what is required.
+        unsafe { Self::with_ops(bindings::mmu_notifier_register, mm, ops, data) }
     }
 
-    /// Registers a notifier that can fail, for callers that hold `mmap_lock` for writing.
+    /// Registers a notifier, for callers that hold `mmap_lock` for writing.
     ///
     /// Otherwise as [`Self::new`].
-    pub(crate) fn new_locked<'a, E>(
+    pub(crate) fn new_locked<'a, Kind, E>(
         guard: &'a MmapWriteGuard<'_>,
         data: impl PinInit<T, E> + 'a,
     ) -> impl PinInit<Self, Error> + 'a
     where
+        T: Callbacks<Kind>,
         Error: From<E>,
         E: 'a,
     {
+        let register = bindings::__mmu_notifier_register;
+        let ops = <T as Callbacks<Kind>>::OPS;
         // SAFETY:
         // - By its type invariants the guard holds the lock. It is borrowed for `'a`.
-        // - The callbacks of `NotifierVTable<T>` require what they are promised here.
-        unsafe {
-            Self::with_ops(
-                bindings::__mmu_notifier_register,
-                guard.mm(),
-                NotifierVTable::<T>::OPS,
-                data,
-            )
-        }
-    }
-}
-
-impl<T: NotifierWithEnd> Registration<T> {
-    /// Registers a notifier with an end callback. Otherwise as [`Self::new`].
-    pub(crate) fn with_end<'a, E>(
-        mm: &'a MmWithUser,
-        data: impl PinInit<T, E> + 'a,
-    ) -> impl PinInit<Self, Error> + 'a
-    where
-        Error: From<E>,
-        E: 'a,
-    {
-        // SAFETY:
-        // - This function takes the lock itself.
-        // - The callbacks of `WithEndVTable<T>` require what they are promised here.
-        unsafe {
-            Self::with_ops(
-                bindings::mmu_notifier_register,
-                mm,
-                WithEndVTable::<T>::OPS,
-                data,
-            )
-        }
-    }
-
-    /// Registers a notifier with an end callback, for callers that hold `mmap_lock` for writing.
-    ///
-    /// Otherwise as [`Self::new`].
-    pub(crate) fn with_end_locked<'a, E>(
-        guard: &'a MmapWriteGuard<'_>,
-        data: impl PinInit<T, E> + 'a,
-    ) -> impl PinInit<Self, Error> + 'a
-    where
-        Error: From<E>,
-        E: 'a,
-    {
-        // SAFETY:
-        // - By its type invariants the guard holds the lock. It is borrowed for `'a`.
-        // - The callbacks of `WithEndVTable<T>` require what they are promised here.
-        unsafe {
-            Self::with_ops(
-                bindings::__mmu_notifier_register,
-                guard.mm(),
-                WithEndVTable::<T>::OPS,
-                data,
-            )
-        }
-    }
-}
-
-impl<T: SecondaryTlbNotifier> Registration<T> {
-    /// Registers a notifier of a device with a TLB. Otherwise as [`Self::new`].
-    pub(crate) fn secondary_tlb<'a, E>(
-        mm: &'a MmWithUser,
-        data: impl PinInit<T, E> + 'a,
-    ) -> impl PinInit<Self, Error> + 'a
-    where
-        Error: From<E>,
-        E: 'a,
-    {
-        // SAFETY:
-        // - This function takes the lock itself.
-        // - The callbacks of `SecondaryTlbVTable<T>` require what they are promised here.
-        unsafe {
-            Self::with_ops(
-                bindings::mmu_notifier_register,
-                mm,
-                SecondaryTlbVTable::<T>::OPS,
-                data,
-            )
-        }
-    }
-
-    /// Registers a notifier of a device with a TLB, for callers that hold `mmap_lock` for writing.
-    ///
-    /// Otherwise as [`Self::new`].
-    pub(crate) fn secondary_tlb_locked<'a, E>(
-        guard: &'a MmapWriteGuard<'_>,
-        data: impl PinInit<T, E> + 'a,
-    ) -> impl PinInit<Self, Error> + 'a
-    where
-        Error: From<E>,
-        E: 'a,
-    {
-        // SAFETY:
-        // - By its type invariants the guard holds the lock. It is borrowed for `'a`.
-        // - The callbacks of `SecondaryTlbVTable<T>` require what they are promised here.
-        unsafe {
-            Self::with_ops(
-                bindings::__mmu_notifier_register,
-                guard.mm(),
-                SecondaryTlbVTable::<T>::OPS,
-                data,
-            )
-        }
+        // - `Callbacks` promises of the callbacks what is required.
+        unsafe { Self::with_ops(register, guard.mm(), ops, data) }
     }
 }
 

@@ -3,21 +3,18 @@
 //! Interval notifiers with a second pass. Not every kernel has them.
 
 use super::{
+    IntervalCallbacks,
     IntervalRegistration,
     Seq,
     SeqSet, //
 };
-use crate::abstractions::{
-    mm::MmapWriteGuard,
-    mmu_notifier::{
-        Range,
-        WouldBlock, //
-    }, //
+use crate::abstractions::mmu_notifier::{
+    Range,
+    WouldBlock, //
 };
 use core::marker::PhantomData;
 use kernel::{
     bindings,
-    mm::MmWithUser,
     prelude::*,
     types::Opaque, //
 };
@@ -78,44 +75,14 @@ impl<P> Finish<P> {
     }
 }
 
-impl<T: TwoPassNotifier> IntervalRegistration<T> {
-    /// Registers a notifier with a second pass. Otherwise as [`Self::new`].
-    pub(crate) fn two_pass<'a, E>(
-        mm: &'a MmWithUser,
-        interval: core::ops::Range<usize>,
-        data: impl PinInit<T, E> + 'a,
-    ) -> impl PinInit<Self, Error> + 'a
-    where
-        Error: From<E>,
-        E: 'a,
-    {
-        let insert = bindings::mmu_interval_notifier_insert;
-        // SAFETY:
-        // - This function takes the lock itself.
-        // - The callbacks of `TwoPassVTable<T>` require what they are promised here, and a link
-        //   that the first pass has returned, which is what the core passes to the second one.
-        unsafe { Self::with_ops(insert, mm, interval, TwoPassVTable::<T>::OPS, data) }
-    }
+/// Kind of a [`TwoPassNotifier`].
+pub(crate) enum TwoPass {}
 
-    /// Registers a notifier with a second pass, for callers that hold `mmap_lock` for writing.
-    ///
-    /// Otherwise as [`Self::new`].
-    pub(crate) fn two_pass_locked<'a, E>(
-        guard: &'a MmapWriteGuard<'_>,
-        interval: core::ops::Range<usize>,
-        data: impl PinInit<T, E> + 'a,
-    ) -> impl PinInit<Self, Error> + 'a
-    where
-        Error: From<E>,
-        E: 'a,
-    {
-        let insert = bindings::mmu_interval_notifier_insert_locked;
-        // SAFETY:
-        // - By its type invariants the guard holds the lock. It is borrowed for `'a`.
-        // - The callbacks of `TwoPassVTable<T>` require what they are promised here, and a link
-        //   that the first pass has returned, which is what the core passes to the second one.
-        unsafe { Self::with_ops(insert, guard.mm(), interval, TwoPassVTable::<T>::OPS, data) }
-    }
+// SAFETY:
+// - The callbacks of `TwoPassVTable<T>` require no more, and a link that the first pass has
+//   returned, which is what the core passes to the second one.
+unsafe impl<T: TwoPassNotifier> IntervalCallbacks<TwoPass> for T {
+    const OPS: &'static bindings::mmu_interval_notifier_ops = TwoPassVTable::<T>::OPS;
 }
 
 /// Callbacks of a [`TwoPassNotifier`].

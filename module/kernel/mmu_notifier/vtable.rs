@@ -3,11 +3,14 @@
 //! The callbacks that the core calls.
 
 use super::{
+    MayFail,
     Node,
     Notifier,
     NotifierWithEnd,
     Range,
-    SecondaryTlbNotifier, //
+    SecondaryTlb,
+    SecondaryTlbNotifier,
+    WithEnd, //
 };
 use core::marker::PhantomData;
 use kernel::{
@@ -22,6 +25,35 @@ pub(in crate::abstractions) type Young = bool;
 /// Result of the callbacks for page aging.
 #[cfg(not(mmu_notifier_young_bool))]
 pub(in crate::abstractions) type Young = c_int;
+
+/// Types with the callbacks of a kind of notifier.
+///
+/// # Safety
+///
+/// The callbacks in `OPS` must be sound for the `subscription` of a live `Node<Self>` whose `data`
+/// is initialized.
+pub(crate) unsafe trait Callbacks<Kind>: Send + Sync + 'static {
+    /// The callbacks.
+    const OPS: &'static bindings::mmu_notifier_ops;
+}
+
+// SAFETY:
+// - The callbacks of `NotifierVTable<T>` require no more.
+unsafe impl<T: Notifier> Callbacks<MayFail> for T {
+    const OPS: &'static bindings::mmu_notifier_ops = NotifierVTable::<T>::OPS;
+}
+
+// SAFETY:
+// - The callbacks of `WithEndVTable<T>` require no more.
+unsafe impl<T: NotifierWithEnd> Callbacks<WithEnd> for T {
+    const OPS: &'static bindings::mmu_notifier_ops = WithEndVTable::<T>::OPS;
+}
+
+// SAFETY:
+// - The callbacks of `SecondaryTlbVTable<T>` require no more.
+unsafe impl<T: SecondaryTlbNotifier> Callbacks<SecondaryTlb> for T {
+    const OPS: &'static bindings::mmu_notifier_ops = SecondaryTlbVTable::<T>::OPS;
+}
 
 /// Returns the callback, if the type has it.
 macro_rules! optional {
