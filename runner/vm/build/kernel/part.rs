@@ -104,8 +104,8 @@ impl Part {
             .then_some(Part { dir, changed })
     }
 
-    /// Whether the objects of the files that have changed are newer than they. A file without an
-    /// object is none of the kernel, or another file includes it.
+    /// Whether each file that has changed has an object that is newer. One without an object may be
+    /// part of another file, or a header is made from it, as from kernel/bounds.c.
     ///
     /// # Errors
     ///
@@ -117,7 +117,7 @@ impl Part {
                 time.with_context(|| format!("cannot read {}", path.display()))
             };
             let object = dir.join(path).with_extension("o");
-            if object.exists() && time(&object)? < time(&tree.join(path))? {
+            if !object.exists() || time(&object)? < time(&tree.join(path))? {
                 return Ok(false);
             }
         }
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn an_object_that_is_older_than_its_source_is_found() -> Result<()> {
+    fn a_file_without_a_new_object_is_found() -> Result<()> {
         let (tree, build) = (tempfile::tempdir()?, tempfile::tempdir()?);
         let write = |dir: &Path, name: &str, seconds| -> Result<()> {
             fs::create_dir_all(dir.join("mm"))?;
@@ -207,7 +207,7 @@ mod tests {
             dir: "mm",
             changed: vec!["mm/a.c".into()],
         };
-        assert!(part.is_compiled(tree.path(), build.path())?);
+        assert!(!part.is_compiled(tree.path(), build.path())?);
         write(build.path(), "mm/a.o", 101)?;
         assert!(part.is_compiled(tree.path(), build.path())?);
         write(build.path(), "mm/a.o", 99)?;
