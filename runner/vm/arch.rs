@@ -50,12 +50,6 @@ impl Arch {
         }
     }
 
-    /// Whether `make` can be told to go through one directory only, by way of a variable of the
-    /// top Makefile. On x86 the Makefiles of objtool would take it for theirs.
-    pub const fn walks_in_part(self) -> bool {
-        matches!(self, Arch::Um)
-    }
-
     /// Part of the names of build directories, with a dash after it if it is not empty.
     pub const fn prefix(self) -> &'static str {
         match self {

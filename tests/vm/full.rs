@@ -43,7 +43,7 @@ fn seed_passes_on_the_debug_kernel() {
 #[ignore = "full: 2 min"]
 fn guests_go_on_from_one_boot() {
     let only = ["run", "--accel=tcg", "--config=debug", "--only=r07-*-a*"];
-    let wrong = mutant("map-missing-in-start");
+    let wrong = mutant("reclaim-map-missing");
     run(&[&only[..], &["--base=mainline", "--patch", &wrong]].concat()).expect(
         1,
         &[

@@ -227,7 +227,7 @@ impl<'a> Build<'a> {
             }
             self.date(|path| last.as_ref().is_none_or(|last| patched.differs(last, path)))?;
             part = last
-                .filter(|_| is_built && self.spec.arch.walks_in_part())
+                .filter(|_| is_built)
                 .and_then(|last| Part::since(&last, patched));
         }
         self.declare_options(&tree)?;
@@ -365,10 +365,9 @@ impl<'a> Build<'a> {
             // For make, it depends on the directories through which make does not go.
             let linked = self.dir.join("vmlinux.o");
             fs::remove_file(&linked).map_err(|e| cache::explain(e, "cannot remove", &linked))?;
-            let walk = toolchain::define("build-dir", Path::new(part.dir));
             // One job, so in this order: nothing else makes the link wait for what is compiled.
             let mut make = self.make_in(tree);
-            make.args(["-j1".as_ref(), walk.as_os_str()]);
+            make.args(["-j1", &part.walk()]);
             run(make.args([part.dir, "vmlinux"]))?;
             if part.is_compiled(tree, &self.dir)? {
                 return Ok(());

@@ -104,6 +104,16 @@ impl Part {
             .then_some(Part { dir, changed })
     }
 
+    /// Variable of the top Makefile with the directory through which `make` goes. Every Makefile gets
+    /// it, also tools/build/Makefile.build, which builds objtool and has one of that name.
+    pub(super) fn walk(&self) -> String {
+        let is_of_tools = "$(findstring tools/build/Makefile.build,$(MAKEFILE_LIST))";
+        format!(
+            "build-dir=$(if {is_of_tools},$(srctree)/tools/build,{})",
+            self.dir
+        )
+    }
+
     /// Whether each file that has changed has an object that is newer. One without an object may be
     /// part of another file, or a header is made from it, as from kernel/bounds.c.
     ///
