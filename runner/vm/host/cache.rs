@@ -394,9 +394,22 @@ pub fn disk_full(path: &Path) -> String {
     )
 }
 
+/// Tries again for some seconds whether a directory that nothing uses is removed: a child of another
+/// test holds all locks of this process until its `execve(2)`.
+#[cfg(test)]
+pub(crate) fn comes_true(mut is_so: impl FnMut() -> bool) -> bool {
+    let begin = std::time::Instant::now();
+    while begin.elapsed() < std::time::Duration::from_secs(10) {
+        if is_so() {
+            return true;
+        }
+    }
+    false
+}
+
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, Instant};
+    use std::time::Duration;
 
     use super::*;
 
@@ -432,12 +445,10 @@ mod tests {
             assert!(path.exists());
             assert!(holds.is_some());
         }
-        // A child of another test holds all locks of this process until its execve(2).
-        let begin = Instant::now();
-        while path.exists() && begin.elapsed() < Duration::from_secs(10) {
+        assert!(comes_true(|| {
             keep_newest(dir.path(), 0);
-        }
-        assert!(!path.exists());
+            !path.exists()
+        }));
         Ok(())
     }
 
