@@ -37,8 +37,8 @@ fn seed_passes_on_the_debug_kernel() {
     assert_eq!(passed, all, "{ran}");
 }
 
-/// What guests see that go on from a snapshot is judged as what others see, and a kernel of which there
-/// can be no snapshot has the verdict that it has without one.
+/// Guests that go on from a snapshot lead to the same verdicts as guests that boot, and a kernel of
+/// which there can be no snapshot has the verdict that it has without one.
 #[test]
 #[ignore = "full: 2 min"]
 fn guests_go_on_from_one_boot() {

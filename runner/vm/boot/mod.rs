@@ -9,6 +9,7 @@ pub mod initramfs;
 pub mod listen;
 pub mod machine;
 pub mod monitor;
+pub mod place;
 pub mod process;
 pub mod program;
 pub mod protocol;

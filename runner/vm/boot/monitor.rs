@@ -2,6 +2,7 @@
 
 //! QEMU's monitor (QMP, docs/interop/qmp-spec of QEMU): JSON, a line each.
 
+use std::collections::VecDeque;
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -19,7 +20,7 @@ pub struct Monitor {
     stream: UnixStream,
     lines: Lines,
     /// Lines that were received and not looked at yet.
-    received: std::collections::VecDeque<Value>,
+    received: VecDeque<Value>,
     deadline: Instant,
 }
 
@@ -35,7 +36,7 @@ impl Monitor {
         let mut monitor = Monitor {
             stream,
             lines: Lines::default(),
-            received: std::collections::VecDeque::new(),
+            received: VecDeque::new(),
             deadline,
         };
         let greeting = monitor.receive()?;

@@ -12,8 +12,8 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 
-use crate::os::processors::Place;
 use crate::vm::boot::machine::{Machine, Platform, Start};
+use crate::vm::boot::place::Place;
 use crate::vm::boot::{qemu, uml};
 use crate::vm::host::cache;
 use crate::vm::host::signals;

@@ -277,8 +277,7 @@ impl Guests<'_> {
             disposable: true,
             allow_panic_on_warn: false,
         });
-        let temp = self.cache.temp_dir()?;
-        let line;
+        let (line, temp);
         let (initramfs, start) = if let Some(snapshot) = &self.snapshot {
             line = serde_json::to_string(&mode).context("cannot write the guest's task")?;
             (snapshot.initramfs().to_owned(), snapshot.start(&line))
@@ -288,6 +287,7 @@ impl Guests<'_> {
                 channel: self.platform.channel(),
             };
             let modules = [(MODULE, self.built.module.as_path())];
+            temp = self.cache.temp_dir()?;
             let initramfs = initramfs::write(temp.path(), &options, &modules, None)?;
             (initramfs, Start::Boot)
         };

@@ -17,7 +17,7 @@ use crate::vm::host::key::sha256;
 /// File of a build directory with the patched files from which it was built.
 const RECORD: &str = "mn-inject.patched";
 
-/// What stands in a record for a hash that is not known.
+/// Word in a record for a hash that is not known.
 const UNKNOWN: &str = "?";
 
 /// Directories whose `.c` files no file of another directory includes.
