@@ -94,12 +94,9 @@ fn a_notifier_stays_while_the_walk_that_called_it_does() {
     let careless = patch("module-frees-early");
     let arguments = [
         "run",
-        "--config",
-        "debug",
-        "--base",
-        "mainline",
-        "--only",
-        "r11-removes-itself",
+        "--config=debug",
+        "--base=mainline",
+        "--only=r11-removes-itself",
         "--patch",
         &removal,
         "--patch",
@@ -127,7 +124,14 @@ fn complaints_about_something_else_are_no_verdict() {
     let (dir, output) = folder();
     let patch = patch("faults");
     run(&[
-        "run", "--config", "debug", "--only", "munmap-*", "--patch", &patch, "--output", &output,
+        "run",
+        "--machine=uml",
+        "--config=debug",
+        "--only=munmap-*",
+        "--patch",
+        &patch,
+        "--output",
+        &output,
     ])
     .expect(
         70,
@@ -192,10 +196,20 @@ fn a_complaint_of_the_kernel_is_a_finding_of_its_case() {
     assert_eq!(complaints.count(), 2, "{ran}");
 }
 
+/// All conditions natively, and those under which a second processor matters with two.
 #[test]
-#[ignore = "full: 10 min"]
+#[ignore = "full: 8 min"]
 fn disturbances_change_no_verdict_and_kills_leave_nothing() {
-    selftest(&["hostile", "--kills", "6"]).expect(0, &["PASS: hostile", "runs killed"]);
+    selftest(&["hostile", "--machine=uml", "--kills=6"])
+        .expect(0, &["PASS: hostile", "runs killed"]);
+    selftest(&[
+        "hostile",
+        "--kills=2",
+        "--condition=printk-flood",
+        "--condition=load",
+        "--condition=stopped",
+    ])
+    .expect(0, &["PASS: hostile", "runs killed"]);
 }
 
 #[test]
@@ -226,7 +240,14 @@ fn no_allocation_that_fails_leaves_anything() {
 #[ignore = "full: 1 min"]
 fn a_module_that_leaks_on_failure_is_found() {
     let patch = patch("leaks-on-failure");
-    selftest(&["fail-nth", "--only=attach-none", "--patch", &patch]).expect(
+    selftest(&[
+        "fail-nth",
+        "--machine=uml",
+        "--only=attach-none",
+        "--patch",
+        &patch,
+    ])
+    .expect(
         1,
         &[
             "FAIL: fail-nth",
@@ -241,14 +262,20 @@ fn a_module_that_leaks_on_failure_is_found() {
 #[ignore = "full: 1 min"]
 fn a_module_that_ignores_a_failure_is_found() {
     let patch = patch("ignores-failure");
-    selftest(&["fail-nth", "--only=load", "--patch", &patch])
-        .expect(1, &["FAIL: fail-nth", "expected ENOMEM, got success"]);
+    selftest(&[
+        "fail-nth",
+        "--machine=uml",
+        "--only=load",
+        "--patch",
+        &patch,
+    ])
+    .expect(1, &["FAIL: fail-nth", "expected ENOMEM, got success"]);
 }
 
 #[test]
 #[ignore = "full: 1 min"]
 fn a_kernel_without_fault_injection_is_no_verdict() {
-    selftest(&["fail-nth", "--config", "core"])
+    selftest(&["fail-nth", "--machine=uml", "--config", "core"])
         .expect(70, &["NO VERDICT: fail-nth", "CONFIG_FAULT_INJECTION"]);
 }
 

@@ -63,10 +63,16 @@ fn git(tree: &Path, arguments: &[&str]) -> String {
 
 /// Makes a tree with the history, once, in a directory whose name no makefile can use. The tag
 /// `base` is the unmodified kernel. The caller must hold [`suite_alone`].
+///
+/// What is built of a tree is found again by its path, so it stands beside the cache, and a later
+/// run of the tests, from whichever clone, has no cold build of it.
 fn tree() -> PathBuf {
     static TREE: OnceLock<PathBuf> = OnceLock::new();
     let make = || {
-        let top = Path::new(env!("CARGO_TARGET_TMPDIR")).join("a tree: mine");
+        let cache = Cache::open().expect("cannot open the cache");
+        let trees = cache.path("trees");
+        let cache = trees.parent().expect("the cache has no parent");
+        let top = cache.with_extension("tests").join("a tree: mine");
         if top.exists() {
             std::fs::remove_dir_all(&top).expect("cannot remove the tree of an earlier test");
         }

@@ -80,9 +80,15 @@ pub fn sites(records: &[Record]) -> Vec<Site> {
 }
 
 /// The function of a line of a stack; [`None`] for other lines, for frames that the unwinder
-/// doubts, and for the functions of the injection itself.
+/// doubts, and for the functions of the injection itself. User Mode Linux prints the address before
+/// the function (`_print_addr()` in arch/um/kernel/sysrq.c).
 fn function(line: &str) -> Option<&str> {
-    let (symbol, _) = line.strip_prefix(' ')?.split_once("+0x")?;
+    let frame = line.strip_prefix(' ')?;
+    let frame = match frame.strip_prefix("[<") {
+        Some(address) => address.split_once(">] ")?.1,
+        None => frame,
+    };
+    let (symbol, _) = frame.split_once("+0x")?;
     // Parts of a function that the compiler has moved elsewhere.
     let name = symbol.split('.').next().unwrap_or(symbol);
     let is_name = !name.contains(' ') && !INJECTION.contains(&name);
@@ -140,5 +146,24 @@ mod tests {
     fn user_space_cannot_write_a_fault() {
         let forged = format!("13,1,2,-;{HEAD}\n").parse().unwrap();
         assert!(sites(&[forged]).is_empty());
+    }
+
+    #[test]
+    fn frames_of_user_mode_linux_have_an_address() {
+        let found = sites(&records(&[
+            "FAULT_INJECTION: forcing a failure.\\x0aname failslab, interval 1, probability 0, space 0, times 0",
+            "Stack:",
+            " 611eb7e0 00000001 60f7c370",
+            "Call Trace:",
+            " [<60a1b2c3>] dump_stack_lvl+0x2f/0x70",
+            " [<60a1b2c4>] ? rcu_is_watching+0x10/0x30",
+            " [<60a1b2c5>] should_failslab+0x50/0x90",
+            " [<60a1b2c6>] __kvmalloc_node_noprof+0x1c0/0x5f0",
+        ]));
+        assert_eq!(found.len(), 1);
+        assert_eq!(
+            found[0].functions,
+            ["should_failslab", "__kvmalloc_node_noprof"]
+        );
     }
 }
