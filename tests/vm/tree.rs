@@ -13,7 +13,7 @@ use crate::harness::{Ran, folder, mutant, report_in, run_now, suite_alone};
 use crate::program;
 
 /// A commit of the history.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Change {
     /// A comment.
     Harmless,
@@ -65,7 +65,7 @@ fn git(tree: &Path, arguments: &[&str]) -> String {
 /// `base` is the unmodified kernel. The caller must hold [`suite_alone`].
 ///
 /// What is built of a tree is found again by its path, so it stands beside the cache, and a later
-/// run of the tests, from whichever clone, has no cold build of it.
+/// run of the tests, from whichever clone, neither makes nor builds it anew.
 fn tree() -> PathBuf {
     static TREE: OnceLock<PathBuf> = OnceLock::new();
     let make = || {
@@ -73,17 +73,27 @@ fn tree() -> PathBuf {
         let trees = cache.path("trees");
         let cache = trees.parent().expect("the cache has no parent");
         let top = cache.with_extension("tests").join("a tree: mine");
-        if top.exists() {
-            std::fs::remove_dir_all(&top).expect("cannot remove the tree of an earlier test");
-        }
-        std::fs::create_dir_all(&top).expect("cannot make a directory");
         // With --werror it is built, and the source is in the state of that kernel.
         let built = run_now(&["build", "--base", "mainline", "--werror"]);
         built.expect(0, &["source "]);
         let lines = built.stdout.lines();
         let source = lines.filter_map(|line| line.strip_prefix("source ")).next();
+        let source = source.expect("no source");
         let tree = top.join("linux");
-        let names = [source.expect("no source"), &tree.display().to_string()];
+        // Written when all is there.
+        let made_of = format!("{source}\n{HISTORY:?}\n");
+        let stamp = top.join("made-of");
+        if std::fs::read_to_string(&stamp).is_ok_and(|stamp| stamp == made_of) {
+            // An earlier run may have ended in the middle of a bisection.
+            git(&tree, &["bisect", "reset"]);
+            git(&tree, &["checkout", "--quiet", "--force", "master"]);
+            return tree;
+        }
+        if top.exists() {
+            std::fs::remove_dir_all(&top).expect("cannot remove the tree of an earlier test");
+        }
+        std::fs::create_dir_all(&top).expect("cannot make a directory");
+        let names = [source, &tree.display().to_string()];
         output(&top, "cp", &[&["-a", "--"][..], &names].concat()).expect(0, &[]);
         git(&tree, &["init", "--quiet", "--initial-branch=master"]);
         // By force: Debian's source ignores everything at the top.
@@ -94,6 +104,7 @@ fn tree() -> PathBuf {
             make_change(&tree, *change, number);
             git(&tree, &["commit", "--quiet", "--all", "--message=x"]);
         }
+        std::fs::write(&stamp, made_of).expect("cannot write");
         tree
     };
     TREE.get_or_init(make).clone()
@@ -171,7 +182,8 @@ fn a_tree_is_taken_as_it_is_and_only_a_changed_file_is_compiled() {
         ran
     };
     run().expect(0, &[]);
-    make_change(&tree, Change::Harmless, 0);
+    // A kernel that no earlier run of the tests has left in the cache.
+    make_change(&tree, Change::Harmless, std::process::id() as usize);
     run().expect(0, &[&format!("changed since the last run: {FILE}\n")]);
     assert_eq!(compiled(&tree), ["CC      mm/mmu_notifier.o"]);
     let vm = report_in(dir.path()).vm.expect("no virtual machine");
