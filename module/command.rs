@@ -81,7 +81,8 @@ impl<'a> Command<'a> {
         if name.is_none() && matches!(object, Object::Target(_)) {
             return Err(EINVAL);
         }
-        // Of an interval notifier these are its addresses, and of others those of the filter.
+        // Of an interval notifier and of a mirror these are its addresses, and of others those of
+        // the filter.
         let range = range.map(AddressRange::parse).transpose()?;
         let kind = Kind::new(kind.unwrap_or(Kind::Plain.name()), range)?;
         let how = how.map(How::parse).transpose()?;

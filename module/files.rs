@@ -142,12 +142,29 @@ const ENTRIES: &[Entry] = &[
             let Subject {
                 injector, attached, ..
             } = subject;
-            if injector.with_mirror(|| attached.read_retry(seq))? {
+            if injector.with_seq_lock(|| attached.read_retry(seq))? {
                 Err(EAGAIN)
             } else {
                 Ok(())
             }
         }),
+    },
+    Entry {
+        name: c"mirror",
+        knob: Knob::Question {
+            show: |subject, text| match subject.injector.mirror() {
+                Ok(mirror) => mirror.show(text),
+                Err(_) => text.add(fmt!("none")),
+            },
+            ask: |subject, line| {
+                if line != "copy" {
+                    return Err(EINVAL);
+                }
+                subject.injector.mirror()?;
+                subject.injector.copy_page_table(&subject.mm);
+                Ok(())
+            },
+        },
     },
     Entry {
         name: c"zap",

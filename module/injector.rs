@@ -8,6 +8,7 @@ use crate::{
             self,
             Unsound, //
         },
+        errno,
         mmu_notifier::{
             Event,
             Range, //
@@ -24,6 +25,7 @@ use crate::{
         Arguments,
         Log, //
     },
+    mirror::Mirror,
     notifier::Kind,
     operation::Operation,
     rate::Rate,
@@ -36,6 +38,7 @@ use crate::{
     text::Text, //
 };
 use kernel::{
+    mm::Mm,
     new_mutex,
     new_spinlock,
     prelude::*,
@@ -84,12 +87,20 @@ fn summary(settings: &Settings) -> u32 {
     .fold(0, |bits, (is_set, bit)| bits | if is_set { bit } else { 0 })
 }
 
+/// The copy of the page table that a notifier of that kind has.
+fn mirror(kind: Kind) -> Result<Option<Pin<KBox<Mirror>>>> {
+    Ok(match kind {
+        Kind::Mirror(range) => Some(KBox::pin_init(Mirror::new(range), GFP_KERNEL_ACCOUNT)?),
+        _ => None,
+    })
+}
+
 /// Settings, counters and log of one target's callbacks.
 ///
 /// Unless an effect is asked for, a callback neither sleeps nor allocates, and takes no lock but
-/// the settings', the log's and, where the notifier is an interval notifier, the mirror's, which
-/// are leaves. Where nothing is armed, and only what is injected is recorded, it costs loads and
-/// one count, besides the mirror's lock.
+/// the settings', the log's, the mirror's and, where the notifier is an interval notifier, that of
+/// the sequence number, which are leaves. Where nothing is armed, and only what is injected is
+/// recorded, it costs loads and one count, besides the last of these locks.
 #[pin_data]
 pub(crate) struct Injector {
     /// Empty until the target is there: a notifier that is shared is made by the core.
@@ -106,10 +117,12 @@ pub(crate) struct Injector {
     counters: Counters,
     #[pin]
     log: Log,
+    /// Of [`Kind::Mirror`] only.
+    mirror: Option<Pin<KBox<Mirror>>>,
     #[pin]
     lock: Mutex<()>,
     #[pin]
-    mirror: SpinLock<()>,
+    seq: SpinLock<()>,
     #[pin]
     atomic: SpinLock<()>,
 }
@@ -119,6 +132,7 @@ impl Injector {
     pub(crate) fn new(kind: Kind, log_bytes: usize) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
             name: SetOnce::new(),
+            mirror: mirror(kind)?,
             kind,
             summary: Atomic::new(summary(&Settings::DEFAULT)),
             settings <- new_spinlock!(Settings::DEFAULT),
@@ -126,7 +140,7 @@ impl Injector {
             counters: Counters::new(),
             log <- Log::new(log_bytes),
             lock <- new_mutex!(()),
-            mirror <- new_spinlock!(()),
+            seq <- new_spinlock!(()),
             atomic <- new_spinlock!(()),
         }? Error)
     }
@@ -201,11 +215,11 @@ impl Injector {
         Ok(())
     }
 
-    /// Runs `change` under the lock that would protect a driver's mirror of the page tables, which
-    /// is the one for `mmu_interval_set_seq()` and `mmu_interval_read_retry()`. `change` must not
-    /// sleep, nor take another lock.
-    pub(crate) fn with_mirror<T>(&self, change: impl FnOnce() -> T) -> T {
-        let guard = self.mirror.lock();
+    /// Runs `change` under the lock for `mmu_interval_set_seq()` and `mmu_interval_read_retry()`,
+    /// which would protect what a driver has of the page tables. `change` must not sleep, nor take
+    /// another lock.
+    pub(crate) fn with_seq_lock<T>(&self, change: impl FnOnce() -> T) -> T {
+        let guard = self.seq.lock();
         let result = change();
         drop(guard);
         result
@@ -217,6 +231,25 @@ impl Injector {
         let result = work();
         drop(guard);
         result
+    }
+
+    /// Copies the page table for a [`Kind::Mirror`], and logs the pages that have gone since the
+    /// last time.
+    #[inline]
+    pub(crate) fn copy_page_table(&self, mm: &Mm) {
+        if let Some(mirror) = &self.mirror {
+            mirror.copy(mm, |lost| {
+                let arguments = Arguments::of_addresses(lost);
+                self.log.add(Operation::Lost, arguments, false, 0);
+            });
+        }
+    }
+
+    /// The copy of the page table.
+    ///
+    /// Returns `Err(EOPNOTSUPP)` for other kinds than [`Kind::Mirror`].
+    pub(crate) fn mirror(&self) -> Result<&Mirror> {
+        self.mirror.as_deref().ok_or(errno::not_supported())
     }
 
     /// Whether nothing is armed, and only what is injected is recorded. One word says so, since
@@ -334,6 +367,10 @@ impl Injector {
 
     /// The last callback.
     pub(crate) fn release(&self) {
+        // The pages go, and nobody is told of it.
+        if let Some(mirror) = &self.mirror {
+            mirror.forget();
+        }
         if self.summary.load(Relaxed) & RECORD_ALL != 0 {
             self.log
                 .add(Operation::Release, Arguments::RELEASE, false, 0);

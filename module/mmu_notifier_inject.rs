@@ -27,6 +27,7 @@ mod filter;
 mod how;
 mod injector;
 mod log;
+mod mirror;
 mod notifier;
 mod operation;
 mod rate;

@@ -37,6 +37,7 @@ use crate::{
     how::How,
     injector::Injector,
     log::Arguments,
+    mirror,
     operation::Operation, //
 };
 use kernel::{
@@ -67,6 +68,8 @@ pub(crate) enum Kind {
     PlainYoung,
     /// `mmu_notifier` with `arch_invalidate_secondary_tlbs`.
     SecondaryTlbs,
+    /// `mmu_notifier` with a start and an end, and a copy of the page table of these addresses.
+    Mirror(AddressRange),
     /// `mmu_interval_notifier` on these addresses.
     Interval(AddressRange),
     /// `mmu_interval_notifier` with a start and a finish.
@@ -74,10 +77,10 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    /// Parses the name of a kind, with the range of an interval notifier, which other kinds ignore.
+    /// Parses the name of a kind, with its range, which kinds without one ignore.
     ///
-    /// Returns `Err(EINVAL)` for other names and for an interval notifier without a range, and
-    /// `Err(EOPNOTSUPP)` for a kind that the kernel does not have.
+    /// Returns `Err(EINVAL)` for other names, for a kind that lacks its range and for a range that
+    /// cannot be mirrored, and `Err(EOPNOTSUPP)` for a kind that the kernel does not have.
     pub(crate) fn new(name: &str, range: Option<AddressRange>) -> Result<Self> {
         match (name, range) {
             ("none", _) => Ok(Kind::None),
@@ -85,6 +88,7 @@ impl Kind {
             ("plain-end", _) => Ok(Kind::PlainEnd),
             ("plain-young", _) => Ok(Kind::PlainYoung),
             ("secondary-tlbs", _) => Ok(Kind::SecondaryTlbs),
+            ("mirror", Some(range)) => mirror::checked(range).map(|_| Kind::Mirror(range)),
             ("interval", Some(range)) => Ok(Kind::Interval(range)),
             ("interval-two-pass", Some(_)) if cfg!(not(mmu_interval_two_pass)) => {
                 Err(errno::not_supported())
@@ -102,34 +106,41 @@ impl Kind {
             Kind::PlainEnd => "plain-end",
             Kind::PlainYoung => "plain-young",
             Kind::SecondaryTlbs => "secondary-tlbs",
+            Kind::Mirror(_) => "mirror",
             Kind::Interval(_) => "interval",
             Kind::IntervalTwoPass(_) => "interval-two-pass",
         }
     }
 
-    /// Returns the addresses for which its callbacks are called.
+    /// Returns the addresses for which its callbacks are called, or that it mirrors.
     pub(crate) const fn range(self) -> AddressRange {
         match self {
-            Kind::Interval(range) | Kind::IntervalTwoPass(range) => range,
+            Kind::Interval(range) | Kind::IntervalTwoPass(range) | Kind::Mirror(range) => range,
             _ => AddressRange::ALL,
         }
     }
 
     /// Returns whether its notifier has a range.
     pub(crate) const fn has_range(self) -> bool {
-        matches!(self, Kind::Interval(_) | Kind::IntervalTwoPass(_))
+        matches!(
+            self,
+            Kind::Interval(_) | Kind::IntervalTwoPass(_) | Kind::Mirror(_)
+        )
     }
 
     /// Returns whether a start that succeeded is followed by an end.
     pub(crate) const fn has_end(self) -> bool {
-        matches!(self, Kind::PlainEnd | Kind::IntervalTwoPass(_))
+        matches!(
+            self,
+            Kind::PlainEnd | Kind::IntervalTwoPass(_) | Kind::Mirror(_)
+        )
     }
 
     /// Returns the callbacks of an `mmu_notifier`; [`None`] for other kinds.
     fn callbacks(self) -> Option<&'static Callbacks<Plain>> {
         match self {
             Kind::Plain => Some(&faulty::START),
-            Kind::PlainEnd => Some(&faulty::START_END),
+            Kind::PlainEnd | Kind::Mirror(_) => Some(&faulty::START_END),
             Kind::PlainYoung => Some(&faulty::START_YOUNG),
             Kind::SecondaryTlbs => Some(&faulty::SECONDARY_TLBS),
             Kind::None | Kind::Interval(_) | Kind::IntervalTwoPass(_) => None,
@@ -137,11 +148,13 @@ impl Kind {
     }
 
     /// Returns whether it can be registered that way. Nothing is registered for [`Kind::None`].
-    /// Only a plain notifier can be put into the core's list twice, or be shared.
+    /// Only a plain notifier can be put into the core's list twice, or be shared, and a mirror has
+    /// a range of its own.
     pub(crate) fn can_be_registered(self, how: How) -> bool {
         match self {
             Kind::None => false,
             Kind::Interval(_) | Kind::IntervalTwoPass(_) => !matches!(how, How::Twice | How::Get),
+            Kind::Mirror(_) => how != How::Get,
             _ => true,
         }
     }
@@ -161,7 +174,7 @@ impl Kind {
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Kind::Interval(range) | Kind::IntervalTwoPass(range) => {
+            Kind::Interval(range) | Kind::IntervalTwoPass(range) | Kind::Mirror(range) => {
                 f.write_fmt(fmt!("{} {range}", self.name()))
             }
             _ => write!(f, "{}", self.name()),
@@ -180,12 +193,14 @@ impl FaultyNotifier for Plain {
 
     #[inline]
     fn invalidate_range_start(&self, range: &Range, callback: &Callback<'_>) -> Result {
+        self.0.copy_page_table(range.mm());
         let remove = |unsound| callback.remove(unsound);
         self.0.start(range, 0, || (), remove)
     }
 
     #[inline]
     fn invalidate_range_end(&self, range: &Range) {
+        self.0.copy_page_table(range.mm());
         self.0.end(Operation::End, Arguments::new(range, 0));
     }
 
@@ -224,7 +239,7 @@ impl Interval {
     ) -> Result<SeqSet<'a>, WouldBlock<'a>> {
         // A callback that fails leaves the number alone, as a driver has to that could not take its
         // lock.
-        let agree = || self.0.with_mirror(|| seq.set());
+        let agree = || self.0.with_seq_lock(|| seq.set());
         let remove = |unsound| callback.remove(unsound);
         self.0
             .start(range, seq.get() as u64, agree, remove)
@@ -442,7 +457,7 @@ impl Attached {
     }
 
     /// Returns whether the range was invalidated since [`Self::read_begin`] returned `seq`. Must be
-    /// called under [`Injector::with_mirror`].
+    /// called under [`Injector::with_seq_lock`].
     pub(crate) fn read_retry(&self, seq: u64) -> Result<bool> {
         // A number that does not fit was never returned.
         let Ok(seq) = usize::try_from(seq) else {

@@ -22,6 +22,8 @@ pub(crate) enum Operation {
     SecondaryTlbs,
     /// `release`.
     Release,
+    /// No callback: pages were found to have gone since the page table was read last.
+    Lost,
 }
 
 impl Operation {
@@ -37,6 +39,7 @@ impl Operation {
             Operation::TestYoung => "test_young",
             Operation::SecondaryTlbs => "arch_invalidate_secondary_tlbs",
             Operation::Release => "release",
+            Operation::Lost => "lost",
         }
     }
 
@@ -48,6 +51,7 @@ impl Operation {
                 | Operation::ClearYoung
                 | Operation::TestYoung
                 | Operation::SecondaryTlbs
+                | Operation::Lost
         )
     }
 }

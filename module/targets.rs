@@ -220,6 +220,7 @@ impl Targets {
             (injector, attached)
         };
         injector.set_name(name.clone());
+        injector.copy_page_table(&mm);
         let subject = Subject {
             pid,
             how,

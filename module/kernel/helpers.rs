@@ -18,6 +18,7 @@ extern "C" {
     fn mn_helper_mmap_write_unlock(mm: *mut c_void);
     fn mn_helper_mmu_interval_read_retry(interval_sub: *mut c_void, seq: c_ulong) -> bool;
     fn mn_helper_mmu_interval_set_seq(interval_sub: *mut c_void, cur_seq: c_ulong);
+    fn mn_helper_read_page_table(mm: *mut c_void, addr: c_ulong, entries: *mut u64, count: c_ulong);
 }
 
 /// Maps anonymous memory. Returns its address, or a negative errno.
@@ -76,4 +77,23 @@ pub(super) unsafe fn mmu_interval_set_seq(
     // SAFETY:
     // - The caller promises what is required.
     unsafe { mn_helper_mmu_interval_set_seq(interval_sub.cast(), cur_seq) };
+}
+
+/// Reads the page table entries of the pages from `addr`, with interrupts off meanwhile. An address
+/// that is not of user space has none.
+///
+/// # Safety
+///
+/// `mm` must be valid.
+#[inline]
+pub(super) unsafe fn read_page_table(
+    mm: *mut bindings::mm_struct,
+    addr: usize,
+    entries: &mut [u64],
+) {
+    let count = entries.len();
+    // SAFETY:
+    // - The caller promises what is required.
+    // - There is room for so many entries.
+    unsafe { mn_helper_read_page_table(mm.cast(), addr, entries.as_mut_ptr(), count) };
 }

@@ -36,6 +36,7 @@ pub(crate) mod mm;
 pub(crate) mod mmu_interval;
 pub(crate) mod mmu_notifier;
 mod modinfo;
+pub(crate) mod page_table;
 pub(crate) mod print;
 pub(crate) mod random;
 pub(crate) mod stacktrace;

@@ -81,7 +81,7 @@ fn human(scenarios: &[Scenario], out: &mut dyn Write) -> io::Result<()> {
 fn expected(scenario: &Scenario) -> String {
     let want = scenario.expectation();
     let arming = match scenario.setting {
-        Setting::One(arming) => arming,
+        Setting::One(arming) | Setting::Mirrored(arming) => arming,
         Setting::Case(case) => return about_case(scenario, case),
     };
     let mut text = format!(
@@ -99,6 +99,9 @@ fn expected(scenario: &Scenario) -> String {
         Arming::Filtered(errno) => format!("armed with {errno} elsewhere, nothing due"),
         Arming::Unarmed | Arming::AtStart(_) | Arming::AtEnd(_) => "not armed, nothing due".into(),
     });
+    if matches!(scenario.setting, Setting::Mirrored(_)) {
+        text.push_str("; a mirror watches the page table");
+    }
     if want.outcome != 0 {
         text.push_str(&format!("; the system call returns {}", want.outcome));
     }

@@ -94,7 +94,7 @@ fn of_plain_notifiers(notifiers: &[Notifier], blockable: bool) -> Vec<Invocation
     let ends = || {
         let paired = plain
             .iter()
-            .filter(|(_, notifier)| notifier.kind == NotifierKind::PlainEnd);
+            .filter(|(_, notifier)| notifier.kind.is_paired());
         paired.map(|(index, _)| Invocation::after(*index, FollowUp::End))
     };
     let starts = plain.iter().map(|(index, _)| Invocation::start(*index));

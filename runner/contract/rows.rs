@@ -59,11 +59,12 @@ impl RuleRow {
 }
 
 const PLAIN: &[NotifierKind] = &[NotifierKind::Plain, NotifierKind::PlainYoung];
-const PAIRED: &[NotifierKind] = &[NotifierKind::PlainEnd];
+const PAIRED: &[NotifierKind] = &[NotifierKind::PlainEnd, NotifierKind::Mirror];
 const HLIST: &[NotifierKind] = &[
     NotifierKind::Plain,
     NotifierKind::PlainEnd,
     NotifierKind::PlainYoung,
+    NotifierKind::Mirror,
 ];
 const ITREE: &[NotifierKind] = &[NotifierKind::Interval, NotifierKind::IntervalTwoPass];
 const EACH: &[NotifierKind] = &NotifierKind::WITH_START;

@@ -82,6 +82,13 @@ pub const RULES: &[Rule] = &[
                removed from its own callbacks. Its release is called once.",
         source: "mmu_notifier_register(), mmu_notifier_unregister(), mmu_interval_notifier_insert()",
     },
+    Rule {
+        number: 12,
+        text: "While no invalidation of a page is under way, its entry of the page table loses nothing: the page \
+               stays mapped, is the same one, and stays writable if it was. So the start comes before the change, \
+               its range has all that changes, and the end comes after it.",
+        source: "comment above invalidate_range_start in struct mmu_notifier_ops; Documentation/mm/mmu_notifier.rst",
+    },
 ];
 
 #[cfg(test)]

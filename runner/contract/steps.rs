@@ -140,6 +140,7 @@ fn callbacks_at_exit(kind: NotifierKind) -> Vec<ExitCallback> {
         NotifierKind::Plain
         | NotifierKind::PlainEnd
         | NotifierKind::PlainYoung
+        | NotifierKind::Mirror
         | NotifierKind::SecondaryTlbs => vec![follow_up(FollowUp::Release)],
         NotifierKind::Interval => vec![start(NotifierEvent::Release), start(NotifierEvent::Unmap)],
         NotifierKind::IntervalTwoPass => vec![

@@ -142,6 +142,15 @@ impl Attachment {
         self.set("settings", settings)
     }
 
+    /// Makes a mirror copy the page table, and log the pages of which its copy was stale.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::set`].
+    pub fn copy_page_table(&self) -> Result<()> {
+        self.set("mirror", "copy")
+    }
+
     /// Returns the log entries since the last call.
     ///
     /// # Errors

@@ -102,6 +102,10 @@ pub const SOURCES: &[(&str, &str)] = &[
         include_str!("../../module/kernel/modinfo.rs"),
     ),
     (
+        "module/kernel/page_table.rs",
+        include_str!("../../module/kernel/page_table.rs"),
+    ),
+    (
         "module/kernel/print.rs",
         include_str!("../../module/kernel/print.rs"),
     ),
@@ -126,6 +130,7 @@ pub const SOURCES: &[(&str, &str)] = &[
         include_str!("../../module/kernel/uaccess.rs"),
     ),
     ("module/log.rs", include_str!("../../module/log.rs")),
+    ("module/mirror.rs", include_str!("../../module/mirror.rs")),
     (
         "module/mmu_notifier_inject.rs",
         include_str!("../../module/mmu_notifier_inject.rs"),

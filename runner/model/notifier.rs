@@ -96,6 +96,8 @@ pub enum NotifierKind {
     /// `struct mmu_notifier` with `arch_invalidate_secondary_tlbs`, which the kernel allows only
     /// without `invalidate_range_start`.
     SecondaryTlbs,
+    /// As `PlainEnd`, and it copies the page table of the watched addresses at each start and end.
+    Mirror,
     /// `struct mmu_interval_notifier` on the watched addresses.
     Interval,
     /// `struct mmu_interval_notifier` with `invalidate_start` and `invalidate_finish`.
@@ -104,20 +106,22 @@ pub enum NotifierKind {
 
 impl NotifierKind {
     /// All kinds.
-    pub const ALL: [NotifierKind; 6] = [
+    pub const ALL: [NotifierKind; 7] = [
         NotifierKind::Plain,
         NotifierKind::PlainEnd,
         NotifierKind::PlainYoung,
         NotifierKind::SecondaryTlbs,
+        NotifierKind::Mirror,
         NotifierKind::Interval,
         NotifierKind::IntervalTwoPass,
     ];
 
     /// The kinds that are called before an invalidation.
-    pub const WITH_START: [NotifierKind; 5] = [
+    pub const WITH_START: [NotifierKind; 6] = [
         NotifierKind::Plain,
         NotifierKind::PlainEnd,
         NotifierKind::PlainYoung,
+        NotifierKind::Mirror,
         NotifierKind::Interval,
         NotifierKind::IntervalTwoPass,
     ];
@@ -129,6 +133,7 @@ impl NotifierKind {
             NotifierKind::PlainEnd => "plain-end",
             NotifierKind::PlainYoung => "plain-young",
             NotifierKind::SecondaryTlbs => "secondary-tlbs",
+            NotifierKind::Mirror => "mirror",
             NotifierKind::Interval => "interval",
             NotifierKind::IntervalTwoPass => "interval-two-pass",
         }
@@ -144,9 +149,19 @@ impl NotifierKind {
         !matches!(self, NotifierKind::SecondaryTlbs)
     }
 
+    /// Whether the kind is a `struct mmu_notifier` with an end.
+    pub const fn is_paired(self) -> bool {
+        matches!(self, NotifierKind::PlainEnd | NotifierKind::Mirror)
+    }
+
     /// Whether each start is followed by a callback of its own: an end or a finish.
     pub const fn has_ends(self) -> bool {
-        matches!(self, NotifierKind::PlainEnd | NotifierKind::IntervalTwoPass)
+        self.is_paired() || matches!(self, NotifierKind::IntervalTwoPass)
+    }
+
+    /// Whether the kind is attached to a range of addresses, and not to all of them.
+    pub const fn has_range(self) -> bool {
+        self.is_interval() || matches!(self, NotifierKind::Mirror)
     }
 }
 
@@ -178,11 +193,13 @@ pub enum FollowUp {
     /// `arch_invalidate_secondary_tlbs`.
     #[serde(rename = "arch_invalidate_secondary_tlbs")]
     SecondaryTlbs,
+    /// None: a mirror has found pages that it has a stale copy of.
+    Lost,
 }
 
 impl FollowUp {
     /// All of them.
-    pub const ALL: [FollowUp; 7] = [
+    pub const ALL: [FollowUp; 8] = [
         FollowUp::End,
         FollowUp::Finish,
         FollowUp::Release,
@@ -190,6 +207,7 @@ impl FollowUp {
         FollowUp::ClearYoung,
         FollowUp::TestYoung,
         FollowUp::SecondaryTlbs,
+        FollowUp::Lost,
     ];
 
     /// Its name in the module's log.
@@ -202,6 +220,7 @@ impl FollowUp {
             FollowUp::ClearYoung => "clear_young",
             FollowUp::TestYoung => "test_young",
             FollowUp::SecondaryTlbs => "arch_invalidate_secondary_tlbs",
+            FollowUp::Lost => "lost",
         }
     }
 

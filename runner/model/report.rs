@@ -148,4 +148,4 @@ impl Report {
 }
 
 /// The current [`Report::schema`].
-pub const SCHEMA: u32 = 9;
+pub const SCHEMA: u32 = 10;

@@ -22,6 +22,8 @@ pub enum FindingKind {
     Outcome,
     /// The pages are not in the state that they must be in.
     Pages,
+    /// Pages changed while no invalidation of them was under way.
+    Untold,
     /// A step of the scenario had another result than it must have.
     Step,
     /// A notifier could not be removed in time, or something of it was left.
@@ -34,7 +36,7 @@ pub enum FindingKind {
 
 impl FindingKind {
     /// All kinds.
-    pub const ALL: [FindingKind; 11] = [
+    pub const ALL: [FindingKind; 12] = [
         FindingKind::DidNotFire,
         FindingKind::FiredWhenItShouldNot,
         FindingKind::Altered,
@@ -42,6 +44,7 @@ impl FindingKind {
         FindingKind::Calls,
         FindingKind::Outcome,
         FindingKind::Pages,
+        FindingKind::Untold,
         FindingKind::Step,
         FindingKind::Removal,
         FindingKind::Form,
@@ -58,6 +61,7 @@ impl FindingKind {
             FindingKind::Calls => "notifier called differently",
             FindingKind::Outcome => "operation ended differently",
             FindingKind::Pages => "pages are not as they should be",
+            FindingKind::Untold => "pages changed outside of an invalidation",
             FindingKind::Step => "step ended differently",
             FindingKind::Removal => "not removed as it should",
             FindingKind::Form => "form of the check not accepted",

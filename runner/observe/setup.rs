@@ -9,8 +9,8 @@ use nix::unistd::gettid;
 
 use crate::injector::{Attach, Attachment};
 use crate::model::{
-    Arming, AttachedNotifier, Call, Counters, Initiator, Injection, Later, Notifier, Observation,
-    Remains, Seen, Step, StepKind,
+    Arming, AttachedNotifier, Call, Counters, Initiator, Injection, Later, Notifier, NotifierKind,
+    Observation, Remains, Seen, Step, StepKind,
 };
 use crate::os::cgroup::Cgroup;
 use crate::os::sys;
@@ -157,7 +157,7 @@ impl Session {
                 pid: subject.pid().as_raw(),
                 index,
                 kind: notifier.kind.name(),
-                range: notifier.kind.is_interval().then_some(range),
+                range: notifier.kind.has_range().then_some(range),
             })?;
             attached.push(Attached {
                 notifier,
@@ -221,6 +221,7 @@ impl Setup {
     /// Sets the injectors, and forgets all log entries and counts so far.
     fn arm(&mut self) -> Result<()> {
         let watched = self.subject.watched();
+        self.copy_page_tables()?;
         for attached in &mut self.attached {
             attached.arm(watched)?;
             attached.attachment.new_entries()?;
@@ -232,6 +233,13 @@ impl Setup {
     /// Resets the injectors, so that no callback fails any more.
     pub(super) fn disarm(&self) -> Result<()> {
         self.attached.iter().try_for_each(Attached::disarm)
+    }
+
+    /// Makes all mirrors copy the page table, and log what they have a stale copy of.
+    pub(super) fn copy_page_tables(&self) -> Result<()> {
+        let is_mirror = |attached: &&Attached| attached.notifier.kind == NotifierKind::Mirror;
+        let mut mirrors = self.attached.iter().filter(is_mirror);
+        mirrors.try_for_each(|attached| attached.attachment.copy_page_table())
     }
 
     /// Records a step.

@@ -94,12 +94,14 @@ impl Session {
         let acted = self.act(&mut setups);
         // Also after an error: no callback may fail from here on.
         let disarmed: Result<()> = setups.iter().try_for_each(Setup::disarm);
+        let copied: Result<()> = setups.iter().try_for_each(Setup::copy_page_tables);
 
         let end = self.kmsg.mark(&format!("end {label}"))?;
         let (records, lost) = self.kmsg.read_until(&end, &mut Limit::new(STEP));
         let after = Witnesses::read()?;
         acted?;
         disarmed?;
+        copied?;
 
         // Read before anything is removed: a release is logged, too.
         let mut observations = Vec::with_capacity(setups.len());

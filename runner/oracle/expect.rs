@@ -4,8 +4,7 @@
 
 use crate::contract;
 use crate::model::{
-    Call, Context, Form, KernelMessage, Later, Notifier, NotifierKind, Observation, ReaperMessage,
-    Window,
+    Call, Context, Form, KernelMessage, Later, Notifier, Observation, ReaperMessage, Window,
 };
 use crate::oracle::index::ObservationId;
 use crate::oracle::message::{
@@ -79,7 +78,7 @@ fn due<'a>(
         .into_iter()
         .flat_map(move |notifier| contract::messages_of_call(form, notifier, call));
     let symbol = CallbackSymbol {
-        is_paired: notifier.is_some_and(|notifier| notifier.kind == NotifierKind::PlainEnd),
+        is_paired: notifier.is_some_and(|notifier| notifier.kind.is_paired()),
         is_at_start: true,
     };
     let due = about_caller.iter().copied().chain(about_call);

@@ -6,7 +6,7 @@ use crate::contract;
 use crate::model::{Call, Finding, Form, Observation, Recognised, ScenarioResult, Verdict, Window};
 use crate::oracle::message::{Caller, Content, shown};
 use crate::oracle::seen::Scan;
-use crate::oracle::{compare, demand, effects, expect, form, trust, witness};
+use crate::oracle::{compare, demand, effects, expect, form, mirror, trust, witness};
 
 /// The verdicts on all windows of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,6 +97,7 @@ fn judge_window(
         }
         reasons.extend(demand::check(o, &mut findings));
         reasons.extend(effects::check(o, &mut findings));
+        reasons.extend(mirror::check(o, &mut findings));
         let findings = findings.into_vec();
         results.push(ScenarioResult {
             observation: Some(Observation::clone(o)),

@@ -26,6 +26,7 @@ mod lcs;
 mod lines;
 mod lockdep;
 mod message;
+mod mirror;
 pub mod mutants;
 mod order;
 mod records;

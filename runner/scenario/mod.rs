@@ -24,6 +24,8 @@ pub use triggers::{Refused, TRIGGERS, Trigger, TriggerKind, blockable};
 pub enum Setting {
     /// One plain notifier.
     One(Arming),
+    /// A mirror that agrees, and one plain notifier behind it if that is to fail.
+    Mirrored(Arming),
     /// Those of a case of the contract.
     Case(&'static Case),
 }
@@ -41,9 +43,9 @@ impl Scenario {
     /// Its name: `[a-z0-9-]` only, so that every reader of KTAP keeps it.
     pub fn name(&self) -> String {
         match (self.setting, self.setting_name()) {
-            (Setting::One(_), Some(setting)) => format!("{}-{setting}", self.trigger.name),
             (Setting::Case(case), _) => case.name.to_owned(),
-            (Setting::One(_), None) => self.trigger.name.to_owned(),
+            (_, Some(setting)) => format!("{}-{setting}", self.trigger.name),
+            (_, None) => self.trigger.name.to_owned(),
         }
     }
 
@@ -51,6 +53,8 @@ impl Scenario {
     pub fn setting_name(&self) -> Option<String> {
         let arming = match self.setting {
             Setting::Case(_) => return None,
+            Setting::Mirrored(Arming::Fail(_)) => return Some("mirrored-eagain".into()),
+            Setting::Mirrored(_) => return Some("mirrored".into()),
             Setting::One(arming) => arming,
         };
         Some(match arming {
@@ -69,18 +73,27 @@ impl Scenario {
     pub fn about(&self) -> &'static str {
         match self.setting {
             Setting::Case(case) => case.about,
-            Setting::One(_) => self.trigger.about,
+            Setting::One(_) | Setting::Mirrored(_) => self.trigger.about,
         }
     }
 
     /// The notifiers, in the order in which they are attached.
     pub fn notifiers(&self) -> Vec<Notifier> {
+        let notifier = |kind, arming| Notifier {
+            kind,
+            arming,
+            is_elsewhere: false,
+        };
         match self.setting {
-            Setting::One(arming) => vec![Notifier {
-                kind: NotifierKind::Plain,
-                arming,
-                is_elsewhere: false,
-            }],
+            Setting::One(arming) => vec![notifier(NotifierKind::Plain, arming)],
+            Setting::Mirrored(arming) => {
+                let mirror = notifier(NotifierKind::Mirror, Arming::Unarmed);
+                let plain = notifier(NotifierKind::Plain, arming);
+                let fails = matches!(arming, Arming::Fail(_));
+                std::iter::once(mirror)
+                    .chain(fails.then_some(plain))
+                    .collect()
+            }
             Setting::Case(case) => case.notifiers.to_vec(),
         }
     }
@@ -89,8 +102,11 @@ impl Scenario {
     pub fn rules(&self) -> &'static [u8] {
         match (self.setting, self.trigger.context) {
             (Setting::Case(case), _) => case.rules,
-            (_, Context::Blockable) => &[1],
-            (_, Context::NonBlockable) => &[2, 5],
+            (Setting::Mirrored(Arming::Fail(_)), Context::Blockable) => &[1, 12],
+            (Setting::Mirrored(Arming::Fail(_)), Context::NonBlockable) => &[2, 5, 12],
+            (Setting::Mirrored(_), _) => &[12],
+            (Setting::One(_), Context::Blockable) => &[1],
+            (Setting::One(_), Context::NonBlockable) => &[2, 5],
         }
     }
 
@@ -98,11 +114,11 @@ impl Scenario {
     pub fn breaks(&self) -> bool {
         match self.setting {
             Setting::Case(case) => case.breaks,
-            Setting::One(Arming::Fail(errno)) => {
+            Setting::One(Arming::Fail(errno)) | Setting::Mirrored(Arming::Fail(errno)) => {
                 !self.trigger.calls.admits(0)
                     && (self.trigger.context == Context::Blockable || errno != -EAGAIN)
             }
-            Setting::One(_) => false,
+            Setting::One(_) | Setting::Mirrored(_) => false,
         }
     }
 
@@ -110,7 +126,7 @@ impl Scenario {
     pub fn needs(&self) -> Option<Needs> {
         match self.setting {
             Setting::Case(case) => case.needs,
-            Setting::One(_) => None,
+            Setting::One(_) | Setting::Mirrored(_) => None,
         }
     }
 
@@ -132,7 +148,7 @@ impl Scenario {
     pub fn boot(&self) -> Boot {
         match self.setting {
             Setting::Case(case) => case.boot,
-            Setting::One(_) => Boot::Shared,
+            Setting::One(_) | Setting::Mirrored(_) => Boot::Shared,
         }
     }
 
@@ -152,7 +168,7 @@ impl Scenario {
         };
         let (said, judges_symptoms) = match self.setting {
             Setting::Case(case) => (case.said().to_vec(), case.judges_symptoms()),
-            Setting::One(_) => (Vec::new(), false),
+            Setting::One(_) | Setting::Mirrored(_) => (Vec::new(), false),
         };
         Expectation {
             event: trigger.event,
@@ -178,11 +194,20 @@ fn all() -> impl Iterator<Item = Scenario> {
             setting: Setting::One(arming),
         })
     });
+    let mirrored = TRIGGERS.iter().flat_map(|&trigger| {
+        let failure = Arming::Fail(-EAGAIN);
+        let fails = trigger.armings.contains(&failure);
+        let armings = std::iter::once(Arming::Unarmed).chain(fails.then_some(failure));
+        armings.map(move |arming| Scenario {
+            trigger,
+            setting: Setting::Mirrored(arming),
+        })
+    });
     let cases = CASES.iter().map(|case| Scenario {
         trigger: case.trigger,
         setting: Setting::Case(case),
     });
-    suite.chain(cases)
+    suite.chain(mirrored).chain(cases)
 }
 
 /// All scenarios whose name matches one of the patterns; all of them if there is no pattern.

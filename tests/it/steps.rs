@@ -293,6 +293,7 @@ fn each_kind_of_notifier_has_its_callbacks_at_exit() {
             NotifierKind::Plain
             | NotifierKind::PlainEnd
             | NotifierKind::PlainYoung
+            | NotifierKind::Mirror
             | NotifierKind::SecondaryTlbs => 0,
             NotifierKind::Interval => 1,
             NotifierKind::IntervalTwoPass => 2,

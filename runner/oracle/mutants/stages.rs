@@ -126,7 +126,7 @@ mod tests {
             claim(Some(1), &["mrelease-*"], &["munmap-whole-eagain"]),
             claim(Some(1), &["mrelease-*"], &[]),
             claim(None, &["fork-unarmed"], &["fork-unarmed"]),
-            claim(Some(1), &["munmap-*"], &[]),
+            claim(Some(1), &["r01-*"], &[]),
         ];
         for claim in claims {
             assert_eq!(claim.first(), None, "{claim:?}");

@@ -72,14 +72,14 @@ impl Writer<'_> {
             }
             self.log(o, start.clone());
             if start.returned != 0 {
-                self.print_failure(index, start, kind == NotifierKind::PlainEnd);
+                self.print_failure(index, start, kind.is_paired());
                 ret = true;
             }
         }
         let is_refused = ret && !is_blockable;
         for _ in 0..u8::from(ret) + u8::from(!is_refused) {
             for start in plain() {
-                if kind(o, start) == NotifierKind::PlainEnd {
+                if kind(o, start).is_paired() {
                     self.follow_up(o, start, FollowUp::End);
                 }
             }

@@ -10,10 +10,11 @@ use nix::errno::Errno;
 
 use mn_inject::injector::line::{errno_of, write_once};
 use mn_inject::injector::{DEVICE, control_file};
+use mn_inject::model::NotifierKind;
 
 use crate::fail_nth::call::Call;
 use crate::fail_nth::world::{Stage, State, World};
-use crate::fuzz::kind::{Kind, TWO_PASS, is_interval, word};
+use crate::fuzz::kind::{Kind, TWO_PASS, word};
 use crate::module_cases::outcome::{Failure, Outcome, demand, same};
 use crate::module_cases::rig::{Attached, Rig, open, write};
 
@@ -24,7 +25,7 @@ pub fn write_line(file: &File, line: &[u8]) -> Result<(), Errno> {
 
 /// The words of an `attach` line.
 pub fn words(world: &World, kind: Kind) -> String {
-    let range = if is_interval(kind) {
+    let range = if kind.is_some_and(NotifierKind::has_range) {
         format!(" range={}", world.range())
     } else {
         String::new()

@@ -393,20 +393,21 @@ pub struct Obey {
 }
 
 impl Obey {
-    /// Writes that order to the target of that kind, an interval kind.
+    /// Writes that order to the target of that kind, which has such orders.
     pub fn new(stage: &Stage<'_>, kind: Kind, order: Order) -> Outcome<Self> {
         let place = Place::of_target(stage, kind, order.path())?;
-        let seq = place.attached.read_begin()?.0;
         let line = match order {
             Order::Begin => "begin".into(),
-            Order::Retry => seq.to_string(),
+            Order::Retry => place.attached.read_begin()?.0.to_string(),
+            Order::Copy => "copy".into(),
             Order::Zap => place.world.range(),
         };
         let begin = Order::Begin.path();
         // Each zap is an invalidation of the range.
         let shown = match order {
             Order::Begin | Order::Retry => Some((begin, place.attached.read(begin)?)),
-            Order::Zap => None,
+            // Each copy is counted.
+            Order::Copy | Order::Zap => None,
         };
         Ok(Obey {
             file: File::options()

@@ -11,7 +11,7 @@ use crate::fail_nth::device::{OpenDevice, ReadDevice};
 use crate::fail_nth::files::{Change, Obey, Open, OpenFirst, Place, Read, Set};
 use crate::fail_nth::load::{Load, Unload};
 use crate::fail_nth::world::Stage;
-use crate::fuzz::kind::{INTERVAL, KINDS, Kind, PLAIN, PLAIN_END, word};
+use crate::fuzz::kind::{INTERVAL, KINDS, Kind, MIRROR, PLAIN, PLAIN_END, word};
 use crate::fuzz::order::Order;
 use crate::fuzz::setting::SETTINGS;
 use crate::fuzz::subject::READ_ONLY;
@@ -123,7 +123,8 @@ fn attaches() -> Vec<Walk> {
         })
     };
     walks.push(attach("attach-none".into(), ATTACH, None, "", Via::Control));
-    for kind in KINDS.into_iter().filter(Option::is_some) {
+    let kinds = || KINDS.into_iter().chain([MIRROR]);
+    for kind in kinds().filter(Option::is_some) {
         for how in ["register", "locked"] {
             // The functions of the kernel that take the lock are the same for both kinds.
             if how == "locked" && ![PLAIN, INTERVAL].contains(&kind) {
@@ -153,7 +154,7 @@ fn attaches() -> Vec<Walk> {
             Ok(Box::new(First::new(stage, kind)))
         }));
     }
-    for kind in KINDS {
+    for kind in kinds() {
         let name = format!("detach-{}", word(kind));
         walks.push(walk(name, Faults::All, 1, move |stage| {
             Ok(Box::new(Detach::new(stage, kind)?))
@@ -180,7 +181,11 @@ fn writes() -> Vec<Walk> {
     for order in Order::ALL {
         let name = format!("write-{}", order.path());
         walks.push(walk(name, Faults::All, 2, move |stage| {
-            Ok(Box::new(Obey::new(stage, INTERVAL, order)?))
+            let kind = match order {
+                Order::Copy => MIRROR,
+                _ => INTERVAL,
+            };
+            Ok(Box::new(Obey::new(stage, kind, order)?))
         }));
     }
     walks

@@ -226,6 +226,7 @@ pub fn order(rng: &mut Rng, order: Order, seq: u64) -> Vec<u8> {
             4 => (rng.bits() >> rng.below(64)).to_string(),
             _ => (*rng.pick(EDGES)).to_owned(),
         },
+        Order::Copy => (*rng.pick(&["copy", "copy", "", "copy copy", "none"])).into(),
         Order::Zap => {
             let range = match rng.below(4) {
                 0 => range(rng),

@@ -15,12 +15,14 @@ pub const PLAIN_END: Kind = Some(NotifierKind::PlainEnd);
 pub const PLAIN_YOUNG: Kind = Some(NotifierKind::PlainYoung);
 /// A notifier with `arch_invalidate_secondary_tlbs`.
 pub const SECONDARY_TLBS: Kind = Some(NotifierKind::SecondaryTlbs);
+/// A notifier with `invalidate_range_end` and a copy of the page table.
+pub const MIRROR: Kind = Some(NotifierKind::Mirror);
 /// An interval notifier.
 pub const INTERVAL: Kind = Some(NotifierKind::Interval);
 /// An interval notifier that invalidates in two passes.
 pub const TWO_PASS: Kind = Some(NotifierKind::IntervalTwoPass);
 
-/// All kinds of targets.
+/// The kinds of targets whose range, if they have one, may be any.
 pub const KINDS: [Kind; 7] = [
     None,
     PLAIN,

@@ -16,19 +16,22 @@ pub enum Order {
     Begin,
     /// Ends the read section that `read_begin` began (mmu_interval_read_retry).
     Retry,
+    /// Copies the page table of a mirror, which no target here is.
+    Copy,
     /// Zaps the pages of a range.
     Zap,
 }
 
 impl Order {
     /// All orders.
-    pub const ALL: [Order; 3] = [Order::Begin, Order::Retry, Order::Zap];
+    pub const ALL: [Order; 4] = [Order::Begin, Order::Retry, Order::Copy, Order::Zap];
 
     /// Returns the path below a target's directory.
     pub const fn path(self) -> &'static str {
         match self {
             Order::Begin => "read_begin",
             Order::Retry => "read_retry",
+            Order::Copy => "mirror",
             Order::Zap => "zap",
         }
     }
@@ -39,6 +42,7 @@ impl Order {
         match (self, seq) {
             (Order::Begin, None) => Ok("seq=none".into()),
             (Order::Begin, Some(seq)) => Ok(format!("seq={seq}")),
+            (Order::Copy, _) => Ok("none".into()),
             (Order::Retry | Order::Zap, _) => Err(Errno::EPERM),
         }
     }
@@ -68,6 +72,13 @@ impl Order {
                     refusal.push(Errno::EAGAIN);
                 }
                 ok_if_empty(refusal)
+            }
+            Order::Copy => {
+                let mut refusal = Refusal::from([Errno::EOPNOTSUPP]);
+                if text != "copy" {
+                    refusal.push(Errno::EINVAL);
+                }
+                Err(refusal)
             }
             Order::Zap => Err(zap(text)),
         }

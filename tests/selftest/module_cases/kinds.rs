@@ -13,7 +13,7 @@ use mn_inject::trigger::operation::Operation;
 use mn_inject::trigger::subject::Subject;
 
 use crate::module_cases::outcome::{Failure, Outcome, demand, same};
-use crate::module_cases::rig::{Attached, Rig, STEP, may_warn, mrelease, open, write};
+use crate::module_cases::rig::{Attached, Rig, STEP, may_warn, mrelease, open, refused, write};
 
 /// Starts a subject that is ready for an operation, and attaches an interval notifier on the first
 /// `pages` pages of its watched addresses.
@@ -153,6 +153,52 @@ pub fn two_pass(rig: &Rig<'_>) -> Outcome {
     same("starts", counters.starts, 3)?;
     same("ends", counters.ends, 3)?;
     same("paired", counters.paired, Some(true))
+}
+
+/// A process that maps so many pages shows each change of them, between a start and its end.
+pub fn mirror(rig: &Rig<'_>) -> Outcome {
+    const LOST: Op = Op::Later(FollowUp::Lost);
+    let mut subject = rig.start(Operation::Dontneed)?;
+    let (start, end) = subject.watched();
+    let pages = (end - start) / PAGE as u64;
+    let pid = subject.pid().as_raw();
+    for range in [
+        String::new(),
+        format!(" range={:#x}-{end:#x}", start + 1),
+        format!(" range={start:#x}-{:#x}", start + (1 << 30) + PAGE as u64),
+    ] {
+        let line = format!("attach {pid} name=wrong kind=mirror{range}");
+        refused(line.as_bytes(), Errno::EINVAL)?;
+    }
+    let words = format!("kind=mirror range={start:#x}-{end:#x} record=all");
+    let attached = rig.attach(pid, &words)?;
+    let copy = |reads: u64, mapped: u64| {
+        format!("reads={reads} pages={pages} mapped={mapped} writable={mapped}")
+    };
+    same("mirror", attached.read("mirror")?, copy(1, pages))?;
+    rig.act(&mut subject, 1)?;
+    // Nothing has changed since the end.
+    attached.set("mirror", "copy")?;
+    let log = attached.log()?;
+    let here = log
+        .iter()
+        .filter(|entry| entry.start < end && start < entry.end)
+        .map(|entry| (entry.op, entry.start, entry.end));
+    // Of one invalidation all three are about the same pages.
+    let due = [Op::Start, LOST, END].map(|op| (op, start, end));
+    same("log", here.collect::<Vec<_>>(), due.to_vec())?;
+    let shown = attached.read("mirror")?;
+    demand(shown.contains(" mapped=0 writable=0"), || shown.clone())?;
+
+    let refuses = |attached: &Attached, line: &[u8], due| {
+        let seen = write(&open(&attached.path("mirror"))?, line)?;
+        same("a write", seen, Err(due))
+    };
+    refuses(&attached, b"again", Errno::EINVAL)?;
+    attached.detach()?;
+    let other = rig.attach(pid, "kind=plain-end")?;
+    same("mirror", other.read("mirror")?, "none".to_owned())?;
+    refuses(&other, b"copy", Errno::EOPNOTSUPP)
 }
 
 pub fn secondary_tlbs(rig: &Rig<'_>) -> Outcome {

@@ -458,6 +458,12 @@ pub const CASES: &[Case] = &[
         kinds::two_pass,
     ),
     case(
+        "kind-mirror",
+        "a mirror of the pages that a process drops, and ranges that cannot be mirrored",
+        "`op=lost` with the pages between the start and the end, no page in `mirror` afterwards; `EINVAL`",
+        kinds::mirror,
+    ),
+    case(
         "kind-secondary-tlbs",
         "munmap with a notifier of a device that walks the page tables",
         "`op=arch_invalidate_secondary_tlbs` with its callers, no starts, and `secondary_tlbs` in `counters`",

@@ -37,6 +37,11 @@ pub const TABLE: &[Operation<Worker, bool>] = &[
         act: |worker| attach::attach(worker, NotifierKind::SecondaryTlbs),
     },
     Operation {
+        name: "attach mirror",
+        weight: 3,
+        act: |worker| attach::attach(worker, NotifierKind::Mirror),
+    },
+    Operation {
         name: "attach interval",
         weight: 6,
         act: |worker| attach::attach(worker, NotifierKind::Interval),

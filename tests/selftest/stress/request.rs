@@ -23,6 +23,9 @@ use crate::stress::worker::{On, Worker};
 /// Time limit for the end of a process for which an attach returned -ESRCH.
 const ENDING: Duration = Duration::from_secs(30);
 
+/// Most bytes that a mirror has a copy of.
+const MIRRORED: u64 = 1 << 20;
+
 /// An attach to be made.
 #[derive(Clone, Debug)]
 pub struct AttachRequest {
@@ -53,12 +56,15 @@ impl Worker {
         let name = self.world.new_name();
         let kind = request.kind;
         let mut line = format!("attach {} name={name} kind={kind}", request.pid);
-        let (start, end) = self.range(request.victim.as_deref());
-        if kind.is_interval() {
+        let (start, mut end) = self.range(request.victim.as_deref());
+        if kind == NotifierKind::Mirror {
+            end = end.min(start + MIRRORED);
+        }
+        if kind.has_range() {
             line.push_str(&format!(" range={start:#x}-{end:x}"));
         }
         // Settings of a notifier that is shared are those of all its targets.
-        let is_shared = !kind.is_interval() && self.rng.one_in(4);
+        let is_shared = !kind.has_range() && self.rng.one_in(4);
         if is_shared {
             line.push_str(" how=get");
         } else if self.rng.one_in(4) {
