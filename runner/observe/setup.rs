@@ -92,7 +92,7 @@ impl Session {
             TriggerKind::MemcgOom => Some(self.victim_cgroup()?),
             _ => None,
         };
-        let subject = Subject::start(kind.operation(), &self.waiter, STEP)?;
+        let subject = Subject::start(scenario.trigger.work(), &self.waiter, STEP)?;
         if let Some(cgroup) = &cgroup {
             cgroup.add(subject.pid())?;
         }

@@ -35,7 +35,8 @@ const ALIGNMENT: usize = 2 << 20;
 /// It lies in a reservation without access, and is unmapped only when the process ends.
 #[derive(Debug)]
 pub struct Area {
-    start: NonNull<c_void>,
+    /// Not a pointer: it may be 0.
+    start: usize,
     pages: usize,
 }
 
@@ -89,6 +90,43 @@ impl Area {
         }
     }
 
+    /// Maps `pages` pages at address 0, as [`Area::map`] does. Fails with `EPERM` for a process
+    /// without `CAP_SYS_RAWIO` where `vm.mmap_min_addr` is not 0.
+    pub fn map_at_zero(pages: usize) -> Result<Self, Errno> {
+        // SAFETY: The kernel replaces no mapping, because of MAP_FIXED_NOREPLACE.
+        let start = unsafe {
+            libc::mmap(
+                std::ptr::null_mut(),
+                bytes(pages)?.get(),
+                libc::PROT_READ | libc::PROT_WRITE,
+                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED_NOREPLACE,
+                -1,
+                0,
+            )
+        };
+        if start == libc::MAP_FAILED {
+            return Err(Errno::last());
+        }
+        Ok(Area { start: 0, pages })
+    }
+
+    /// Maps so many whole page tables, each of [`HUGE`] pages, as [`Area::map`] does.
+    pub fn map_tables(tables: usize) -> Result<Self, Errno> {
+        let pages = tables.checked_mul(HUGE).ok_or(Errno::EINVAL)?;
+        // SAFETY: The kernel chooses the place of a new mapping, so it overlaps none.
+        let reservation = unsafe {
+            mman::mmap_anonymous(
+                None,
+                Self::reserve(pages)?,
+                ProtFlags::PROT_NONE,
+                MapFlags::MAP_PRIVATE | MapFlags::MAP_NORESERVE,
+            )
+        }?;
+        // From the first boundary on: a reservation has room for one, and pages behind the area.
+        let start = (reservation.as_ptr() as usize + PAGE).next_multiple_of(ALIGNMENT);
+        Self::map_from(start, pages, None)
+    }
+
     /// Maps one huge page of hugetlbfs, of [`HUGE`] pages, private and anonymous, with no
     /// reservation around it. Fails with `ENOMEM` if no huge page is free.
     pub fn map_huge() -> Result<Self, Errno> {
@@ -101,7 +139,10 @@ impl Area {
                 MapFlags::MAP_PRIVATE | MapFlags::MAP_HUGETLB | MapFlags::MAP_HUGE_2MB,
             )
         }?;
-        Ok(Area { start, pages: HUGE })
+        Ok(Area {
+            start: start.as_ptr() as usize,
+            pages: HUGE,
+        })
     }
 
     /// Bytes of the reservation for `pages` pages.
@@ -116,7 +157,12 @@ impl Area {
         file: Option<&OwnedFd>,
     ) -> Result<Self, Errno> {
         let aligned = (reservation.as_ptr() as usize).next_multiple_of(ALIGNMENT) + GUARD * PAGE;
-        let start = NonZeroUsize::new(aligned).ok_or(Errno::EINVAL)?;
+        Self::map_from(aligned, pages, file)
+    }
+
+    /// Maps `pages` pages from that address, which must lie in a reservation.
+    fn map_from(start: usize, pages: usize, file: Option<&OwnedFd>) -> Result<Self, Errno> {
+        let start = NonZeroUsize::new(start).ok_or(Errno::EINVAL)?;
         let rw = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
         let length = bytes(pages)?;
         // SAFETY: The pages replace some of the reservation, whose address is known only here.
@@ -138,12 +184,15 @@ impl Area {
                 ),
             }
         }?;
-        Ok(Area { start, pages })
+        Ok(Area {
+            start: start.as_ptr() as usize,
+            pages,
+        })
     }
 
     /// First address, and first address after it.
     pub fn range(&self) -> (u64, u64) {
-        let start = self.start.as_ptr() as u64;
+        let start = self.start as u64;
         (start, start + (self.pages * PAGE) as u64)
     }
 
@@ -154,13 +203,14 @@ impl Area {
 
     /// The address of page `first`. Fails with `EINVAL` unless `count` pages from there lie in the
     /// area.
-    fn at(&self, first: usize, count: usize) -> Result<NonNull<c_void>, Errno> {
+    fn at(&self, first: usize, count: usize) -> Result<*mut c_void, Errno> {
         let end = first.checked_add(count).ok_or(Errno::EINVAL)?;
         if end > self.pages {
             return Err(Errno::EINVAL);
         }
-        // SAFETY: The offset stays inside the area, as checked above.
-        Ok(unsafe { self.start.byte_add(first * PAGE) })
+        Ok(std::ptr::with_exposed_provenance_mut(
+            self.start + first * PAGE,
+        ))
     }
 
     /// Writes one byte to each of `count` pages from page `first`. Fails with `EFAULT` at a page
@@ -186,7 +236,7 @@ impl Area {
             let address = self.at(page, 1)?;
             // SAFETY: `pread(2)` checks the addresses. They lie in the area, which contains no Rust
             // object.
-            let read = unsafe { libc::pread(file.as_raw_fd(), address.as_ptr(), PAGE, 0) };
+            let read = unsafe { libc::pread(file.as_raw_fd(), address, PAGE, 0) };
             if Errno::result(read)? != PAGE as isize {
                 return Err(Errno::EIO);
             }
@@ -197,7 +247,8 @@ impl Area {
     /// `munmap(2)` of `count` pages from page `first`.
     pub fn unmap(&self, first: usize, count: usize) -> Result<(), Errno> {
         // SAFETY: The pages lie in the area, which contains no Rust object.
-        unsafe { mman::munmap(self.at(first, count)?, bytes(count)?.get()) }
+        let result = unsafe { libc::munmap(self.at(first, count)?, bytes(count)?.get()) };
+        Errno::result(result).map(drop)
     }
 
     /// `munmap(2)` of `count` pages from page `first`, and new pages in their place, for a process
@@ -217,7 +268,7 @@ impl Area {
 
     /// Maps pages that were unmapped or moved.
     fn refill(&mut self, first: usize, count: usize) -> Result<(), Errno> {
-        let start = NonZeroUsize::new(self.at(first, count)?.as_ptr() as usize);
+        let start = NonZeroUsize::new(self.at(first, count)? as usize);
         // SAFETY: The kernel replaces no mapping, because of MAP_FIXED_NOREPLACE.
         let mapped = unsafe {
             mman::mmap_anonymous(
@@ -237,20 +288,15 @@ impl Area {
     pub fn advise(&self, advice: MmapAdvise) -> Result<(), Errno> {
         let start = self.at(0, self.pages)?;
         // SAFETY: The pages lie in the area, which contains no Rust object.
-        unsafe { mman::madvise(start, bytes(self.pages)?.get(), advice) }
+        let result = unsafe { libc::madvise(start, bytes(self.pages)?.get(), advice as i32) };
+        Errno::result(result).map(drop)
     }
 
     /// `madvise(2)` on the whole area with `MADV_COLLAPSE`, which nix does not have.
     pub fn collapse(&self) -> Result<(), Errno> {
         let start = self.at(0, self.pages)?;
         // SAFETY: The pages lie in the area, which contains no Rust object.
-        let result = unsafe {
-            libc::madvise(
-                start.as_ptr(),
-                bytes(self.pages)?.get(),
-                libc::MADV_COLLAPSE,
-            )
-        };
+        let result = unsafe { libc::madvise(start, bytes(self.pages)?.get(), libc::MADV_COLLAPSE) };
         Errno::result(result).map(drop)
     }
 
@@ -258,12 +304,13 @@ impl Area {
     pub fn protect(&self, first: usize, count: usize, read_only: bool) -> Result<(), Errno> {
         let start = self.at(first, count)?;
         let protection = if read_only {
-            ProtFlags::PROT_READ
+            libc::PROT_READ
         } else {
-            ProtFlags::PROT_READ | ProtFlags::PROT_WRITE
+            libc::PROT_READ | libc::PROT_WRITE
         };
         // SAFETY: The pages lie in the area, which contains no Rust object.
-        unsafe { mman::mprotect(start, bytes(count)?.get(), protection) }
+        let result = unsafe { libc::mprotect(start, bytes(count)?.get(), protection) };
+        Errno::result(result).map(drop)
     }
 
     /// `mremap(2)` of the whole area over `other`, which has the same size.
@@ -272,14 +319,16 @@ impl Area {
             return Err(Errno::EINVAL);
         }
         let length = bytes(self.pages)?.get();
+        let from = NonNull::new(self.at(0, self.pages)?).ok_or(Errno::EINVAL)?;
+        let to = NonNull::new(other.at(0, other.pages)?);
         // SAFETY: Both lie in areas, which contain no Rust object.
         unsafe {
             mman::mremap(
-                self.at(0, self.pages)?,
+                from,
                 length,
                 length,
                 MRemapFlags::MREMAP_MAYMOVE | MRemapFlags::MREMAP_FIXED,
-                Some(other.start),
+                to,
             )
         }?;
         Ok(())
@@ -293,10 +342,10 @@ pub const fn pattern(page: usize) -> u8 {
 
 /// Writes one byte to `address`. The kernel writes it, so the page fault happens in the kernel, and
 /// a page that cannot be written is `EFAULT`.
-fn poke(address: NonNull<c_void>) -> Result<(), Errno> {
+fn poke(address: *mut c_void) -> Result<(), Errno> {
     // SAFETY: `getrandom(2)` checks the address and fails if it cannot be written. Only addresses
     // inside an `Area` are passed.
-    let result = unsafe { libc::getrandom(address.as_ptr(), 1, 0) };
+    let result = unsafe { libc::getrandom(address, 1, 0) };
     Errno::result(result).map(drop)
 }
 

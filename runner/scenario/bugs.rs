@@ -51,12 +51,21 @@ pub const LOCK_IN_PLAIN_UNNOTICED: Bug = Bug {
     findings: &[FindingKind::DidNotFire],
 };
 
+/// `change_pud_range()` takes a range that starts at 0 for one that was not started.
+pub const END_MISSING_AT_ZERO: Bug = Bug {
+    name: "end-missing-at-zero",
+    about: "mprotect of a mapping at address 0 is announced by a start, and has no end",
+    seen_on: &["7.2", "7.3"],
+    findings: &[FindingKind::Calls],
+};
+
 /// The known bugs.
 pub const BUGS: &[Bug] = &[
     INTERVAL_REMOVAL_WAITS,
     INTERVAL_SLEEP_UNNOTICED,
     END_AFTER_REFUSAL_UNNOTICED,
     LOCK_IN_PLAIN_UNNOTICED,
+    END_MISSING_AT_ZERO,
 ];
 
 impl Bug {

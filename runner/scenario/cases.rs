@@ -12,13 +12,14 @@ use crate::model::{
     Arming, Context, Count, Form, Injection, KernelMessage, Notifier, NotifierEvent, NotifierKind,
 };
 use crate::scenario::bugs::{
-    Bug, END_AFTER_REFUSAL_UNNOTICED, INTERVAL_REMOVAL_WAITS, INTERVAL_SLEEP_UNNOTICED,
-    LOCK_IN_PLAIN_UNNOTICED,
+    Bug, END_AFTER_REFUSAL_UNNOTICED, END_MISSING_AT_ZERO, INTERVAL_REMOVAL_WAITS,
+    INTERVAL_SLEEP_UNNOTICED, LOCK_IN_PLAIN_UNNOTICED,
 };
 use crate::scenario::script::{Script, Steps};
 use crate::scenario::triggers::{
-    DONTNEED, FORK, MEMCG_OOM, MRELEASE, MUNMAP, Trigger, TriggerKind, blockable,
+    DONTNEED, FORK, MEMCG_OOM, MPROTECT, MRELEASE, MREMAP, MUNMAP, Trigger, TriggerKind, blockable,
 };
+use crate::trigger::operation::Place::{AtZero, Tables};
 
 /// The boot that a scenario runs on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -124,6 +125,8 @@ const fn interval(arming: Arming) -> Notifier {
 const fn two_pass(arming: Arming) -> Notifier {
     notifier(NotifierKind::IntervalTwoPass, arming)
 }
+
+const MIRROR: &[Notifier] = &[notifier(NotifierKind::Mirror, AGREES)];
 
 /// An interval notifier on addresses next to those that are worked on.
 const fn elsewhere(arming: Arming) -> Notifier {
@@ -331,6 +334,17 @@ pub const CASES: &[Case] = &[
     leaving(breaks("r11-same-twice", "the same struct registered twice, which no kernel notices", &[11], registers(Script::REGISTER_TWICE), &[])),
     lockdep(breaks("r11-removes-itself", "a plain notifier removes itself in its callback", &[11], steps(Script::REMOVE_IN_CALLBACK, 1, Unmap, Blockable), &[plain(REMOVES)])),
     lockdep(breaks("r11-interval-removes-itself", "an interval notifier removes itself in its callback", &[11], steps(Script::REMOVE_IN_CALLBACK, 1, Unmap, Blockable), &[interval(REMOVES)])),
+
+    keeps("r12-munmap-at-zero", "munmap of a mapping at address 0", &[12], MUNMAP.at(AtZero), MIRROR),
+    keeps("r12-dontneed-at-zero", "madvise(MADV_DONTNEED) of a mapping at address 0", &[12], DONTNEED.at(AtZero), MIRROR),
+    showing(&END_MISSING_AT_ZERO, keeps("r12-mprotect-at-zero", "mprotect of a mapping at address 0", &[12], MPROTECT.at(AtZero), MIRROR)),
+    keeps("r12-fork-at-zero", "fork of a process with a mapping at address 0", &[12], FORK.at(AtZero), MIRROR),
+    keeps("r12-munmap-tables", "munmap of whole page tables", &[12], MUNMAP.at(Tables), MIRROR),
+    keeps("r12-dontneed-tables", "madvise(MADV_DONTNEED) of whole page tables", &[12], DONTNEED.at(Tables), MIRROR),
+    keeps("r12-mprotect-tables", "mprotect of whole page tables", &[12], MPROTECT.at(Tables), MIRROR),
+    keeps("r12-mremap-tables", "mremap of whole page tables, which are moved as they are", &[12], MREMAP.at(Tables), MIRROR),
+    keeps("r12-fork-tables", "fork of a process with whole page tables", &[12], FORK.at(Tables), MIRROR),
+
     // Last: the kernel kills the caller while it holds locks.
     leaving(breaks("r11-after-exit", "a plain notifier registered with an mm without users", &[11], registers(Script::REGISTER_AFTER_EXIT), &[])),
 ];

@@ -141,7 +141,7 @@ impl Scenario {
 
     /// Reason why User Mode Linux cannot have it.
     pub fn why_not_user_mode(&self) -> Option<&'static str> {
-        self.trigger.kind.why_not_user_mode()
+        self.trigger.why_not_user_mode()
     }
 
     /// The boot that it runs on.

@@ -6,7 +6,7 @@ use nix::libc;
 
 use crate::model::{Arming, Context, Count, End, NotifierEvent, PagesFate, ReaperMessage};
 use crate::scenario::script::{Caller, Death, Script};
-use crate::trigger::operation::Operation;
+use crate::trigger::operation::{Operation, Place, Work};
 
 /// The way in which the kernel is made to call the notifiers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,6 +123,8 @@ pub struct Trigger {
     pub about: &'static str,
     /// The way.
     pub kind: TriggerKind,
+    /// The place of the memory.
+    pub place: Place,
     /// The event of the calls.
     pub event: NotifierEvent,
     /// Their context.
@@ -137,6 +139,29 @@ pub struct Trigger {
     pub refused: Option<Refused>,
     /// The ways in which the injector is set.
     pub armings: &'static [Arming],
+}
+
+impl Trigger {
+    /// The same on memory at another place.
+    pub const fn at(self, place: Place) -> Self {
+        Trigger { place, ..self }
+    }
+
+    /// The operation for which the subject prepares its memory, and where.
+    pub const fn work(&self) -> Work {
+        Work {
+            operation: self.kind.operation(),
+            place: self.place,
+        }
+    }
+
+    /// Reason why User Mode Linux cannot have it.
+    pub fn why_not_user_mode(&self) -> Option<&'static str> {
+        match self.place {
+            Place::AtZero => Some("User Mode Linux maps nothing at address 0"),
+            Place::Anywhere | Place::Tables => self.kind.why_not_user_mode(),
+        }
+    }
 }
 
 const EAGAIN: i32 = -libc::EAGAIN;
@@ -176,6 +201,7 @@ pub const fn blockable(
         name,
         about,
         kind: TriggerKind::Own(operation),
+        place: Place::Anywhere,
         event,
         context: Context::Blockable,
         calls,
@@ -215,6 +241,27 @@ pub const DONTNEED: Trigger = Trigger {
     )
 };
 
+/// `mprotect`.
+pub const MPROTECT: Trigger = Trigger {
+    pages: Some(PagesFate::Kept),
+    ..blockable(
+        "mprotect",
+        "mprotect to read-only",
+        Operation::Mprotect,
+        ProtectionVma,
+        Exactly(1),
+    )
+};
+
+/// `mremap`: the move of the page tables, then the unmapping of what they left.
+pub const MREMAP: Trigger = blockable(
+    "mremap",
+    "mremap to another address",
+    Operation::Mremap,
+    Unmap,
+    Exactly(2),
+);
+
 /// `fork`.
 pub const FORK: Trigger = Trigger {
     pages: Some(PagesFate::Kept),
@@ -232,6 +279,7 @@ pub const MRELEASE: Trigger = Trigger {
     name: "mrelease",
     about: "process_mrelease of a dying process",
     kind: TriggerKind::Mrelease,
+    place: Place::Anywhere,
     event: Clear,
     context: Context::NonBlockable,
     calls: Exactly(1),
@@ -251,6 +299,7 @@ pub const MEMCG_OOM: Trigger = Trigger {
     name: "oom-memcg",
     about: "the OOM reaper after a memory cgroup ran out",
     kind: TriggerKind::MemcgOom,
+    place: Place::Anywhere,
     event: Clear,
     context: Context::NonBlockable,
     calls: Exactly(1),
@@ -278,13 +327,9 @@ pub const TRIGGERS: &[Trigger] = &[
     blockable("madvise-pageout", "madvise(MADV_PAGEOUT) of a shared memfd", Operation::Pageout, Clear, AtLeast(1)),
     blockable("madvise-cold", "madvise(MADV_COLD), which must not notify", Operation::Cold, Clear, Exactly(0)),
     blockable("madvise-willneed", "madvise(MADV_WILLNEED), which must not notify", Operation::Willneed, Clear, Exactly(0)),
-    Trigger {
-        pages: Some(PagesFate::Kept),
-        ..blockable("mprotect", "mprotect to read-only", Operation::Mprotect, ProtectionVma, Exactly(1))
-    },
+    MPROTECT,
     blockable("mprotect-same", "mprotect to what it is, which must not notify", Operation::MprotectSame, ProtectionVma, Exactly(0)),
-    // The move of the page tables, then the unmapping of what they left.
-    blockable("mremap", "mremap to another address", Operation::Mremap, Unmap, Exactly(2)),
+    MREMAP,
     FORK,
     blockable("copy-on-write", "write to a page shared with a child", Operation::CopyOnWrite, Clear, Exactly(1)),
     MRELEASE,
@@ -293,6 +338,7 @@ pub const TRIGGERS: &[Trigger] = &[
         name: "oom-global",
         about: "the OOM reaper after sysrq f",
         kind: TriggerKind::GlobalOom,
+        place: Place::Anywhere,
         event: Clear,
         context: Context::NonBlockable,
         calls: Exactly(1),

@@ -107,6 +107,70 @@ impl FromStr for Operation {
     }
 }
 
+/// Place of the memory of an operation, and its size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// Few pages in one page table, at an address that the kernel chooses.
+    Anywhere,
+    /// As many at address 0.
+    AtZero,
+    /// Two whole page tables.
+    Tables,
+}
+
+impl Place {
+    const ALL: [Place; 3] = [Place::Anywhere, Place::AtZero, Place::Tables];
+
+    /// Maps the memory: private and anonymous, or that of `file` if it is few pages anywhere.
+    fn map(self, file: Option<&OwnedFd>) -> Result<Area, Errno> {
+        match self {
+            Place::Anywhere => Area::map(PAGES, file),
+            Place::AtZero => Area::map_at_zero(PAGES),
+            Place::Tables => Area::map_tables(2),
+        }
+    }
+}
+
+/// An operation on memory at a place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Work {
+    /// The operation.
+    pub operation: Operation,
+    /// The place.
+    pub place: Place,
+}
+
+impl From<Operation> for Work {
+    fn from(operation: Operation) -> Self {
+        Work {
+            operation,
+            place: Place::Anywhere,
+        }
+    }
+}
+
+impl fmt::Display for Work {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {:?}", self.operation, self.place)
+    }
+}
+
+impl FromStr for Work {
+    type Err = String;
+
+    fn from_str(words: &str) -> Result<Self, String> {
+        let (operation, place) = words.split_once(' ').unwrap_or((words, ""));
+        let named = |one: &Place| format!("{one:?}") == place;
+        Ok(Work {
+            operation: operation.parse()?,
+            place: Place::ALL
+                .into_iter()
+                .find(named)
+                .ok_or_else(|| format!("unknown place {place:?}"))?,
+        })
+    }
+}
+
 /// A child process. Killed and waited for when dropped.
 #[derive(Debug)]
 struct Sleeper(Pid);
@@ -136,7 +200,7 @@ impl Prepared {
     /// # Errors
     ///
     /// The errno of the system call that failed.
-    pub fn new(operation: Operation) -> Result<Self, Errno> {
+    pub fn new(Work { operation, place }: Work) -> Result<Self, Errno> {
         let file = match operation {
             Operation::Pageout | Operation::Willneed => {
                 let file = memfd_create(c"mn-inject", MFdFlags::MFD_CLOEXEC)?;
@@ -148,7 +212,7 @@ impl Prepared {
         let area = if operation == Operation::HoldUntouched {
             Area::map_apart(PAGES, None)?
         } else {
-            let area = Area::map(PAGES, file.as_ref())?;
+            let area = place.map(file.as_ref())?;
             area.fill()?;
             area
         };
@@ -159,7 +223,7 @@ impl Prepared {
             Operation::MunmapTwoVmas | Operation::DontneedTwoVmas => {
                 area.protect(PAGES / 2, PAGES / 2, true)?;
             }
-            Operation::Mremap => other = Some(Area::map(PAGES, None)?),
+            Operation::Mremap => other = Some(place.map(None)?),
             Operation::CopyOnWrite => sleeper = Some(Sleeper(sys::fork_sleeper()?)),
             _ => {}
         }
@@ -229,7 +293,12 @@ mod tests {
     fn every_operation_is_found_by_its_name() {
         for operation in Operation::ALL {
             assert_eq!(operation.to_string().parse(), Ok(operation));
+            for place in Place::ALL {
+                let work = Work { operation, place };
+                assert_eq!(work.to_string().parse(), Ok(work));
+            }
         }
         assert!("munmap".parse::<Operation>().is_err());
+        assert!("Hold".parse::<Work>().is_err());
     }
 }

@@ -5,7 +5,7 @@
 //! It is this program again (`mn-inject subject`), so it has no libraries, and an address space
 //! that nothing else uses. It takes commands as lines on its standard input:
 //!
-//! - `prepare OPERATION` is answered by `ready START END` (hexadecimal),
+//! - `prepare OPERATION PLACE` is answered by `ready START END` (hexadecimal),
 //! - `act` is answered by `done ERRNO` (0 or negative),
 //! - `write PATH LINE` opens the file, writes the line, keeps the file open, and is answered by
 //!   `done ERRNO`,
@@ -28,7 +28,7 @@ use nix::unistd::Pid;
 
 use crate::injector::line;
 use crate::os::wait::Patience;
-use crate::trigger::operation::{Operation, Prepared};
+use crate::trigger::operation::{Prepared, Work};
 use crate::trigger::peer;
 use crate::trigger::peer::Peer;
 
@@ -53,10 +53,10 @@ pub fn main() -> Result<()> {
             return Ok(());
         }
         match command.trim_end().split_once(' ') {
-            Some(("prepare", name)) => {
-                let operation: Operation = name.parse().map_err(anyhow::Error::msg)?;
-                let ready = Prepared::new(operation)
-                    .with_context(|| format!("cannot set up the memory for {operation}"))?;
+            Some(("prepare", words)) => {
+                let work: Work = words.parse().map_err(anyhow::Error::msg)?;
+                let ready = Prepared::new(work)
+                    .with_context(|| format!("cannot set up the memory for {work}"))?;
                 let (start, end) = ready.watched();
                 prepared = Some(ready);
                 writeln!(output, "ready {start:x} {end:x}")?;
@@ -103,18 +103,18 @@ pub struct Subject {
 }
 
 impl Subject {
-    /// Starts a process that sets up the memory for `operation`.
+    /// Starts a process that sets up the memory for `work`.
     ///
     /// # Errors
     ///
     /// The process cannot be started, or does not answer within `limit`.
-    pub fn start(operation: Operation, patience: &dyn Patience, limit: Duration) -> Result<Self> {
+    pub fn start(work: impl Into<Work>, patience: &dyn Patience, limit: Duration) -> Result<Self> {
         let mut subject = Subject {
             peer: Peer::start(COMMAND)?,
             watched: (0, 0),
             ended: false,
         };
-        subject.prepare(operation, patience, limit)?;
+        subject.prepare(work, patience, limit)?;
         Ok(subject)
     }
 
@@ -125,11 +125,11 @@ impl Subject {
     /// The process does not answer within `limit`.
     pub fn prepare(
         &mut self,
-        operation: Operation,
+        work: impl Into<Work>,
         patience: &dyn Patience,
         limit: Duration,
     ) -> Result<()> {
-        self.peer.say(&format!("prepare {operation}"))?;
+        self.peer.say(&format!("prepare {}", work.into()))?;
         let answer = self.peer.answer("ready", patience, limit)?;
         let (start, end) = answer
             .split_once(' ')
@@ -142,20 +142,20 @@ impl Subject {
     }
 
     /// Executes this program again in the process (`execve(2)`), which then sets up the memory for
-    /// `operation`.
+    /// `work`.
     ///
     /// # Errors
     ///
     /// The process does not answer within `limit`.
     pub fn execute(
         &mut self,
-        operation: Operation,
+        work: impl Into<Work>,
         patience: &dyn Patience,
         limit: Duration,
     ) -> Result<()> {
         self.peer.say("execute")?;
         self.acted(patience, limit)?;
-        self.prepare(operation, patience, limit)
+        self.prepare(work, patience, limit)
     }
 
     /// Writes a line to a file, in the process, which then keeps the file open. Returns 0 or a

@@ -99,7 +99,15 @@ fn patches_have_the_form_of_the_kernels_lists() {
         let area = subject
             .strip_prefix("[PATCH] ")
             .map(|rest| rest.split(": ").next());
-        let areas = ["mm/mmu_notifier", "debugfs", "rust", "locking/rt", "um"].map(Some);
+        let areas = [
+            "mm/mmu_notifier",
+            "mm/mprotect",
+            "debugfs",
+            "rust",
+            "locking/rt",
+            "um",
+        ]
+        .map(Some);
         assert!(
             area.is_some_and(|area| areas.contains(&area)),
             "{name}: {subject}"

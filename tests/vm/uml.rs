@@ -21,6 +21,22 @@ const SKIPPED: &[(&str, &str)] = &[
         "User Mode Linux does not preempt a kernel that spins",
     ),
     ("r11-after-exit", "a BUG stops User Mode Linux"),
+    (
+        "r12-munmap-at-zero",
+        "User Mode Linux maps nothing at address 0",
+    ),
+    (
+        "r12-dontneed-at-zero",
+        "User Mode Linux maps nothing at address 0",
+    ),
+    (
+        "r12-mprotect-at-zero",
+        "User Mode Linux maps nothing at address 0",
+    ),
+    (
+        "r12-fork-at-zero",
+        "User Mode Linux maps nothing at address 0",
+    ),
 ];
 
 /// Mutants that other scenarios kill as well on one of the two, with the reason.
@@ -74,7 +90,8 @@ fn user_mode_linux_has_the_verdicts_of_qemu() {
         for (name, reason) in SKIPPED {
             let verdict = due.iter_mut().find(|(other, _)| other == name);
             let (_, verdict) = verdict.expect("there is no such scenario");
-            assert_eq!(verdict, "pass", "{name}");
+            let is_fine = verdict == "pass" || verdict.starts_with("known bug: ");
+            assert!(is_fine, "{name}: {verdict}");
             *verdict = format!("skip: {reason}");
         }
         assert_eq!(words(&report_of("uml", base)), due, "{base}");
