@@ -38,6 +38,25 @@ impl fmt::Display for Count {
     }
 }
 
+/// Addresses that the calls on the watched addresses must be for, neither more nor fewer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Extent {
+    /// Each call is for all of them.
+    All,
+    /// The first call is for the first half of them, and the second one for the other.
+    Halves,
+    /// Each call is for these pages.
+    Pages {
+        /// The first of them, counted from 0.
+        first: u64,
+        /// Their number.
+        count: u64,
+    },
+    /// Each call is for a page of its own, in any order (reclaim of small pages).
+    EachPage,
+}
+
 /// Message with which the OOM reaper ends (mm/oom_kill.c, `oom_reap_task()`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -59,6 +78,8 @@ pub struct Expectation {
     pub context: Context,
     /// The number of these calls.
     pub calls: Count,
+    /// The addresses of these calls; absent where they are not checked.
+    pub extent: Option<Extent>,
     /// Result of the triggering operation: 0 or a negative errno.
     pub outcome: i32,
     /// Last message of the OOM reaper; absent where it is not the caller.

@@ -26,7 +26,7 @@ pub use crate::kmsg::Complaint;
 pub use crate::os::kernel::KernelInfo;
 pub use boot::Boot;
 pub use events::{Aftermath, Event, Planned, Progress, RunEvent};
-pub use expectation::{Count, End, Expectation, PagesFate, ReaperMessage};
+pub use expectation::{Count, End, Expectation, Extent, PagesFate, ReaperMessage};
 pub use form::{Form, Recognised};
 pub use message::KernelMessage;
 pub use notifier::{Arming, Context, FollowUp, Injection, Notifier, NotifierEvent, NotifierKind};

@@ -5,10 +5,16 @@
 
 use crate::contract::steps;
 use crate::model::{
-    Call, End, Finding, FindingKind, NotifierEvent, Observation, Pages, PagesFate, Remains,
+    Call, End, Extent, Finding, FindingKind, NotifierEvent, Observation, Pages, PagesFate, Remains,
 };
 use crate::oracle::findings::Findings;
 use crate::oracle::witness::is_watched;
+
+/// Bytes in a page.
+const PAGE: u64 = 4096;
+
+/// Addresses from the first to before the second.
+type Range = (u64, u64);
 
 /// Adds findings about wrong effects. Returns a reason for each effect that was not recorded,
 /// though it decides the verdict.
@@ -29,6 +35,7 @@ pub(super) fn check(o: &Observation, findings: &mut Findings) -> Vec<String> {
         (Some(_), None) => reasons.push("nobody looked at the pages".to_owned()),
         (None, _) => {}
     }
+    check_extent(o, findings);
     check_steps(o, findings, &mut reasons);
     check_remains(o, findings);
     check_sequence(o, findings);
@@ -99,6 +106,53 @@ fn check_ranges(o: &Observation, findings: &mut Findings) {
                 o.watched.1
             );
             findings.push(Finding::new(FindingKind::Calls, text));
+        }
+    }
+}
+
+/// The addresses of the call of that index among those of its notifier on the watched addresses,
+/// which is for `range`.
+fn due_range(extent: Extent, o: &Observation, index: usize, range: Range) -> Range {
+    let page = |number: u64| o.watched.0 + number * PAGE;
+    match extent {
+        Extent::All => o.watched,
+        Extent::Halves => {
+            let middle = o.watched.0.midpoint(o.watched.1);
+            match index {
+                0 => (o.watched.0, middle),
+                _ => (middle, o.watched.1),
+            }
+        }
+        Extent::Pages { first, count } => (page(first), page(first + count)),
+        Extent::EachPage => {
+            let first = range.0.max(o.watched.0);
+            (first, first + PAGE)
+        }
+    }
+}
+
+/// The calls are for the addresses that the operation changes, no fewer and no more.
+fn check_extent(o: &Observation, findings: &mut Findings) {
+    let Some(extent) = o.expectation.extent else {
+        return;
+    };
+    for notifier in 0..o.notifiers.len() {
+        let of_notifier = o.calls.iter().filter(|call| call.notifier == notifier);
+        let calls = of_notifier.filter(|call| is_watched(o, call));
+        for (index, call) in calls.enumerate() {
+            let seen = (call.start, call.end);
+            let due = due_range(extent, o, index, seen);
+            if seen != due {
+                findings.push(Finding {
+                    call_seq: Some(call.seq),
+                    due: Some(format!("{:#x}-{:#x}", due.0, due.1)),
+                    seen: Some(format!("{:#x}-{:#x}", seen.0, seen.1)),
+                    ..Finding::new(
+                        FindingKind::Calls,
+                        format!("notifier {notifier} was told of other addresses"),
+                    )
+                });
+            }
         }
     }
 }

@@ -32,7 +32,8 @@ const ALIGNMENT: usize = 2 << 20;
 /// Memory of this process that a scenario may unmap, move and protect: no Rust object ever lies in
 /// it.
 ///
-/// It lies in a reservation without access, and is unmapped only when the process ends.
+/// It lies in a reservation without access, unless it is at address 0, and is unmapped only when the
+/// process ends.
 #[derive(Debug)]
 pub struct Area {
     /// Not a pointer: it may be 0.
@@ -298,6 +299,48 @@ impl Area {
         // SAFETY: The pages lie in the area, which contains no Rust object.
         let result = unsafe { libc::madvise(start, bytes(self.pages)?.get(), libc::MADV_COLLAPSE) };
         Errno::result(result).map(drop)
+    }
+
+    /// `madvise(2)` on the whole area with `MADV_GUARD_INSTALL`, which nix does not have.
+    pub fn guard(&self) -> Result<(), Errno> {
+        // Of include/uapi/asm-generic/mman-common.h; libc has it for other targets only.
+        const MADV_GUARD_INSTALL: i32 = 102;
+        let start = self.at(0, self.pages)?;
+        let length = bytes(self.pages)?.get();
+        // SAFETY: The pages lie in the area, which contains no Rust object.
+        let result = unsafe { libc::madvise(start, length, MADV_GUARD_INSTALL) };
+        Errno::result(result).map(drop)
+    }
+
+    /// `mmap(2)` of new private pages over the whole area, with `MAP_FIXED`.
+    pub fn map_over(&self) -> Result<(), Errno> {
+        // SAFETY: The pages replace the area, which contains no Rust object.
+        let start = unsafe {
+            libc::mmap(
+                self.at(0, self.pages)?,
+                bytes(self.pages)?.get(),
+                libc::PROT_READ | libc::PROT_WRITE,
+                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED,
+                -1,
+                0,
+            )
+        };
+        if start == libc::MAP_FAILED {
+            return Err(Errno::last());
+        }
+        Ok(())
+    }
+
+    /// `mremap(2)` of the area to its first `count` pages, in its place.
+    pub fn shrink(&self, count: usize) -> Result<(), Errno> {
+        let start = self.at(0, count)?;
+        // SAFETY: The pages lie in the area, which contains no Rust object.
+        let start =
+            unsafe { libc::mremap(start, bytes(self.pages)?.get(), bytes(count)?.get(), 0) };
+        if start == libc::MAP_FAILED {
+            return Err(Errno::last());
+        }
+        Ok(())
     }
 
     /// `mprotect(2)` of `count` pages from page `first`, to read-only or to read and write.

@@ -210,6 +210,7 @@ const fn zap(is_atomic: bool) -> Trigger {
 const fn steps(script: Script, calls: u64, event: NotifierEvent, context: Context) -> Trigger {
     Trigger {
         kind: TriggerKind::Script(script),
+        extent: None,
         context,
         ..blockable(
             "script",

@@ -174,6 +174,7 @@ impl Scenario {
             event: trigger.event,
             context: trigger.context,
             calls: effect.calls,
+            extent: trigger.extent,
             outcome: effect.outcome,
             reaper: effect.reaper,
             pages: effect.pages,

@@ -4,7 +4,7 @@
 
 use nix::libc;
 
-use crate::model::{Arming, Context, Count, End, NotifierEvent, PagesFate, ReaperMessage};
+use crate::model::{Arming, Context, Count, End, Extent, NotifierEvent, PagesFate, ReaperMessage};
 use crate::scenario::script::{Caller, Death, Script};
 use crate::trigger::operation::{Operation, Place, Work};
 
@@ -131,6 +131,8 @@ pub struct Trigger {
     pub context: Context,
     /// Their number on the area.
     pub calls: Count,
+    /// The addresses of each of them; [`None`] where they are not checked.
+    pub extent: Option<Extent>,
     /// The closing line of the OOM reaper if no notifier refuses.
     pub reaper: Option<ReaperMessage>,
     /// The state of the area's pages if no notifier refuses, where that is checked.
@@ -205,6 +207,7 @@ pub const fn blockable(
         event,
         context: Context::Blockable,
         calls,
+        extent: Some(Extent::All),
         reaper: None,
         pages: None,
         refused: None,
@@ -283,6 +286,7 @@ pub const MRELEASE: Trigger = Trigger {
     event: Clear,
     context: Context::NonBlockable,
     calls: Exactly(1),
+    extent: Some(Extent::All),
     reaper: None,
     pages: Some(PagesFate::Gone),
     refused: Some(Refused {
@@ -303,6 +307,7 @@ pub const MEMCG_OOM: Trigger = Trigger {
     event: Clear,
     context: Context::NonBlockable,
     calls: Exactly(1),
+    extent: Some(Extent::All),
     reaper: Some(ReaperMessage::Reaped),
     pages: Some(PagesFate::Gone),
     // MAX_OOM_REAP_RETRIES in mm/oom_kill.c
@@ -319,19 +324,56 @@ pub const MEMCG_OOM: Trigger = Trigger {
 #[rustfmt::skip]
 pub const TRIGGERS: &[Trigger] = &[
     MUNMAP,
-    blockable("munmap-part", "munmap of pages inside a VMA", Operation::MunmapPart, Unmap, Exactly(1)),
+    Trigger {
+        extent: Some(Extent::Pages { first: 4, count: 8 }),
+        ..blockable("munmap-part", "munmap of pages inside a VMA", Operation::MunmapPart, Unmap, Exactly(1))
+    },
     blockable("munmap-two-vmas", "munmap across two VMAs", Operation::MunmapTwoVmas, Unmap, Exactly(1)),
     DONTNEED,
-    blockable("madvise-dontneed-two-vmas", "madvise(MADV_DONTNEED) across two VMAs", Operation::DontneedTwoVmas, Clear, Exactly(2)),
+    Trigger {
+        extent: Some(Extent::Halves),
+        ..blockable("madvise-dontneed-two-vmas", "madvise(MADV_DONTNEED) across two VMAs", Operation::DontneedTwoVmas, Clear, Exactly(2))
+    },
     blockable("madvise-free", "madvise(MADV_FREE) of a VMA", Operation::Free, Clear, Exactly(1)),
-    blockable("madvise-pageout", "madvise(MADV_PAGEOUT) of a shared memfd", Operation::Pageout, Clear, AtLeast(1)),
+    Trigger {
+        extent: Some(Extent::EachPage),
+        ..blockable("madvise-pageout", "madvise(MADV_PAGEOUT) of a shared memfd", Operation::Pageout, Clear, AtLeast(1))
+    },
     blockable("madvise-cold", "madvise(MADV_COLD), which must not notify", Operation::Cold, Clear, Exactly(0)),
     blockable("madvise-willneed", "madvise(MADV_WILLNEED), which must not notify", Operation::Willneed, Clear, Exactly(0)),
     MPROTECT,
     blockable("mprotect-same", "mprotect to what it is, which must not notify", Operation::MprotectSame, ProtectionVma, Exactly(0)),
     MREMAP,
+    Trigger {
+        extent: Some(Extent::Pages { first: 8, count: 8 }),
+        ..blockable("mremap-shrink", "mremap to half of the size", Operation::MremapShrink, Unmap, Exactly(1))
+    },
+    Trigger {
+        pages: Some(PagesFate::Zeroed),
+        ..blockable("mmap-over", "mmap(MAP_FIXED) over a VMA", Operation::MmapOver, Unmap, Exactly(1))
+    },
+    Trigger {
+        pages: Some(PagesFate::Gone),
+        ..blockable("madvise-guard", "madvise(MADV_GUARD_INSTALL) of a VMA", Operation::Guard, Clear, Exactly(1))
+    },
+    // unmap_mapping_range() before and after the pages leave the file: truncate_pagecache().
+    Trigger {
+        pages: Some(PagesFate::Gone),
+        ..blockable("memfd-truncate", "ftruncate of a memfd that is mapped", Operation::Truncate, Clear, Exactly(2))
+    },
+    Trigger {
+        pages: Some(PagesFate::Zeroed),
+        ..blockable("memfd-punch-hole", "fallocate(FALLOC_FL_PUNCH_HOLE) in a memfd that is mapped", Operation::PunchHole, Clear, Exactly(1))
+    },
+    Trigger {
+        pages: Some(PagesFate::Zeroed),
+        ..blockable("madvise-remove", "madvise(MADV_REMOVE) on a memfd that is mapped", Operation::Remove, Clear, Exactly(1))
+    },
     FORK,
-    blockable("copy-on-write", "write to a page shared with a child", Operation::CopyOnWrite, Clear, Exactly(1)),
+    Trigger {
+        extent: Some(Extent::Pages { first: 0, count: 1 }),
+        ..blockable("copy-on-write", "write to a page shared with a child", Operation::CopyOnWrite, Clear, Exactly(1))
+    },
     MRELEASE,
     MEMCG_OOM,
     Trigger {
@@ -342,6 +384,7 @@ pub const TRIGGERS: &[Trigger] = &[
         event: Clear,
         context: Context::NonBlockable,
         calls: Exactly(1),
+        extent: Some(Extent::All),
         reaper: Some(ReaperMessage::Reaped),
         pages: Some(PagesFate::Gone),
         refused: None,

@@ -7,6 +7,7 @@ use std::os::fd::OwnedFd;
 use std::str::FromStr;
 
 use nix::errno::Errno;
+use nix::fcntl::{FallocateFlags, fallocate};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::mman::MmapAdvise;
 use nix::sys::signal::{Signal, kill};
@@ -55,6 +56,18 @@ pub enum Operation {
     MprotectSame,
     /// `mremap` to another address.
     Mremap,
+    /// `mremap` to half of the size.
+    MremapShrink,
+    /// `mmap(MAP_FIXED)` over the VMA.
+    MmapOver,
+    /// `madvise(MADV_GUARD_INSTALL)`.
+    Guard,
+    /// `ftruncate` of a memfd that is mapped shared, to nothing.
+    Truncate,
+    /// `fallocate(FALLOC_FL_PUNCH_HOLE)` in a memfd that is mapped shared.
+    PunchHole,
+    /// `madvise(MADV_REMOVE)` on a shared mapping of a memfd.
+    Remove,
     /// `fork`.
     Fork,
     /// A write to a page that a forked child shares.
@@ -68,7 +81,7 @@ pub enum Operation {
 }
 
 impl Operation {
-    const ALL: [Operation; 18] = [
+    const ALL: [Operation; 24] = [
         Operation::MunmapWhole,
         Operation::MunmapPart,
         Operation::MunmapTwoVmas,
@@ -82,6 +95,12 @@ impl Operation {
         Operation::Mprotect,
         Operation::MprotectSame,
         Operation::Mremap,
+        Operation::MremapShrink,
+        Operation::MmapOver,
+        Operation::Guard,
+        Operation::Truncate,
+        Operation::PunchHole,
+        Operation::Remove,
         Operation::Fork,
         Operation::CopyOnWrite,
         Operation::Hold,
@@ -191,7 +210,7 @@ pub struct Prepared {
     area: Area,
     other: Option<Area>,
     sleeper: Option<Sleeper>,
-    _file: Option<OwnedFd>,
+    file: Option<OwnedFd>,
 }
 
 impl Prepared {
@@ -202,7 +221,11 @@ impl Prepared {
     /// The errno of the system call that failed.
     pub fn new(Work { operation, place }: Work) -> Result<Self, Errno> {
         let file = match operation {
-            Operation::Pageout | Operation::Willneed => {
+            Operation::Pageout
+            | Operation::Willneed
+            | Operation::Truncate
+            | Operation::PunchHole
+            | Operation::Remove => {
                 let file = memfd_create(c"mn-inject", MFdFlags::MFD_CLOEXEC)?;
                 ftruncate(&file, (PAGES * PAGE) as i64)?;
                 Some(file)
@@ -232,13 +255,18 @@ impl Prepared {
             area,
             other,
             sleeper,
-            _file: file,
+            file,
         })
     }
 
     /// The addresses that the operation works on.
     pub fn watched(&self) -> (u64, u64) {
         self.area.range()
+    }
+
+    /// The file that is mapped.
+    fn file(&self) -> Result<&OwnedFd, Errno> {
+        self.file.as_ref().ok_or(Errno::EBADF)
     }
 
     /// Carries the operation out, once.
@@ -268,6 +296,17 @@ impl Prepared {
                 Some(other) => self.area.move_over(other),
                 None => Err(Errno::EINVAL),
             },
+            Operation::MremapShrink => self.area.shrink(pages / 2),
+            Operation::MmapOver => self.area.map_over(),
+            Operation::Guard => self.area.guard(),
+            Operation::Truncate => ftruncate(self.file()?, 0),
+            Operation::PunchHole => fallocate(
+                self.file()?,
+                FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE,
+                0,
+                (pages * PAGE) as i64,
+            ),
+            Operation::Remove => self.area.advise(MmapAdvise::MADV_REMOVE),
             Operation::Fork => {
                 self.sleeper = Some(Sleeper(sys::fork_sleeper()?));
                 Ok(())

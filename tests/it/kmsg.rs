@@ -76,6 +76,7 @@ fn observation(name: &str, calls: &[Call]) -> Observation {
             event: calls[0].event,
             context: calls[0].context,
             calls: Count::Exactly(count),
+            extent: None,
             outcome: 0,
             reaper: None,
             pages: None,

@@ -29,6 +29,7 @@ pub fn observation(name: &str) -> Observation {
             event: NotifierEvent::Unmap,
             context: Context::Blockable,
             calls: Count::Exactly(1),
+            extent: None,
             outcome: 0,
             reaper: None,
             pages: Some(PagesFate::Gone),

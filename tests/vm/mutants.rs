@@ -64,7 +64,7 @@ fn a_mutant_runs_all_scenarios_if_asked() {
     let file = mutant("warn-twice");
     let arguments = ["mutants", "--only", "munmap-*", &file];
     let all = run(&[&arguments[..], &["--all"]].concat());
-    all.expect(0, &["munmap-whole-eagain (+5)", "1 of 1 mutants killed"]);
+    all.expect(0, &["munmap-whole-eagain (+8)", "1 of 1 mutants killed"]);
     let first = run(&arguments);
     first.expect(0, &["munmap-whole-eagain ", "1 of 1 mutants killed"]);
     assert!(!first.stdout.contains("(+"), "{first}");

@@ -58,6 +58,7 @@ pub fn observation(plan: &Plan, pid: i32) -> Observation {
             event: NotifierEvent::Unmap,
             context,
             calls: Count::Exactly(plan.calls),
+            extent: None,
             outcome: 0,
             reaper: match plan.trigger {
                 Trigger::Oom(_) if refuses => Some(ReaperMessage::UnableToReap),

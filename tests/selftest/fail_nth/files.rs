@@ -397,7 +397,11 @@ impl Obey {
     pub fn new(stage: &Stage<'_>, kind: Kind, order: Order) -> Outcome<Self> {
         let place = Place::of_target(stage, kind, order.path())?;
         let line = match order {
-            Order::Begin => "begin".into(),
+            Order::Begin => {
+                // The number stays the same, as nothing invalidates the range.
+                place.attached.read_begin()?;
+                "begin".into()
+            }
             Order::Retry => place.attached.read_begin()?.0.to_string(),
             Order::Copy => "copy".into(),
             Order::Zap => place.world.range(),
