@@ -17,6 +17,7 @@ use crate::scenario::{Scenario, TriggerKind};
 
 use crate::observe::session::{NOWHERE, STEP, Session};
 use crate::observe::setup::Setup;
+use crate::observe::steps::pages::TOO_SHORT;
 
 /// Time limit of the OOM reaper: its delay of 2 s, and 1 s for each victim that it cannot reap,
 /// with room for a slow machine.
@@ -24,6 +25,18 @@ const REAPER: Duration = Duration::from_secs(30);
 
 /// Interval at which signals are checked for.
 const SLICE: Duration = Duration::from_millis(200);
+
+/// How often a scenario is carried out in which the runner comes too late to see what it is about: a
+/// callback that must not sleep runs for a tenth of a second at most, and a host may stand still for
+/// longer.
+const ATTEMPTS: usize = 3;
+
+/// Whether that has happened in the window, which has no messages of the kernel then: no notifier of
+/// these scenarios fails.
+fn came_too_late(group: &[Scenario], window: &Window) -> bool {
+    let is_too_short = |o: &Observation| o.trouble.as_deref() == Some(TOO_SHORT);
+    group.iter().all(|scenario| !scenario.breaks()) && window.observations.iter().any(is_too_short)
+}
 
 /// The reason why a window has no full record.
 pub enum WindowError {
@@ -58,7 +71,14 @@ impl Session {
     /// The scenarios could not be carried out, or a signal to end the program has arrived.
     pub fn window(&mut self, group: &[Scenario]) -> Result<Window, WindowError> {
         let begin = Instant::now();
-        match self.try_window(group) {
+        let mut window = self.try_window(group);
+        for _ in 1..ATTEMPTS {
+            match &window {
+                Ok(seen) if came_too_late(group, seen) => window = self.try_window(group),
+                _ => break,
+            }
+        }
+        match window {
             Ok(window) => Ok(window),
             Err(error) if is_interrupt(&error) => Err(WindowError::Session(error)),
             Err(error) => Err(WindowError::Scenario(Box::new(no_window(

@@ -5,7 +5,7 @@
 
 mod asleep;
 mod exit;
-mod pages;
+pub(super) mod pages;
 mod reads;
 mod registration;
 

@@ -13,6 +13,10 @@ use crate::observe::session::Session;
 use crate::observe::setup::{DELAY, Setup, sleeping};
 use crate::observe::steps::asleep::{LONG_SLEEP, cannot_be_over_before, monotonic};
 
+/// Trouble of a host that stood still while a callback ran: nothing was seen of it.
+pub(in crate::observe) const TOO_SHORT: &str =
+    "the callback ran too short for the pages to be seen";
+
 impl Session {
     pub(super) fn pages_in_start(&mut self, setup: &mut Setup) -> Result<()> {
         let pid = setup.subject.pid();
@@ -20,7 +24,7 @@ impl Session {
         let asleep_until = self.fall_asleep(0, setup)?;
         let during = pages::anonymous(pid)?;
         if monotonic()? >= asleep_until {
-            setup.trouble = Some("the callback slept too short for the pages to be seen".into());
+            setup.trouble = Some(TOO_SHORT.into());
         }
         self.acted_after(asleep_until, setup)?;
         let zapped = before.saturating_sub(during);
@@ -71,7 +75,7 @@ impl Session {
 /// Records the pages that have just been seen to be zapped. The end runs until that time.
 fn pages_in_end(zapped: u64, until: Duration, setup: &mut Setup) -> Result<()> {
     if monotonic()? >= until {
-        setup.trouble = Some("the end ran too short for the pages to be seen".into());
+        setup.trouble = Some(TOO_SHORT.into());
     }
     setup.step(StepKind::PagesInEnd, Seen::Zapped(zapped));
     Ok(())
