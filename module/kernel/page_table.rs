@@ -15,7 +15,7 @@ use kernel::{
 /// Number of entries that are read in one go, with interrupts off. They are on the stack.
 const AT_ONCE: usize = 32;
 
-/// What the page table says of one page.
+/// Page table entry of one page.
 ///
 /// An entry of a larger page is that of the small page within. There is no entry where an access
 /// faults: nothing is mapped, or it is swapped out, migrating, or not accessible (`PROT_NONE`, NUMA

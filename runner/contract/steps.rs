@@ -13,7 +13,7 @@ use crate::model::{
 };
 
 /// Size of a page in bytes.
-const PAGE: u64 = 4096;
+pub(crate) const PAGE: u64 = 4096;
 
 /// The outcome that is due of a step. [`None`] if it is about a notifier that the observation does
 /// not have.

@@ -221,7 +221,6 @@ impl Setup {
     /// Sets the injectors, and forgets all log entries and counts so far.
     fn arm(&mut self) -> Result<()> {
         let watched = self.subject.watched();
-        self.copy_page_tables()?;
         for attached in &mut self.attached {
             attached.arm(watched)?;
             attached.attachment.new_entries()?;

@@ -4,17 +4,12 @@
 //! scenario's steps, and that every notifier can be removed and nothing of it is left.
 
 use crate::contract::steps;
+use crate::contract::steps::PAGE;
 use crate::model::{
     Call, End, Extent, Finding, FindingKind, NotifierEvent, Observation, Pages, PagesFate, Remains,
 };
 use crate::oracle::findings::Findings;
-use crate::oracle::witness::is_watched;
-
-/// Bytes in a page.
-const PAGE: u64 = 4096;
-
-/// Addresses from the first to before the second.
-type Range = (u64, u64);
+use crate::oracle::witness::{Range, is_watched};
 
 /// Adds findings about wrong effects. Returns a reason for each effect that was not recorded,
 /// though it decides the verdict.
@@ -55,7 +50,7 @@ pub(super) fn check(o: &Observation, findings: &mut Findings) -> Vec<String> {
 }
 
 fn check_pages(fate: PagesFate, pages: &Pages, o: &Observation, findings: &mut Findings) {
-    let all = o.watched.1.saturating_sub(o.watched.0) / 4096;
+    let all = o.watched.1.saturating_sub(o.watched.0) / PAGE;
     let (as_due, rss) = match fate {
         PagesFate::Kept => (pages.kept, all),
         PagesFate::Zeroed => (pages.zeroed, 0),

@@ -6,12 +6,10 @@
 
 use crate::model::{Call, Context, Finding, FindingKind, FollowUp, NotifierKind, Observation};
 use crate::oracle::findings::Findings;
+use crate::oracle::witness::Range;
 
 /// Runs of pages that the module tells apart each time: `RUNS` in `module/mirror.rs`.
 const RUNS: usize = 16;
-
-/// Addresses from the first to before the second.
-type Range = (u64, u64);
 
 /// An entry in the log of a mirror.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

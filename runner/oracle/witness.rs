@@ -170,6 +170,9 @@ fn check_order(o: &Observation, reasons: &mut Vec<String>) {
     }
 }
 
+/// Addresses from the first to before the second.
+pub(super) type Range = (u64, u64);
+
 /// Whether a call is on the addresses that the scenario works on.
 pub(super) fn is_watched(o: &Observation, call: &Call) -> bool {
     is_watched_range(o, call.start, call.end)

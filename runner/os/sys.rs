@@ -53,16 +53,7 @@ impl Area {
     /// Maps `pages` pages: private and anonymous, or those of `file`, shared. They can be read
     /// and written, and none is populated.
     pub fn map(pages: usize, file: Option<&OwnedFd>) -> Result<Self, Errno> {
-        // SAFETY: The kernel chooses the place of a new mapping, so it overlaps none.
-        let reservation = unsafe {
-            mman::mmap_anonymous(
-                None,
-                Self::reserve(pages)?,
-                ProtFlags::PROT_NONE,
-                MapFlags::MAP_PRIVATE | MapFlags::MAP_NORESERVE,
-            )
-        }?;
-        Self::map_in(reservation, pages, file)
+        Self::map_in(Self::reservation(pages)?, pages, file)
     }
 
     /// Maps as [`Area::map`] does, far below all other memory, for a process with several threads.
@@ -95,36 +86,16 @@ impl Area {
     /// without `CAP_SYS_RAWIO` where `vm.mmap_min_addr` is not 0.
     pub fn map_at_zero(pages: usize) -> Result<Self, Errno> {
         // SAFETY: The kernel replaces no mapping, because of MAP_FIXED_NOREPLACE.
-        let start = unsafe {
-            libc::mmap(
-                std::ptr::null_mut(),
-                bytes(pages)?.get(),
-                libc::PROT_READ | libc::PROT_WRITE,
-                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED_NOREPLACE,
-                -1,
-                0,
-            )
-        };
-        if start == libc::MAP_FAILED {
-            return Err(Errno::last());
-        }
+        unsafe { map_private(std::ptr::null_mut(), pages, libc::MAP_FIXED_NOREPLACE) }?;
         Ok(Area { start: 0, pages })
     }
 
     /// Maps so many whole page tables, each of [`HUGE`] pages, as [`Area::map`] does.
     pub fn map_tables(tables: usize) -> Result<Self, Errno> {
         let pages = tables.checked_mul(HUGE).ok_or(Errno::EINVAL)?;
-        // SAFETY: The kernel chooses the place of a new mapping, so it overlaps none.
-        let reservation = unsafe {
-            mman::mmap_anonymous(
-                None,
-                Self::reserve(pages)?,
-                ProtFlags::PROT_NONE,
-                MapFlags::MAP_PRIVATE | MapFlags::MAP_NORESERVE,
-            )
-        }?;
         // From the first boundary on: a reservation has room for one, and pages behind the area.
-        let start = (reservation.as_ptr() as usize + PAGE).next_multiple_of(ALIGNMENT);
+        let start =
+            (Self::reservation(pages)?.as_ptr() as usize + PAGE).next_multiple_of(ALIGNMENT);
         Self::map_from(start, pages, None)
     }
 
@@ -144,6 +115,19 @@ impl Area {
             start: start.as_ptr() as usize,
             pages: HUGE,
         })
+    }
+
+    /// Reserves addresses for `pages` pages.
+    fn reservation(pages: usize) -> Result<NonNull<c_void>, Errno> {
+        // SAFETY: The kernel chooses the place of a new mapping, so it overlaps none.
+        unsafe {
+            mman::mmap_anonymous(
+                None,
+                Self::reserve(pages)?,
+                ProtFlags::PROT_NONE,
+                MapFlags::MAP_PRIVATE | MapFlags::MAP_NORESERVE,
+            )
+        }
     }
 
     /// Bytes of the reservation for `pages` pages.
@@ -314,33 +298,18 @@ impl Area {
 
     /// `mmap(2)` of new private pages over the whole area, with `MAP_FIXED`.
     pub fn map_over(&self) -> Result<(), Errno> {
+        let start = self.at(0, self.pages)?;
         // SAFETY: The pages replace the area, which contains no Rust object.
-        let start = unsafe {
-            libc::mmap(
-                self.at(0, self.pages)?,
-                bytes(self.pages)?.get(),
-                libc::PROT_READ | libc::PROT_WRITE,
-                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED,
-                -1,
-                0,
-            )
-        };
-        if start == libc::MAP_FAILED {
-            return Err(Errno::last());
-        }
-        Ok(())
+        unsafe { map_private(start, self.pages, libc::MAP_FIXED) }
     }
 
     /// `mremap(2)` of the area to its first `count` pages, in its place.
     pub fn shrink(&self, count: usize) -> Result<(), Errno> {
         let start = self.at(0, count)?;
         // SAFETY: The pages lie in the area, which contains no Rust object.
-        let start =
+        let moved =
             unsafe { libc::mremap(start, bytes(self.pages)?.get(), bytes(count)?.get(), 0) };
-        if start == libc::MAP_FAILED {
-            return Err(Errno::last());
-        }
-        Ok(())
+        Errno::result(moved).map(drop)
     }
 
     /// `mprotect(2)` of `count` pages from page `first`, to read-only or to read and write.
@@ -376,6 +345,21 @@ impl Area {
         }?;
         Ok(())
     }
+}
+
+/// Maps `pages` private pages at `start`, which may be 0: nix has no such address.
+///
+/// # Safety
+///
+/// `flags` must be `MAP_FIXED_NOREPLACE`, or `MAP_FIXED` where the pages that are replaced contain no
+/// Rust object.
+unsafe fn map_private(start: *mut c_void, pages: usize, flags: i32) -> Result<(), Errno> {
+    let length = bytes(pages)?.get();
+    let protection = libc::PROT_READ | libc::PROT_WRITE;
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | flags;
+    // SAFETY: The caller promises what is required.
+    let mapped = unsafe { libc::mmap(start, length, protection, flags, -1, 0) };
+    Errno::result(mapped).map(drop)
 }
 
 /// The byte that fills a page of an [`Area`]; never 0.

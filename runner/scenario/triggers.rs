@@ -149,6 +149,22 @@ impl Trigger {
         Trigger { place, ..self }
     }
 
+    /// The same, with that fate of the pages if no notifier refuses.
+    const fn leaving(self, fate: PagesFate) -> Self {
+        Trigger {
+            pages: Some(fate),
+            ..self
+        }
+    }
+
+    /// The same, with calls for these addresses.
+    const fn reaching(self, extent: Extent) -> Self {
+        Trigger {
+            extent: Some(extent),
+            ..self
+        }
+    }
+
     /// The operation for which the subject prepares its memory, and where.
     pub const fn work(&self) -> Work {
         Work {
@@ -324,56 +340,26 @@ pub const MEMCG_OOM: Trigger = Trigger {
 #[rustfmt::skip]
 pub const TRIGGERS: &[Trigger] = &[
     MUNMAP,
-    Trigger {
-        extent: Some(Extent::Pages { first: 4, count: 8 }),
-        ..blockable("munmap-part", "munmap of pages inside a VMA", Operation::MunmapPart, Unmap, Exactly(1))
-    },
+    blockable("munmap-part", "munmap of pages inside a VMA", Operation::MunmapPart, Unmap, Exactly(1)).reaching(Extent::Pages { first: 4, count: 8 }),
     blockable("munmap-two-vmas", "munmap across two VMAs", Operation::MunmapTwoVmas, Unmap, Exactly(1)),
     DONTNEED,
-    Trigger {
-        extent: Some(Extent::Halves),
-        ..blockable("madvise-dontneed-two-vmas", "madvise(MADV_DONTNEED) across two VMAs", Operation::DontneedTwoVmas, Clear, Exactly(2))
-    },
+    blockable("madvise-dontneed-two-vmas", "madvise(MADV_DONTNEED) across two VMAs", Operation::DontneedTwoVmas, Clear, Exactly(2)).reaching(Extent::Halves),
     blockable("madvise-free", "madvise(MADV_FREE) of a VMA", Operation::Free, Clear, Exactly(1)),
-    Trigger {
-        extent: Some(Extent::EachPage),
-        ..blockable("madvise-pageout", "madvise(MADV_PAGEOUT) of a shared memfd", Operation::Pageout, Clear, AtLeast(1))
-    },
+    blockable("madvise-pageout", "madvise(MADV_PAGEOUT) of a shared memfd", Operation::Pageout, Clear, AtLeast(1)).reaching(Extent::EachPage),
     blockable("madvise-cold", "madvise(MADV_COLD), which must not notify", Operation::Cold, Clear, Exactly(0)),
     blockable("madvise-willneed", "madvise(MADV_WILLNEED), which must not notify", Operation::Willneed, Clear, Exactly(0)),
     MPROTECT,
     blockable("mprotect-same", "mprotect to what it is, which must not notify", Operation::MprotectSame, ProtectionVma, Exactly(0)),
     MREMAP,
-    Trigger {
-        extent: Some(Extent::Pages { first: 8, count: 8 }),
-        ..blockable("mremap-shrink", "mremap to half of the size", Operation::MremapShrink, Unmap, Exactly(1))
-    },
-    Trigger {
-        pages: Some(PagesFate::Zeroed),
-        ..blockable("mmap-over", "mmap(MAP_FIXED) over a VMA", Operation::MmapOver, Unmap, Exactly(1))
-    },
-    Trigger {
-        pages: Some(PagesFate::Gone),
-        ..blockable("madvise-guard", "madvise(MADV_GUARD_INSTALL) of a VMA", Operation::Guard, Clear, Exactly(1))
-    },
+    blockable("mremap-shrink", "mremap to half of the size", Operation::MremapShrink, Unmap, Exactly(1)).reaching(Extent::Pages { first: 8, count: 8 }),
+    blockable("mmap-over", "mmap(MAP_FIXED) over a VMA", Operation::MmapOver, Unmap, Exactly(1)).leaving(PagesFate::Zeroed),
+    blockable("madvise-guard", "madvise(MADV_GUARD_INSTALL) of a VMA", Operation::Guard, Clear, Exactly(1)).leaving(PagesFate::Gone),
     // unmap_mapping_range() before and after the pages leave the file: truncate_pagecache().
-    Trigger {
-        pages: Some(PagesFate::Gone),
-        ..blockable("memfd-truncate", "ftruncate of a memfd that is mapped", Operation::Truncate, Clear, Exactly(2))
-    },
-    Trigger {
-        pages: Some(PagesFate::Zeroed),
-        ..blockable("memfd-punch-hole", "fallocate(FALLOC_FL_PUNCH_HOLE) in a memfd that is mapped", Operation::PunchHole, Clear, Exactly(1))
-    },
-    Trigger {
-        pages: Some(PagesFate::Zeroed),
-        ..blockable("madvise-remove", "madvise(MADV_REMOVE) on a memfd that is mapped", Operation::Remove, Clear, Exactly(1))
-    },
+    blockable("memfd-truncate", "ftruncate of a memfd that is mapped", Operation::Truncate, Clear, Exactly(2)).leaving(PagesFate::Gone),
+    blockable("memfd-punch-hole", "fallocate(FALLOC_FL_PUNCH_HOLE) in a memfd that is mapped", Operation::PunchHole, Clear, Exactly(1)).leaving(PagesFate::Zeroed),
+    blockable("madvise-remove", "madvise(MADV_REMOVE) on a memfd that is mapped", Operation::Remove, Clear, Exactly(1)).leaving(PagesFate::Zeroed),
     FORK,
-    Trigger {
-        extent: Some(Extent::Pages { first: 0, count: 1 }),
-        ..blockable("copy-on-write", "write to a page shared with a child", Operation::CopyOnWrite, Clear, Exactly(1))
-    },
+    blockable("copy-on-write", "write to a page shared with a child", Operation::CopyOnWrite, Clear, Exactly(1)).reaching(Extent::Pages { first: 0, count: 1 }),
     MRELEASE,
     MEMCG_OOM,
     Trigger {

@@ -5,6 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use mn_inject::vm::build::mirror::id_of_tree;
 use mn_inject::vm::host::cache::Cache;
@@ -64,8 +65,8 @@ fn git(tree: &Path, arguments: &[&str]) -> String {
 /// Makes a tree with the history, once, in a directory whose name no makefile can use. The tag
 /// `base` is the unmodified kernel. The caller must hold [`suite_alone`].
 ///
-/// What is built of a tree is found again by its path, so it stands beside the cache, and a later
-/// run of the tests, from whichever clone, neither makes nor builds it anew.
+/// The cache finds the objects of a tree by the tree's path. So the tree stands beside the cache, and
+/// a later run of the tests, from another clone as well, neither makes nor builds it anew.
 fn tree() -> PathBuf {
     static TREE: OnceLock<PathBuf> = OnceLock::new();
     let make = || {
@@ -182,8 +183,10 @@ fn a_tree_is_taken_as_it_is_and_only_a_changed_file_is_compiled() {
         ran
     };
     run().expect(0, &[]);
-    // A kernel that no earlier run of the tests has left in the cache.
-    make_change(&tree, Change::Harmless, std::process::id() as usize);
+    // A kernel that no earlier run of the tests has left in the cache: pids come again.
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    let number = now.expect("the clock is wrong").as_nanos() as usize;
+    make_change(&tree, Change::Harmless, number);
     run().expect(0, &[&format!("changed since the last run: {FILE}\n")]);
     assert_eq!(compiled(&tree), ["CC      mm/mmu_notifier.o"]);
     let vm = report_in(dir.path()).vm.expect("no virtual machine");
