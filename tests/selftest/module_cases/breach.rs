@@ -157,7 +157,7 @@ impl Drop for HugePages {
 
 pub fn zaps_no_huge_page(rig: &Rig<'_>) -> Outcome {
     let _kept = HugePages::add_one()?;
-    let area = Area::map_huge().context("cannot map a huge page")?;
+    let area = Area::map_huge(None).context("cannot map a huge page")?;
     let page = |index: u64| area.range().0 + index * PAGE as u64;
     let memory = OpenOptions::new()
         .read(true)

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! All `unsafe` of the runner: memory that a scenario works on, and system calls that have no
-//! safe wrapper.
+//! Memory that a scenario works on.
 
-use std::ffi::{CStr, c_char, c_void};
+use std::ffi::c_void;
 use std::num::NonZeroUsize;
-use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -13,13 +12,8 @@ use nix::errno::Errno;
 use nix::libc;
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::mman::{self, MRemapFlags, MapFlags, MmapAdvise, ProtFlags};
-use nix::unistd::{ForkResult, Pid};
 
-/// Bytes in a page. The scenarios count in pages, and x86-64 has this size only.
-pub const PAGE: usize = 4096;
-
-/// Pages in a huge page of 2 MiB.
-pub const HUGE: usize = (2 << 20) / PAGE;
+use crate::os::sys::{HUGE, PAGE};
 
 /// Pages before and after the mapping of a scenario, so that it merges with no neighbour and never
 /// contains a whole 2 MiB block with its page table: splitting a VMA around one makes a further
@@ -99,17 +93,22 @@ impl Area {
         Self::map_from(start, pages, None)
     }
 
-    /// Maps one huge page of hugetlbfs, of [`HUGE`] pages, private and anonymous, with no
-    /// reservation around it. Fails with `ENOMEM` if no huge page is free.
-    pub fn map_huge() -> Result<Self, Errno> {
+    /// Maps one huge page of hugetlbfs, of [`HUGE`] pages, with no reservation around it: private and
+    /// anonymous, or that of `file`, shared. Fails with `ENOMEM` if no huge page is free.
+    pub fn map_huge(file: Option<&OwnedFd>) -> Result<Self, Errno> {
+        let rw = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
+        let length = bytes(HUGE)?;
         // SAFETY: The kernel chooses the place of a new mapping, so it overlaps none.
         let start = unsafe {
-            mman::mmap_anonymous(
-                None,
-                bytes(HUGE)?,
-                ProtFlags::PROT_READ | ProtFlags::PROT_WRITE,
-                MapFlags::MAP_PRIVATE | MapFlags::MAP_HUGETLB | MapFlags::MAP_HUGE_2MB,
-            )
+            match file {
+                None => mman::mmap_anonymous(
+                    None,
+                    length,
+                    rw,
+                    MapFlags::MAP_PRIVATE | MapFlags::MAP_HUGETLB | MapFlags::MAP_HUGE_2MB,
+                ),
+                Some(file) => mman::mmap(None, length, rw, MapFlags::MAP_SHARED, file, 0),
+            }
         }?;
         Ok(Area {
             start: start.as_ptr() as usize,
@@ -213,20 +212,33 @@ impl Area {
     /// Fills every page with its byte, which is [`pattern`].
     pub fn fill(&self) -> Result<(), Errno> {
         let file = memfd_create(c"mn-inject", MFdFlags::MFD_CLOEXEC)?;
-        for page in 0..self.pages {
-            let text = [pattern(page); PAGE];
-            if nix::sys::uio::pwrite(&file, &text, 0)? != PAGE {
-                return Err(Errno::EIO);
-            }
-            let address = self.at(page, 1)?;
-            // SAFETY: `pread(2)` checks the addresses. They lie in the area, which contains no Rust
-            // object.
-            let read = unsafe { libc::pread(file.as_raw_fd(), address, PAGE, 0) };
-            if Errno::result(read)? != PAGE as isize {
-                return Err(Errno::EIO);
-            }
+        (0..self.pages).try_for_each(|page| self.put_from(&file, page, &[pattern(page); PAGE]))
+    }
+
+    /// Writes some bytes to the beginning of a page.
+    pub fn put(&self, page: usize, bytes: &[u8]) -> Result<(), Errno> {
+        let file = memfd_create(c"mn-inject", MFdFlags::MFD_CLOEXEC)?;
+        self.put_from(&file, page, bytes)
+    }
+
+    /// The same by way of a file, from which the kernel copies them: a page that cannot be written
+    /// is an error.
+    fn put_from(&self, file: &OwnedFd, page: usize, bytes: &[u8]) -> Result<(), Errno> {
+        if bytes.len() > PAGE {
+            return Err(Errno::EINVAL);
         }
-        Ok(())
+        if nix::sys::uio::pwrite(file, bytes, 0)? != bytes.len() {
+            return Err(Errno::EIO);
+        }
+        let address = self.at(page, 1)?;
+        // SAFETY: `pread(2)` checks the addresses. They lie in the area, which contains no Rust
+        // object.
+        let read = unsafe { libc::pread(file.as_raw_fd(), address, bytes.len(), 0) };
+        if usize::try_from(Errno::result(read)?) == Ok(bytes.len()) {
+            Ok(())
+        } else {
+            Err(Errno::EIO)
+        }
     }
 
     /// `munmap(2)` of `count` pages from page `first`.
@@ -293,6 +305,21 @@ impl Area {
         let length = bytes(self.pages)?.get();
         // SAFETY: The pages lie in the area, which contains no Rust object.
         let result = unsafe { libc::madvise(start, length, MADV_GUARD_INSTALL) };
+        Errno::result(result).map(drop)
+    }
+
+    /// Reads one byte of the first page, so that something is mapped there.
+    pub fn peek(&self) -> Result<(), Errno> {
+        let file = memfd_create(c"mn-inject", MFdFlags::MFD_CLOEXEC)?;
+        // SAFETY: `pwrite(2)` checks the address, and reads one byte.
+        let read = unsafe { libc::pwrite(file.as_raw_fd(), self.at(0, 1)?, 1, 0) };
+        Errno::result(read).map(drop)
+    }
+
+    /// `mlock(2)` of `count` pages from page `first`.
+    pub fn lock(&self, first: usize, count: usize) -> Result<(), Errno> {
+        // SAFETY: The pages lie in the area. Their contents stay.
+        let result = unsafe { libc::mlock(self.at(first, count)?, bytes(count)?.get()) };
         Errno::result(result).map(drop)
     }
 
@@ -374,133 +401,4 @@ fn poke(address: *mut c_void) -> Result<(), Errno> {
     // inside an `Area` are passed.
     let result = unsafe { libc::getrandom(address, 1, 0) };
     Errno::result(result).map(drop)
-}
-
-/// Forks this process, which must have one thread. The child only sleeps, until its parent dies or
-/// kills it.
-pub fn fork_sleeper() -> Result<Pid, Errno> {
-    // SAFETY: The child calls async-signal-safe functions only, and never returns.
-    match unsafe { nix::unistd::fork() }? {
-        ForkResult::Parent { child } => Ok(child),
-        ForkResult::Child => {
-            // SAFETY: These are plain system calls. If the parent has ended before the request, no
-            // signal comes, hence the second check.
-            unsafe {
-                libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
-                if libc::getppid() != 1 {
-                    loop {
-                        libc::pause();
-                    }
-                }
-                libc::_exit(0)
-            }
-        }
-    }
-}
-
-/// Work of a short-lived child before it exits.
-#[derive(Clone, Copy, Debug)]
-pub enum ChildWork<'a> {
-    /// No work.
-    Exit,
-    /// Writes to every page of an area that it shares with its parent.
-    Write(&'a Area),
-    /// Executes that program, with these arguments.
-    Exec(&'a CStr, [&'a CStr; 3]),
-}
-
-/// Forks a child that does `work` and exits. This process may have several threads.
-pub fn fork_child(work: ChildWork<'_>) -> Result<Pid, Errno> {
-    // Built before the fork: another thread may hold the allocator's lock, for which the child
-    // would wait forever.
-    let (program, arguments): (_, [*const c_char; 4]) = match work {
-        ChildWork::Exec(program, [first, second, third]) => (
-            Some(program),
-            [
-                first.as_ptr(),
-                second.as_ptr(),
-                third.as_ptr(),
-                std::ptr::null(),
-            ],
-        ),
-        _ => (None, [std::ptr::null(); 4]),
-    };
-    // SAFETY: The child makes system calls only, and never returns.
-    match unsafe { nix::unistd::fork() }? {
-        ForkResult::Parent { child } => Ok(child),
-        ForkResult::Child => {
-            let mut code = 0;
-            if let ChildWork::Write(area) = work {
-                code = i32::from(area.touch(0, area.pages).is_err());
-            }
-            // SAFETY: The strings live until the end of this function, and the list of them ends
-            // with a null pointer, as the empty environment does.
-            unsafe {
-                if let Some(program) = program {
-                    let environment: [*const c_char; 1] = [std::ptr::null()];
-                    libc::execve(program.as_ptr(), arguments.as_ptr(), environment.as_ptr());
-                    code = 1;
-                }
-                libc::_exit(code)
-            }
-        }
-    }
-}
-
-/// Turns the return value of a raw system call into a result.
-fn syscall_result(result: libc::c_long) -> Result<libc::c_long, Errno> {
-    Errno::result(result)
-}
-
-/// Clears the kernel's log for later reads (`dmesg -C`).
-pub fn clear_log() -> Result<(), Errno> {
-    // SYSLOG_ACTION_CLEAR of include/linux/syslog.h.
-    const CLEAR: libc::c_int = 5;
-    // SAFETY: This action takes no buffer.
-    let result = unsafe { libc::klogctl(CLEAR, std::ptr::null_mut(), 0) };
-    Errno::result(result).map(drop)
-}
-
-/// `pidfd_open(2)`.
-pub fn pidfd_open(pid: Pid) -> Result<OwnedFd, Errno> {
-    // SAFETY: The call takes two numbers.
-    let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid.as_raw(), 0) };
-    let fd = syscall_result(fd)?;
-    let fd = i32::try_from(fd).map_err(|_| Errno::EBADF)?;
-    // SAFETY: The kernel has just returned this descriptor, and nothing else owns it.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
-}
-
-/// `setpriority(2)`: gives a process the smallest share of the processor (nice 19).
-pub fn be_nice(pid: Pid) -> Result<(), Errno> {
-    let who = libc::id_t::try_from(pid.as_raw()).map_err(|_| Errno::ESRCH)?;
-    // SAFETY: The call takes three numbers.
-    let result = unsafe { libc::setpriority(libc::PRIO_PROCESS, who, 19) };
-    Errno::result(result).map(drop)
-}
-
-/// `process_mrelease(2)`: reaps the memory of a dying process, as the OOM reaper does.
-pub fn process_mrelease(pidfd: impl AsFd) -> Result<(), Errno> {
-    // SAFETY: The call takes two numbers, and the descriptor is open.
-    let result = unsafe { libc::syscall(libc::SYS_process_mrelease, pidfd.as_fd().as_raw_fd(), 0) };
-    syscall_result(result).map(drop)
-}
-
-/// Takes `CAP_SYS_PTRACE` from the calling thread, of which other threads take no notice.
-pub fn give_up_ptrace() -> Result<(), Errno> {
-    // `_LINUX_CAPABILITY_VERSION_3` and `CAP_SYS_PTRACE` of include/uapi/linux/capability.h.
-    const VERSION: u32 = 0x2008_0522;
-    const SYS_PTRACE: u32 = 1 << 19;
-    // `struct __user_cap_header_struct`: the version, and 0 for the calling thread.
-    let mut header = [VERSION, 0];
-    // Two `struct __user_cap_data_struct`: effective, permitted and inheritable.
-    let mut data = [[0u32; 3]; 2];
-    // SAFETY: Both pointers are to what the kernel reads and writes for this version, and both
-    // arrays live longer than the call.
-    let result = unsafe { libc::syscall(libc::SYS_capget, header.as_mut_ptr(), data.as_mut_ptr()) };
-    syscall_result(result)?;
-    data[0][0] &= !SYS_PTRACE;
-    // SAFETY: As above; nothing is written to.
-    let result = unsafe { libc::syscall(libc::SYS_capset, header.as_mut_ptr(), data.as_ptr()) };
-    syscall_result(result).map(drop)
 }

@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! System calls that have no safe wrapper.
+
+use std::ffi::c_void;
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+
+use nix::errno::Errno;
+use nix::libc;
+use nix::sys::mman::MmapAdvise;
+use nix::unistd::Pid;
+
+/// Turns the return value of a raw system call into a result.
+fn syscall_result(result: libc::c_long) -> Result<libc::c_long, Errno> {
+    Errno::result(result)
+}
+
+/// Clears the kernel's log for later reads (`dmesg -C`).
+pub fn clear_log() -> Result<(), Errno> {
+    // SYSLOG_ACTION_CLEAR of include/linux/syslog.h.
+    const CLEAR: libc::c_int = 5;
+    // SAFETY: This action takes no buffer.
+    let result = unsafe { libc::klogctl(CLEAR, std::ptr::null_mut(), 0) };
+    Errno::result(result).map(drop)
+}
+
+/// `pidfd_open(2)`.
+pub fn pidfd_open(pid: Pid) -> Result<OwnedFd, Errno> {
+    // SAFETY: The call takes two numbers.
+    let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid.as_raw(), 0) };
+    let fd = syscall_result(fd)?;
+    let fd = i32::try_from(fd).map_err(|_| Errno::EBADF)?;
+    // SAFETY: The kernel has just returned this descriptor, and nothing else owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// `setpriority(2)`: gives a process the smallest share of the processor (nice 19).
+pub fn be_nice(pid: Pid) -> Result<(), Errno> {
+    let who = libc::id_t::try_from(pid.as_raw()).map_err(|_| Errno::ESRCH)?;
+    // SAFETY: The call takes three numbers.
+    let result = unsafe { libc::setpriority(libc::PRIO_PROCESS, who, 19) };
+    Errno::result(result).map(drop)
+}
+
+/// `process_mrelease(2)`: reaps the memory of a dying process, as the OOM reaper does.
+pub fn process_mrelease(pidfd: impl AsFd) -> Result<(), Errno> {
+    // SAFETY: The call takes two numbers, and the descriptor is open.
+    let result = unsafe { libc::syscall(libc::SYS_process_mrelease, pidfd.as_fd().as_raw_fd(), 0) };
+    syscall_result(result).map(drop)
+}
+
+/// `process_madvise(2)` on these addresses of another process, which the kernel only looks up.
+pub fn process_madvise(
+    pidfd: impl AsFd,
+    (start, end): (u64, u64),
+    advice: MmapAdvise,
+) -> Result<(), Errno> {
+    let address = |address| usize::try_from(address).map_err(|_| Errno::EINVAL);
+    let start = address(start)?;
+    let range = libc::iovec {
+        iov_base: std::ptr::without_provenance_mut::<c_void>(start),
+        iov_len: address(end)?.checked_sub(start).ok_or(Errno::EINVAL)?,
+    };
+    let fd = pidfd.as_fd().as_raw_fd();
+    // SAFETY: The kernel reads one `struct iovec`, which lives longer than the call. Its addresses
+    // are those of another process: advice that destroys is refused for any but the caller's own
+    // (`process_madvise_remote_valid()`), and the descriptor is open.
+    let result =
+        unsafe { libc::syscall(libc::SYS_process_madvise, fd, &range, 1, advice as i32, 0) };
+    syscall_result(result).map(drop)
+}
+
+/// `struct pm_scan_arg` of include/uapi/linux/fs.h.
+#[repr(C)]
+#[derive(Default)]
+struct PmScanArg {
+    size: u64,
+    flags: u64,
+    start: u64,
+    end: u64,
+    walk_end: u64,
+    vec: u64,
+    vec_len: u64,
+    max_pages: u64,
+    category_inverted: u64,
+    category_mask: u64,
+    category_anyof_mask: u64,
+    return_mask: u64,
+}
+
+nix::ioctl_readwrite!(pagemap_scan, b'f', 16, PmScanArg);
+
+/// Write-protects those of the pages that were written to (`PAGEMAP_SCAN` of ioctl_pagemap_scan(2)).
+/// `pagemap` is a file of that name in `/proc`.
+pub fn scan_pagemap(pagemap: impl AsFd, (start, end): (u64, u64)) -> Result<(), Errno> {
+    // Of include/uapi/linux/fs.h.
+    const PM_SCAN_WP_MATCHING: u64 = 1;
+    const PAGE_IS_WRITTEN: u64 = 1 << 1;
+    let mut argument = PmScanArg {
+        size: size_of::<PmScanArg>() as u64,
+        flags: PM_SCAN_WP_MATCHING,
+        start,
+        end,
+        category_mask: PAGE_IS_WRITTEN,
+        ..PmScanArg::default()
+    };
+    // SAFETY: The kernel reads and writes the struct, whose size it is told. There is no vector for
+    // it to write to.
+    unsafe { pagemap_scan(pagemap.as_fd().as_raw_fd(), &mut argument) }.map(drop)
+}
+
+/// Whether one huge page is mapped in the place of these pages, that of zeroes included.
+pub fn is_huge(pagemap: impl AsFd, (start, end): (u64, u64)) -> Result<bool, Errno> {
+    // Of include/uapi/linux/fs.h, with `struct page_region`.
+    const PAGE_IS_HUGE: u64 = 1 << 6;
+    let mut region = [0_u64; 3];
+    let mut argument = PmScanArg {
+        size: size_of::<PmScanArg>() as u64,
+        start,
+        end,
+        vec: std::ptr::from_mut(&mut region).expose_provenance() as u64,
+        vec_len: 1,
+        category_mask: PAGE_IS_HUGE,
+        return_mask: PAGE_IS_HUGE,
+        ..PmScanArg::default()
+    };
+    // SAFETY: The kernel reads and writes the struct, whose size it is told, and writes one region
+    // at most. Both live longer than the call.
+    let found = unsafe { pagemap_scan(pagemap.as_fd().as_raw_fd(), &mut argument) }?;
+    Ok(found == 1 && (region[0], region[1]) == (start, end))
+}
+
+/// Takes `CAP_SYS_PTRACE` from the calling thread, of which other threads take no notice.
+pub fn give_up_ptrace() -> Result<(), Errno> {
+    // `_LINUX_CAPABILITY_VERSION_3` and `CAP_SYS_PTRACE` of include/uapi/linux/capability.h.
+    const VERSION: u32 = 0x2008_0522;
+    const SYS_PTRACE: u32 = 1 << 19;
+    // `struct __user_cap_header_struct`: the version, and 0 for the calling thread.
+    let mut header = [VERSION, 0];
+    // Two `struct __user_cap_data_struct`: effective, permitted and inheritable.
+    let mut data = [[0u32; 3]; 2];
+    // SAFETY: Both pointers are to what the kernel reads and writes for this version, and both
+    // arrays live longer than the call.
+    let result = unsafe { libc::syscall(libc::SYS_capget, header.as_mut_ptr(), data.as_mut_ptr()) };
+    syscall_result(result)?;
+    data[0][0] &= !SYS_PTRACE;
+    // SAFETY: As above; nothing is written to.
+    let result = unsafe { libc::syscall(libc::SYS_capset, header.as_mut_ptr(), data.as_ptr()) };
+    syscall_result(result).map(drop)
+}
