@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The kernel options without which a broken rule goes unnoticed.
+//! The kernel options that a scenario needs: those without which a broken rule goes unnoticed, and
+//! those that an operation is about.
 
 use serde::Serialize;
 
-/// A debugging check of the kernel that a message depends on.
+/// A debugging check that a message depends on, or a part of memory management.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Needs {
@@ -12,6 +13,14 @@ pub enum Needs {
     AtomicSleep,
     /// `CONFIG_PROVE_LOCKING`
     Lockdep,
+    /// `CONFIG_USERFAULTFD`, with `UFFDIO_MOVE`
+    Userfaultfd,
+    /// `CONFIG_USERFAULTFD`, with write protection (`CONFIG_PTE_MARKER_UFFD_WP`)
+    UserfaultfdWp,
+    /// `CONFIG_TRANSPARENT_HUGEPAGE`
+    HugePages,
+    /// `CONFIG_HUGETLBFS`, and two huge pages that are free
+    Hugetlb,
 }
 
 impl Needs {
@@ -20,6 +29,10 @@ impl Needs {
         match self {
             Needs::AtomicSleep => "DEBUG_ATOMIC_SLEEP",
             Needs::Lockdep => "PROVE_LOCKING",
+            Needs::Userfaultfd => "USERFAULTFD",
+            Needs::UserfaultfdWp => "PTE_MARKER_UFFD_WP",
+            Needs::HugePages => "TRANSPARENT_HUGEPAGE",
+            Needs::Hugetlb => "HUGETLBFS",
         }
     }
 
@@ -28,6 +41,10 @@ impl Needs {
         match self {
             Needs::AtomicSleep => "needs CONFIG_DEBUG_ATOMIC_SLEEP",
             Needs::Lockdep => "needs CONFIG_PROVE_LOCKING, with lockdep on",
+            Needs::Userfaultfd => "needs CONFIG_USERFAULTFD",
+            Needs::UserfaultfdWp => "needs CONFIG_USERFAULTFD and CONFIG_PTE_MARKER_UFFD_WP",
+            Needs::HugePages => "needs CONFIG_TRANSPARENT_HUGEPAGE",
+            Needs::Hugetlb => "needs two free huge pages of 2 MiB (nr_hugepages)",
         }
     }
 }

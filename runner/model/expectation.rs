@@ -55,6 +55,8 @@ pub enum Extent {
     },
     /// Each call is for a page of its own, in any order (reclaim of small pages).
     EachPage,
+    /// Each call is for the whole address space, to its last byte.
+    Everything,
 }
 
 /// Message with which the OOM reaper ends (mm/oom_kill.c, `oom_reap_task()`).

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use crate::model::boot::Boot;
 use crate::model::events::{Event, RunEvent};
 use crate::model::options::Part;
-use crate::model::report::{SCHEMA, VmInfo};
+use crate::model::report::{EARLIEST, SCHEMA, VmInfo};
 
 /// Recording of a whole run, as far as its lines are known.
 ///
@@ -106,7 +106,7 @@ const WRITTEN_BY: &str = "name a results.jsonl, which `run --output` and `vm run
 /// Advice for a line that no run writes.
 const CHANGED: &str = "the file was damaged, or edited after the run: run the scenarios again";
 
-/// Parses the first line, whose version must be the one that this program reads.
+/// Parses the first line, whose version must be one that this program reads.
 fn first_line(line: &[u8]) -> Result<RunEvent, String> {
     #[derive(Deserialize)]
     struct Versioned {
@@ -120,9 +120,10 @@ fn first_line(line: &[u8]) -> Result<RunEvent, String> {
     match schema {
         None => Err(format!(
             "line 1: this is no results.jsonl of mn-inject, or one from before version 7 of the \
-             format: it has no \"schema\", and this mn-inject reads version {SCHEMA}; {WRITTEN_BY}"
+             format: it has no \"schema\", and this mn-inject reads versions {EARLIEST} to {SCHEMA}; \
+             {WRITTEN_BY}"
         )),
-        Some(SCHEMA) => match serde_json::from_slice(line) {
+        Some(EARLIEST..=SCHEMA) => match serde_json::from_slice(line) {
             Ok(Event::Run(run)) => Ok(run),
             Ok(_) => Err(format!("line 1: the run does not begin there; {CHANGED}")),
             Err(error) => {
@@ -131,8 +132,8 @@ fn first_line(line: &[u8]) -> Result<RunEvent, String> {
             }
         },
         Some(other) => Err(format!(
-            "line 1: the file has version {other} of the format, and this mn-inject reads version \
-             {SCHEMA}; judge it with {}, which wrote it, or run the scenarios again",
+            "line 1: the file has version {other} of the format, and this mn-inject reads versions \
+             {EARLIEST} to {SCHEMA}; judge it with {}, which wrote it, or run the scenarios again",
             tool.unwrap_or_else(|| "the mn-inject".to_owned())
         )),
     }
@@ -241,17 +242,25 @@ mod tests {
 
     #[test]
     fn another_version_is_an_error_that_names_its_writer() {
-        let newer = file(&events()).replacen(
-            &format!("\"schema\":{SCHEMA}"),
-            &format!("\"schema\":{}", SCHEMA + 1),
-            1,
-        );
-        let wrong = error(newer.as_bytes());
-        assert!(wrong.contains("reads version"), "{wrong}");
-        assert!(
-            wrong.contains("judge it with test, which wrote it"),
-            "{wrong}"
-        );
+        let of_version = |version: u32| {
+            let (own, other) = (
+                format!("\"schema\":{SCHEMA}"),
+                format!("\"schema\":{version}"),
+            );
+            file(&events()).replacen(&own, &other, 1)
+        };
+        for version in [EARLIEST - 1, SCHEMA + 1] {
+            let wrong = error(of_version(version).as_bytes());
+            assert!(wrong.contains("reads versions"), "{wrong}");
+            assert!(
+                wrong.contains("judge it with test, which wrote it"),
+                "{wrong}"
+            );
+        }
+        for version in EARLIEST..=SCHEMA {
+            let read = Recording::read(of_version(version).as_bytes());
+            assert!(read.is_ok(), "{version}: {read:?}");
+        }
     }
 
     #[test]

@@ -14,8 +14,12 @@ use crate::model::{Arming, Notifier, Part, RunOptions};
 use crate::os::cgroup;
 use crate::os::kernel;
 use crate::os::kernel::number;
+use crate::os::sys::{Feature, UserFault};
 use crate::scenario::cases::Boot;
 use crate::scenario::{Scenario, TriggerKind};
+
+/// The number of huge pages of hugetlbfs that are free, of the size that the scenarios use.
+const FREE_HUGETLB: &str = "/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages";
 
 /// The reason why no scenario can run on this machine, if there is one.
 pub fn why_not() -> Option<&'static str> {
@@ -68,6 +72,7 @@ pub fn why_skip(
     }
     match scenario.trigger.kind {
         TriggerKind::Own(_)
+        | TriggerKind::Other(_)
         | TriggerKind::Mrelease
         | TriggerKind::Zap { .. }
         | TriggerKind::Script(_) => None,
@@ -83,13 +88,13 @@ pub fn why_skip(
     }
 }
 
-/// Whether this kernel does not have the check that the scenario needs.
+/// Whether this kernel does not have what the scenario needs.
 pub fn lacks(scenario: &Scenario) -> bool {
-    scenario.needs().is_some_and(|needs| !can_check(needs))
+    scenario.needs().is_some_and(|needs| !has(needs))
 }
 
-/// Whether this kernel has that check.
-fn can_check(needs: Needs) -> bool {
+/// Whether this kernel has that.
+fn has(needs: Needs) -> bool {
     match needs {
         // The symbol exists only with CONFIG_DEBUG_ATOMIC_SLEEP (kernel/sched/core.c).
         Needs::AtomicSleep => kernel::has_symbol("__might_sleep"),
@@ -97,5 +102,9 @@ fn can_check(needs: Needs) -> bool {
         Needs::Lockdep => {
             Path::new("/proc/lockdep_chains").exists() && kernel::lockdep() == Some(true)
         }
+        Needs::Userfaultfd => UserFault::new(Feature::Move).is_ok(),
+        Needs::UserfaultfdWp => UserFault::new(Feature::WriteProtectAsync).is_ok(),
+        Needs::HugePages => Path::new("/sys/kernel/mm/transparent_hugepage").exists(),
+        Needs::Hugetlb => number(FREE_HUGETLB).is_some_and(|free| free >= 2),
     }
 }

@@ -81,7 +81,9 @@ impl Session {
         }
         let is_whole = !remains.is_stuck() && !is_left;
         match kind {
-            TriggerKind::Own(_) | TriggerKind::Zap { .. } => subject.finish(&self.waiter, STEP)?,
+            TriggerKind::Own(_) | TriggerKind::Other(_) | TriggerKind::Zap { .. } => {
+                subject.finish(&self.waiter, STEP)?;
+            }
             _ if is_left || is_held_up => subject.abandon(),
             _ => drop(subject),
         }

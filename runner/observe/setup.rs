@@ -18,6 +18,7 @@ use crate::os::sys::PAGE;
 use crate::os::wait::Waiter;
 use crate::scenario::script::{Caller, Death};
 use crate::scenario::{Scenario, TriggerKind};
+use crate::trigger::deed::Deed;
 use crate::trigger::helper::{Answer, Helper};
 use crate::trigger::pages;
 use crate::trigger::subject::Subject;
@@ -61,7 +62,7 @@ pub(super) struct Setup {
     /// Holds the address space, so that its reference counts can be read when the process is gone.
     pub(super) holder: Attachment,
     pub(super) subject: Subject,
-    /// The process that is to call `process_mrelease(2)`, until it has done so.
+    /// The process that is to make the calls, until it has done so.
     helper: Option<Helper>,
     /// Its thread id, also when it is gone.
     helper_tid: Option<i32>,
@@ -105,6 +106,7 @@ impl Session {
         })?;
         let attached = self.attach_all(&scenario, &subject)?;
         let helper = match kind.death() {
+            Death::No if kind.caller() == Caller::Helper => Some(Helper::start()?),
             Death::No => None,
             Death::HeldAtExit => {
                 subject.hold_at_exit()?;
@@ -280,10 +282,17 @@ impl Setup {
         }
     }
 
+    /// Makes the helper carry out a deed on the watched addresses. Returns 0 or a negative errno.
+    pub(super) fn perform(&mut self, deed: Deed, waiter: &Waiter) -> Result<i32> {
+        let (pid, watched) = (self.subject.pid(), self.subject.watched());
+        match self.helper()?.perform(deed, pid, watched, waiter, STEP)? {
+            Answer::Done(errno) => Ok(errno),
+            answer => bail!("{deed} of {pid}: {answer}"),
+        }
+    }
+
     fn helper(&mut self) -> Result<&mut Helper> {
-        self.helper
-            .as_mut()
-            .context("nobody is there to call process_mrelease")
+        self.helper.as_mut().context("there is no helper")
     }
 
     /// Makes the module zap the watched pages.
@@ -298,7 +307,7 @@ impl Setup {
     fn initiator(&self) -> Initiator {
         let own = gettid().as_raw();
         match self.scenario.trigger.kind.caller() {
-            Caller::Subject => Initiator::Thread(self.subject.pid().as_raw()),
+            Caller::Subject => Initiator::Thread(self.subject.caller()),
             Caller::Helper => Initiator::Thread(self.helper_tid.unwrap_or(own)),
             Caller::Runner => Initiator::Thread(own),
             Caller::OomReaper => Initiator::OomReaper,

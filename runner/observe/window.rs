@@ -157,6 +157,7 @@ impl Session {
             let pid = setup.subject.pid();
             match setup.scenario.trigger.kind {
                 TriggerKind::Own(_) => setup.outcome = setup.subject.act(&self.waiter, STEP)?,
+                TriggerKind::Other(deed) => setup.outcome = setup.perform(deed, &self.waiter)?,
                 TriggerKind::Mrelease => setup.outcome = self.mrelease(setup)?,
                 TriggerKind::MemcgOom => {
                     setup.subject.act_and_die()?;

@@ -123,6 +123,7 @@ fn due_range(extent: Extent, o: &Observation, index: usize, range: Range) -> Ran
             let first = range.0.max(o.watched.0);
             (first, first + PAGE)
         }
+        Extent::Everything => (0, u64::MAX),
     }
 }
 

@@ -6,7 +6,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::model::{Arming, Call, Initiator, Later, Observation, Window};
+use crate::model::{Arming, Call, Extent, Initiator, Later, Observation, Window};
 use crate::oracle::message::Content;
 use crate::oracle::seen::Scan;
 
@@ -180,9 +180,10 @@ pub(super) fn is_watched(o: &Observation, call: &Call) -> bool {
 
 /// Whether a range overlaps the addresses that the scenario works on.
 pub(super) fn is_watched_range(o: &Observation, start: u64, end: u64) -> bool {
-    // A range that ends in the kernel's half is the whole address space at exit, and no
-    // invalidation of these addresses.
-    start < o.watched.1 && o.watched.0 < end && end < 1 << 63
+    // Where no invalidation of everything is due, a range that ends in the kernel's half is the
+    // whole address space at exit, and no invalidation of these addresses.
+    let is_of_user = end < 1 << 63 || o.expectation.extent == Some(Extent::Everything);
+    start < o.watched.1 && o.watched.0 < end && is_of_user
 }
 
 /// Whether a call comes from the thread that performs the operation.

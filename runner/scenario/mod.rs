@@ -122,11 +122,11 @@ impl Scenario {
         }
     }
 
-    /// The check that the kernel must have.
+    /// What the kernel must have: a check, or what the operation is about.
     pub fn needs(&self) -> Option<Needs> {
         match self.setting {
-            Setting::Case(case) => case.needs,
-            Setting::One(_) | Setting::Mirrored(_) => None,
+            Setting::Case(case) => case.needs.or(self.trigger.needs),
+            Setting::One(_) | Setting::Mirrored(_) => self.trigger.needs,
         }
     }
 

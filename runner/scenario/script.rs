@@ -86,7 +86,7 @@ pub enum Death {
 pub enum Caller {
     /// The subject itself.
     Subject,
-    /// The helper that calls `process_mrelease(2)`.
+    /// The helper: another process, which calls `process_mrelease(2)` or works on the subject.
     Helper,
     /// The runner's thread that writes to the module's files.
     Runner,

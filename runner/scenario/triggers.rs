@@ -4,8 +4,10 @@
 
 use nix::libc;
 
+use crate::contract::Needs;
 use crate::model::{Arming, Context, Count, End, Extent, NotifierEvent, PagesFate, ReaperMessage};
 use crate::scenario::script::{Caller, Death, Script};
+use crate::trigger::deed::Deed;
 use crate::trigger::operation::{Operation, Place, Work};
 
 /// The way in which the kernel is made to call the notifiers.
@@ -13,6 +15,8 @@ use crate::trigger::operation::{Operation, Place, Work};
 pub enum TriggerKind {
     /// A process does something to its own memory.
     Own(Operation),
+    /// Another process does something to it.
+    Other(Deed),
     /// `process_mrelease(2)` on a process that is held on its way out.
     Mrelease,
     /// A memory cgroup runs out of memory, and the OOM reaper reaps the victim, which is held.
@@ -38,6 +42,7 @@ impl TriggerKind {
     pub const fn operation(self) -> Operation {
         match self {
             TriggerKind::Own(operation) => operation,
+            TriggerKind::Other(deed) => deed.operation(),
             TriggerKind::Mrelease | TriggerKind::GlobalOom => Operation::Hold,
             TriggerKind::MemcgOom => Operation::Hog,
             // In an atomic section a zap of page tables need not end: it stops at every entry for
@@ -50,7 +55,7 @@ impl TriggerKind {
     /// The death of the subject before its notifiers are removed.
     pub const fn death(self) -> Death {
         match self {
-            TriggerKind::Own(_) | TriggerKind::Zap { .. } => Death::No,
+            TriggerKind::Own(_) | TriggerKind::Other(_) | TriggerKind::Zap { .. } => Death::No,
             TriggerKind::Mrelease => Death::KilledBefore,
             TriggerKind::MemcgOom | TriggerKind::GlobalOom => Death::HeldAtExit,
             TriggerKind::Script(script) => script.death,
@@ -61,7 +66,7 @@ impl TriggerKind {
     pub const fn caller(self) -> Caller {
         match self {
             TriggerKind::Own(_) => Caller::Subject,
-            TriggerKind::Mrelease => Caller::Helper,
+            TriggerKind::Other(_) | TriggerKind::Mrelease => Caller::Helper,
             TriggerKind::MemcgOom | TriggerKind::GlobalOom => Caller::OomReaper,
             TriggerKind::Zap { .. } => Caller::Runner,
             TriggerKind::Script(script) => script.caller,
@@ -141,12 +146,39 @@ pub struct Trigger {
     pub refused: Option<Refused>,
     /// The ways in which the injector is set.
     pub armings: &'static [Arming],
+    /// The part of memory management that the kernel must have.
+    pub needs: Option<Needs>,
 }
 
 impl Trigger {
     /// The same on memory at another place.
     pub const fn at(self, place: Place) -> Self {
         Trigger { place, ..self }
+    }
+
+    /// The same, on a kernel that has that.
+    const fn needing(self, needs: Needs) -> Self {
+        Trigger {
+            needs: Some(needs),
+            ..self
+        }
+    }
+
+    /// The same by another process.
+    const fn by(self, deed: Deed) -> Self {
+        Trigger {
+            kind: TriggerKind::Other(deed),
+            ..self
+        }
+    }
+
+    /// The same, for calls that are for the whole address space: none is elsewhere.
+    const fn everywhere(self) -> Self {
+        Trigger {
+            extent: Some(Extent::Everything),
+            armings: NOT_FILTERED,
+            ..self
+        }
     }
 
     /// The same, with that fate of the pages if no notifier refuses.
@@ -177,7 +209,7 @@ impl Trigger {
     pub fn why_not_user_mode(&self) -> Option<&'static str> {
         match self.place {
             Place::AtZero => Some("User Mode Linux maps nothing at address 0"),
-            Place::Anywhere | Place::Tables => self.kind.why_not_user_mode(),
+            _ => self.kind.why_not_user_mode(),
         }
     }
 }
@@ -204,6 +236,9 @@ const ALL_ERRORS: &[Arming] = &[
     Arming::Unarmed,
 ];
 
+/// One failure, and a control.
+const NOT_FILTERED: &[Arming] = &[Arming::Fail(EAGAIN), Arming::Unarmed];
+
 /// The controls alone.
 const NO_ERROR: &[Arming] = &[Arming::Filtered(EAGAIN), Arming::Unarmed];
 
@@ -228,11 +263,12 @@ pub const fn blockable(
         pages: None,
         refused: None,
         armings: ONE_ERROR,
+        needs: None,
     }
 }
 
 use Count::{AtLeast, Exactly};
-use NotifierEvent::{Clear, ProtectionPage, ProtectionVma, Unmap};
+use NotifierEvent::{Clear, ProtectionPage, ProtectionVma, SoftDirty, Unmap};
 
 /// `munmap` of a whole VMA.
 pub const MUNMAP: Trigger = Trigger {
@@ -312,6 +348,7 @@ pub const MRELEASE: Trigger = Trigger {
         pages: Some(PagesFate::Kept),
     }),
     armings: ALL_ERRORS,
+    needs: None,
 };
 
 /// The OOM reaper, after a memory cgroup ran out.
@@ -334,6 +371,7 @@ pub const MEMCG_OOM: Trigger = Trigger {
         pages: Some(PagesFate::Kept),
     }),
     armings: ONE_ERROR,
+    needs: None,
 };
 
 /// All triggers, in the order in which they run.
@@ -360,6 +398,32 @@ pub const TRIGGERS: &[Trigger] = &[
     blockable("madvise-remove", "madvise(MADV_REMOVE) on a memfd that is mapped", Operation::Remove, Clear, Exactly(1)).leaving(PagesFate::Zeroed),
     FORK,
     blockable("copy-on-write", "write to a page shared with a child", Operation::CopyOnWrite, Clear, Exactly(1)).reaching(Extent::Pages { first: 0, count: 1 }),
+    blockable("exit-robust-futex", "the end of a thread with a robust futex in a page shared with a child", Operation::EndOfThread, Clear, Exactly(1)).reaching(Extent::Pages { first: 0, count: 1 }),
+    blockable("clear-refs-soft-dirty", "4 > /proc/self/clear_refs", Operation::ClearRefs, SoftDirty, Exactly(1)).everywhere().leaving(PagesFate::Kept),
+    blockable("pagemap-scan-wp", "PAGEMAP_SCAN with PM_SCAN_WP_MATCHING", Operation::ScanPagemap, ProtectionVma, Exactly(1)).leaving(PagesFate::Kept).needing(Needs::UserfaultfdWp),
+    blockable("uffd-writeprotect", "UFFDIO_WRITEPROTECT", Operation::UffdProtect, ProtectionVma, Exactly(1)).leaving(PagesFate::Kept).needing(Needs::UserfaultfdWp),
+    blockable("uffd-move", "UFFDIO_MOVE of small pages", Operation::UffdMove, Clear, Exactly(1)).leaving(PagesFate::Zeroed).needing(Needs::Userfaultfd),
+
+    blockable("other-mem-write", "a write through /proc/PID/mem to a page shared with a child", Operation::CopyOnWrite, Clear, Exactly(1)).by(Deed::Write).reaching(Extent::Pages { first: 0, count: 1 }),
+    blockable("other-madvise-pageout", "process_madvise(MADV_PAGEOUT) of a shared memfd by another process", Operation::Pageout, Clear, AtLeast(1)).by(Deed::Pageout).reaching(Extent::EachPage),
+    blockable("other-memfd-truncate", "ftruncate by another process of a memfd that is mapped", Operation::Truncate, Clear, Exactly(2)).by(Deed::Truncate).leaving(PagesFate::Gone),
+    blockable("other-clear-refs", "4 > /proc/PID/clear_refs by another process", Operation::Hold, SoftDirty, Exactly(1)).by(Deed::ClearRefs).everywhere().leaving(PagesFate::Kept),
+
+    blockable("madvise-collapse", "madvise(MADV_COLLAPSE) of small pages", Operation::Collapse, Clear, Exactly(1)).at(Place::Table).needing(Needs::HugePages),
+    blockable("huge-zero-page-write", "write to the huge zero page", Operation::WriteZeroes, Clear, Exactly(1)).at(Place::Huge).needing(Needs::HugePages),
+    blockable("huge-mlock-part", "mlock of some pages of a huge page, which splits its VMA", Operation::LockPart, Clear, Exactly(1)).at(Place::Huge).needing(Needs::HugePages),
+    blockable("huge-munmap", "munmap of a huge page", Operation::MunmapWhole, Unmap, Exactly(1)).at(Place::Huge).needing(Needs::HugePages),
+    blockable("huge-uffd-move", "UFFDIO_MOVE of a huge page", Operation::UffdMove, Clear, Exactly(1)).at(Place::Huge).needing(Needs::HugePages),
+    blockable("huge-split", "split_huge_pages in debugfs", Operation::Hold, Clear, Exactly(1)).by(Deed::Split).at(Place::Huge).needing(Needs::HugePages),
+
+    blockable("hugetlb-munmap", "munmap of a page of hugetlbfs", Operation::MunmapWhole, Unmap, Exactly(1)).at(Place::Hugetlb).needing(Needs::Hugetlb),
+    blockable("hugetlb-dontneed", "madvise(MADV_DONTNEED) of a page of hugetlbfs", Operation::Dontneed, Clear, Exactly(1)).at(Place::Hugetlb).needing(Needs::Hugetlb),
+    blockable("hugetlb-mprotect", "mprotect of a page of hugetlbfs", Operation::Mprotect, ProtectionVma, Exactly(1)).at(Place::Hugetlb).needing(Needs::Hugetlb),
+    blockable("hugetlb-fork", "fork with a private page of hugetlbfs", Operation::Fork, Clear, Exactly(1)).at(Place::Hugetlb).needing(Needs::Hugetlb),
+    blockable("hugetlb-copy-on-write", "write to a page of hugetlbfs shared with a child", Operation::CopyOnWrite, Clear, Exactly(1)).at(Place::Hugetlb).needing(Needs::Hugetlb),
+    blockable("hugetlb-truncate", "ftruncate of a file of hugetlbfs that is mapped", Operation::Truncate, Clear, Exactly(1)).at(Place::Hugetlb).needing(Needs::Hugetlb),
+    blockable("hugetlb-punch-hole", "fallocate(FALLOC_FL_PUNCH_HOLE) in a file of hugetlbfs that is mapped", Operation::PunchHole, Clear, Exactly(1)).at(Place::Hugetlb).needing(Needs::Hugetlb),
+
     MRELEASE,
     MEMCG_OOM,
     Trigger {
@@ -375,6 +439,7 @@ pub const TRIGGERS: &[Trigger] = &[
         pages: Some(PagesFate::Gone),
         refused: None,
         armings: NO_ERROR,
+        needs: None,
     },
 ];
 
@@ -390,11 +455,12 @@ mod tests {
                 "{}",
                 trigger.name
             );
-            assert!(
-                trigger
-                    .armings
-                    .iter()
-                    .any(|a| matches!(a, Arming::Filtered(_))),
+            // No addresses are elsewhere for a call for all of them.
+            let has_elsewhere = trigger.extent != Some(Extent::Everything);
+            let is_filtered = |arming: &Arming| matches!(arming, Arming::Filtered(_));
+            assert_eq!(
+                trigger.armings.iter().any(is_filtered),
+                has_elsewhere,
                 "{}",
                 trigger.name
             );

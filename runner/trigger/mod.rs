@@ -3,6 +3,7 @@
 //! Throw-away processes in which, and to which, the operations happen that make the kernel call a
 //! notifier.
 
+pub mod deed;
 pub mod guard;
 pub mod helper;
 pub mod operation;

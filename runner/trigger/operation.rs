@@ -3,6 +3,8 @@
 //! The memory operations that a subject carries out on an [`Area`] of its own.
 
 use std::fmt;
+use std::fs::{self, File};
+use std::io;
 use std::os::fd::OwnedFd;
 use std::str::FromStr;
 
@@ -10,12 +12,13 @@ use nix::errno::Errno;
 use nix::fcntl::{FallocateFlags, fallocate};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::mman::MmapAdvise;
+use nix::sys::prctl;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::waitpid;
 use nix::unistd::{Pid, ftruncate};
 
 use crate::os::sys;
-use crate::os::sys::{Area, PAGE};
+use crate::os::sys::{Area, Feature, HUGE, PAGE, RobustThread, UserFault};
 
 /// Pages of an area: few enough to lie in one page table.
 const PAGES: usize = 16;
@@ -25,6 +28,9 @@ const HOG_PAGES: usize = (64 << 20) / PAGE;
 
 /// Number of `madvise(2)` calls in [`Operation::DontneedOften`].
 pub const OFTEN: u64 = 128;
+
+/// The file for `PAGEMAP_SCAN`.
+const PAGEMAP: &str = "/proc/self/pagemap";
 
 /// One operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +78,22 @@ pub enum Operation {
     Fork,
     /// A write to a page that a forked child shares.
     CopyOnWrite,
+    /// The end of a thread that holds a robust futex in a page that a forked child shares.
+    EndOfThread,
+    /// `4` is written to `/proc/self/clear_refs`.
+    ClearRefs,
+    /// `PAGEMAP_SCAN`, which write-protects the pages.
+    ScanPagemap,
+    /// `UFFDIO_WRITEPROTECT`.
+    UffdProtect,
+    /// `UFFDIO_MOVE` to other addresses.
+    UffdMove,
+    /// `madvise(MADV_COLLAPSE)` of small pages to a huge one.
+    Collapse,
+    /// `mlock` of some pages of a huge one.
+    LockPart,
+    /// A write to the huge zero page.
+    WriteZeroes,
     /// No system call: the process only holds its memory.
     Hold,
     /// No system call, and the memory was never touched, so it has no page table.
@@ -81,7 +103,7 @@ pub enum Operation {
 }
 
 impl Operation {
-    const ALL: [Operation; 24] = [
+    const ALL: [Operation; 32] = [
         Operation::MunmapWhole,
         Operation::MunmapPart,
         Operation::MunmapTwoVmas,
@@ -103,10 +125,40 @@ impl Operation {
         Operation::Remove,
         Operation::Fork,
         Operation::CopyOnWrite,
+        Operation::EndOfThread,
+        Operation::ClearRefs,
+        Operation::ScanPagemap,
+        Operation::UffdProtect,
+        Operation::UffdMove,
+        Operation::Collapse,
+        Operation::LockPart,
+        Operation::WriteZeroes,
         Operation::Hold,
         Operation::HoldUntouched,
         Operation::Hog,
     ];
+
+    /// Whether it works on a memfd that is mapped shared, and not on anonymous memory.
+    const fn is_on_file(self) -> bool {
+        matches!(
+            self,
+            Operation::Pageout
+                | Operation::Willneed
+                | Operation::Truncate
+                | Operation::PunchHole
+                | Operation::Remove
+        )
+    }
+
+    /// The feature of userfaultfd(2) that it is about.
+    pub const fn feature(self) -> Option<Feature> {
+        match self {
+            Operation::ScanPagemap => Some(Feature::WriteProtectAsync),
+            Operation::UffdProtect => Some(Feature::WriteProtect),
+            Operation::UffdMove => Some(Feature::Move),
+            _ => None,
+        }
+    }
 }
 
 impl fmt::Display for Operation {
@@ -135,17 +187,48 @@ pub enum Place {
     AtZero,
     /// Two whole page tables.
     Tables,
+    /// A whole page table.
+    Table,
+    /// A whole page table in whose place a transparent huge page may be.
+    Huge,
+    /// A huge page of hugetlbfs.
+    Hugetlb,
 }
 
 impl Place {
-    const ALL: [Place; 3] = [Place::Anywhere, Place::AtZero, Place::Tables];
+    const ALL: [Place; 6] = [
+        Place::Anywhere,
+        Place::AtZero,
+        Place::Tables,
+        Place::Table,
+        Place::Huge,
+        Place::Hugetlb,
+    ];
 
-    /// Maps the memory: private and anonymous, or that of `file` if it is few pages anywhere.
+    /// A file of the size of the memory.
+    fn file(self) -> Result<OwnedFd, Errno> {
+        let (flags, pages) = match self {
+            Place::Hugetlb => (MFdFlags::MFD_HUGETLB | MFdFlags::MFD_HUGE_2MB, HUGE),
+            _ => (MFdFlags::empty(), PAGES),
+        };
+        let file = memfd_create(c"mn-inject", MFdFlags::MFD_CLOEXEC | flags)?;
+        ftruncate(&file, (pages * PAGE) as i64)?;
+        Ok(file)
+    }
+
+    /// Maps the memory: private and anonymous, or that of the [`Self::file`].
     fn map(self, file: Option<&OwnedFd>) -> Result<Area, Errno> {
         match self {
             Place::Anywhere => Area::map(PAGES, file),
             Place::AtZero => Area::map_at_zero(PAGES),
             Place::Tables => Area::map_tables(2),
+            Place::Table => Area::map_tables(1),
+            Place::Huge => {
+                let area = Area::map_tables(1)?;
+                area.advise(MmapAdvise::MADV_HUGEPAGE)?;
+                Ok(area)
+            }
+            Place::Hugetlb => Area::map_huge(file),
         }
     }
 }
@@ -211,6 +294,8 @@ pub struct Prepared {
     other: Option<Area>,
     sleeper: Option<Sleeper>,
     file: Option<OwnedFd>,
+    user_fault: Option<UserFault>,
+    thread: Option<RobustThread>,
 }
 
 impl Prepared {
@@ -220,43 +305,77 @@ impl Prepared {
     ///
     /// The errno of the system call that failed.
     pub fn new(Work { operation, place }: Work) -> Result<Self, Errno> {
-        let file = match operation {
-            Operation::Pageout
-            | Operation::Willneed
-            | Operation::Truncate
-            | Operation::PunchHole
-            | Operation::Remove => {
-                let file = memfd_create(c"mn-inject", MFdFlags::MFD_CLOEXEC)?;
-                ftruncate(&file, (PAGES * PAGE) as i64)?;
-                Some(file)
-            }
-            _ => None,
+        let file = match operation.is_on_file() {
+            true => Some(place.file()?),
+            false => None,
         };
-        let area = if operation == Operation::HoldUntouched {
-            Area::map_apart(PAGES, None)?
-        } else {
-            let area = place.map(file.as_ref())?;
-            area.fill()?;
-            area
+        let area = match operation {
+            Operation::HoldUntouched => Area::map_apart(PAGES, None)?,
+            _ => place.map(file.as_ref())?,
         };
-
-        let mut other = None;
-        let mut sleeper = None;
         match operation {
-            Operation::MunmapTwoVmas | Operation::DontneedTwoVmas => {
-                area.protect(PAGES / 2, PAGES / 2, true)?;
+            Operation::HoldUntouched => {}
+            Operation::WriteZeroes => area.peek()?,
+            Operation::Collapse => {
+                // Small pages, also where huge ones are the rule. khugepaged never hears of the
+                // process: it would be told by MADV_HUGEPAGE.
+                prctl::set_thp_disable(true)?;
+                area.fill()?;
+                prctl::set_thp_disable(false)?;
             }
-            Operation::Mremap => other = Some(place.map(None)?),
-            Operation::CopyOnWrite => sleeper = Some(Sleeper(sys::fork_sleeper()?)),
-            _ => {}
+            _ => area.fill()?,
         }
-        Ok(Prepared {
+        if place == Place::Huge {
+            demand_huge(&area)?;
+        }
+        let mut prepared = Prepared {
             operation,
             area,
-            other,
-            sleeper,
+            other: None,
+            sleeper: None,
             file,
-        })
+            user_fault: operation.feature().map(UserFault::new).transpose()?,
+            thread: None,
+        };
+        prepared.complete(place)?;
+        Ok(prepared)
+    }
+
+    /// Makes what the operation needs besides its memory.
+    fn complete(&mut self, place: Place) -> Result<(), Errno> {
+        match self.operation {
+            Operation::MunmapTwoVmas | Operation::DontneedTwoVmas => {
+                self.area.protect(PAGES / 2, PAGES / 2, true)?;
+            }
+            Operation::Mremap => self.other = Some(place.map(None)?),
+            Operation::CopyOnWrite => self.sleeper = Some(Sleeper(sys::fork_sleeper()?)),
+            Operation::EndOfThread => {
+                self.thread = Some(RobustThread::start(&self.area)?);
+                self.sleeper = Some(Sleeper(sys::fork_sleeper()?));
+            }
+            Operation::ScanPagemap | Operation::UffdProtect => {
+                self.user_fault()?.watch(self.area.range())?;
+            }
+            Operation::UffdMove => {
+                let other = place.map(None)?;
+                self.user_fault()?.receive(other.range())?;
+                self.other = Some(other);
+            }
+            Operation::WriteZeroes => {
+                // Without memory for a huge page, the kernel would write to a small one.
+                let spare = place.map(None)?;
+                spare.fill()?;
+                demand_huge(&spare)?;
+                spare.unmap(0, spare.pages())?;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// The thread that makes the calls, if it is not the one that carries out the operation.
+    pub fn caller(&self) -> Option<i32> {
+        self.thread.as_ref().map(RobustThread::tid)
     }
 
     /// The addresses that the operation works on.
@@ -267,6 +386,16 @@ impl Prepared {
     /// The file that is mapped.
     fn file(&self) -> Result<&OwnedFd, Errno> {
         self.file.as_ref().ok_or(Errno::EBADF)
+    }
+
+    /// The other area.
+    fn other(&self) -> Result<&Area, Errno> {
+        self.other.as_ref().ok_or(Errno::EINVAL)
+    }
+
+    /// The userfaultfd.
+    fn user_fault(&self) -> Result<&UserFault, Errno> {
+        self.user_fault.as_ref().ok_or(Errno::EBADF)
     }
 
     /// Carries the operation out, once.
@@ -292,10 +421,7 @@ impl Prepared {
             Operation::Willneed => self.area.advise(MmapAdvise::MADV_WILLNEED),
             Operation::Mprotect => self.area.protect(0, pages, true),
             Operation::MprotectSame => self.area.protect(0, pages, false),
-            Operation::Mremap => match &self.other {
-                Some(other) => self.area.move_over(other),
-                None => Err(Errno::EINVAL),
-            },
+            Operation::Mremap => self.area.move_over(self.other()?),
             Operation::MremapShrink => self.area.shrink(pages / 2),
             Operation::MmapOver => self.area.map_over(),
             Operation::Guard => self.area.guard(),
@@ -312,7 +438,17 @@ impl Prepared {
                 Ok(())
             }
             // One page: one fault.
-            Operation::CopyOnWrite => self.area.touch(0, 1),
+            Operation::CopyOnWrite | Operation::WriteZeroes => self.area.touch(0, 1),
+            Operation::EndOfThread => match &mut self.thread {
+                Some(thread) => thread.end(),
+                None => Err(Errno::ESRCH),
+            },
+            Operation::ClearRefs => write("/proc/self/clear_refs", "4"),
+            Operation::ScanPagemap => sys::scan_pagemap(open(PAGEMAP)?, self.watched()),
+            Operation::UffdProtect => self.user_fault()?.protect(self.watched()),
+            Operation::UffdMove => self.user_fault()?.move_pages(&self.area, self.other()?),
+            Operation::Collapse => self.area.collapse(),
+            Operation::LockPart => self.area.lock(pages / 4, PAGES),
             Operation::Hold | Operation::HoldUntouched => Ok(()),
             Operation::Hog => {
                 let hoard = Area::map(HOG_PAGES, None)?;
@@ -322,6 +458,28 @@ impl Prepared {
             }
         }
     }
+}
+
+/// Fails with `ENOMEM` unless one huge page is mapped in an area: the kernel has no memory in one
+/// piece, or is set not to use it for that.
+fn demand_huge(area: &Area) -> Result<(), Errno> {
+    if sys::is_huge(open(PAGEMAP)?, area.range())? {
+        Ok(())
+    } else {
+        Err(Errno::ENOMEM)
+    }
+}
+
+fn errno(error: &io::Error) -> Errno {
+    Errno::from_raw(error.raw_os_error().unwrap_or(nix::libc::EIO))
+}
+
+fn write(path: &str, text: &str) -> Result<(), Errno> {
+    fs::write(path, text).map_err(|error| errno(&error))
+}
+
+fn open(path: &str) -> Result<File, Errno> {
+    File::open(path).map_err(|error| errno(&error))
 }
 
 #[cfg(test)]

@@ -5,7 +5,8 @@
 //! It is this program again (`mn-inject subject`), so it has no libraries, and an address space
 //! that nothing else uses. It takes commands as lines on its standard input:
 //!
-//! - `prepare OPERATION PLACE` is answered by `ready START END` (hexadecimal),
+//! - `prepare OPERATION PLACE` is answered by `ready START END CALLER`: the addresses, hexadecimal, and
+//!   the thread that the operation makes call the notifiers,
 //! - `act` is answered by `done ERRNO` (0 or negative),
 //! - `write PATH LINE` opens the file, writes the line, keeps the file open, and is answered by
 //!   `done ERRNO`,
@@ -58,8 +59,9 @@ pub fn main() -> Result<()> {
                 let ready = Prepared::new(work)
                     .with_context(|| format!("cannot set up the memory for {work}"))?;
                 let (start, end) = ready.watched();
+                let caller = ready.caller().unwrap_or(std::process::id() as i32);
                 prepared = Some(ready);
-                writeln!(output, "ready {start:x} {end:x}")?;
+                writeln!(output, "ready {start:x} {end:x} {caller}")?;
             }
             None if command.trim_end() == "act" => {
                 let prepared = prepared.as_mut().context("\"act\" before \"prepare\"")?;
@@ -99,6 +101,7 @@ fn stay_on_this_cpu() -> nix::Result<()> {
 pub struct Subject {
     peer: Peer,
     watched: (u64, u64),
+    caller: i32,
     ended: bool,
 }
 
@@ -112,6 +115,7 @@ impl Subject {
         let mut subject = Subject {
             peer: Peer::start(COMMAND)?,
             watched: (0, 0),
+            caller: 0,
             ended: false,
         };
         subject.prepare(work, patience, limit)?;
@@ -131,13 +135,16 @@ impl Subject {
     ) -> Result<()> {
         self.peer.say(&format!("prepare {}", work.into()))?;
         let answer = self.peer.answer("ready", patience, limit)?;
-        let (start, end) = answer
-            .split_once(' ')
-            .with_context(|| format!("subject {}: \"ready {answer}\"", self.pid()))?;
-        self.watched = (
-            u64::from_str_radix(start, 16).with_context(|| format!("address {start:?}"))?,
-            u64::from_str_radix(end, 16).with_context(|| format!("address {end:?}"))?,
-        );
+        let fields: Vec<&str> = answer.split(' ').collect();
+        let [start, end, caller] = fields[..] else {
+            bail!("subject {}: \"ready {answer}\"", self.pid());
+        };
+        let address =
+            |text| u64::from_str_radix(text, 16).with_context(|| format!("address {text:?}"));
+        self.watched = (address(start)?, address(end)?);
+        self.caller = caller
+            .parse()
+            .with_context(|| format!("thread {caller:?}"))?;
         Ok(())
     }
 
@@ -183,6 +190,11 @@ impl Subject {
     /// The addresses that its operation works on.
     pub fn watched(&self) -> (u64, u64) {
         self.watched
+    }
+
+    /// The thread that its operation makes call the notifiers.
+    pub fn caller(&self) -> i32 {
+        self.caller
     }
 
     /// Its `comm`, as the kernel's log shows it.

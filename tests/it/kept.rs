@@ -10,7 +10,8 @@
 //! | `failing` | `vm run --base mainline --patch tests/mutants/check-accumulated.patch --only 'mrelease-*' --only 'munmap-whole-*'` |
 //! | `cut-short` | `vm run --base mainline --patch tests/patches/panic.patch --only 'm*'` |
 //!
-//! The paths of the logs are replaced by `/runs/NAME/`.
+//! The paths of the logs are replaced by `/runs/NAME/`. The recordings are of version 10 of the
+//! format, which can still be judged.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -34,6 +34,8 @@ const CMDLINE: &[&str] = &[
     "rcupdate.rcu_expedited=1",
     // Without it, QEMU would translate the program again for every process of the guest.
     "norandmaps",
+    // For the scenarios on hugetlbfs, each of which takes two at most.
+    "hugepages=4",
 ];
 
 /// Environment variable with the path of the state that is saved or restored. It is part of a command
@@ -215,7 +217,7 @@ mod tests {
     #[test]
     fn a_guest_meets_the_requirements_of_its_configuration() {
         let core = machine("core", Time::Virtual, Some("/a".into()));
-        assert!(core.contains("-m 512 "), "{core}");
+        assert!(core.contains("-m 640 "), "{core}");
         assert!(core.contains("-icount shift=5,sleep=off"), "{core}");
         assert!(core.contains("-machine microvm"), "{core}");
         let debug = machine("debug", Time::Real, Some("/a".into()));

@@ -94,7 +94,7 @@ mod tests {
     fn results_and_console_have_channels_of_their_own() {
         let words = words(Time::Virtual, Some("/a".into()));
         assert!(
-            words.contains("mem=512M initrd=/d/i uml_dir=/d "),
+            words.contains("mem=640M initrd=/d/i uml_dir=/d "),
             "{words}"
         );
         assert!(words.contains("con0=null,fd:2 ssl0=fd:0,fd:1"), "{words}");

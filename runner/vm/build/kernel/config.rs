@@ -56,7 +56,8 @@ const CONFIGS: &[Config] = &[
         name: "core",
         arch: Arch::X86,
         fragments: &[CORE],
-        memory: 512,
+        // With less than 512 MiB that are free, hugepage_init() turns transparent huge pages off.
+        memory: 640,
         cmdline: "",
         slowness: 1,
         instruction_ns: 32,
