@@ -70,8 +70,9 @@ fn a_target_costs_what_it_may() {
     selftest(&["bench"]).expect(0, &["target, disarmed", "log_kib=4", "PASS: bench"]);
 }
 
-/// On PREEMPT_RT the module's spinlocks sleep, and there are no transparent huge pages. The patch is for a bug of that kernel, without which
-/// it complains about each spinlock in non-blockable context.
+/// On PREEMPT_RT the module's spinlocks sleep, and there are no transparent huge pages. The patch is
+/// for a bug of that kernel, without which it complains about each spinlock in non-blockable
+/// context.
 #[test]
 #[ignore = "full: 2 min"]
 fn seed_passes_on_the_real_time_kernel() {
