@@ -116,7 +116,12 @@ const ENTRIES: &[Entry] = &[
         name: c"mm",
         knob: Knob::Fact(|subject, text| {
             let mm = &subject.mm;
-            text.add(fmt!("users={} count={}", mm::users(mm), mm::count(mm)))
+            text.add(fmt!(
+                "users={} count={} tlb_flush_pending={}",
+                mm::users(mm),
+                mm::count(mm),
+                mm::tlb_flush_pending(mm)
+            ))
         }),
     },
     Entry {

@@ -49,6 +49,25 @@ pub(crate) fn count(mm: &Mm) -> i32 {
     }
 }
 
+/// Returns the number of changes of the page tables under way after which TLBs are to be flushed:
+/// `tlb_flush_pending`.
+///
+/// Callers of `inc_tlb_flush_pending()` raise it, among them `tlb_gather_mmu()`, until
+/// `dec_tlb_flush_pending()`.
+#[inline]
+pub(crate) fn tlb_flush_pending(mm: &Mm) -> i32 {
+    let mm = mm.as_raw();
+    // SAFETY:
+    // - `mm` is valid, and so is its field, which is aligned.
+    // - The kernel changes it by atomic operations only.
+    unsafe {
+        atomic_load(
+            &raw mut (*mm).__bindgen_anon_1.tlb_flush_pending.counter,
+            Relaxed,
+        )
+    }
+}
+
 /// A guard for the mmap write lock.
 ///
 /// # Invariants

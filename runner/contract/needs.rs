@@ -19,8 +19,14 @@ pub enum Needs {
     UserfaultfdWp,
     /// `CONFIG_TRANSPARENT_HUGEPAGE`
     HugePages,
+    /// The same for files of shmem (`CONFIG_TRANSPARENT_HUGEPAGE_SHMEM_HUGE_ADVISE`)
+    ShmemHugePages,
     /// `CONFIG_HUGETLBFS`, and two huge pages that are free
     Hugetlb,
+    /// The same with write protection by userfaultfd (`CONFIG_PTE_MARKER_UFFD_WP`)
+    HugetlbUserfaultfd,
+    /// `CONFIG_KSM`, and that ksmd does not run
+    Ksm,
 }
 
 impl Needs {
@@ -30,9 +36,11 @@ impl Needs {
             Needs::AtomicSleep => "DEBUG_ATOMIC_SLEEP",
             Needs::Lockdep => "PROVE_LOCKING",
             Needs::Userfaultfd => "USERFAULTFD",
-            Needs::UserfaultfdWp => "PTE_MARKER_UFFD_WP",
+            Needs::UserfaultfdWp | Needs::HugetlbUserfaultfd => "PTE_MARKER_UFFD_WP",
             Needs::HugePages => "TRANSPARENT_HUGEPAGE",
+            Needs::ShmemHugePages => "TRANSPARENT_HUGEPAGE",
             Needs::Hugetlb => "HUGETLBFS",
+            Needs::Ksm => "KSM",
         }
     }
 
@@ -43,8 +51,15 @@ impl Needs {
             Needs::Lockdep => "needs CONFIG_PROVE_LOCKING, with lockdep on",
             Needs::Userfaultfd => "needs CONFIG_USERFAULTFD",
             Needs::UserfaultfdWp => "needs CONFIG_USERFAULTFD and CONFIG_PTE_MARKER_UFFD_WP",
-            Needs::HugePages => "needs CONFIG_TRANSPARENT_HUGEPAGE",
+            Needs::HugePages => "needs CONFIG_TRANSPARENT_HUGEPAGE, not set to never",
+            Needs::ShmemHugePages => {
+                "needs CONFIG_TRANSPARENT_HUGEPAGE, with advise in shmem_enabled"
+            }
             Needs::Hugetlb => "needs two free huge pages of 2 MiB (nr_hugepages)",
+            Needs::HugetlbUserfaultfd => {
+                "needs two free huge pages of 2 MiB (nr_hugepages), and CONFIG_PTE_MARKER_UFFD_WP"
+            }
+            Needs::Ksm => "needs CONFIG_KSM, with 0 in /sys/kernel/mm/ksm/run",
         }
     }
 }

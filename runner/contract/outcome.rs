@@ -45,6 +45,10 @@ pub enum StepOutcome {
     Gone,
     /// A number of pages, or of calls.
     Count(u64),
+    /// The notifier is asked whether a page was used.
+    Asked,
+    /// It is not.
+    NotAsked,
     /// These callbacks ran, in this order.
     Callbacks(Vec<ExitCallback>),
 }
@@ -71,6 +75,8 @@ impl fmt::Display for StepOutcome {
             StepOutcome::DoesNotWait => "does not wait",
             StepOutcome::There => "there",
             StepOutcome::Gone => "gone",
+            StepOutcome::Asked => "asked",
+            StepOutcome::NotAsked => "not asked",
             StepOutcome::Callbacks(callbacks) if callbacks.is_empty() => "nothing",
             StepOutcome::Callbacks(callbacks) => {
                 let words: Vec<_> = callbacks.iter().map(ExitCallback::to_string).collect();

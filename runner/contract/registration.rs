@@ -11,7 +11,7 @@ use crate::model::{Registration, Way};
 /// The behaviour that breaks a rule; [`None`] where the registration is legal.
 pub const fn behaviour(registration: Registration) -> Option<Behaviour> {
     match registration.way {
-        Way::Locked => None,
+        Way::Locked | Way::Child => None,
         Way::Unlocked => Some(Behaviour::RegistersWithoutLock),
         Way::Recursive => Some(Behaviour::RegistersUnderLock),
         Way::Atomic => Some(Behaviour::RegistersInAtomic),
@@ -31,7 +31,9 @@ pub const fn outcome(registration: Registration) -> StepOutcome {
         (Way::AfterExit, false) => StepOutcome::CallerKilled,
         (Way::AfterExit, true) => StepOutcome::Done(-EINVAL),
         (Way::Recursive, true) => StepOutcome::Done(0),
-        (Way::Locked | Way::Unlocked | Way::Atomic | Way::Twice, _) => StepOutcome::Done(0),
+        (Way::Locked | Way::Unlocked | Way::Atomic | Way::Twice | Way::Child, _) => {
+            StepOutcome::Done(0)
+        }
     }
 }
 
@@ -46,6 +48,7 @@ mod tests {
         use StepOutcome::{CallerKilled, Done, WaitsForever};
         for (way, broken, of_plain, of_interval) in [
             (Way::Locked, None, Done(0), Done(0)),
+            (Way::Child, None, Done(0), Done(0)),
             (
                 Way::Unlocked,
                 Some(Behaviour::RegistersWithoutLock),

@@ -89,6 +89,11 @@ pub const RULES: &[Rule] = &[
                its range has all that changes, and the end comes after it.",
         source: "comment above invalidate_range_start in struct mmu_notifier_ops; Documentation/mm/mmu_notifier.rst",
     },
+    Rule {
+        number: 13,
+        text: "Before a page counts as unused, the notifiers are asked whether it was used through them.",
+        source: "comments above clear_flush_young, clear_young and test_young in struct mmu_notifier_ops",
+    },
 ];
 
 #[cfg(test)]

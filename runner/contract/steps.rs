@@ -23,7 +23,10 @@ pub fn due(kind: StepKind, o: &Observation) -> Option<StepOutcome> {
         StepKind::NextReadBegin => StepOutcome::AnotherNumber,
         StepKind::ReadRetry { after } if is_collision(after) => StepOutcome::Retry,
         StepKind::ReadRetry { .. } => StepOutcome::Undisturbed,
-        StepKind::ReadBeginInInvalidation | StepKind::ReturnOfRemoval => StepOutcome::WaitsForEnd,
+        StepKind::ReadBeginInInvalidation
+        | StepKind::ReturnOfRemoval
+        | StepKind::ReturnOfRegistration => StepOutcome::WaitsForEnd,
+        StepKind::CallsOfRegistered => StepOutcome::Count(0),
         StepKind::Register(registration) => registration::outcome(registration),
         StepKind::InvalidateBeside
         | StepKind::RegisterBefore
@@ -42,6 +45,7 @@ pub fn due(kind: StepKind, o: &Observation) -> Option<StepOutcome> {
             let notifier = o.notifiers.get(notifier)?.notifier;
             StepOutcome::Callbacks(callbacks_at_exit(notifier.kind))
         }
+        StepKind::Aging => StepOutcome::Asked,
         StepKind::Removals => StepOutcome::Count(releases_at_removal(o.expectation.end)),
     })
 }
@@ -61,14 +65,18 @@ pub fn outcome(step: &Step, o: &Observation) -> Option<StepOutcome> {
             StepOutcome::Retry
         }
         (
-            StepKind::ReadBeginInInvalidation | StepKind::ReturnOfRemoval,
+            StepKind::ReadBeginInInvalidation
+            | StepKind::ReturnOfRemoval
+            | StepKind::ReturnOfRegistration,
             Seen::ReturnedAt {
                 time_ns,
                 asleep_until_ns,
             },
         ) if time_ns >= asleep_until_ns => StepOutcome::WaitsForEnd,
         (
-            StepKind::ReadBeginInInvalidation | StepKind::ReturnOfRemoval,
+            StepKind::ReadBeginInInvalidation
+            | StepKind::ReturnOfRemoval
+            | StepKind::ReturnOfRegistration,
             Seen::ReturnedAt { .. },
         ) => StepOutcome::DoesNotWait,
         // The process may have touched others meanwhile.
@@ -79,9 +87,11 @@ pub fn outcome(step: &Step, o: &Observation) -> Option<StepOutcome> {
         }
         (StepKind::PagesInStart | StepKind::PagesInEnd, Seen::Zapped(_)) => StepOutcome::There,
         (StepKind::Mrelease, Seen::Returned(errno)) => StepOutcome::Mreleased(*errno),
-        (StepKind::PagesLeft, Seen::Left(count)) | (StepKind::Removals, Seen::Releases(count)) => {
-            StepOutcome::Count(*count)
-        }
+        (StepKind::PagesLeft, Seen::Left(count))
+        | (StepKind::Removals, Seen::Releases(count))
+        | (StepKind::CallsOfRegistered, Seen::Unpaired(count)) => StepOutcome::Count(*count),
+        (StepKind::Aging, Seen::Asked(0)) => StepOutcome::NotAsked,
+        (StepKind::Aging, Seen::Asked(_)) => StepOutcome::Asked,
         (StepKind::MunmapWithRemoval, Seen::Returned(errno)) => StepOutcome::Returned(*errno),
         (StepKind::MunmapWithRemoval, Seen::StillWaits) => StepOutcome::WaitsForever,
         (StepKind::Exit { .. }, Seen::Callbacks(callbacks)) => {

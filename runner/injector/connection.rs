@@ -12,9 +12,10 @@ use anyhow::{Context as _, Result, bail};
 use nix::errno::Errno;
 
 use crate::injector::files::{DEVICE, control_file, target_folder};
-use crate::injector::formats::{self, Mm};
+use crate::injector::formats::Mm;
 use crate::injector::line;
 use crate::injector::log::{Entries, LogReader};
+use crate::injector::targets;
 use crate::injector::targets::{Attach, CLAIM, detach_line};
 use crate::model::Counters;
 
@@ -175,22 +176,17 @@ impl Attachment {
     ///
     /// `counters` cannot be read, or is not as the module writes it.
     pub fn counters(&self) -> Result<Counters> {
-        let text = self.get("counters")?;
-        let counters = formats::Counters::parse(&text)
-            .with_context(|| format!("counters of {}", self.name))?;
-        Ok(Counters::from(&counters))
+        targets::counters(&self.name)
     }
 
-    /// `mm_users` and `mm_count` of the address space.
+    /// The counts of the address space.
     ///
     /// # Errors
     ///
     /// `mm` cannot be read, or is not as the module writes it.
-    pub fn mm_counts(&self) -> Result<(i64, i64)> {
+    pub fn mm_counts(&self) -> Result<Mm> {
         let text = self.get("mm")?;
-        let Mm { users, count } =
-            Mm::parse(&text).with_context(|| format!("mm of {}", self.name))?;
-        Ok((users, count))
+        Mm::parse(&text).with_context(|| format!("mm of {}", self.name))
     }
 
     /// Gives the attachment up without detaching it: another process has detached it, or is about

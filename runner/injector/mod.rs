@@ -16,6 +16,6 @@ pub use files::{DEVICE, FOLDER, control_file, is_there, target_file};
 pub use load::{LoadedModule, demand_absent};
 pub use log::{Entries, LogReader};
 pub use targets::{
-    Attach, detach_line, is_claimed_by, may_break_rules, notifiers_of_others, stale, targets,
-    total_entries,
+    Attach, counters, detach_line, is_claimed_by, may_break_rules, notifiers_of_others, stale,
+    targets, total_entries,
 };

@@ -8,9 +8,10 @@ use std::path::Path;
 use anyhow::{Context as _, Result};
 use nix::unistd::Pid;
 
-use crate::injector::files::{control_file, path};
+use crate::injector::files::{control_file, path, target_file};
 use crate::injector::formats;
 use crate::injector::formats::Target;
+use crate::model::Counters;
 use crate::os::kernel;
 
 /// First part of the names of a run's targets; the pid of the run, that of the process and the
@@ -92,6 +93,18 @@ pub fn total_entries() -> Result<u64> {
     let text = read(&path)?;
     formats::total(&text)
         .with_context(|| format!("{} does not hold a number: {text:?}", path.display()))
+}
+
+/// The module's counters of the target with that name.
+///
+/// # Errors
+///
+/// `counters` cannot be read, or is not as the module writes it.
+pub fn counters(name: &str) -> Result<Counters> {
+    let path = target_file(name, "counters");
+    let counters = formats::Counters::parse(&read(&path)?)
+        .with_context(|| format!("in {}", path.display()))?;
+    Ok(Counters::from(&counters))
 }
 
 /// Whether the module was loaded with `breach=1`.

@@ -55,8 +55,15 @@ pub enum Extent {
     },
     /// Each call is for a page of its own, in any order (reclaim of small pages).
     EachPage,
+    /// Each call is for a page of its own, or for all of them.
+    EachPageOrAll,
     /// Each call is for the whole address space, to its last byte.
     Everything,
+    /// Each call is for the aligned blocks of that size in which the addresses lie.
+    Block {
+        /// The size.
+        bytes: u64,
+    },
 }
 
 /// Message with which the OOM reaper ends (mm/oom_kill.c, `oom_reap_task()`).

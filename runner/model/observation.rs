@@ -121,6 +121,9 @@ pub struct Remains {
     /// `mm_users` and `mm_count` after the subject has exited, without the reference through which
     /// they are read. Absent where they were not read.
     pub mm: Option<(i64, i64)>,
+    /// `tlb_flush_pending`, which is 0 then. Absent where it was not read.
+    #[serde(default)]
+    pub flushes: Option<i64>,
 }
 
 impl Remains {
@@ -138,6 +141,8 @@ pub enum Initiator {
     Thread(i32),
     /// The kernel thread `oom_reaper` (mm/oom_kill.c).
     OomReaper,
+    /// The kernel thread `ksmd` (mm/ksm.c).
+    Ksmd,
 }
 
 /// Everything that was recorded about one scenario.

@@ -41,8 +41,12 @@ pub enum StepKind {
     Register(Registration),
     /// The registration of an interval notifier before an invalidation.
     RegisterBefore,
-    /// The registration of an interval notifier while a callback of an invalidation sleeps.
+    /// The registration of a notifier while a callback of an invalidation sleeps.
     RegisterInInvalidation,
+    /// The time at which a registration that was begun while a callback slept returned.
+    ReturnOfRegistration,
+    /// The starts and ends of the notifier that was registered.
+    CallsOfRegistered,
     /// The removal of a notifier that has just been registered.
     Remove,
     /// The return value of the removal of an interval notifier that was begun while a callback of
@@ -69,6 +73,8 @@ pub enum StepKind {
     },
     /// The removal of all notifiers at the end.
     Removals,
+    /// The multi-generational LRU ages pages.
+    Aging,
 }
 
 impl fmt::Display for StepKind {
@@ -82,6 +88,8 @@ impl fmt::Display for StepKind {
             StepKind::Register(_) => "registering",
             StepKind::RegisterBefore => "registering before",
             StepKind::RegisterInInvalidation => "registering in an invalidation",
+            StepKind::ReturnOfRegistration => "a registration that begins in an invalidation",
+            StepKind::CallsOfRegistered => "ends without a start, or the reverse",
             StepKind::Remove => "removing",
             StepKind::RemoveInInvalidation => "removing in an invalidation",
             StepKind::ReturnOfRemoval => "a removal that begins in an invalidation",
@@ -94,6 +102,7 @@ impl fmt::Display for StepKind {
             StepKind::Exit { notifier } => {
                 return write!(f, "what notifier {notifier} is told when the process exits");
             }
+            StepKind::Aging => "whether the page was used, the notifier is",
             StepKind::Removals => "releases when the notifier is removed",
         })
     }
@@ -144,6 +153,8 @@ pub enum Way {
     /// `mmu_notifier_register()` or `mmu_interval_notifier_insert()` with an mm that has no users
     /// any more.
     AfterExit,
+    /// The same with a child of the process that shares its memory and has executed nothing.
+    Child,
 }
 
 impl Way {
@@ -155,7 +166,7 @@ impl Way {
             Way::Recursive => "recursive",
             Way::Atomic => "atomic",
             Way::Twice => "twice",
-            Way::AfterExit => "register",
+            Way::AfterExit | Way::Child => "register",
         }
     }
 }
@@ -189,6 +200,10 @@ pub enum Seen {
     Callbacks(Vec<ExitCallback>),
     /// `release` was called so many times.
     Releases(u64),
+    /// So many starts had no end, or so many ends no start.
+    Unpaired(u64),
+    /// So many calls asked the notifier whether a page was used.
+    Asked(u64),
 }
 
 /// A callback that a notifier has when its process exits.

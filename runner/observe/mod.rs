@@ -11,6 +11,7 @@ pub mod complaints;
 pub mod kmemleak;
 pub mod kunit;
 pub mod preflight;
+mod reaper;
 mod removal;
 mod session;
 mod setup;

@@ -15,8 +15,11 @@ use crate::os::cgroup;
 use crate::os::kernel;
 use crate::os::kernel::number;
 use crate::os::sys::{Feature, UserFault};
+use crate::os::{ksm, lru_gen};
 use crate::scenario::cases::Boot;
+use crate::scenario::script::Steps;
 use crate::scenario::{Scenario, TriggerKind};
+use crate::trigger::operation::Operation;
 
 /// The number of huge pages of hugetlbfs that are free, of the size that the scenarios use.
 const FREE_HUGETLB: &str = "/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages";
@@ -70,21 +73,23 @@ pub fn why_skip(
     {
         return Some(reason);
     }
-    match scenario.trigger.kind {
-        TriggerKind::Own(_)
-        | TriggerKind::Other(_)
-        | TriggerKind::Mrelease
-        | TriggerKind::Zap { .. }
-        | TriggerKind::Script(_) => None,
-        TriggerKind::MemcgOom | TriggerKind::GlobalOom
-            if number("/proc/sys/vm/panic_on_oom").is_some_and(|on| on != 0) =>
-        {
-            Some("panic_on_oom is set")
-        }
-        TriggerKind::MemcgOom => cgroup::missing(),
-        TriggerKind::GlobalOom if !options.disposable => Some("needs a disposable machine"),
+    why_not_trigger(scenario.trigger.kind, options)
+}
+
+/// The reason why the kernel cannot be made to call notifiers in that way on this machine.
+fn why_not_trigger(kind: TriggerKind, options: &RunOptions) -> Option<&'static str> {
+    let is_oom = kind.is_oom() || kind.operation() == Operation::Hog;
+    if is_oom && number("/proc/sys/vm/panic_on_oom").is_some_and(|on| on != 0) {
+        return Some("panic_on_oom is set");
+    }
+    if kind.is_for_disposable() && !options.disposable {
+        return Some("needs a disposable machine");
+    }
+    match kind {
+        _ if kind.operation() == Operation::Hog => cgroup::missing(),
         TriggerKind::GlobalOom if !Path::new("/proc/sysrq-trigger").exists() => Some("no sysrq"),
-        TriggerKind::GlobalOom => None,
+        TriggerKind::Script(script) if script.steps == Steps::Age => lru_gen::missing(),
+        _ => None,
     }
 }
 
@@ -104,7 +109,20 @@ fn has(needs: Needs) -> bool {
         }
         Needs::Userfaultfd => UserFault::new(Feature::Move).is_ok(),
         Needs::UserfaultfdWp => UserFault::new(Feature::WriteProtectAsync).is_ok(),
-        Needs::HugePages => Path::new("/sys/kernel/mm/transparent_hugepage").exists(),
+        Needs::HugePages => has_huge_pages("enabled"),
+        Needs::HugetlbUserfaultfd => {
+            has(Needs::Hugetlb) && UserFault::new(Feature::WriteProtectHugetlb).is_ok()
+        }
+        Needs::Ksm => number(ksm::RUN) == Some(0),
+        Needs::ShmemHugePages => has_huge_pages("enabled") && has_huge_pages("shmem_enabled"),
         Needs::Hugetlb => number(FREE_HUGETLB).is_some_and(|free| free >= 2),
     }
+}
+
+/// Whether there are transparent huge pages of that sort. The value that is set stands in brackets
+/// (Documentation/admin-guide/mm/transhuge.rst).
+fn has_huge_pages(file: &str) -> bool {
+    let path = Path::new("/sys/kernel/mm/transparent_hugepage").join(file);
+    let is_off = |set: String| set.contains("[never]") || set.contains("[deny]");
+    fs::read_to_string(path).is_ok_and(|set| !is_off(set))
 }

@@ -10,9 +10,10 @@ use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
 
 use crate::injector;
-use crate::injector::formats::BEGIN;
+use crate::injector::formats::{BEGIN, Mm};
 use crate::injector::{Attach, Attachment, control_file, detach_line, target_file};
 use crate::model::{End, Observation, Remains, Seen, Step, StepKind};
+use crate::os::ksm::Ksmd;
 use crate::os::processors;
 use crate::os::wait::Limit;
 use crate::scenario::TriggerKind;
@@ -81,14 +82,25 @@ impl Session {
         }
         let is_whole = !remains.is_stuck() && !is_left;
         match kind {
-            TriggerKind::Own(_) | TriggerKind::Other(_) | TriggerKind::Zap { .. } => {
+            TriggerKind::Own(_)
+            | TriggerKind::Remote(_)
+            | TriggerKind::Ksm
+            | TriggerKind::Zap { .. } => {
                 subject.finish(&self.waiter, STEP)?;
             }
             _ if is_left || is_held_up => subject.abandon(),
             _ => drop(subject),
         }
         if is_whole {
-            remains.mm = Some(self.last_references(&holder)?);
+            // ksmd drops its reference to an address space that is gone when it comes by.
+            let _ksmd = (kind == TriggerKind::Ksm).then(Ksmd::start).transpose()?;
+            let Mm {
+                users,
+                count,
+                flushes,
+            } = self.last_references(&holder)?;
+            remains.mm = Some((users, count));
+            remains.flushes = Some(flushes);
             holder.detach()?;
         } else {
             // It stays until the machine shuts down.
@@ -138,12 +150,12 @@ impl Session {
     }
 
     /// The final `mm_users` and `mm_count` of an address space whose process is gone.
-    fn last_references(&self, holder: &Attachment) -> Result<(i64, i64)> {
+    fn last_references(&self, holder: &Attachment) -> Result<Mm> {
         let mut limit = Limit::new(REFERENCES);
         loop {
-            let counts = holder.mm_counts()?;
-            if counts == (0, 1) || limit.is_over() {
-                return Ok(counts);
+            let mm = holder.mm_counts()?;
+            if (mm.users, mm.count) == (0, 1) || limit.is_over() {
+                return Ok(mm);
             }
             // A processor that became idle after the process keeps its address space (lazy TLB)
             // until it switches to another one.

@@ -16,11 +16,12 @@ use crate::os::cgroup::Cgroup;
 use crate::os::sys;
 use crate::os::sys::PAGE;
 use crate::os::wait::Waiter;
+use crate::scenario::Scenario;
 use crate::scenario::script::{Caller, Death};
-use crate::scenario::{Scenario, TriggerKind};
-use crate::trigger::deed::Deed;
 use crate::trigger::helper::{Answer, Helper};
+use crate::trigger::operation::Operation;
 use crate::trigger::pages;
+use crate::trigger::remote::Remote;
 use crate::trigger::subject::Subject;
 
 use crate::observe::session::{CGROUP_PREFIX, NOWHERE, STEP, Session};
@@ -89,8 +90,8 @@ impl Session {
     pub(super) fn set_up(&mut self, scenario: Scenario) -> Result<Setup> {
         let begin = Instant::now();
         let kind = scenario.trigger.kind;
-        let cgroup = match kind {
-            TriggerKind::MemcgOom => Some(self.victim_cgroup()?),
+        let cgroup = match kind.operation() {
+            Operation::Hog => Some(self.victim_cgroup()?),
             _ => None,
         };
         let subject = Subject::start(scenario.trigger.work(), &self.waiter, STEP)?;
@@ -282,12 +283,12 @@ impl Setup {
         }
     }
 
-    /// Makes the helper carry out a deed on the watched addresses. Returns 0 or a negative errno.
-    pub(super) fn perform(&mut self, deed: Deed, waiter: &Waiter) -> Result<i32> {
+    /// Makes the helper carry out an operation on the watched addresses. Returns 0 or a negative errno.
+    pub(super) fn perform(&mut self, remote: Remote, waiter: &Waiter) -> Result<i32> {
         let (pid, watched) = (self.subject.pid(), self.subject.watched());
-        match self.helper()?.perform(deed, pid, watched, waiter, STEP)? {
+        match self.helper()?.perform(remote, pid, watched, waiter, STEP)? {
             Answer::Done(errno) => Ok(errno),
-            answer => bail!("{deed} of {pid}: {answer}"),
+            answer => bail!("{remote} of {pid}: {answer}"),
         }
     }
 
@@ -311,6 +312,7 @@ impl Setup {
             Caller::Helper => Initiator::Thread(self.helper_tid.unwrap_or(own)),
             Caller::Runner => Initiator::Thread(own),
             Caller::OomReaper => Initiator::OomReaper,
+            Caller::Ksmd => Initiator::Ksmd,
         }
     }
 

@@ -9,33 +9,33 @@ use anyhow::{Context as _, Result, bail};
 use nix::unistd::Pid;
 
 use crate::injector;
-use crate::kmsg::{KmsgReader, Record};
+use crate::kmsg::KmsgReader;
 use crate::model::{Initiator, Observation, Remains, Window};
 use crate::os::kernel;
+use crate::os::ksm;
+use crate::os::ksm::Ksmd;
+use crate::os::sys::PAGE;
 use crate::os::wait::{Limit, WaitError};
 use crate::scenario::{Scenario, TriggerKind};
 
-use crate::observe::session::{NOWHERE, STEP, Session};
+use crate::observe::reaper::{REAPER, is_closing_line};
+use crate::observe::session::{NOWHERE, POLL, STEP, Session};
 use crate::observe::setup::Setup;
+use crate::observe::steps::TOO_LATE;
 use crate::observe::steps::pages::TOO_SHORT;
-
-/// Time limit of the OOM reaper: its delay of 2 s, and 1 s for each victim that it cannot reap,
-/// with room for a slow machine.
-const REAPER: Duration = Duration::from_secs(30);
 
 /// Interval at which signals are checked for.
 const SLICE: Duration = Duration::from_millis(200);
 
-/// How often a scenario is carried out in which the runner comes too late to see what it is about: a
-/// callback that must not sleep runs for a tenth of a second at most, and a host may stand still for
-/// longer.
+/// How often a scenario is carried out in which the runner comes too late for what it is about: a
+/// callback that must not sleep runs for a tenth of a second at most, the OOM reaper waits as long
+/// before its last word, and a host may stand still for longer.
 const ATTEMPTS: usize = 3;
 
-/// Whether that has happened in the window, which has no messages of the kernel then: no notifier of
-/// these scenarios fails.
+/// Whether that has happened in the window. No notifier of these scenarios breaks a rule.
 fn came_too_late(group: &[Scenario], window: &Window) -> bool {
-    let is_too_short = |o: &Observation| o.trouble.as_deref() == Some(TOO_SHORT);
-    group.iter().all(|scenario| !scenario.breaks()) && window.observations.iter().any(is_too_short)
+    let is_late = |o: &Observation| matches!(o.trouble.as_deref(), Some(TOO_SHORT | TOO_LATE));
+    group.iter().all(|scenario| !scenario.breaks()) && window.observations.iter().any(is_late)
 }
 
 /// The reason why a window has no full record.
@@ -157,7 +157,10 @@ impl Session {
             let pid = setup.subject.pid();
             match setup.scenario.trigger.kind {
                 TriggerKind::Own(_) => setup.outcome = setup.subject.act(&self.waiter, STEP)?,
-                TriggerKind::Other(deed) => setup.outcome = setup.perform(deed, &self.waiter)?,
+                TriggerKind::Remote(remote) => {
+                    setup.outcome = setup.perform(remote, &self.waiter)?
+                }
+                TriggerKind::Ksm => self.merge(setup)?,
                 TriggerKind::Mrelease => setup.outcome = self.mrelease(setup)?,
                 TriggerKind::MemcgOom => {
                     setup.subject.act_and_die()?;
@@ -189,12 +192,28 @@ impl Session {
         setup.end_mrelease(&self.waiter)
     }
 
-    /// Waits until the OOM reaper has finished with all victims.
+    /// Lets ksmd run until it has merged the watched pages of the subject.
+    fn merge(&self, setup: &Setup) -> Result<()> {
+        let (start, end) = setup.subject.watched();
+        let pages = (end - start) / PAGE as u64;
+        let _runs = Ksmd::start()?;
+        let mut limit = Limit::new(STEP);
+        while ksm::merged(setup.subject.pid())? < pages {
+            if limit.is_over() {
+                bail!("ksmd did not merge {pages} pages within {STEP:?}");
+            }
+            self.waiter.child_changes(POLL)?;
+        }
+        Ok(())
+    }
+
+    /// Waits until the OOM reaper has finished with all victims. A reaper that says nothing about one
+    /// of them leaves the window without the line that is due.
     fn reaped(&self, mut left: Vec<Pid>, mut reaper: KmsgReader) -> Result<()> {
         let mut limit = Limit::new(REAPER);
         while !left.is_empty() {
             if limit.is_over() {
-                bail!("the OOM reaper said nothing about {left:?} within {REAPER:?}");
+                break;
             }
             // In slices, to check for signals in between.
             reaper.read_to(
@@ -213,17 +232,6 @@ impl Session {
 fn set_oom_score_adj(pid: Pid, value: i32) -> Result<()> {
     let path = format!("/proc/{pid}/oom_score_adj");
     fs::write(&path, value.to_string()).with_context(|| format!("{value} > {path} failed"))
-}
-
-/// Whether the record is the closing line of the OOM reaper about that victim.
-fn is_closing_line(record: &Record, pid: Pid) -> bool {
-    record.is_kernel()
-        && [
-            format!("oom_reaper: reaped process {pid} ("),
-            format!("oom_reaper: unable to reap pid:{pid} ("),
-        ]
-        .iter()
-        .any(|start| record.text.starts_with(start))
 }
 
 fn is_interrupt(error: &anyhow::Error) -> bool {

@@ -33,9 +33,12 @@ pub(super) fn check(o: &Observation, findings: &mut Findings) -> Vec<String> {
     check_extent(o, findings);
     check_steps(o, findings, &mut reasons);
     check_remains(o, findings);
+    check_flushes(o, findings);
     check_sequence(o, findings);
 
-    let Remains { stuck, reads, mm } = &o.remains;
+    let Remains {
+        stuck, reads, mm, ..
+    } = &o.remains;
     // A removal that waits forever keeps the runner from recording these.
     if o.expectation.end != End::Left && stuck.is_empty() {
         let has_intervals = o.notifiers.iter().any(|n| n.notifier.kind.is_interval());
@@ -119,11 +122,16 @@ fn due_range(extent: Extent, o: &Observation, index: usize, range: Range) -> Ran
             }
         }
         Extent::Pages { first, count } => (page(first), page(first + count)),
-        Extent::EachPage => {
+        Extent::EachPageOrAll if range == o.watched => o.watched,
+        Extent::EachPage | Extent::EachPageOrAll => {
             let first = range.0.max(o.watched.0);
             (first, first + PAGE)
         }
         Extent::Everything => (0, u64::MAX),
+        Extent::Block { bytes } => (
+            o.watched.0 - o.watched.0 % bytes,
+            o.watched.1.next_multiple_of(bytes),
+        ),
     }
 }
 
@@ -192,6 +200,19 @@ fn check_remains(o: &Observation, findings: &mut Findings) {
     {
         let text = format!(
             "the process is gone, and its mm has mm_users {users} and mm_count {count}, not 0 and 1"
+        );
+        findings.push(Finding::new(FindingKind::Removal, text));
+    }
+}
+
+/// A change of the page tables that was begun is ended, also where a notifier refuses.
+fn check_flushes(o: &Observation, findings: &mut Findings) {
+    if let Some(flushes) = o.remains.flushes
+        && flushes != 0
+    {
+        let text = format!(
+            "the process is gone, and tlb_flush_pending of its mm is {flushes}: tlb_gather_mmu() \
+             without tlb_finish_mmu()"
         );
         findings.push(Finding::new(FindingKind::Removal, text));
     }

@@ -197,6 +197,7 @@ pub(super) fn is_by_initiator_of(o: &Observation, tid: i32, comm: &str) -> bool 
         Initiator::Thread(initiator) => tid == initiator,
         // Its pid is not known, and no process of user space runs in these contexts.
         Initiator::OomReaper => comm == "oom_reaper",
+        Initiator::Ksmd => comm == "ksmd",
     }
 }
 

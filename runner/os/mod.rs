@@ -5,7 +5,9 @@
 
 pub mod cgroup;
 pub mod kernel;
+pub mod ksm;
 pub mod limit;
+pub mod lru_gen;
 pub mod processors;
 pub mod sys;
 pub mod wait;

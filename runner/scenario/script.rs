@@ -40,6 +40,12 @@ pub enum Steps {
     ReapsOthers,
     /// Registers a notifier in some way, and removes it.
     Register(Registration),
+    /// Registers a notifier with ends while a callback of an invalidation sleeps.
+    RegisterWaits,
+    /// Lets a victim go whose notifier has refused all attempts to reap it.
+    LetGo,
+    /// Ages pages until the notifier is asked about them.
+    Age,
     /// Lets a callback remove its own notifier.
     RemoveInCallback,
     /// Records the callbacks of each notifier when the process exits.
@@ -92,6 +98,8 @@ pub enum Caller {
     Runner,
     /// The kernel thread of mm/oom_kill.c.
     OomReaper,
+    /// The kernel thread of mm/ksm.c.
+    Ksmd,
 }
 
 /// A scenario of several steps.
@@ -111,6 +119,8 @@ pub struct Script {
     pub counts_releases: bool,
     /// Whether the module must have been loaded with `breach=1`.
     pub needs_breach: bool,
+    /// Whether it concerns other processes.
+    pub is_for_disposable: bool,
 }
 
 /// A script in which the subject lives and carries out an operation.
@@ -123,6 +133,7 @@ const fn alive(steps: Steps, operation: Operation) -> Script {
         end: End::There,
         counts_releases: false,
         needs_breach: false,
+        is_for_disposable: false,
     }
 }
 
@@ -174,6 +185,22 @@ impl Script {
     pub const REGISTER_AFTER_EXIT: Script = registers(Plain, Way::AfterExit, End::Left);
     pub const REGISTER_INTERVAL_AFTER_EXIT: Script = registers(Interval, Way::AfterExit, End::Gone);
 
+    pub const REGISTER_IN_CHILD: Script = Script {
+        operation: Operation::CopyOnWrite,
+        ..registers(Plain, Way::Child, End::There)
+    };
+
+    pub const LET_GO: Script = Script {
+        death: Death::HeldAtExit,
+        caller: Caller::OomReaper,
+        end: End::Gone,
+        ..alive(Steps::LetGo, Operation::Hog)
+    };
+    pub const AGE: Script = Script {
+        is_for_disposable: true,
+        ..alive(Steps::Age, Operation::Hold)
+    };
+    pub const REGISTER_WAITS: Script = alive(Steps::RegisterWaits, Operation::Dontneed);
     pub const CHANGE_IN_INVALIDATION: Script = alive(Steps::ChangeInInvalidation, Operation::Dontneed);
     pub const REMOVE_IN_CALLBACK: Script = Script {
         end: End::Left,

@@ -7,8 +7,8 @@ use nix::libc;
 use crate::contract::Needs;
 use crate::model::{Arming, Context, Count, End, Extent, NotifierEvent, PagesFate, ReaperMessage};
 use crate::scenario::script::{Caller, Death, Script};
-use crate::trigger::deed::Deed;
 use crate::trigger::operation::{Operation, Place, Work};
+use crate::trigger::remote::Remote;
 
 /// The way in which the kernel is made to call the notifiers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,7 +16,9 @@ pub enum TriggerKind {
     /// A process does something to its own memory.
     Own(Operation),
     /// Another process does something to it.
-    Other(Deed),
+    Remote(Remote),
+    /// ksmd merges its pages.
+    Ksm,
     /// `process_mrelease(2)` on a process that is held on its way out.
     Mrelease,
     /// A memory cgroup runs out of memory, and the OOM reaper reaps the victim, which is held.
@@ -42,7 +44,8 @@ impl TriggerKind {
     pub const fn operation(self) -> Operation {
         match self {
             TriggerKind::Own(operation) => operation,
-            TriggerKind::Other(deed) => deed.operation(),
+            TriggerKind::Remote(remote) => remote.operation(),
+            TriggerKind::Ksm => Operation::HoldMergeable,
             TriggerKind::Mrelease | TriggerKind::GlobalOom => Operation::Hold,
             TriggerKind::MemcgOom => Operation::Hog,
             // In an atomic section a zap of page tables need not end: it stops at every entry for
@@ -55,7 +58,10 @@ impl TriggerKind {
     /// The death of the subject before its notifiers are removed.
     pub const fn death(self) -> Death {
         match self {
-            TriggerKind::Own(_) | TriggerKind::Other(_) | TriggerKind::Zap { .. } => Death::No,
+            TriggerKind::Own(_)
+            | TriggerKind::Remote(_)
+            | TriggerKind::Ksm
+            | TriggerKind::Zap { .. } => Death::No,
             TriggerKind::Mrelease => Death::KilledBefore,
             TriggerKind::MemcgOom | TriggerKind::GlobalOom => Death::HeldAtExit,
             TriggerKind::Script(script) => script.death,
@@ -66,8 +72,9 @@ impl TriggerKind {
     pub const fn caller(self) -> Caller {
         match self {
             TriggerKind::Own(_) => Caller::Subject,
-            TriggerKind::Other(_) | TriggerKind::Mrelease => Caller::Helper,
+            TriggerKind::Remote(_) | TriggerKind::Mrelease => Caller::Helper,
             TriggerKind::MemcgOom | TriggerKind::GlobalOom => Caller::OomReaper,
+            TriggerKind::Ksm => Caller::Ksmd,
             TriggerKind::Zap { .. } => Caller::Runner,
             TriggerKind::Script(script) => script.caller,
         }
@@ -91,6 +98,15 @@ impl TriggerKind {
         match self {
             TriggerKind::Zap { is_atomic } => is_atomic,
             TriggerKind::Script(script) => script.needs_breach,
+            _ => false,
+        }
+    }
+
+    /// Whether it concerns other processes.
+    pub const fn is_for_disposable(self) -> bool {
+        match self {
+            TriggerKind::GlobalOom => true,
+            TriggerKind::Script(script) => script.is_for_disposable,
             _ => false,
         }
     }
@@ -165,9 +181,9 @@ impl Trigger {
     }
 
     /// The same by another process.
-    const fn by(self, deed: Deed) -> Self {
+    const fn by(self, remote: Remote) -> Self {
         Trigger {
-            kind: TriggerKind::Other(deed),
+            kind: TriggerKind::Remote(remote),
             ..self
         }
     }
@@ -269,6 +285,9 @@ pub const fn blockable(
 
 use Count::{AtLeast, Exactly};
 use NotifierEvent::{Clear, ProtectionPage, ProtectionVma, SoftDirty, Unmap};
+
+/// The page table of a gigabyte, which two processes may share (`huge_pmd_unshare()`).
+const GIGABYTE: Extent = Extent::Block { bytes: 1 << 30 };
 
 /// `munmap` of a whole VMA.
 pub const MUNMAP: Trigger = Trigger {
@@ -404,17 +423,20 @@ pub const TRIGGERS: &[Trigger] = &[
     blockable("uffd-writeprotect", "UFFDIO_WRITEPROTECT", Operation::UffdProtect, ProtectionVma, Exactly(1)).leaving(PagesFate::Kept).needing(Needs::UserfaultfdWp),
     blockable("uffd-move", "UFFDIO_MOVE of small pages", Operation::UffdMove, Clear, Exactly(1)).leaving(PagesFate::Zeroed).needing(Needs::Userfaultfd),
 
-    blockable("other-mem-write", "a write through /proc/PID/mem to a page shared with a child", Operation::CopyOnWrite, Clear, Exactly(1)).by(Deed::Write).reaching(Extent::Pages { first: 0, count: 1 }),
-    blockable("other-madvise-pageout", "process_madvise(MADV_PAGEOUT) of a shared memfd by another process", Operation::Pageout, Clear, AtLeast(1)).by(Deed::Pageout).reaching(Extent::EachPage),
-    blockable("other-memfd-truncate", "ftruncate by another process of a memfd that is mapped", Operation::Truncate, Clear, Exactly(2)).by(Deed::Truncate).leaving(PagesFate::Gone),
-    blockable("other-clear-refs", "4 > /proc/PID/clear_refs by another process", Operation::Hold, SoftDirty, Exactly(1)).by(Deed::ClearRefs).everywhere().leaving(PagesFate::Kept),
+    blockable("remote-mem-write", "a write through /proc/PID/mem to a page shared with a child", Operation::CopyOnWrite, Clear, Exactly(1)).by(Remote::Write).reaching(Extent::Pages { first: 0, count: 1 }),
+    blockable("remote-madvise-pageout", "process_madvise(MADV_PAGEOUT) of a shared memfd by another process", Operation::Pageout, Clear, AtLeast(1)).by(Remote::Pageout).reaching(Extent::EachPage),
+    blockable("remote-memfd-truncate", "ftruncate by another process of a memfd that is mapped", Operation::Truncate, Clear, Exactly(2)).by(Remote::Truncate).leaving(PagesFate::Gone),
+    blockable("remote-clear-refs", "4 > /proc/PID/clear_refs by another process", Operation::Hold, SoftDirty, Exactly(1)).by(Remote::ClearRefs).everywhere().leaving(PagesFate::Kept),
 
+    // First each page, by try_to_unmap(), then the page table, by retract_page_tables().
+    blockable("remote-memfd-collapse", "madvise(MADV_COLLAPSE) by another process of a memfd that both have mapped", Operation::HoldFile, Clear, Exactly(513)).by(Remote::Collapse).at(Place::Table).reaching(Extent::EachPageOrAll).needing(Needs::ShmemHugePages),
     blockable("madvise-collapse", "madvise(MADV_COLLAPSE) of small pages", Operation::Collapse, Clear, Exactly(1)).at(Place::Table).needing(Needs::HugePages),
+    blockable("memfd-collapse-mapped", "madvise(MADV_COLLAPSE) of a memfd with a huge page, of which small ones are mapped", Operation::CollapseMapped, Clear, Exactly(1)).at(Place::Table).needing(Needs::ShmemHugePages),
     blockable("huge-zero-page-write", "write to the huge zero page", Operation::WriteZeroes, Clear, Exactly(1)).at(Place::Huge).needing(Needs::HugePages),
     blockable("huge-mlock-part", "mlock of some pages of a huge page, which splits its VMA", Operation::LockPart, Clear, Exactly(1)).at(Place::Huge).needing(Needs::HugePages),
     blockable("huge-munmap", "munmap of a huge page", Operation::MunmapWhole, Unmap, Exactly(1)).at(Place::Huge).needing(Needs::HugePages),
     blockable("huge-uffd-move", "UFFDIO_MOVE of a huge page", Operation::UffdMove, Clear, Exactly(1)).at(Place::Huge).needing(Needs::HugePages),
-    blockable("huge-split", "split_huge_pages in debugfs", Operation::Hold, Clear, Exactly(1)).by(Deed::Split).at(Place::Huge).needing(Needs::HugePages),
+    blockable("huge-split", "split_huge_pages in debugfs", Operation::Hold, Clear, Exactly(1)).by(Remote::Split).at(Place::Huge).needing(Needs::HugePages),
 
     blockable("hugetlb-munmap", "munmap of a page of hugetlbfs", Operation::MunmapWhole, Unmap, Exactly(1)).at(Place::Hugetlb).needing(Needs::Hugetlb),
     blockable("hugetlb-dontneed", "madvise(MADV_DONTNEED) of a page of hugetlbfs", Operation::Dontneed, Clear, Exactly(1)).at(Place::Hugetlb).needing(Needs::Hugetlb),
@@ -423,6 +445,13 @@ pub const TRIGGERS: &[Trigger] = &[
     blockable("hugetlb-copy-on-write", "write to a page of hugetlbfs shared with a child", Operation::CopyOnWrite, Clear, Exactly(1)).at(Place::Hugetlb).needing(Needs::Hugetlb),
     blockable("hugetlb-truncate", "ftruncate of a file of hugetlbfs that is mapped", Operation::Truncate, Clear, Exactly(1)).at(Place::Hugetlb).needing(Needs::Hugetlb),
     blockable("hugetlb-punch-hole", "fallocate(FALLOC_FL_PUNCH_HOLE) in a file of hugetlbfs that is mapped", Operation::PunchHole, Clear, Exactly(1)).at(Place::Hugetlb).needing(Needs::Hugetlb),
+    blockable("hugetlb-shared-dontneed", "madvise(MADV_DONTNEED) of a page in a shared gigabyte of hugetlbfs", Operation::Dontneed, Clear, Exactly(1)).at(Place::HugetlbShared).reaching(GIGABYTE).needing(Needs::Hugetlb),
+    blockable("hugetlb-shared-punch-hole", "fallocate(FALLOC_FL_PUNCH_HOLE) of a page in a shared gigabyte of hugetlbfs", Operation::PunchHole, Clear, Exactly(1)).at(Place::HugetlbShared).reaching(GIGABYTE).needing(Needs::Hugetlb),
+
+    blockable("uffd-register-hugetlb", "UFFDIO_REGISTER of a shared gigabyte of hugetlbfs for write protection", Operation::UffdRegister, Clear, Exactly(1)).at(Place::HugetlbShared).reaching(GIGABYTE).needing(Needs::HugetlbUserfaultfd),
+
+    // Each page is write-protected first, and all but one are replaced.
+    Trigger { kind: TriggerKind::Ksm, ..blockable("ksm-merge", "ksmd merges pages", Operation::HoldMergeable, Clear, AtLeast(31)).reaching(Extent::EachPage).needing(Needs::Ksm) },
 
     MRELEASE,
     MEMCG_OOM,

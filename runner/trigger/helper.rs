@@ -7,7 +7,7 @@
 //!
 //! - `write PATH LINE` is answered by `done ERRNO` (0 or negative),
 //! - `reap PID`, which is `process_mrelease(2)`, is answered by `done ERRNO`,
-//! - `perform DEED PID START END` (hexadecimal), which is a [`Deed`], is answered by `done ERRNO`,
+//! - `perform OPERATION PID START END` (hexadecimal), one of [`Remote`], is answered by `done ERRNO`,
 //! - the end of the input ends the process.
 
 use std::io::{self, BufRead, Write};
@@ -23,9 +23,9 @@ use nix::unistd::Pid;
 use crate::injector::line;
 use crate::os::sys;
 use crate::os::wait::{Patience, WaitError};
-use crate::trigger::deed::Deed;
 use crate::trigger::peer;
 use crate::trigger::peer::Peer;
+use crate::trigger::remote::Remote;
 
 /// Body of the process. Returns at the end of its input.
 pub fn main() -> Result<()> {
@@ -42,7 +42,7 @@ pub fn main() -> Result<()> {
         let answer = match words[..] {
             ["write", path, text] => done(&line::write_to(Path::new(path), text)),
             ["reap", pid] => done(&reap(pid)),
-            ["perform", deed, rest] => done(&perform(deed, rest)?),
+            ["perform", remote, rest] => done(&perform(remote, rest)?),
             _ => bail!("{command:?} is no command for a helper"),
         };
         writeln!(output, "{answer}")?;
@@ -60,16 +60,16 @@ fn reap(pid: &str) -> io::Result<()> {
     Ok(sys::process_mrelease(&pidfd)?)
 }
 
-/// Carries out a deed on the process and the addresses in `words`.
-fn perform(deed: &str, words: &str) -> Result<io::Result<()>> {
-    let deed: Deed = deed.parse().map_err(anyhow::Error::msg)?;
+/// Carries out an operation on the process and the addresses in `words`.
+fn perform(remote: &str, words: &str) -> Result<io::Result<()>> {
+    let remote: Remote = remote.parse().map_err(anyhow::Error::msg)?;
     let words: Vec<&str> = words.split(' ').collect();
     let [pid, start, end] = words[..] else {
         bail!("{words:?} are no process and addresses");
     };
     let address = |text| u64::from_str_radix(text, 16).context("an address");
     let pid = Pid::from_raw(pid.parse().context("a process id")?);
-    Ok(deed.perform(pid, (address(start)?, address(end)?)))
+    Ok(remote.perform(pid, (address(start)?, address(end)?)))
 }
 
 /// Outcome of a command.
@@ -145,20 +145,20 @@ impl Helper {
         self.peer.say(&format!("reap {pid}"))
     }
 
-    /// Carries out a deed on these addresses of a process.
+    /// Carries out an operation on these addresses of a process.
     ///
     /// # Errors
     ///
     /// As [`Self::answer`].
     pub fn perform(
         &mut self,
-        deed: Deed,
+        remote: Remote,
         pid: Pid,
         (start, end): (u64, u64),
         patience: &dyn Patience,
         limit: Duration,
     ) -> Result<Answer> {
-        let command = format!("perform {deed} {pid} {start:x} {end:x}");
+        let command = format!("perform {remote} {pid} {start:x} {end:x}");
         self.ask(&command, patience, limit)
     }
 

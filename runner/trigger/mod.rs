@@ -3,10 +3,10 @@
 //! Throw-away processes in which, and to which, the operations happen that make the kernel call a
 //! notifier.
 
-pub mod deed;
 pub mod guard;
 pub mod helper;
 pub mod operation;
 pub mod pages;
 pub mod peer;
+pub mod remote;
 pub mod subject;

@@ -18,7 +18,7 @@ use nix::sys::wait::waitpid;
 use nix::unistd::{Pid, ftruncate};
 
 use crate::os::sys;
-use crate::os::sys::{Area, Feature, HUGE, PAGE, RobustThread, UserFault};
+use crate::os::sys::{Area, Feature, GIGABYTE, HUGE, PAGE, RobustThread, UserFault};
 
 /// Pages of an area: few enough to lie in one page table.
 const PAGES: usize = 16;
@@ -90,12 +90,20 @@ pub enum Operation {
     UffdMove,
     /// `madvise(MADV_COLLAPSE)` of small pages to a huge one.
     Collapse,
+    /// `madvise(MADV_COLLAPSE)` of a memfd that has a huge page, of which small ones are mapped.
+    CollapseMapped,
+    /// `UFFDIO_REGISTER`, for write protection, of the gigabyte in which the memory lies.
+    UffdRegister,
     /// `mlock` of some pages of a huge one.
     LockPart,
     /// A write to the huge zero page.
     WriteZeroes,
     /// No system call: the process only holds its memory.
     Hold,
+    /// No system call, and the memory is that of a memfd that is mapped shared.
+    HoldFile,
+    /// No system call, and all pages have the same content, and may be merged.
+    HoldMergeable,
     /// No system call, and the memory was never touched, so it has no page table.
     HoldUntouched,
     /// Touches memory until its cgroup has none left; the OOM killer ends it.
@@ -103,7 +111,7 @@ pub enum Operation {
 }
 
 impl Operation {
-    const ALL: [Operation; 32] = [
+    const ALL: [Operation; 36] = [
         Operation::MunmapWhole,
         Operation::MunmapPart,
         Operation::MunmapTwoVmas,
@@ -131,9 +139,13 @@ impl Operation {
         Operation::UffdProtect,
         Operation::UffdMove,
         Operation::Collapse,
+        Operation::CollapseMapped,
+        Operation::UffdRegister,
         Operation::LockPart,
         Operation::WriteZeroes,
         Operation::Hold,
+        Operation::HoldFile,
+        Operation::HoldMergeable,
         Operation::HoldUntouched,
         Operation::Hog,
     ];
@@ -147,6 +159,8 @@ impl Operation {
                 | Operation::Truncate
                 | Operation::PunchHole
                 | Operation::Remove
+                | Operation::CollapseMapped
+                | Operation::HoldFile
         )
     }
 
@@ -156,6 +170,7 @@ impl Operation {
             Operation::ScanPagemap => Some(Feature::WriteProtectAsync),
             Operation::UffdProtect => Some(Feature::WriteProtect),
             Operation::UffdMove => Some(Feature::Move),
+            Operation::UffdRegister => Some(Feature::WriteProtectHugetlb),
             _ => None,
         }
     }
@@ -193,22 +208,30 @@ pub enum Place {
     Huge,
     /// A huge page of hugetlbfs.
     Hugetlb,
+    /// One in a shared mapping of an aligned gigabyte of hugetlbfs.
+    HugetlbShared,
 }
 
 impl Place {
-    const ALL: [Place; 6] = [
+    const ALL: [Place; 7] = [
         Place::Anywhere,
         Place::AtZero,
         Place::Tables,
         Place::Table,
         Place::Huge,
         Place::Hugetlb,
+        Place::HugetlbShared,
     ];
 
     /// A file of the size of the memory.
     fn file(self) -> Result<OwnedFd, Errno> {
         let (flags, pages) = match self {
             Place::Hugetlb => (MFdFlags::MFD_HUGETLB | MFdFlags::MFD_HUGE_2MB, HUGE),
+            Place::HugetlbShared => (
+                MFdFlags::MFD_HUGETLB | MFdFlags::MFD_HUGE_2MB,
+                GIGABYTE / PAGE,
+            ),
+            Place::Table => (MFdFlags::empty(), HUGE),
             _ => (MFdFlags::empty(), PAGES),
         };
         let file = memfd_create(c"mn-inject", MFdFlags::MFD_CLOEXEC | flags)?;
@@ -221,14 +244,15 @@ impl Place {
         match self {
             Place::Anywhere => Area::map(PAGES, file),
             Place::AtZero => Area::map_at_zero(PAGES),
-            Place::Tables => Area::map_tables(2),
-            Place::Table => Area::map_tables(1),
+            Place::Tables => Area::map_tables(2, None),
+            Place::Table => Area::map_tables(1, file),
             Place::Huge => {
-                let area = Area::map_tables(1)?;
+                let area = Area::map_tables(1, None)?;
                 area.advise(MmapAdvise::MADV_HUGEPAGE)?;
                 Ok(area)
             }
             Place::Hugetlb => Area::map_huge(file),
+            Place::HugetlbShared => Area::map_in_gigabyte(file.ok_or(Errno::EBADF)?),
         }
     }
 }
@@ -305,7 +329,7 @@ impl Prepared {
     ///
     /// The errno of the system call that failed.
     pub fn new(Work { operation, place }: Work) -> Result<Self, Errno> {
-        let file = match operation.is_on_file() {
+        let file = match operation.is_on_file() || place == Place::HugetlbShared {
             true => Some(place.file()?),
             false => None,
         };
@@ -316,6 +340,18 @@ impl Prepared {
         match operation {
             Operation::HoldUntouched => {}
             Operation::WriteZeroes => area.peek()?,
+            Operation::HoldMergeable => {
+                (0..area.pages()).try_for_each(|page| area.put(page, &[1; PAGE]))?;
+                area.advise(MmapAdvise::MADV_MERGEABLE)?;
+            }
+            Operation::CollapseMapped => {
+                let first = place.map(file.as_ref())?;
+                first.fill()?;
+                first.collapse()?;
+                prctl::set_thp_disable(true)?;
+                area.fill()?;
+                prctl::set_thp_disable(false)?;
+            }
             Operation::Collapse => {
                 // Small pages, also where huge ones are the rule. khugepaged never hears of the
                 // process: it would be told by MADV_HUGEPAGE.
@@ -371,6 +407,11 @@ impl Prepared {
             _ => {}
         }
         Ok(())
+    }
+
+    /// A child that shares the memory, and has executed nothing.
+    pub fn child(&self) -> Option<Pid> {
+        self.sleeper.as_ref().map(|sleeper| sleeper.0)
     }
 
     /// The thread that makes the calls, if it is not the one that carries out the operation.
@@ -429,7 +470,7 @@ impl Prepared {
             Operation::PunchHole => fallocate(
                 self.file()?,
                 FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE,
-                0,
+                self.area.offset() as i64,
                 (pages * PAGE) as i64,
             ),
             Operation::Remove => self.area.advise(MmapAdvise::MADV_REMOVE),
@@ -447,9 +488,16 @@ impl Prepared {
             Operation::ScanPagemap => sys::scan_pagemap(open(PAGEMAP)?, self.watched()),
             Operation::UffdProtect => self.user_fault()?.protect(self.watched()),
             Operation::UffdMove => self.user_fault()?.move_pages(&self.area, self.other()?),
-            Operation::Collapse => self.area.collapse(),
+            Operation::Collapse | Operation::CollapseMapped => self.area.collapse(),
+            Operation::UffdRegister => {
+                let start = self.watched().0 - self.area.offset() as u64;
+                self.user_fault()?.watch((start, start + GIGABYTE as u64))
+            }
             Operation::LockPart => self.area.lock(pages / 4, PAGES),
-            Operation::Hold | Operation::HoldUntouched => Ok(()),
+            Operation::Hold
+            | Operation::HoldFile
+            | Operation::HoldMergeable
+            | Operation::HoldUntouched => Ok(()),
             Operation::Hog => {
                 let hoard = Area::map(HOG_PAGES, None)?;
                 hoard.touch(0, HOG_PAGES)?;

@@ -5,8 +5,8 @@
 //! It is this program again (`mn-inject subject`), so it has no libraries, and an address space
 //! that nothing else uses. It takes commands as lines on its standard input:
 //!
-//! - `prepare OPERATION PLACE` is answered by `ready START END CALLER`: the addresses, hexadecimal, and
-//!   the thread that the operation makes call the notifiers,
+//! - `prepare OPERATION PLACE` is answered by `ready START END CALLER CHILD`: the addresses,
+//!   hexadecimal, the thread that the operation makes call the notifiers, and a child or 0,
 //! - `act` is answered by `done ERRNO` (0 or negative),
 //! - `write PATH LINE` opens the file, writes the line, keeps the file open, and is answered by
 //!   `done ERRNO`,
@@ -60,8 +60,9 @@ pub fn main() -> Result<()> {
                     .with_context(|| format!("cannot set up the memory for {work}"))?;
                 let (start, end) = ready.watched();
                 let caller = ready.caller().unwrap_or(std::process::id() as i32);
+                let child = ready.child().map_or(0, Pid::as_raw);
                 prepared = Some(ready);
-                writeln!(output, "ready {start:x} {end:x} {caller}")?;
+                writeln!(output, "ready {start:x} {end:x} {caller} {child}")?;
             }
             None if command.trim_end() == "act" => {
                 let prepared = prepared.as_mut().context("\"act\" before \"prepare\"")?;
@@ -102,6 +103,7 @@ pub struct Subject {
     peer: Peer,
     watched: (u64, u64),
     caller: i32,
+    child: i32,
     ended: bool,
 }
 
@@ -116,6 +118,7 @@ impl Subject {
             peer: Peer::start(COMMAND)?,
             watched: (0, 0),
             caller: 0,
+            child: 0,
             ended: false,
         };
         subject.prepare(work, patience, limit)?;
@@ -136,15 +139,15 @@ impl Subject {
         self.peer.say(&format!("prepare {}", work.into()))?;
         let answer = self.peer.answer("ready", patience, limit)?;
         let fields: Vec<&str> = answer.split(' ').collect();
-        let [start, end, caller] = fields[..] else {
+        let [start, end, caller, child] = fields[..] else {
             bail!("subject {}: \"ready {answer}\"", self.pid());
         };
         let address =
             |text| u64::from_str_radix(text, 16).with_context(|| format!("address {text:?}"));
         self.watched = (address(start)?, address(end)?);
-        self.caller = caller
-            .parse()
-            .with_context(|| format!("thread {caller:?}"))?;
+        let number = |text: &str| text.parse().with_context(|| format!("process {text:?}"));
+        self.caller = number(caller)?;
+        self.child = number(child)?;
         Ok(())
     }
 
@@ -195,6 +198,11 @@ impl Subject {
     /// The thread that its operation makes call the notifiers.
     pub fn caller(&self) -> i32 {
         self.caller
+    }
+
+    /// Its child, which shares its memory and has executed nothing; 0 if it has none.
+    pub fn child(&self) -> i32 {
+        self.child
     }
 
     /// Its `comm`, as the kernel's log shows it.
@@ -314,6 +322,26 @@ impl Subject {
                 "subject {} was to stop on its way out, but: {status:?}",
                 self.pid()
             ),
+        }
+    }
+}
+
+impl Subject {
+    /// Lets the dying process, which is held at its exit, go on, and waits until it is gone.
+    ///
+    /// # Errors
+    ///
+    /// It is not held, or does not end within `limit`.
+    pub fn let_go(&mut self, patience: &dyn Patience, limit: Duration) -> Result<()> {
+        let pid = self.pid();
+        ptrace::cont(pid, None).with_context(|| format!("subject {pid} is not held"))?;
+        let what = format!("the end of subject {pid}");
+        match patience.child(pid, &what, limit)? {
+            WaitStatus::Signaled(..) | WaitStatus::Exited(..) => {
+                self.ended = true;
+                Ok(())
+            }
+            status => bail!("subject {pid} was to end, but: {status:?}"),
         }
     }
 }

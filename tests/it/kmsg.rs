@@ -97,6 +97,7 @@ fn observation(name: &str, calls: &[Call]) -> Observation {
             stuck: Vec::new(),
             reads: Some(true),
             mm: Some((0, 1)),
+            flushes: Some(0),
         },
         actors: Vec::new(),
         outcome: 0,

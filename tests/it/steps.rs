@@ -135,6 +135,10 @@ fn a_call_that_begins_in_an_invalidation_returns_after_its_end() {
             StepKind::ReturnOfRemoval,
             "a removal that begins in an invalidation",
         ),
+        (
+            StepKind::ReturnOfRegistration,
+            "a registration that begins in an invalidation",
+        ),
     ] {
         let at = |time_ns| Seen::ReturnedAt {
             time_ns,
@@ -144,6 +148,33 @@ fn a_call_that_begins_in_an_invalidation_returns_after_its_end() {
         passes(kind, at(501));
         fails(kind, at(499), [what, "waits for its end", "does not wait"]);
     }
+}
+
+#[test]
+fn starts_and_ends_of_a_notifier_that_comes_in_an_invalidation_pair() {
+    let kind = StepKind::CallsOfRegistered;
+    passes(kind, Seen::Unpaired(0));
+    fails(
+        kind,
+        Seen::Unpaired(1),
+        ["ends without a start, or the reverse", "0", "1"],
+    );
+}
+
+#[test]
+fn a_notifier_is_asked_about_pages_that_age() {
+    let kind = StepKind::Aging;
+    passes(kind, Seen::Asked(1));
+    passes(kind, Seen::Asked(16));
+    fails(
+        kind,
+        Seen::Asked(0),
+        [
+            "whether the page was used, the notifier is",
+            "asked",
+            "not asked",
+        ],
+    );
 }
 
 #[test]

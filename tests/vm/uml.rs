@@ -24,11 +24,33 @@ const SKIPPED: &[(&str, &str)] = &[
     ),
     ("r11-after-exit", "a BUG stops User Mode Linux"),
     ("r12-*-at-zero", "User Mode Linux maps nothing at address 0"),
-    ("madvise-collapse-*", "needs CONFIG_TRANSPARENT_HUGEPAGE"),
-    ("huge-*", "needs CONFIG_TRANSPARENT_HUGEPAGE"),
+    (
+        "madvise-collapse-*",
+        "needs CONFIG_TRANSPARENT_HUGEPAGE, not set to never",
+    ),
+    (
+        "memfd-collapse-mapped-*",
+        "needs CONFIG_TRANSPARENT_HUGEPAGE, with advise in shmem_enabled",
+    ),
+    (
+        "remote-memfd-collapse-*",
+        "needs CONFIG_TRANSPARENT_HUGEPAGE, with advise in shmem_enabled",
+    ),
+    (
+        "r13-mglru-asks",
+        "the multi-generational LRU walks no page tables on this machine",
+    ),
+    (
+        "huge-*",
+        "needs CONFIG_TRANSPARENT_HUGEPAGE, not set to never",
+    ),
     (
         "hugetlb-*",
         "needs two free huge pages of 2 MiB (nr_hugepages)",
+    ),
+    (
+        "uffd-register-hugetlb-*",
+        "needs two free huge pages of 2 MiB (nr_hugepages), and CONFIG_PTE_MARKER_UFFD_WP",
     ),
     (
         "pagemap-scan-wp-*",

@@ -8,13 +8,15 @@ use anyhow::{Context as _, Result, ensure};
 
 use crate::injector::formats::words::{number, numbers, one_line, one_of, signed, values};
 
-/// `mm` of a target: the counts of its address space.
+/// `mm` of a target: the counts of its address space. A wrong kernel makes them negative.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mm {
-    /// `mm_users`. A kernel that drops a reference too many makes it negative.
+    /// `mm_users`.
     pub users: i64,
     /// `mm_count`.
     pub count: i64,
+    /// `tlb_flush_pending`.
+    pub flushes: i64,
 }
 
 impl Mm {
@@ -25,11 +27,12 @@ impl Mm {
     /// The text is not as the module writes it.
     pub fn parse(text: &str) -> Result<Self> {
         let line = one_line(text);
-        let [users, count] = values(line, ["users", "count"])?;
+        let [users, count, flushes] = values(line, ["users", "count", "tlb_flush_pending"])?;
         let number = |text| signed(text).with_context(|| format!("in {line:?}"));
         Ok(Mm {
             users: number(users)?,
             count: number(count)?,
+            flushes: number(flushes)?,
         })
     }
 
@@ -42,6 +45,7 @@ impl Mm {
     pub fn check(self) -> Result<()> {
         ensure!(self.users >= 0, "fewer than no users in {self:?}");
         ensure!(self.count >= 1, "nobody holds it in {self:?}");
+        ensure!(self.flushes >= 0, "fewer than no flushes in {self:?}");
         Ok(())
     }
 }
@@ -112,21 +116,28 @@ mod tests {
 
     #[test]
     fn counts_are_read() {
-        let mm = Mm { users: 1, count: 3 };
-        for text in ["users=1 count=3\n", "users=1 count=3"] {
+        let mm = Mm {
+            users: 1,
+            count: 3,
+            flushes: 2,
+        };
+        for text in [
+            "users=1 count=3 tlb_flush_pending=2\n",
+            "users=1 count=3 tlb_flush_pending=2",
+        ] {
             assert_eq!(Mm::parse(text).unwrap(), mm);
         }
         mm.check().unwrap();
         for bad in [
             "",
             "users=1",
-            "count=1\n",
-            "count=3 users=1",
+            "users=1 count=3\n",
+            "count=3 users=1 tlb_flush_pending=0",
             "seq=1",
-            "users=+1 count=3",
-            "users=1 count=x",
-            "users=1 count=3\n\n",
-            "users=1 count=3 more=1",
+            "users=+1 count=3 tlb_flush_pending=0",
+            "users=1 count=x tlb_flush_pending=0",
+            "users=1 count=3 tlb_flush_pending=0\n\n",
+            "users=1 count=3 tlb_flush_pending=0 more=1",
         ] {
             assert!(Mm::parse(bad).is_err(), "{bad:?}");
         }
@@ -134,13 +145,16 @@ mod tests {
 
     #[test]
     fn counts_of_a_wrong_kernel_are_read_and_fail_the_check() {
-        Mm::parse("users=0 count=1\n").unwrap().check().unwrap();
-        for text in [
-            "users=1 count=0\n",
-            "users=-1 count=1\n",
-            "users=0 count=-1\n",
-        ] {
-            assert!(Mm::parse(text).unwrap().check().is_err(), "{text}");
+        let of = |users, count, flushes| {
+            let text = format!("users={users} count={count} tlb_flush_pending={flushes}\n");
+            Mm::parse(&text).unwrap().check()
+        };
+        of(0, 1, 0).unwrap();
+        for (users, count, flushes) in [(1, 0, 0), (-1, 1, 0), (0, -1, 0), (1, 1, -1)] {
+            assert!(
+                of(users, count, flushes).is_err(),
+                "{users} {count} {flushes}"
+            );
         }
     }
 

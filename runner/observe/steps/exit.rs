@@ -26,7 +26,7 @@ impl Session {
     pub(super) fn end_process(&mut self, setup: &mut Setup) -> Result<()> {
         setup.subject.end(&self.waiter, STEP)?;
         let mut limit = Limit::new(STEP);
-        while setup.holder.mm_counts()?.0 != 0 {
+        while setup.holder.mm_counts()?.users != 0 {
             if limit.is_over() {
                 bail!("the address space of a process that is gone still has users");
             }

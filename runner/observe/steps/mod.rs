@@ -3,8 +3,10 @@
 //! Carries out the steps of scripts, and records the result of each. The outcomes that are due are
 //! in [`crate::contract::steps`].
 
+mod aging;
 mod asleep;
 mod exit;
+mod let_go;
 pub(super) mod pages;
 mod reads;
 mod registration;
@@ -16,6 +18,8 @@ use crate::scenario::script::Steps;
 
 use crate::observe::session::{STEP, Session};
 use crate::observe::setup::Setup;
+
+pub(super) use let_go::TOO_LATE;
 
 impl Session {
     /// Carries out the steps of a script.
@@ -33,6 +37,9 @@ impl Session {
             Steps::ReapsOthers => self.reaps_others(setup),
             Steps::Register(registration) => self.register(registration, setup),
             Steps::ChangeInInvalidation => self.change_in_invalidation(setup),
+            Steps::LetGo => self.let_go(setup),
+            Steps::Age => self.age(setup),
+            Steps::RegisterWaits => self.register_waits(setup),
             Steps::RemoveInCallback => self.remove_in_callback(setup),
             Steps::Exit => self.exit(setup),
             Steps::Operation => self.operate(setup),

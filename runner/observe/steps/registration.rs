@@ -4,6 +4,7 @@
 
 use anyhow::Result;
 
+use crate::injector;
 use crate::injector::{Attach, detach_line};
 use crate::model::{Between, NotifierKind, Registration, Seen, StepKind, Way};
 use crate::os::wait::WaitError;
@@ -27,8 +28,11 @@ impl Session {
                 .is_interval()
                 .then(|| setup.subject.watched()),
         };
-        let holder = format!("@{}", setup.holder.name());
-        let answer = self.control(&attach.line_to(&holder, registration.way.word()))?;
+        let object = match registration.way {
+            Way::Child => setup.subject.child().to_string(),
+            _ => format!("@{}", setup.holder.name()),
+        };
+        let answer = self.control(&attach.line_to(&object, registration.way.word()))?;
         // Only now: a helper that waits forever since an earlier scenario has been replaced by
         // another one.
         setup.actors.insert(0, self.helper.pid().as_raw());
@@ -81,6 +85,45 @@ impl Session {
         if let Some(number) = self.read_begin_of(&new.name(), setup)? {
             self.read_retry_of(&new.name(), setup, number, Between::Nothing)?;
         }
+        let answer = self.control(&detach_line(&new.name()))?;
+        setup.written(StepKind::RemoveAfter, &answer);
+        Ok(())
+    }
+
+    /// Registers a notifier with ends while a callback sleeps in an invalidation that holds no lock
+    /// but that of the VMA (`madvise_vma_behavior()`).
+    pub(super) fn register_waits(&mut self, setup: &mut Setup) -> Result<()> {
+        let new = Attach {
+            pid: setup.subject.pid().as_raw(),
+            index: REGISTERED,
+            kind: NotifierKind::PlainEnd.name(),
+            range: None,
+        };
+        let holder = format!("@{}", setup.holder.name());
+        let asleep_until = self.fall_asleep(0, setup)?;
+        let begun_at = monotonic()?;
+        let registered = self.control(&new.line_to(&holder, ""))?;
+        let registered_at = monotonic()?;
+        setup.actors.insert(0, self.helper.pid().as_raw());
+        setup.is_held_up = registered == Answer::Waits;
+        self.acted_after(asleep_until, setup)?;
+        setup.written(StepKind::RegisterInInvalidation, &registered);
+        if begun_at >= asleep_until {
+            setup.trouble = Some("the callback slept too short for a registration to begin".into());
+            return Ok(());
+        }
+        setup.step(
+            StepKind::ReturnOfRegistration,
+            returned_at(registered_at, asleep_until),
+        );
+        if registered != Answer::Done(0) {
+            return Ok(());
+        }
+        let counters = injector::counters(&new.name())?;
+        setup.step(
+            StepKind::CallsOfRegistered,
+            Seen::Unpaired(counters.calls.abs_diff(counters.ends)),
+        );
         let answer = self.control(&detach_line(&new.name()))?;
         setup.written(StepKind::RemoveAfter, &answer);
         Ok(())

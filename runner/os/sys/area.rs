@@ -13,7 +13,7 @@ use nix::libc;
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::mman::{self, MRemapFlags, MapFlags, MmapAdvise, ProtFlags};
 
-use crate::os::sys::{HUGE, PAGE};
+use crate::os::sys::{GIGABYTE, HUGE, PAGE};
 
 /// Pages before and after the mapping of a scenario, so that it merges with no neighbour and never
 /// contains a whole 2 MiB block with its page table: splitting a VMA around one makes a further
@@ -33,6 +33,8 @@ pub struct Area {
     /// Not a pointer: it may be 0.
     start: usize,
     pages: usize,
+    /// Bytes before it in its file.
+    offset: usize,
 }
 
 /// Length of `pages` pages in bytes.
@@ -81,16 +83,20 @@ impl Area {
     pub fn map_at_zero(pages: usize) -> Result<Self, Errno> {
         // SAFETY: The kernel replaces no mapping, because of MAP_FIXED_NOREPLACE.
         unsafe { map_private(std::ptr::null_mut(), pages, libc::MAP_FIXED_NOREPLACE) }?;
-        Ok(Area { start: 0, pages })
+        Ok(Area {
+            start: 0,
+            pages,
+            offset: 0,
+        })
     }
 
     /// Maps so many whole page tables, each of [`HUGE`] pages, as [`Area::map`] does.
-    pub fn map_tables(tables: usize) -> Result<Self, Errno> {
+    pub fn map_tables(tables: usize, file: Option<&OwnedFd>) -> Result<Self, Errno> {
         let pages = tables.checked_mul(HUGE).ok_or(Errno::EINVAL)?;
         // From the first boundary on: a reservation has room for one, and pages behind the area.
         let start =
             (Self::reservation(pages)?.as_ptr() as usize + PAGE).next_multiple_of(ALIGNMENT);
-        Self::map_from(start, pages, None)
+        Self::map_from(start, pages, file)
     }
 
     /// Maps one huge page of hugetlbfs, of [`HUGE`] pages, with no reservation around it: private and
@@ -113,6 +119,31 @@ impl Area {
         Ok(Area {
             start: start.as_ptr() as usize,
             pages: HUGE,
+            offset: 0,
+        })
+    }
+
+    /// Maps a whole gigabyte of `file`, shared and aligned. The area is the one huge page in its
+    /// middle.
+    pub fn map_in_gigabyte(file: &OwnedFd) -> Result<Self, Errno> {
+        let reserved = Self::reservation(2 * GIGABYTE / PAGE)?;
+        let start = (reserved.as_ptr() as usize).next_multiple_of(GIGABYTE);
+        // SAFETY: The pages replace some of the reservation, whose address is known only here.
+        unsafe {
+            mman::mmap(
+                NonZeroUsize::new(start),
+                NonZeroUsize::new(GIGABYTE).ok_or(Errno::EINVAL)?,
+                ProtFlags::PROT_READ | ProtFlags::PROT_WRITE,
+                MapFlags::MAP_SHARED | MapFlags::MAP_FIXED | MapFlags::MAP_NORESERVE,
+                file,
+                0,
+            )
+        }?;
+        let offset = GIGABYTE / 2;
+        Ok(Area {
+            start: start + offset,
+            pages: HUGE,
+            offset,
         })
     }
 
@@ -171,6 +202,7 @@ impl Area {
         Ok(Area {
             start: start.as_ptr() as usize,
             pages,
+            offset: 0,
         })
     }
 
@@ -178,6 +210,11 @@ impl Area {
     pub fn range(&self) -> (u64, u64) {
         let start = self.start as u64;
         (start, start + (self.pages * PAGE) as u64)
+    }
+
+    /// Bytes before it in its file.
+    pub fn offset(&self) -> usize {
+        self.offset
     }
 
     /// Its number of pages.

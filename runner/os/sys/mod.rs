@@ -21,5 +21,8 @@ pub use userfault::{Feature, UserFault};
 /// Bytes in a page. The scenarios count in pages, and x86-64 has this size only.
 pub const PAGE: usize = 4096;
 
+/// Bytes that a page table of the third level maps.
+pub const GIGABYTE: usize = 1 << 30;
+
 /// Pages in a huge page of 2 MiB.
 pub const HUGE: usize = (2 << 20) / PAGE;

@@ -19,6 +19,8 @@ pub enum Feature {
     WriteProtect,
     /// `UFFD_FEATURE_WP_ASYNC`: a fault of a page that is write-protected is not waited for.
     WriteProtectAsync,
+    /// `UFFD_FEATURE_WP_HUGETLBFS_SHMEM`
+    WriteProtectHugetlb,
     /// `UFFD_FEATURE_MOVE`
     Move,
 }
@@ -28,6 +30,7 @@ impl Feature {
         match self {
             Feature::WriteProtect => 1,
             Feature::WriteProtectAsync => 1 << 15,
+            Feature::WriteProtectHugetlb => 1 << 12,
             Feature::Move => 1 << 16,
         }
     }

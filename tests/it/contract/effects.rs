@@ -8,7 +8,7 @@ use super::*;
 fn wrong_effects_are_found() {
     assert_eq!(with(|_| {}), Verdict::Pass);
     type Change = fn(&mut Observation);
-    let table: [(FindingKind, Change); 12] = [
+    let table: [(FindingKind, Change); 13] = [
         (FindingKind::Pages, |o| o.pages.as_mut().unwrap().gone = 2),
         (FindingKind::Pages, |o| o.pages.as_mut().unwrap().rss = 1),
         (FindingKind::Pages, |o| {
@@ -23,6 +23,7 @@ fn wrong_effects_are_found() {
         (FindingKind::Removal, |o| o.remains.reads = Some(false)),
         (FindingKind::Removal, |o| o.remains.mm = Some((0, 2))),
         (FindingKind::Removal, |o| o.remains.mm = Some((1, 1))),
+        (FindingKind::Removal, |o| o.remains.flushes = Some(1)),
         (FindingKind::Calls, |o| o.calls[0].cur_seq = 4),
         (FindingKind::Outcome, |o| o.outcome = -11),
         (FindingKind::Step, |o| {

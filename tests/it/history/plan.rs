@@ -87,6 +87,7 @@ pub fn observation(plan: &Plan, pid: i32) -> Observation {
             stuck: Vec::new(),
             reads: Some(true),
             mm: Some((0, 1)),
+            flushes: Some(0),
         },
         actors: Vec::new(),
         outcome: 0,

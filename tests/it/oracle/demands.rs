@@ -59,6 +59,31 @@ fn too_few_calls_of_reclaim_give_no_verdict() {
     );
 }
 
+/// A page that has gone unannounced is a finding, however many others were announced.
+#[test]
+fn too_few_calls_do_not_hide_a_change_that_no_call_announces() {
+    let mut windows = history(Style::of(Kernel::Seed), &suite()[2..3], &[]).windows;
+    let window = &mut windows[0];
+    let o = &mut window.observations[0];
+    o.expectation.calls = mn_inject::model::Count::AtLeast(100);
+    o.notifiers[0].notifier.kind = NotifierKind::Mirror;
+    let last = o.calls.last().expect("no calls").clone();
+    o.later.push(mn_inject::model::Later {
+        notifier: 0,
+        seq: window.total_entries.1,
+        time_ns: last.time_ns + 1,
+        op: mn_inject::model::FollowUp::Lost,
+        start: o.watched.1,
+        end: o.watched.1 + 0x1000,
+        context: last.context,
+        tid: last.tid,
+        injected: false,
+    });
+    window.total_entries.1 += 1;
+    let judgement = judge(&windows, Some(Form::Seed));
+    assert!(kinds(&judgement.results[0]).contains(&FindingKind::Untold));
+}
+
 #[test]
 fn calls_on_other_addresses_do_not_count() {
     let mut windows = history(Style::of(Kernel::Seed), &suite()[2..3], &[]).windows;

@@ -10,8 +10,9 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 
 use mn_inject::injector::formats::{Counters, Entry, Op};
-use mn_inject::injector::line::errno_of;
 use mn_inject::model::FollowUp;
+use mn_inject::os::lru_gen;
+use mn_inject::os::lru_gen::LruGen;
 use mn_inject::os::sys::{Area, PAGE};
 
 use crate::module_cases::outcome::{Failure, Outcome, demand, same};
@@ -238,110 +239,14 @@ pub fn damon(rig: &Rig<'_>) -> Outcome {
     attached.detach()
 }
 
-/// The multi-generational LRU, turned on until it is dropped.
-struct LruGen {
-    before: String,
-}
-
-impl LruGen {
-    const ENABLED: &str = "/sys/kernel/mm/lru_gen/enabled";
-    const DEBUGFS: &str = "/sys/kernel/debug/lru_gen";
-    /// The bit for walks of page tables: LRU_GEN_MM_WALK, which needs hardware that notes accesses.
-    const WALKS: u32 = 1 << 1;
-
-    fn enable() -> Outcome<Self> {
-        if !Path::new(Self::ENABLED).exists() || !Path::new(Self::DEBUGFS).exists() {
-            return Err(Failure::Skip(
-                "the kernel has no multi-generational LRU (CONFIG_LRU_GEN)",
-            ));
-        }
-        let before = fs::read_to_string(Self::ENABLED)
-            .with_context(|| format!("cannot read {}", Self::ENABLED))?;
-        let enabled = LruGen { before };
-        // All that it can do. The bits that have no effect on this machine read as 0.
-        put(Path::new(Self::ENABLED), "7")?;
-        let set = fs::read_to_string(Self::ENABLED)
-            .with_context(|| format!("cannot read {}", Self::ENABLED))?;
-        match u32::from_str_radix(set.trim().trim_start_matches("0x"), 16) {
-            Ok(bits) if bits & Self::WALKS != 0 => Ok(enabled),
-            Ok(_) => Err(Failure::Skip(
-                "the multi-generational LRU walks no page tables on this machine",
-            )),
-            Err(error) => Err(anyhow::Error::from(error)
-                .context(format!("{} reads {set:?}", Self::ENABLED))
-                .into()),
-        }
-    }
-
-    /// Makes a new generation of the pages of each memory cgroup on each node.
-    fn age() -> Outcome {
-        let text = fs::read_to_string(Self::DEBUGFS)
-            .with_context(|| format!("cannot read {}", Self::DEBUGFS))?;
-        let commands = aging_commands(&text);
-        demand(!commands.is_empty(), || {
-            format!("no generations in {text:?}")
-        })?;
-        for command in commands {
-            match fs::write(Self::DEBUGFS, &command) {
-                Ok(()) => {}
-                // The memory cgroup is gone, or the kernel has made one itself since.
-                Err(error)
-                    if matches!(
-                        errno_of(&error),
-                        nix::errno::Errno::EINVAL | nix::errno::Errno::EEXIST
-                    ) => {}
-                Err(error) => {
-                    let what = format!("cannot write {command:?} to {}", Self::DEBUGFS);
-                    return Err(anyhow::Error::from(error).context(what).into());
-                }
-            }
-        }
-        Ok(())
-    }
-}
-
-impl Drop for LruGen {
-    fn drop(&mut self) {
-        if let Err(error) = fs::write(Self::ENABLED, self.before.trim_end()) {
-            eprintln!("mn-selftest: {} is not put back: {error}", Self::ENABLED);
-        }
-    }
-}
-
-/// The commands that make a new generation, from the text of `lru_gen`
-/// (Documentation/admin-guide/mm/multigen_lru.rst): anonymous pages too, and all page tables.
-fn aging_commands(text: &str) -> Vec<String> {
-    let (mut memcg, mut node, mut newest) = ("", "", None);
-    let mut commands = Vec::new();
-    let mut end = |memcg: &str, node: &str, newest: Option<u64>| {
-        if let Some(newest) = newest {
-            commands.push(format!("+ {memcg} {node} {newest} 200 1"));
-        }
-    };
-    for line in text.lines() {
-        let mut words = line.split_ascii_whitespace();
-        match (words.next(), words.next()) {
-            (Some("memcg"), Some(id)) => {
-                end(memcg, node, newest.take());
-                memcg = id;
-            }
-            (Some("node"), Some(id)) => {
-                end(memcg, node, newest.take());
-                node = id;
-            }
-            (Some(generation), Some(_)) => newest = generation.parse().ok().or(newest),
-            _ => {}
-        }
-    }
-    end(memcg, node, newest);
-    commands
-}
-
 pub fn mglru(rig: &Rig<'_>) -> Outcome {
     let (area, attached) = attach(rig)?;
+    if let Some(why) = lru_gen::missing() {
+        return Err(Failure::Skip(why));
+    }
     let enabled = LruGen::enable()?;
     let is_called = wait_for(|| {
-        LruGen::age()?;
+        enabled.age()?;
         Ok(!entries(&attached, FollowUp::ClearYoung, area.range())?.is_empty())
     })?;
     demand(is_called, || {
@@ -351,22 +256,4 @@ pub fn mglru(rig: &Rig<'_>) -> Outcome {
     same("what it returned", entry.returned, 0)?;
     drop(enabled);
     attached.detach()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_node_of_each_memory_cgroup_ages_from_its_newest_generation() {
-        let text = "memcg     1 /\n node     0\n          0      12345       1 \
-                    2\n          3      12345       1          2\nmemcg    29 /a b\n node     \
-                    0\n          7       1234       0          0\n node     1\n          9       \
-                    1          0          0\n";
-        assert_eq!(
-            aging_commands(text),
-            ["+ 1 0 3 200 1", "+ 29 0 7 200 1", "+ 29 1 9 200 1"]
-        );
-        assert!(aging_commands("").is_empty());
-    }
 }

@@ -248,7 +248,7 @@ pub fn none(rig: &Rig<'_>) -> Outcome {
     let pid = subject.pid().as_raw();
     let held = rig.attach(pid, "kind=none")?;
     same("kind", held.read("kind")?.as_str(), "none")?;
-    let Mm { users, count } = held.mm()?;
+    let Mm { users, count, .. } = held.mm()?;
     same("users", users, 1)?;
     // All users together hold it once, and the target once.
     demand_count(count, 2)?;
@@ -256,7 +256,7 @@ pub fn none(rig: &Rig<'_>) -> Outcome {
     let others = (0..8)
         .map(|_| rig.attach(pid, ""))
         .collect::<Outcome<Vec<_>>>()?;
-    let Mm { users, count } = held.mm()?;
+    let Mm { users, count, .. } = held.mm()?;
     same("users with notifiers", users, 1)?;
     demand_count(count, 2 + 2 * 8)?;
     others.into_iter().try_for_each(Attached::detach)?;
@@ -265,7 +265,7 @@ pub fn none(rig: &Rig<'_>) -> Outcome {
     held.demand_state("live")?;
     rig.finish(subject)?;
     held.demand_state("gone")?;
-    let Mm { users, count } = held.mm()?;
+    let Mm { users, count, .. } = held.mm()?;
     same("users of what is gone", users, 0)?;
     demand_count(count, 1)?;
     held.detach()

@@ -206,7 +206,8 @@ mod tests {
             anyhow::Ok(config(Arch::X86, "core")?.text(no_tree, &lines))
         };
         let plain = text(&[])?;
-        assert_eq!(text(&["CONFIG_KSM=y"])?, format!("{plain}CONFIG_KSM=y\n"));
+        let line = "CONFIG_ZSMALLOC=y";
+        assert_eq!(text(&[line])?, format!("{plain}{line}\n"));
         assert_eq!(
             text(&["CONFIG_SMP=n"])?,
             plain.replace("CONFIG_SMP=y\n", "") + "# CONFIG_SMP is not set\n"

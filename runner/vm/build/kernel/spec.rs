@@ -276,7 +276,7 @@ mod tests {
         other.versions.insert("rustc".to_owned(), "2".to_owned());
         assert_ne!(key, key_of("a", "x", &other)?);
         let mut with = spec("a", "x");
-        with.config_add = vec!["CONFIG_KSM=y".parse().map_err(anyhow::Error::msg)?];
+        with.config_add = vec!["CONFIG_ZSMALLOC=y".parse().map_err(anyhow::Error::msg)?];
         assert_ne!(key, with.keys(&toolchain, tree)?.kernel);
         Ok(())
     }

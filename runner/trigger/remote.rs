@@ -13,11 +13,12 @@ use nix::sys::mman::MmapAdvise;
 use nix::unistd::Pid;
 
 use crate::os::sys;
+use crate::os::sys::Area;
 use crate::trigger::operation::Operation;
 
 /// One of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Deed {
+pub enum Remote {
     /// A write through `/proc/PID/mem` to a page that the subject shares with its child.
     Write,
     /// `process_madvise(MADV_PAGEOUT)` of a memfd that the subject has mapped shared.
@@ -26,26 +27,30 @@ pub enum Deed {
     Truncate,
     /// `4` is written to `/proc/PID/clear_refs`.
     ClearRefs,
+    /// `madvise(MADV_COLLAPSE)` of a memfd that both have mapped shared.
+    Collapse,
     /// A transparent huge page is split through debugfs.
     Split,
 }
 
-impl Deed {
-    const ALL: [Deed; 5] = [
-        Deed::Write,
-        Deed::Pageout,
-        Deed::Truncate,
-        Deed::ClearRefs,
-        Deed::Split,
+impl Remote {
+    const ALL: [Remote; 6] = [
+        Remote::Write,
+        Remote::Pageout,
+        Remote::Truncate,
+        Remote::ClearRefs,
+        Remote::Collapse,
+        Remote::Split,
     ];
 
     /// The operation for which the subject prepares its memory.
     pub const fn operation(self) -> Operation {
         match self {
-            Deed::Write => Operation::CopyOnWrite,
-            Deed::Pageout => Operation::Pageout,
-            Deed::Truncate => Operation::Truncate,
-            Deed::ClearRefs | Deed::Split => Operation::Hold,
+            Remote::Write => Operation::CopyOnWrite,
+            Remote::Pageout => Operation::Pageout,
+            Remote::Truncate => Operation::Truncate,
+            Remote::Collapse => Operation::HoldFile,
+            Remote::ClearRefs | Remote::Split => Operation::Hold,
         }
     }
 
@@ -56,13 +61,13 @@ impl Deed {
     /// Those of the system call, and of opening a file in `/proc` or debugfs.
     pub fn perform(self, pid: Pid, (start, end): (u64, u64)) -> io::Result<()> {
         match self {
-            Deed::Write => {
+            Remote::Write => {
                 let memory = OpenOptions::new()
                     .write(true)
                     .open(format!("/proc/{pid}/mem"))?;
                 memory.write_all_at(b"x", start)
             }
-            Deed::Pageout => {
+            Remote::Pageout => {
                 // Pages that were touched on a processor may still be in its batch for the LRU
                 // lists, which only a caller on that processor drains.
                 sched_setaffinity(Pid::from_raw(0), &sched_getaffinity(pid)?)?;
@@ -73,13 +78,13 @@ impl Deed {
                     MmapAdvise::MADV_PAGEOUT,
                 )?)
             }
-            Deed::Truncate => {
-                let file = format!("/proc/{pid}/map_files/{start:x}-{end:x}");
-                let file: File = OpenOptions::new().write(true).open(file)?;
-                file.set_len(0)
+            Remote::Truncate => file_at(pid, (start, end))?.set_len(0),
+            Remote::Collapse => {
+                let file = file_at(pid, (start, end))?.into();
+                Ok(Area::map_tables(1, Some(&file))?.collapse()?)
             }
-            Deed::ClearRefs => fs::write(format!("/proc/{pid}/clear_refs"), "4"),
-            Deed::Split => fs::write(
+            Remote::ClearRefs => fs::write(format!("/proc/{pid}/clear_refs"), "4"),
+            Remote::Split => fs::write(
                 "/sys/kernel/debug/split_huge_pages",
                 format!("{pid},{start:#x},{end:#x}"),
             ),
@@ -87,20 +92,28 @@ impl Deed {
     }
 }
 
-impl fmt::Display for Deed {
+/// The file that a process has mapped at these addresses.
+fn file_at(pid: Pid, (start, end): (u64, u64)) -> io::Result<File> {
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(format!("/proc/{pid}/map_files/{start:x}-{end:x}"))
+}
+
+impl fmt::Display for Remote {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{self:?}")
     }
 }
 
-impl FromStr for Deed {
+impl FromStr for Remote {
     type Err = String;
 
     fn from_str(name: &str) -> Result<Self, String> {
-        Deed::ALL
+        Remote::ALL
             .into_iter()
-            .find(|deed| deed.to_string() == name)
-            .ok_or_else(|| format!("unknown deed {name:?}"))
+            .find(|remote| remote.to_string() == name)
+            .ok_or_else(|| format!("unknown operation {name:?}"))
     }
 }
 
@@ -109,10 +122,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_deed_is_found_by_its_name() {
-        for deed in Deed::ALL {
-            assert_eq!(deed.to_string().parse(), Ok(deed));
+    fn every_operation_is_found_by_its_name() {
+        for remote in Remote::ALL {
+            assert_eq!(remote.to_string().parse(), Ok(remote));
         }
-        assert!("write".parse::<Deed>().is_err());
+        assert!("write".parse::<Remote>().is_err());
     }
 }
