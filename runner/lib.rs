@@ -6,6 +6,7 @@
 
 pub mod cli;
 pub mod contract;
+pub mod coverage;
 pub mod guest;
 pub mod injector;
 pub mod kmsg;

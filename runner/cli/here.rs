@@ -4,7 +4,7 @@
 
 use anyhow::Result;
 
-use crate::cli::{Command, Process, judge, list, run};
+use crate::cli::{Command, Process, coverage, judge, list, run};
 use crate::model::exit::Exit;
 use crate::observe::CGROUP_PREFIX;
 use crate::{trigger, vm};
@@ -18,6 +18,7 @@ pub fn carry_out(command: Command) -> Result<Exit> {
     match command {
         Command::Run(args) => run::run(&args),
         Command::Judge(args) => judge::run(&args),
+        Command::Coverage(args) => coverage::run(&args),
         Command::List(args) => list::run(&args),
         Command::Vm(command) => vm::main(command),
         Command::Process(process) => process.main(),

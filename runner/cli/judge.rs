@@ -4,7 +4,7 @@
 
 use std::fs;
 use std::io::{self, Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 
@@ -27,12 +27,7 @@ const STDIN: &str = "-";
 /// A file cannot be read or is no recording, or a report cannot be printed. All files are read
 /// before the first report is printed.
 pub fn run(args: &JudgeArgs) -> Result<Exit> {
-    let mut recordings = Vec::new();
-    for path in &args.files {
-        let name = name(path);
-        let recording = read(path).with_context(|| format!("cannot judge {name}"))?;
-        recordings.push((name, recording));
-    }
+    let recordings = recordings(&args.files)?;
     let several = recordings.len() > 1;
     let mut out = io::stdout().lock();
     let mut exits = Vec::new();
@@ -47,6 +42,21 @@ pub fn run(args: &JudgeArgs) -> Result<Exit> {
         [exit] => *exit,
         exits => Exit::of_all(exits),
     })
+}
+
+/// Reads recordings, each with its name.
+///
+/// # Errors
+///
+/// A file cannot be read, or is no recording.
+pub(super) fn recordings(files: &[PathBuf]) -> Result<Vec<(String, Recording)>> {
+    let mut recordings = Vec::new();
+    for path in files {
+        let name = name(path);
+        let recording = read(path).with_context(|| format!("cannot judge {name}"))?;
+        recordings.push((name, recording));
+    }
+    Ok(recordings)
 }
 
 /// The name of an input, as messages have it.

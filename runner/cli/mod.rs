@@ -3,6 +3,7 @@
 //! The command line of `mn-inject`: its commands and their arguments. Each command has a file of
 //! its own; [`here`] calls them.
 
+pub mod coverage;
 pub mod here;
 pub mod judge;
 pub mod list;
@@ -37,6 +38,8 @@ pub enum Command {
     List(ListArgs),
     /// Judge recorded runs again: the results.jsonl that `run --output` and `vm run` keep
     Judge(JudgeArgs),
+    /// Tell which callers of notifiers in a kernel recorded runs have reached
+    Coverage(CoverageArgs),
     /// Build a kernel and the module, and run the scenarios in a virtual machine
     #[command(subcommand)]
     Vm(VmCommand),
@@ -95,6 +98,23 @@ pub struct JudgeArgs {
     /// The format of the report
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
+}
+
+/// Arguments of `mn-inject coverage`.
+#[derive(Clone, Debug, Args)]
+pub struct CoverageArgs {
+    /// The results.jsonl of each run; - reads standard input
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// The ELF file of the kernel, with symbols [default: that of the run, if it was in a VM]
+    #[arg(long, value_name = "FILE")]
+    pub vmlinux: Option<PathBuf>,
+    /// Fail unless so many functions that call notifiers are reached
+    #[arg(long, value_name = "N")]
+    pub fail_under: Option<usize>,
+    /// The format of the output
+    #[arg(long, value_enum, default_value_t)]
+    pub format: SimpleFormat,
 }
 
 /// Arguments of `mn-inject list`.

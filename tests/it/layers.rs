@@ -17,6 +17,7 @@ pub const LAYERS: &[&[&str]] = &[
     &["trigger"],
     &["scenario"],
     &["oracle"],
+    &["coverage"],
     &["report"],
     &["observe"],
     &["suite"],

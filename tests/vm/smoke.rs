@@ -4,11 +4,12 @@
 //! kernels that differ in one file from the one of `vm run`.
 
 use std::path::Path;
+use std::process::Command;
 
 use mn_inject::model::{FindingKind, Report};
 
 use crate::harness::{
-    assert_signal_leaves_no_qemu, folder, found, mutant, patch, report_in, run, run_patched,
+    Ran, assert_signal_leaves_no_qemu, folder, found, mutant, patch, report_in, run, run_patched,
     selftest,
 };
 
@@ -40,6 +41,17 @@ fn seed_passes_and_is_not_built_twice() {
     for (name, path) in vm.logs {
         assert!(Path::new(&path).exists(), "the log {name} is not at {path}");
     }
+
+    // The callers of notifiers in that kernel which a scenario reached: none fewer.
+    let coverage = |least: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_mn-inject"));
+        command.args(["coverage", "--fail-under", least]);
+        let recording = dir.path().join("results.jsonl");
+        let output = command.arg(recording).output();
+        Ran::new(&output.expect("cannot start mn-inject"))
+    };
+    coverage("25").expect(0, &["25 of 29 functions that call notifiers are reached"]);
+    coverage("26").expect(1, &["needs a DAX device"]);
 }
 
 #[test]

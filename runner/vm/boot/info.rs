@@ -20,6 +20,7 @@ pub fn vm_info(
     output: &Path,
 ) -> VmInfo {
     let info = &built.info;
+    logs.push(("kernel".to_owned(), built.kernel.display().to_string()));
     logs.push((
         "report".to_owned(),
         output.join("report.json").display().to_string(),

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! `mn-inject coverage`: the functions of a kernel that call notifiers, and the scenarios that
+//! reached each.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result};
+
+use crate::cli::CoverageArgs;
+use crate::cli::judge::recordings;
+use crate::coverage::{self, Coverage, SiteCoverage};
+use crate::model::Recording;
+use crate::model::exit::Exit;
+use crate::report::format::SimpleFormat;
+use crate::report::text::one_line;
+
+/// Prints the coverage of some recordings.
+///
+/// # Errors
+///
+/// A file cannot be read, is no recording, or is one of another kernel.
+pub fn run(args: &CoverageArgs) -> Result<Exit> {
+    let recordings: Vec<Recording> = recordings(&args.files)?
+        .into_iter()
+        .map(|(_, recording)| recording)
+        .collect();
+    let vmlinux = match &args.vmlinux {
+        Some(path) => path.clone(),
+        None => kernel_of(&recordings)
+            .context("no recording says where its kernel is: name it with --vmlinux FILE")?,
+    };
+    let sites = coverage::of_kernel(&vmlinux)?;
+    let coverage = coverage::coverage(&sites, &recordings)
+        .map_err(anyhow::Error::msg)
+        .with_context(|| format!("the kernel is {}", vmlinux.display()))?;
+    let mut out = io::stdout().lock();
+    match args.format {
+        SimpleFormat::Human => print(&coverage, &mut out)?,
+        SimpleFormat::Json => {
+            serde_json::to_writer_pretty(&mut out, &coverage)?;
+            writeln!(out)?;
+        }
+    }
+    Ok(
+        if args
+            .fail_under
+            .is_some_and(|least| coverage.reached < least)
+        {
+            Exit::Fail
+        } else {
+            Exit::Pass
+        },
+    )
+}
+
+/// The ELF file of the kernel, as a run in a virtual machine records it.
+fn kernel_of(recordings: &[Recording]) -> Option<PathBuf> {
+    let mut machines = recordings.iter().filter_map(|one| one.vm.as_ref());
+    machines.find_map(|vm| vm.log("kernel")).map(PathBuf::from)
+}
+
+fn print(coverage: &Coverage, out: &mut dyn Write) -> io::Result<()> {
+    let width = coverage.sites.iter().map(|site| site.function.len()).max();
+    let width = width.unwrap_or_default();
+    writeln!(
+        out,
+        "{:<width$}  scenarios  failed  context                     kinds",
+        "function"
+    )?;
+    for site in &coverage.sites {
+        let name = one_line(&site.function);
+        if site.is_reached() {
+            let words = |list: Vec<String>| list.join(", ");
+            let contexts = words(site.contexts.iter().map(ToString::to_string).collect());
+            let kinds = words(
+                site.kinds
+                    .iter()
+                    .map(|kind| kind.name().to_owned())
+                    .collect(),
+            );
+            let failed = if site.has_failed { "yes" } else { "no" };
+            let count = site.scenarios.len();
+            writeln!(
+                out,
+                "{name:<width$}  {count:<9}  {failed:<6}  {contexts:<26}  {kinds}"
+            )?;
+        } else {
+            let why = site.why_not.unwrap_or("no scenario reached it");
+            writeln!(out, "{name:<width$}  -          {why}")?;
+        }
+    }
+    let left = |site: &&SiteCoverage| !site.is_reached();
+    writeln!(
+        out,
+        "\n{} of {} functions that call notifiers are reached, {} are not",
+        coverage.reached,
+        coverage.sites.len(),
+        coverage.sites.iter().filter(left).count()
+    )
+}

@@ -1,0 +1,9 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The functions of a kernel that call notifiers, and the scenarios that make each of them do so.
+
+mod reached;
+mod sites;
+
+pub use reached::{Coverage, SiteCoverage, coverage};
+pub use sites::{Site, of_kernel};
