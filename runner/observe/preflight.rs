@@ -86,6 +86,9 @@ fn why_not_trigger(kind: TriggerKind, options: &RunOptions) -> Option<&'static s
         return Some("needs a disposable machine");
     }
     match kind {
+        TriggerKind::Script(script) if script.steps == Steps::LetGo && has_lockdep() => Some(
+            "needs a kernel without lockdep, in which a process is gone in a tenth of a second",
+        ),
         _ if kind.operation() == Operation::Hog => cgroup::missing(),
         TriggerKind::GlobalOom if !Path::new("/proc/sysrq-trigger").exists() => Some("no sysrq"),
         TriggerKind::Script(script) if script.steps == Steps::Age => lru_gen::missing(),
@@ -103,10 +106,7 @@ fn has(needs: Needs) -> bool {
     match needs {
         // The symbol exists only with CONFIG_DEBUG_ATOMIC_SLEEP (kernel/sched/core.c).
         Needs::AtomicSleep => kernel::has_symbol("__might_sleep"),
-        // The file exists only with CONFIG_PROVE_LOCKING (kernel/locking/lockdep_proc.c).
-        Needs::Lockdep => {
-            Path::new("/proc/lockdep_chains").exists() && kernel::lockdep() == Some(true)
-        }
+        Needs::Lockdep => has_lockdep() && kernel::lockdep() == Some(true),
         Needs::Userfaultfd => UserFault::new(Feature::Move).is_ok(),
         Needs::UserfaultfdWp => UserFault::new(Feature::WriteProtectAsync).is_ok(),
         Needs::HugePages => has_huge_pages("enabled"),
@@ -117,6 +117,12 @@ fn has(needs: Needs) -> bool {
         Needs::ShmemHugePages => has_huge_pages("enabled") && has_huge_pages("shmem_enabled"),
         Needs::Hugetlb => number(FREE_HUGETLB).is_some_and(|free| free >= 2),
     }
+}
+
+/// Whether the kernel has lockdep, on or off: the file exists only with CONFIG_PROVE_LOCKING
+/// (kernel/locking/lockdep_proc.c).
+fn has_lockdep() -> bool {
+    Path::new("/proc/lockdep_chains").exists()
 }
 
 /// Whether there are transparent huge pages of that sort. The value that is set stands in brackets

@@ -30,7 +30,8 @@ pub enum Boot {
     /// One boot for all scenarios that leave something behind permanently that does not affect
     /// the others: a task that waits forever, a dead address space that is locked.
     Spoiled,
-    /// A boot of its own: the scenario turns lockdep off, or would if the kernel were wrong.
+    /// A boot of its own: the scenario turns lockdep off or stops all registrations, or would if the
+    /// kernel were wrong.
     Own,
 }
 
@@ -184,6 +185,14 @@ const fn lockdep(case: Case) -> Case {
     }
 }
 
+/// A wrong kernel waits forever, with a lock that every registration takes.
+const fn apart(case: Case) -> Case {
+    Case {
+        boot: Boot::Own,
+        ..case
+    }
+}
+
 const fn leaving(case: Case) -> Case {
     Case {
         boot: Boot::Spoiled,
@@ -326,7 +335,7 @@ pub const CASES: &[Case] = &[
     keeps("r11-interval-under-lock", "the same with an interval notifier", &[11], registers(Script::REGISTER_INTERVAL_LOCKED), &[]),
     keeps("r11-two-on-one", "two notifiers of the same kind on one mm", &[11], MUNMAP, &[plain(AGREES), plain(AGREES)]),
     keeps("r11-two-on-one-mrelease", "process_mrelease, two notifiers of the same kind agree", &[5, 11], MRELEASE, &[plain(AGREES), plain(AGREES)]),
-    keeps("r11-in-forked-child", "registered with a forked child that has executed nothing", &[11], registers(Script::REGISTER_IN_CHILD), &[]),
+    apart(keeps("r11-in-forked-child", "registered with a forked child that has executed nothing", &[11], registers(Script::REGISTER_IN_CHILD), &[])),
     keeps("r11-register-in-invalidation", "in an invalidation a notifier with ends comes, and waits for its end", &[4, 11], steps(Script::REGISTER_WAITS, 1, Clear, Blockable), &[plain(SLEEPS)]),
     keeps("r11-release-at-exit", "the release of a process that exits comes once", &[11], steps(Script::RELEASE_AT_EXIT, 0, Unmap, Blockable), &[plain(AGREES)]),
     keeps("r11-all-release-at-exit", "a process exits, and notifiers of each kind are told of it once", &[10, 11], steps(Script::RELEASE_AT_EXIT, 0, Unmap, Blockable), &[interval(AGREES), plain(AGREES), two_pass(AGREES)]),
