@@ -9,7 +9,7 @@ use std::path::Path;
 use anyhow::{Context as _, Result, ensure};
 use nix::libc::{EEXIST, EINVAL};
 
-/// What it does, in bits.
+/// Bits for its parts that are on.
 const ENABLED: &str = "/sys/kernel/mm/lru_gen/enabled";
 
 /// Its generations, and its commands.

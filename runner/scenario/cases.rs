@@ -19,7 +19,7 @@ use crate::scenario::script::{Script, Steps};
 use crate::scenario::triggers::{
     DONTNEED, FORK, MEMCG_OOM, MPROTECT, MRELEASE, MREMAP, MUNMAP, Trigger, TriggerKind, blockable,
 };
-use crate::trigger::operation::Place::{AtZero, Tables};
+use crate::trigger::place::Place::{AtZero, Tables};
 
 /// The boot that a scenario runs on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

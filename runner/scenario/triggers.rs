@@ -7,7 +7,8 @@ use nix::libc;
 use crate::contract::Needs;
 use crate::model::{Arming, Context, Count, End, Extent, NotifierEvent, PagesFate, ReaperMessage};
 use crate::scenario::script::{Caller, Death, Script};
-use crate::trigger::operation::{Operation, Place, Work};
+use crate::trigger::operation::{Operation, Work};
+use crate::trigger::place::Place;
 use crate::trigger::remote::Remote;
 
 /// The way in which the kernel is made to call the notifiers.

@@ -8,5 +8,6 @@ pub mod helper;
 pub mod operation;
 pub mod pages;
 pub mod peer;
+pub mod place;
 pub mod remote;
 pub mod subject;
