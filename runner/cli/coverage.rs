@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result};
 
 use crate::cli::CoverageArgs;
 use crate::cli::judge::recordings;
-use crate::coverage::{self, Coverage, SiteCoverage};
+use crate::coverage::{self, Coverage};
 use crate::model::Recording;
 use crate::model::exit::Exit;
 use crate::report::format::SimpleFormat;
@@ -43,16 +43,10 @@ pub fn run(args: &CoverageArgs) -> Result<Exit> {
             writeln!(out)?;
         }
     }
-    Ok(
-        if args
-            .fail_under
-            .is_some_and(|least| coverage.reached < least)
-        {
-            Exit::Fail
-        } else {
-            Exit::Pass
-        },
-    )
+    Ok(match args.fail_under {
+        Some(least) if coverage.reached < least => Exit::Fail,
+        _ => Exit::Pass,
+    })
 }
 
 /// The ELF file of the kernel, as a run in a virtual machine records it.
@@ -72,14 +66,10 @@ fn print(coverage: &Coverage, out: &mut dyn Write) -> io::Result<()> {
     for site in &coverage.sites {
         let name = one_line(&site.function);
         if site.is_reached() {
-            let words = |list: Vec<String>| list.join(", ");
-            let contexts = words(site.contexts.iter().map(ToString::to_string).collect());
-            let kinds = words(
-                site.kinds
-                    .iter()
-                    .map(|kind| kind.name().to_owned())
-                    .collect(),
-            );
+            let contexts: Vec<_> = site.contexts.iter().map(ToString::to_string).collect();
+            let contexts = contexts.join(", ");
+            let kinds: Vec<_> = site.kinds.iter().map(|kind| kind.name()).collect();
+            let kinds = kinds.join(", ");
             let failed = if site.has_failed { "yes" } else { "no" };
             let count = site.scenarios.len();
             writeln!(
@@ -91,12 +81,11 @@ fn print(coverage: &Coverage, out: &mut dyn Write) -> io::Result<()> {
             writeln!(out, "{name:<width$}  -          {why}")?;
         }
     }
-    let left = |site: &&SiteCoverage| !site.is_reached();
     writeln!(
         out,
         "\n{} of {} functions that call notifiers are reached, {} are not",
         coverage.reached,
         coverage.sites.len(),
-        coverage.sites.iter().filter(left).count()
+        coverage.sites.len() - coverage.reached
     )
 }

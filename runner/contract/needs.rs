@@ -37,8 +37,7 @@ impl Needs {
             Needs::Lockdep => "PROVE_LOCKING",
             Needs::Userfaultfd => "USERFAULTFD",
             Needs::UserfaultfdWp | Needs::HugetlbUserfaultfd => "PTE_MARKER_UFFD_WP",
-            Needs::HugePages => "TRANSPARENT_HUGEPAGE",
-            Needs::ShmemHugePages => "TRANSPARENT_HUGEPAGE",
+            Needs::HugePages | Needs::ShmemHugePages => "TRANSPARENT_HUGEPAGE",
             Needs::Hugetlb => "HUGETLBFS",
             Needs::Ksm => "KSM",
         }

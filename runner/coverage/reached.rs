@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use crate::coverage::sites::{CALLEE, Site};
-use crate::model::{Context, NotifierKind, Observation, Recording};
+use crate::model::{Call, Context, NotifierKind, Observation, Recording};
 
 /// Functions that no scenario makes call a notifier, with the reason.
 const WHY_NOT: &[(&str, &str)] = &[
@@ -101,7 +101,7 @@ pub fn coverage(sites: &[Site], recordings: &[Recording]) -> Result<Coverage, St
         .flat_map(|boot| &boot.windows);
     let mut has_stacks = false;
     for o in windows.flat_map(|window| &window.observations) {
-        for (index, call) in o.calls.iter().enumerate() {
+        for call in &o.calls {
             let Some(function) = caller(&call.callers) else {
                 continue;
             };
@@ -114,7 +114,7 @@ pub fn coverage(sites: &[Site], recordings: &[Recording]) -> Result<Coverage, St
                     o.scenario
                 )
             })?;
-            visit(site, o, index);
+            visit(site, o, call);
         }
     }
     if !has_stacks {
@@ -124,8 +124,7 @@ pub fn coverage(sites: &[Site], recordings: &[Recording]) -> Result<Coverage, St
     Ok(Coverage { sites, reached })
 }
 
-fn visit(site: &mut SiteCoverage, o: &Observation, index: usize) {
-    let call = &o.calls[index];
+fn visit(site: &mut SiteCoverage, o: &Observation, call: &Call) {
     site.scenarios.insert(o.scenario.clone());
     if let Some(kind) = o.kind(call) {
         add(&mut site.kinds, kind);

@@ -149,7 +149,7 @@ impl Session {
         self.detach(&probe.name())
     }
 
-    /// The final `mm_users` and `mm_count` of an address space whose process is gone.
+    /// The final counts of an address space whose process is gone.
     fn last_references(&self, holder: &Attachment) -> Result<Mm> {
         let mut limit = Limit::new(REFERENCES);
         loop {

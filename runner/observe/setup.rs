@@ -283,7 +283,8 @@ impl Setup {
         }
     }
 
-    /// Makes the helper carry out an operation on the watched addresses. Returns 0 or a negative errno.
+    /// Makes the helper carry out an operation on the watched addresses. Returns 0 or a negative
+    /// errno.
     pub(super) fn perform(&mut self, remote: Remote, waiter: &Waiter) -> Result<i32> {
         let (pid, watched) = (self.subject.pid(), self.subject.watched());
         match self.helper()?.perform(remote, pid, watched, waiter, STEP)? {

@@ -21,7 +21,7 @@ use crate::scenario::{Scenario, TriggerKind};
 use crate::observe::reaper::{REAPER, is_closing_line};
 use crate::observe::session::{NOWHERE, POLL, STEP, Session};
 use crate::observe::setup::Setup;
-use crate::observe::steps::TOO_LATE;
+use crate::observe::steps::let_go::TOO_LATE;
 use crate::observe::steps::pages::TOO_SHORT;
 
 /// Interval at which signals are checked for.
@@ -207,14 +207,11 @@ impl Session {
         Ok(())
     }
 
-    /// Waits until the OOM reaper has finished with all victims. A reaper that says nothing about one
-    /// of them leaves the window without the line that is due.
+    /// Waits until the OOM reaper has finished with all victims. A reaper that says nothing about
+    /// one of them leaves the window without the line that is due.
     fn reaped(&self, mut left: Vec<Pid>, mut reaper: KmsgReader) -> Result<()> {
         let mut limit = Limit::new(REAPER);
-        while !left.is_empty() {
-            if limit.is_over() {
-                break;
-            }
+        while !left.is_empty() && !limit.is_over() {
             // In slices, to check for signals in between.
             reaper.read_to(
                 |record| {

@@ -4,7 +4,6 @@
 //! (Documentation/admin-guide/mm/ksm.rst).
 
 use std::fs;
-use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use nix::unistd::Pid;
@@ -58,11 +57,6 @@ impl Drop for Ksmd {
 ///
 /// The file of the process cannot be read.
 pub fn merged(pid: Pid) -> Result<u64> {
-    let path = Path::new("/proc")
-        .join(pid.to_string())
-        .join("ksm_merging_pages");
-    let text =
-        fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-    let number = text.trim_end().parse();
-    number.with_context(|| format!("{text:?} in {}", path.display()))
+    let path = format!("/proc/{pid}/ksm_merging_pages");
+    number(&path).with_context(|| format!("no number in {path}"))
 }

@@ -17,7 +17,8 @@ use crate::scenario::bugs::{
 };
 use crate::scenario::script::{Script, Steps};
 use crate::scenario::triggers::{
-    DONTNEED, FORK, MEMCG_OOM, MPROTECT, MRELEASE, MREMAP, MUNMAP, Trigger, TriggerKind, blockable,
+    DONTNEED, FORK, MEMCG_OOM, MPROTECT, MRELEASE, MREMAP, MUNMAP, REAP_ATTEMPTS, Trigger,
+    TriggerKind, made,
 };
 use crate::trigger::place::Place::{AtZero, Tables};
 
@@ -179,13 +180,10 @@ const fn needing(needs: Needs, case: Case) -> Case {
 
 /// lockdep reports once, and turns itself off.
 const fn lockdep(case: Case) -> Case {
-    Case {
-        boot: Boot::Own,
-        ..needing(Needs::Lockdep, case)
-    }
+    apart(needing(Needs::Lockdep, case))
 }
 
-/// A wrong kernel waits forever, with a lock that every registration takes.
+/// The kernel, or a wrong one, leaves something behind that concerns all other scenarios.
 const fn apart(case: Case) -> Case {
     Case {
         boot: Boot::Own,
@@ -218,13 +216,12 @@ const fn zap(is_atomic: bool) -> Trigger {
 /// A script with so many invalidations of the watched addresses.
 const fn steps(script: Script, calls: u64, event: NotifierEvent, context: Context) -> Trigger {
     Trigger {
-        kind: TriggerKind::Script(script),
         extent: None,
         context,
-        ..blockable(
+        ..made(
+            TriggerKind::Script(script),
             "script",
             "several steps",
-            script.operation,
             event,
             Count::Exactly(calls),
         )
@@ -282,7 +279,7 @@ pub const CASES: &[Case] = &[
     keeps("r05-interval-refuses-oom", "the OOM reaper, an interval notifier refuses", &[5], MEMCG_OOM, &[interval(EAGAIN)]),
     keeps("r05-others-reaped", "process_mrelease, a plain notifier refuses for some pages, and all others go", &[2, 5], steps(Script::REAPS_OTHERS, 1, Clear, NonBlockable), &[plain(EAGAIN)]),
     keeps("r05-reaped-before-end", "process_mrelease, the pages are gone while an end runs", &[4, 5], steps(Script::PAGES_IN_END_OF_REAPING, 1, Clear, NonBlockable), &[paired(WAITS_AT_END)]),
-    keeps("r05-let-go-oom", "the OOM reaper, a notifier refuses ten times, and the victim is gone before the last word", &[5], steps(Script::LET_GO, 10, Clear, NonBlockable), &[plain(EAGAIN)]),
+    keeps("r05-let-go-oom", "the OOM reaper, a notifier refuses ten times, and the victim is gone before the last word", &[5], steps(Script::LET_GO, REAP_ATTEMPTS, Clear, NonBlockable), &[plain(EAGAIN)]),
     breaks("r05-plain-fails-oom", "the OOM reaper, a plain notifier fails otherwise", &[2, 5], MEMCG_OOM, &[plain(EBUSY)]),
 
     needing(Needs::AtomicSleep, keeps("r06-plain-sleeps", "munmap, a plain notifier sleeps", &[6], MUNMAP, &[plain(SLEEPS)])),

@@ -122,7 +122,7 @@ impl Scenario {
         }
     }
 
-    /// What the kernel must have: a check, or what the operation is about.
+    /// The check, or the part of memory management, that the kernel must have.
     pub fn needs(&self) -> Option<Needs> {
         match self.setting {
             Setting::Case(case) => case.needs.or(self.trigger.needs),

@@ -181,14 +181,6 @@ impl Trigger {
         }
     }
 
-    /// The same by another process.
-    const fn by(self, remote: Remote) -> Self {
-        Trigger {
-            kind: TriggerKind::Remote(remote),
-            ..self
-        }
-    }
-
     /// The same, for calls that are for the whole address space: none is elsewhere.
     const fn everywhere(self) -> Self {
         Trigger {
@@ -260,17 +252,17 @@ const NOT_FILTERED: &[Arming] = &[Arming::Fail(EAGAIN), Arming::Unarmed];
 const NO_ERROR: &[Arming] = &[Arming::Filtered(EAGAIN), Arming::Unarmed];
 
 /// A trigger in blockable context.
-pub const fn blockable(
+pub const fn made(
+    kind: TriggerKind,
     name: &'static str,
     about: &'static str,
-    operation: Operation,
     event: NotifierEvent,
     calls: Count,
 ) -> Trigger {
     Trigger {
         name,
         about,
-        kind: TriggerKind::Own(operation),
+        kind,
         place: Place::Anywhere,
         event,
         context: Context::Blockable,
@@ -282,6 +274,28 @@ pub const fn blockable(
         armings: ONE_ERROR,
         needs: None,
     }
+}
+
+/// One in which the process itself does it.
+pub const fn blockable(
+    name: &'static str,
+    about: &'static str,
+    operation: Operation,
+    event: NotifierEvent,
+    calls: Count,
+) -> Trigger {
+    made(TriggerKind::Own(operation), name, about, event, calls)
+}
+
+/// One in which another process does it.
+const fn remote(
+    name: &'static str,
+    about: &'static str,
+    operation: Remote,
+    event: NotifierEvent,
+    calls: Count,
+) -> Trigger {
+    made(TriggerKind::Remote(operation), name, about, event, calls)
 }
 
 use Count::{AtLeast, Exactly};
@@ -371,6 +385,9 @@ pub const MRELEASE: Trigger = Trigger {
     needs: None,
 };
 
+/// Number of attempts of the OOM reaper: MAX_OOM_REAP_RETRIES in mm/oom_kill.c.
+pub const REAP_ATTEMPTS: u64 = 10;
+
 /// The OOM reaper, after a memory cgroup ran out.
 pub const MEMCG_OOM: Trigger = Trigger {
     name: "oom-memcg",
@@ -383,10 +400,9 @@ pub const MEMCG_OOM: Trigger = Trigger {
     extent: Some(Extent::All),
     reaper: Some(ReaperMessage::Reaped),
     pages: Some(PagesFate::Gone),
-    // MAX_OOM_REAP_RETRIES in mm/oom_kill.c
     refused: Some(Refused {
         outcome: 0,
-        calls: Exactly(10),
+        calls: Exactly(REAP_ATTEMPTS),
         reaper: Some(ReaperMessage::UnableToReap),
         pages: Some(PagesFate::Kept),
     }),
@@ -424,20 +440,20 @@ pub const TRIGGERS: &[Trigger] = &[
     blockable("uffd-writeprotect", "UFFDIO_WRITEPROTECT", Operation::UffdProtect, ProtectionVma, Exactly(1)).leaving(PagesFate::Kept).needing(Needs::UserfaultfdWp),
     blockable("uffd-move", "UFFDIO_MOVE of small pages", Operation::UffdMove, Clear, Exactly(1)).leaving(PagesFate::Zeroed).needing(Needs::Userfaultfd),
 
-    blockable("remote-mem-write", "a write through /proc/PID/mem to a page shared with a child", Operation::CopyOnWrite, Clear, Exactly(1)).by(Remote::Write).reaching(Extent::Pages { first: 0, count: 1 }),
-    blockable("remote-madvise-pageout", "process_madvise(MADV_PAGEOUT) of a shared memfd by another process", Operation::Pageout, Clear, AtLeast(1)).by(Remote::Pageout).reaching(Extent::EachPage),
-    blockable("remote-memfd-truncate", "ftruncate by another process of a memfd that is mapped", Operation::Truncate, Clear, Exactly(2)).by(Remote::Truncate).leaving(PagesFate::Gone),
-    blockable("remote-clear-refs", "4 > /proc/PID/clear_refs by another process", Operation::Hold, SoftDirty, Exactly(1)).by(Remote::ClearRefs).everywhere().leaving(PagesFate::Kept),
+    remote("remote-mem-write", "a write through /proc/PID/mem to a page shared with a child", Remote::Write, Clear, Exactly(1)).reaching(Extent::Pages { first: 0, count: 1 }),
+    remote("remote-madvise-pageout", "process_madvise(MADV_PAGEOUT) of a shared memfd by another process", Remote::Pageout, Clear, AtLeast(1)).reaching(Extent::EachPage),
+    remote("remote-memfd-truncate", "ftruncate by another process of a memfd that is mapped", Remote::Truncate, Clear, Exactly(2)).leaving(PagesFate::Gone),
+    remote("remote-clear-refs", "4 > /proc/PID/clear_refs by another process", Remote::ClearRefs, SoftDirty, Exactly(1)).everywhere().leaving(PagesFate::Kept),
 
     // First each page, by try_to_unmap(), then the page table, by retract_page_tables().
-    blockable("remote-memfd-collapse", "madvise(MADV_COLLAPSE) by another process of a memfd that both have mapped", Operation::HoldFile, Clear, Exactly(513)).by(Remote::Collapse).at(Place::Table).reaching(Extent::EachPageOrAll).needing(Needs::ShmemHugePages),
+    remote("remote-memfd-collapse", "madvise(MADV_COLLAPSE) by another process of a memfd that both have mapped", Remote::Collapse, Clear, Exactly(513)).at(Place::Table).reaching(Extent::EachPageOrAll).needing(Needs::ShmemHugePages),
     blockable("madvise-collapse", "madvise(MADV_COLLAPSE) of small pages", Operation::Collapse, Clear, Exactly(1)).at(Place::Table).needing(Needs::HugePages),
     blockable("memfd-collapse-mapped", "madvise(MADV_COLLAPSE) of a memfd with a huge page, of which small ones are mapped", Operation::CollapseMapped, Clear, Exactly(1)).at(Place::Table).needing(Needs::ShmemHugePages),
     blockable("huge-zero-page-write", "write to the huge zero page", Operation::WriteZeroes, Clear, Exactly(1)).at(Place::Huge).needing(Needs::HugePages),
     blockable("huge-mlock-part", "mlock of some pages of a huge page, which splits its VMA", Operation::LockPart, Clear, Exactly(1)).at(Place::Huge).needing(Needs::HugePages),
     blockable("huge-munmap", "munmap of a huge page", Operation::MunmapWhole, Unmap, Exactly(1)).at(Place::Huge).needing(Needs::HugePages),
     blockable("huge-uffd-move", "UFFDIO_MOVE of a huge page", Operation::UffdMove, Clear, Exactly(1)).at(Place::Huge).needing(Needs::HugePages),
-    blockable("huge-split", "split_huge_pages in debugfs", Operation::Hold, Clear, Exactly(1)).by(Remote::Split).at(Place::Huge).needing(Needs::HugePages),
+    remote("huge-split", "split_huge_pages in debugfs", Remote::Split, Clear, Exactly(1)).at(Place::Huge).needing(Needs::HugePages),
 
     blockable("hugetlb-munmap", "munmap of a page of hugetlbfs", Operation::MunmapWhole, Unmap, Exactly(1)).at(Place::Hugetlb).needing(Needs::Hugetlb),
     blockable("hugetlb-dontneed", "madvise(MADV_DONTNEED) of a page of hugetlbfs", Operation::Dontneed, Clear, Exactly(1)).at(Place::Hugetlb).needing(Needs::Hugetlb),
@@ -452,7 +468,7 @@ pub const TRIGGERS: &[Trigger] = &[
     blockable("uffd-register-hugetlb", "UFFDIO_REGISTER of a shared gigabyte of hugetlbfs for write protection", Operation::UffdRegister, Clear, Exactly(1)).at(Place::HugetlbShared).reaching(GIGABYTE).needing(Needs::HugetlbUserfaultfd),
 
     // Each page is write-protected first, and all but one are replaced.
-    Trigger { kind: TriggerKind::Ksm, ..blockable("ksm-merge", "ksmd merges pages", Operation::HoldMergeable, Clear, AtLeast(31)).reaching(Extent::EachPage).needing(Needs::Ksm) },
+    made(TriggerKind::Ksm, "ksm-merge", "ksmd merges pages", Clear, AtLeast(31)).reaching(Extent::EachPage).needing(Needs::Ksm),
 
     MRELEASE,
     MEMCG_OOM,

@@ -4,7 +4,6 @@
 
 use std::fmt;
 use std::fs::{self, File};
-use std::io;
 use std::os::fd::OwnedFd;
 use std::str::FromStr;
 
@@ -16,6 +15,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::waitpid;
 use nix::unistd::{Pid, ftruncate};
 
+use crate::injector::line::errno_of;
 use crate::os::sys;
 use crate::os::sys::{Area, Feature, GIGABYTE, PAGE, RobustThread, UserFault};
 use crate::trigger::place::{PAGES, Place};
@@ -262,10 +262,8 @@ impl Prepared {
     ///
     /// The errno of the system call that failed.
     pub fn new(Work { operation, place }: Work) -> Result<Self, Errno> {
-        let file = match operation.is_on_file() || place == Place::HugetlbShared {
-            true => Some(place.file()?),
-            false => None,
-        };
+        let has_file = operation.is_on_file() || place == Place::HugetlbShared;
+        let file = has_file.then(|| place.file()).transpose()?;
         let area = match operation {
             Operation::HoldUntouched => Area::map_apart(PAGES, None)?,
             _ => place.map(file.as_ref())?,
@@ -281,17 +279,9 @@ impl Prepared {
                 let first = place.map(file.as_ref())?;
                 first.fill()?;
                 first.collapse()?;
-                prctl::set_thp_disable(true)?;
-                area.fill()?;
-                prctl::set_thp_disable(false)?;
+                fill_small(&area)?;
             }
-            Operation::Collapse => {
-                // Small pages, also where huge ones are the rule. khugepaged never hears of the
-                // process: it would be told by MADV_HUGEPAGE.
-                prctl::set_thp_disable(true)?;
-                area.fill()?;
-                prctl::set_thp_disable(false)?;
-            }
+            Operation::Collapse => fill_small(&area)?,
             _ => area.fill()?,
         }
         if place == Place::Huge {
@@ -441,6 +431,14 @@ impl Prepared {
     }
 }
 
+/// Fills an area with small pages, also where huge ones are the rule. khugepaged never hears of the
+/// process: it would be told by MADV_HUGEPAGE.
+fn fill_small(area: &Area) -> Result<(), Errno> {
+    prctl::set_thp_disable(true)?;
+    area.fill()?;
+    prctl::set_thp_disable(false)
+}
+
 /// Fails with `ENOMEM` unless one huge page is mapped in an area: the kernel has no memory in one
 /// piece, or is set not to use it for that.
 fn demand_huge(area: &Area) -> Result<(), Errno> {
@@ -451,16 +449,12 @@ fn demand_huge(area: &Area) -> Result<(), Errno> {
     }
 }
 
-fn errno(error: &io::Error) -> Errno {
-    Errno::from_raw(error.raw_os_error().unwrap_or(nix::libc::EIO))
-}
-
 fn write(path: &str, text: &str) -> Result<(), Errno> {
-    fs::write(path, text).map_err(|error| errno(&error))
+    fs::write(path, text).map_err(|error| errno_of(&error))
 }
 
 fn open(path: &str) -> Result<File, Errno> {
-    File::open(path).map_err(|error| errno(&error))
+    File::open(path).map_err(|error| errno_of(&error))
 }
 
 #[cfg(test)]

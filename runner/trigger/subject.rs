@@ -324,9 +324,7 @@ impl Subject {
             ),
         }
     }
-}
 
-impl Subject {
     /// Lets the dying process, which is held at its exit, go on, and waits until it is gone.
     ///
     /// # Errors

@@ -11,8 +11,8 @@ use mn_inject::scenario::{is_wanted, known_bugs};
 use crate::harness::{folder, report_in, run_now, suite_alone};
 use crate::mutants::core_mutants;
 
-/// Scenarios that User Mode Linux cannot have, as patterns, with the reason for which they are skipped
-/// there.
+/// Scenarios that User Mode Linux cannot have, as patterns, with the reason for which they are
+/// skipped there.
 const SKIPPED: &[(&str, &str)] = &[
     (
         "r05-reaped-before-end",

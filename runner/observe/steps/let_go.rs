@@ -8,13 +8,11 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::kmsg::KmsgReader;
 use crate::os::wait::Limit;
+use crate::scenario::triggers::REAP_ATTEMPTS;
 
 use crate::observe::reaper::{REAPER, is_closing_line};
 use crate::observe::session::{POLL, STEP, Session};
 use crate::observe::setup::Setup;
-
-/// MAX_OOM_REAP_RETRIES in mm/oom_kill.c.
-const ATTEMPTS: usize = 10;
 
 /// Time in which the last word would come. The reaper waits for a tenth of a second before it.
 const LAST_WORD: Duration = Duration::from_secs(1);
@@ -32,12 +30,12 @@ impl Session {
         setup.subject.wait_held(&self.waiter, STEP)?;
         let mut limit = Limit::new(REAPER);
         let mut refused = 0;
-        while refused < ATTEMPTS {
+        while refused < REAP_ATTEMPTS {
             if limit.is_over() {
                 bail!("the OOM reaper made {refused} attempts within {REAPER:?}");
             }
             let calls = log.new_entries()?.calls;
-            refused += calls.iter().filter(|call| call.injected).count();
+            refused += calls.iter().filter(|call| call.injected).count() as u64;
             self.waiter.child_changes(POLL)?;
         }
         setup.subject.let_go(&self.waiter, STEP)?;

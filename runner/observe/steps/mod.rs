@@ -6,7 +6,7 @@
 mod aging;
 mod asleep;
 mod exit;
-mod let_go;
+pub(super) mod let_go;
 pub(super) mod pages;
 mod reads;
 mod registration;
@@ -18,8 +18,6 @@ use crate::scenario::script::Steps;
 
 use crate::observe::session::{STEP, Session};
 use crate::observe::setup::Setup;
-
-pub(super) use let_go::TOO_LATE;
 
 impl Session {
     /// Carries out the steps of a script.
