@@ -186,7 +186,7 @@ impl Script {
     pub const REGISTER_INTERVAL_AFTER_EXIT: Script = registers(Interval, Way::AfterExit, End::Gone);
 
     pub const REGISTER_IN_CHILD: Script = Script {
-        operation: Operation::CopyOnWrite,
+        operation: Operation::HoldForked,
         ..registers(Plain, Way::Child, End::There)
     };
 

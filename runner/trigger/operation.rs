@@ -103,12 +103,14 @@ pub enum Operation {
     HoldMergeable,
     /// No system call, and the memory was never touched, so it has no page table.
     HoldUntouched,
+    /// No system call, and the memory is two VMAs of one `anon_vma`, shared with a forked child.
+    HoldForked,
     /// Touches memory until its cgroup has none left; the OOM killer ends it.
     Hog,
 }
 
 impl Operation {
-    const ALL: [Operation; 36] = [
+    const ALL: [Operation; 37] = [
         Operation::MunmapWhole,
         Operation::MunmapPart,
         Operation::MunmapTwoVmas,
@@ -144,6 +146,7 @@ impl Operation {
         Operation::HoldFile,
         Operation::HoldMergeable,
         Operation::HoldUntouched,
+        Operation::HoldForked,
         Operation::Hog,
     ];
 
@@ -307,6 +310,12 @@ impl Prepared {
                 self.area.protect(PAGES / 2, PAGES / 2, true)?;
             }
             Operation::Mremap => self.other = Some(place.map(None)?),
+            Operation::HoldForked => {
+                // After it was written: the parts of a VMA that is split share its anon_vma, and
+                // the child has one more for each part, all with one root.
+                self.area.protect(PAGES / 2, PAGES / 2, true)?;
+                self.sleeper = Some(Sleeper(sys::fork_sleeper()?));
+            }
             Operation::CopyOnWrite => self.sleeper = Some(Sleeper(sys::fork_sleeper()?)),
             Operation::EndOfThread => {
                 self.thread = Some(RobustThread::start(&self.area)?);
@@ -420,7 +429,8 @@ impl Prepared {
             Operation::Hold
             | Operation::HoldFile
             | Operation::HoldMergeable
-            | Operation::HoldUntouched => Ok(()),
+            | Operation::HoldUntouched
+            | Operation::HoldForked => Ok(()),
             Operation::Hog => {
                 let hoard = Area::map(HOG_PAGES, None)?;
                 hoard.touch(0, HOG_PAGES)?;
