@@ -30,6 +30,19 @@ pub enum Needs {
 }
 
 impl Needs {
+    /// Each of them.
+    pub const ALL: [Needs; 9] = [
+        Needs::AtomicSleep,
+        Needs::Lockdep,
+        Needs::Userfaultfd,
+        Needs::UserfaultfdWp,
+        Needs::HugePages,
+        Needs::ShmemHugePages,
+        Needs::Hugetlb,
+        Needs::HugetlbUserfaultfd,
+        Needs::Ksm,
+    ];
+
     /// Name of the kernel option, without `CONFIG_`.
     pub const fn option(self) -> &'static str {
         match self {
@@ -59,6 +72,29 @@ impl Needs {
                 "needs two free huge pages of 2 MiB (nr_hugepages), and CONFIG_PTE_MARKER_UFFD_WP"
             }
             Needs::Ksm => "needs CONFIG_KSM, with 0 in /sys/kernel/mm/ksm/run",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn each_has_a_reason_of_its_own() {
+        let reasons: HashSet<_> = Needs::ALL.iter().map(|needs| needs.reason()).collect();
+        assert_eq!(reasons.len(), Needs::ALL.len());
+        for needs in Needs::ALL {
+            let reason = needs.reason();
+            assert!(reason.starts_with("needs "), "{reason}");
+            // That of hugetlbfs is a number, which a kernel with the option may not have either.
+            let option = format!("CONFIG_{}", needs.option());
+            assert!(
+                reason.contains(&option) || needs == Needs::Hugetlb,
+                "{reason}"
+            );
         }
     }
 }

@@ -49,6 +49,8 @@ pub enum StepOutcome {
     Asked,
     /// It is not.
     NotAsked,
+    /// It is asked of a part of that page and of another one.
+    AskedOfParts,
     /// These callbacks ran, in this order.
     Callbacks(Vec<ExitCallback>),
 }
@@ -77,6 +79,7 @@ impl fmt::Display for StepOutcome {
             StepOutcome::Gone => "gone",
             StepOutcome::Asked => "asked",
             StepOutcome::NotAsked => "not asked",
+            StepOutcome::AskedOfParts => "asked of a part of it, and of a part of the next one",
             StepOutcome::Callbacks(callbacks) if callbacks.is_empty() => "nothing",
             StepOutcome::Callbacks(callbacks) => {
                 let words: Vec<_> = callbacks.iter().map(ExitCallback::to_string).collect();

@@ -94,6 +94,13 @@ pub const RULES: &[Rule] = &[
         text: "Before a page counts as unused, the notifiers are asked whether it was used through them.",
         source: "comments above clear_flush_young, clear_young and test_young in struct mmu_notifier_ops",
     },
+    Rule {
+        number: 14,
+        text: "An invalidation is announced for what changes, and for no more: none where nothing changes, and an \
+               operation in several steps announces for each step what that one changes.",
+        source: "comment above the start in collapse_huge_page(): \"Only notify about the PTE range we will \
+                 actually modify\"",
+    },
 ];
 
 #[cfg(test)]

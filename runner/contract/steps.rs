@@ -92,6 +92,7 @@ pub fn outcome(step: &Step, o: &Observation) -> Option<StepOutcome> {
         | (StepKind::CallsOfRegistered, Seen::Unpaired(count)) => StepOutcome::Count(*count),
         (StepKind::Aging, Seen::Asked(0)) => StepOutcome::NotAsked,
         (StepKind::Aging, Seen::Asked(_)) => StepOutcome::Asked,
+        (StepKind::Aging, Seen::AskedOfParts(_)) => StepOutcome::AskedOfParts,
         (StepKind::MunmapWithRemoval, Seen::Returned(errno)) => StepOutcome::Returned(*errno),
         (StepKind::MunmapWithRemoval, Seen::StillWaits) => StepOutcome::WaitsForever,
         (StepKind::Exit { .. }, Seen::Callbacks(callbacks)) => {

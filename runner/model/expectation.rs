@@ -57,6 +57,12 @@ pub enum Extent {
     EachPage,
     /// Each call is for a page of its own, or for all of them.
     EachPageOrAll,
+    /// Each call is for some of them, together they are for all of them, and for so many times their
+    /// bytes at most.
+    Steps {
+        /// The number.
+        times: u64,
+    },
     /// Each call is for the whole address space, to its last byte.
     Everything,
     /// Each call is for the aligned blocks of that size in which the addresses lie.

@@ -73,7 +73,7 @@ pub enum StepKind {
     },
     /// The removal of all notifiers at the end.
     Removals,
-    /// The multi-generational LRU ages pages.
+    /// Pages are made old.
     Aging,
 }
 
@@ -204,6 +204,8 @@ pub enum Seen {
     Unpaired(u64),
     /// So many calls asked the notifier whether a page was used.
     Asked(u64),
+    /// So many of these calls were for addresses that are not whole pages.
+    AskedOfParts(u64),
 }
 
 /// A callback that a notifier has when its process exits.

@@ -11,10 +11,10 @@ use nix::unistd::geteuid;
 use crate::contract::Needs;
 use crate::injector;
 use crate::model::{Arming, Notifier, Part, RunOptions};
-use crate::os::cgroup;
 use crate::os::kernel;
 use crate::os::kernel::number;
 use crate::os::sys::{Feature, UserFault};
+use crate::os::{cgroup, damon};
 use crate::os::{ksm, lru_gen};
 use crate::scenario::cases::Boot;
 use crate::scenario::script::Steps;
@@ -92,6 +92,7 @@ fn why_not_trigger(kind: TriggerKind, options: &RunOptions) -> Option<&'static s
         _ if kind.operation() == Operation::Hog => cgroup::missing(),
         TriggerKind::GlobalOom if !Path::new("/proc/sysrq-trigger").exists() => Some("no sysrq"),
         TriggerKind::Script(script) if script.steps == Steps::Age => lru_gen::missing(),
+        TriggerKind::Script(script) if script.steps == Steps::Sample => damon::missing(),
         _ => None,
     }
 }

@@ -127,6 +127,8 @@ fn due_range(extent: Extent, o: &Observation, index: usize, range: Range) -> Ran
             let first = range.0.max(o.watched.0);
             (first, first + PAGE)
         }
+        // Those of all calls are judged together.
+        Extent::Steps { .. } => range,
         Extent::Everything => (0, u64::MAX),
         Extent::Block { bytes } => (
             o.watched.0 - o.watched.0 % bytes,
@@ -143,6 +145,13 @@ fn check_extent(o: &Observation, findings: &mut Findings) {
     for notifier in 0..o.notifiers.len() {
         let of_notifier = o.calls.iter().filter(|call| call.notifier == notifier);
         let calls = of_notifier.filter(|call| is_watched(o, call));
+        if let Extent::Steps { times } = extent {
+            let ranges = calls.map(|call| (call.start, call.end)).collect();
+            if let Some(finding) = check_extent_of_steps(notifier, ranges, times, o) {
+                findings.push(finding);
+            }
+            continue;
+        }
         for (index, call) in calls.enumerate() {
             let seen = (call.start, call.end);
             let due = due_range(extent, o, index, seen);
@@ -159,6 +168,46 @@ fn check_extent(o: &Observation, findings: &mut Findings) {
             }
         }
     }
+}
+
+/// The calls of an operation in steps: each for some of the addresses, all of them together, and not
+/// for too many again and again. They are for `ranges`, some of which may be the same.
+fn check_extent_of_steps(
+    notifier: usize,
+    mut ranges: Vec<Range>,
+    times: u64,
+    o: &Observation,
+) -> Option<Finding> {
+    let (first, last) = o.watched;
+    let bytes: u64 = ranges.iter().map(|(start, end)| end - start).sum();
+    let calls = ranges.len();
+    ranges.sort_unstable();
+    let mut reached = first;
+    for (start, end) in &ranges {
+        if *start <= reached {
+            reached = reached.max(*end);
+        }
+    }
+    let is_inside = ranges
+        .iter()
+        .all(|(start, end)| first <= *start && *end <= last);
+    if reached == last && is_inside && bytes <= times * (last - first) {
+        return None;
+    }
+    Some(Finding {
+        due: Some(format!(
+            "{first:#x}-{last:#x} in steps, {} bytes at most",
+            times * (last - first)
+        )),
+        seen: Some(format!(
+            "calls: {calls}, for {bytes} bytes, {} {first:#x}-{reached:#x}",
+            if is_inside { "in" } else { "not only in" }
+        )),
+        ..Finding::new(
+            FindingKind::Calls,
+            format!("notifier {notifier} was not told of what changes, step by step"),
+        )
+    })
 }
 
 /// Adds a finding for each step with another outcome than is due, and a reason for each step that

@@ -4,6 +4,7 @@
 //! limits, control groups. The lowest room: nothing here imports from another one.
 
 pub mod cgroup;
+pub mod damon;
 pub mod kernel;
 pub mod ksm;
 pub mod limit;

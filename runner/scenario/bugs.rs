@@ -59,6 +59,55 @@ pub const END_MISSING_AT_ZERO: Bug = Bug {
     findings: &[FindingKind::Calls],
 };
 
+/// `move_pages_ptes()` announces all that is left to move, whatever it moves at a time.
+pub const UFFD_MOVE_ANNOUNCES_THE_REST: Bug = Bug {
+    name: "uffd-move-announces-the-rest",
+    about: "UFFDIO_MOVE announces all that is left, again for each page that it does not move in a batch",
+    seen_on: &["7.2", "7.3"],
+    findings: &[FindingKind::Calls],
+};
+
+/// `do_pagemap_scan()` announces all that is left to scan, and a pass ends when its buffer is full.
+pub const PAGEMAP_SCAN_ANNOUNCES_THE_REST: Bug = Bug {
+    name: "pagemap-scan-announces-the-rest",
+    about: "PAGEMAP_SCAN announces all that is left, again for each 512 regions that it finds",
+    seen_on: &["7.2", "7.3"],
+    findings: &[FindingKind::Calls],
+};
+
+/// `split_huge_pmd_address()` announces a huge page without a look whether there is one.
+pub const SPLIT_OF_NOTHING_HUGE: Bug = Bug {
+    name: "split-of-nothing-huge",
+    about: "a VMA that is split announces 2 MiB around the cut, though no huge page is mapped there",
+    seen_on: &["7.2", "7.3"],
+    findings: &[FindingKind::Calls],
+};
+
+/// `adjust_range_if_pmd_sharing_possible()` does not ask whether userfaultfd forbids the sharing.
+pub const UFFD_PROTECT_ANNOUNCES_A_GIGABYTE: Bug = Bug {
+    name: "uffd-protect-announces-a-gigabyte",
+    about: "UFFDIO_WRITEPROTECT of 2 MiB of shared hugetlbfs announces 1 GiB, though its page table cannot be shared",
+    seen_on: &["7.2", "7.3"],
+    findings: &[FindingKind::Calls],
+};
+
+/// `damon_ptep_mkold()` and its like hand the sampled byte's address on, and not the page's.
+pub const DAMON_ASKS_OF_PARTS: Bug = Bug {
+    name: "damon-asks-of-parts",
+    about: "DAMON asks about addresses that are a part of the sampled page and a part of the next one",
+    seen_on: &["7.2", "7.3"],
+    findings: &[FindingKind::Step],
+};
+
+/// Neither `madvise_cold_or_pageout_pte_range()` nor `clear_refs_pte_range()` calls
+/// `mmu_notifier_clear_young()`.
+pub const OLD_WITHOUT_A_QUESTION: Bug = Bug {
+    name: "old-without-a-question",
+    about: "MADV_COLD and clear_refs make pages old, and do not ask whether a device has used them",
+    seen_on: &["7.2", "7.3"],
+    findings: &[FindingKind::Step],
+};
+
 /// The known bugs.
 pub const BUGS: &[Bug] = &[
     INTERVAL_REMOVAL_WAITS,
@@ -66,6 +115,12 @@ pub const BUGS: &[Bug] = &[
     END_AFTER_REFUSAL_UNNOTICED,
     LOCK_IN_PLAIN_UNNOTICED,
     END_MISSING_AT_ZERO,
+    UFFD_MOVE_ANNOUNCES_THE_REST,
+    PAGEMAP_SCAN_ANNOUNCES_THE_REST,
+    SPLIT_OF_NOTHING_HUGE,
+    UFFD_PROTECT_ANNOUNCES_A_GIGABYTE,
+    OLD_WITHOUT_A_QUESTION,
+    DAMON_ASKS_OF_PARTS,
 ];
 
 impl Bug {

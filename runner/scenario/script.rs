@@ -46,6 +46,10 @@ pub enum Steps {
     LetGo,
     /// Ages pages until the notifier is asked about them.
     Age,
+    /// Samples pages with DAMON until the notifier has been asked about them some times.
+    Sample,
+    /// The operation of the process, which makes its pages old.
+    MakeOld,
     /// Lets a callback remove its own notifier.
     RemoveInCallback,
     /// Records the callbacks of each notifier when the process exits.
@@ -200,6 +204,9 @@ impl Script {
         is_for_disposable: true,
         ..alive(Steps::Age, Operation::Hold)
     };
+    pub const SAMPLE: Script = alive(Steps::Sample, Operation::Hold);
+    pub const MAKE_COLD: Script = alive(Steps::MakeOld, Operation::Cold);
+    pub const CLEAR_REFERENCED: Script = alive(Steps::MakeOld, Operation::ClearReferenced);
     pub const REGISTER_WAITS: Script = alive(Steps::RegisterWaits, Operation::Dontneed);
     pub const CHANGE_IN_INVALIDATION: Script = alive(Steps::ChangeInInvalidation, Operation::Dontneed);
     pub const REMOVE_IN_CALLBACK: Script = Script {

@@ -174,7 +174,7 @@ impl Trigger {
     }
 
     /// The same, on a kernel that has that.
-    const fn needing(self, needs: Needs) -> Self {
+    pub(super) const fn needing(self, needs: Needs) -> Self {
         Trigger {
             needs: Some(needs),
             ..self
@@ -199,7 +199,7 @@ impl Trigger {
     }
 
     /// The same, with calls for these addresses.
-    const fn reaching(self, extent: Extent) -> Self {
+    pub(super) const fn reaching(self, extent: Extent) -> Self {
         Trigger {
             extent: Some(extent),
             ..self

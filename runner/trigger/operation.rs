@@ -26,6 +26,13 @@ const HOG_PAGES: usize = (64 << 20) / PAGE;
 /// Number of `madvise(2)` calls in [`Operation::DontneedOften`].
 pub const OFTEN: u64 = 128;
 
+/// Page tables of [`Operation::ScanRegions`]. The kernel's own buffer has room for the regions of two,
+/// so it gets through them in six passes (`pagemap_scan_init_bounce_buffer()`).
+const SCANNED_TABLES: usize = 12;
+
+/// The file that takes commands about all pages of this process.
+const CLEAR_REFS: &str = "/proc/self/clear_refs";
+
 /// The file for `PAGEMAP_SCAN`.
 const PAGEMAP: &str = "/proc/self/pagemap";
 
@@ -81,10 +88,17 @@ pub enum Operation {
     ClearRefs,
     /// `PAGEMAP_SCAN`, which write-protects the pages.
     ScanPagemap,
+    /// The same with a vector for the pages: every second one, on more page tables than one pass of
+    /// the kernel gets through.
+    ScanRegions,
     /// `UFFDIO_WRITEPROTECT`.
     UffdProtect,
+    /// `UFFDIO_WRITEPROTECT` of a huge page in a shared gigabyte of hugetlbfs.
+    UffdProtectHugetlb,
     /// `UFFDIO_MOVE` to other addresses.
     UffdMove,
+    /// The same with pages that were only read, so that each is the zero page.
+    UffdMoveZeroes,
     /// `madvise(MADV_COLLAPSE)` of small pages to a huge one.
     Collapse,
     /// `madvise(MADV_COLLAPSE)` of a memfd that has a huge page, of which small ones are mapped.
@@ -93,6 +107,10 @@ pub enum Operation {
     UffdRegister,
     /// `mlock` of some pages of a huge one.
     LockPart,
+    /// `madvise(MADV_DONTDUMP)` of a page, which splits the VMA and changes no page.
+    DontDumpPart,
+    /// `1` is written to `/proc/self/clear_refs`.
+    ClearReferenced,
     /// A write to the huge zero page.
     WriteZeroes,
     /// No system call: the process only holds its memory.
@@ -110,7 +128,7 @@ pub enum Operation {
 }
 
 impl Operation {
-    const ALL: [Operation; 37] = [
+    const ALL: [Operation; 42] = [
         Operation::MunmapWhole,
         Operation::MunmapPart,
         Operation::MunmapTwoVmas,
@@ -135,12 +153,17 @@ impl Operation {
         Operation::EndOfThread,
         Operation::ClearRefs,
         Operation::ScanPagemap,
+        Operation::ScanRegions,
         Operation::UffdProtect,
+        Operation::UffdProtectHugetlb,
         Operation::UffdMove,
+        Operation::UffdMoveZeroes,
         Operation::Collapse,
         Operation::CollapseMapped,
         Operation::UffdRegister,
         Operation::LockPart,
+        Operation::DontDumpPart,
+        Operation::ClearReferenced,
         Operation::WriteZeroes,
         Operation::Hold,
         Operation::HoldFile,
@@ -167,10 +190,12 @@ impl Operation {
     /// The feature of userfaultfd(2) that it is about.
     pub const fn feature(self) -> Option<Feature> {
         match self {
-            Operation::ScanPagemap => Some(Feature::WriteProtectAsync),
+            Operation::ScanPagemap | Operation::ScanRegions => Some(Feature::WriteProtectAsync),
             Operation::UffdProtect => Some(Feature::WriteProtect),
-            Operation::UffdMove => Some(Feature::Move),
-            Operation::UffdRegister => Some(Feature::WriteProtectHugetlb),
+            Operation::UffdMove | Operation::UffdMoveZeroes => Some(Feature::Move),
+            Operation::UffdRegister | Operation::UffdProtectHugetlb => {
+                Some(Feature::WriteProtectHugetlb)
+            }
             _ => None,
         }
     }
@@ -269,11 +294,16 @@ impl Prepared {
         let file = has_file.then(|| place.file()).transpose()?;
         let area = match operation {
             Operation::HoldUntouched => Area::map_apart(PAGES, None)?,
+            Operation::ScanRegions => Area::map_tables(SCANNED_TABLES, None)?,
             _ => place.map(file.as_ref())?,
         };
         match operation {
             Operation::HoldUntouched => {}
-            Operation::WriteZeroes => area.peek()?,
+            Operation::WriteZeroes | Operation::UffdMoveZeroes => area.peek()?,
+            Operation::ScanRegions => {
+                let mut every_second = (0..area.pages()).step_by(2);
+                every_second.try_for_each(|page| area.touch(page, 1))?;
+            }
             Operation::HoldMergeable => {
                 (0..area.pages()).try_for_each(|page| area.put(page, &[1; PAGE]))?;
                 area.advise(MmapAdvise::MADV_MERGEABLE)?;
@@ -321,10 +351,11 @@ impl Prepared {
                 self.thread = Some(RobustThread::start(&self.area)?);
                 self.sleeper = Some(Sleeper(sys::fork_sleeper()?));
             }
-            Operation::ScanPagemap | Operation::UffdProtect => {
+            Operation::ScanPagemap | Operation::ScanRegions | Operation::UffdProtect => {
                 self.user_fault()?.watch(self.area.range())?;
             }
-            Operation::UffdMove => {
+            Operation::UffdProtectHugetlb => self.user_fault()?.watch(self.gigabyte())?,
+            Operation::UffdMove | Operation::UffdMoveZeroes => {
                 let other = place.map(None)?;
                 self.user_fault()?.receive(other.range())?;
                 self.other = Some(other);
@@ -364,6 +395,12 @@ impl Prepared {
     /// The other area.
     fn other(&self) -> Result<&Area, Errno> {
         self.other.as_ref().ok_or(Errno::EINVAL)
+    }
+
+    /// The gigabyte in which the memory lies.
+    fn gigabyte(&self) -> (u64, u64) {
+        let start = self.watched().0 - self.area.offset() as u64;
+        (start, start + GIGABYTE as u64)
     }
 
     /// The userfaultfd.
@@ -416,16 +453,20 @@ impl Prepared {
                 Some(thread) => thread.end(),
                 None => Err(Errno::ESRCH),
             },
-            Operation::ClearRefs => write("/proc/self/clear_refs", "4"),
-            Operation::ScanPagemap => sys::scan_pagemap(open(PAGEMAP)?, self.watched()),
-            Operation::UffdProtect => self.user_fault()?.protect(self.watched()),
-            Operation::UffdMove => self.user_fault()?.move_pages(&self.area, self.other()?),
-            Operation::Collapse | Operation::CollapseMapped => self.area.collapse(),
-            Operation::UffdRegister => {
-                let start = self.watched().0 - self.area.offset() as u64;
-                self.user_fault()?.watch((start, start + GIGABYTE as u64))
+            Operation::ClearRefs => write(CLEAR_REFS, "4"),
+            Operation::ClearReferenced => write(CLEAR_REFS, "1"),
+            Operation::ScanPagemap => sys::scan_pagemap(open(PAGEMAP)?, self.watched(), 0),
+            Operation::ScanRegions => sys::scan_pagemap(open(PAGEMAP)?, self.watched(), pages / 2),
+            Operation::UffdProtect | Operation::UffdProtectHugetlb => {
+                self.user_fault()?.protect(self.watched())
             }
+            Operation::UffdMove | Operation::UffdMoveZeroes => {
+                self.user_fault()?.move_pages(&self.area, self.other()?)
+            }
+            Operation::Collapse | Operation::CollapseMapped => self.area.collapse(),
+            Operation::UffdRegister => self.user_fault()?.watch(self.gigabyte()),
             Operation::LockPart => self.area.lock(pages / 4, PAGES),
+            Operation::DontDumpPart => self.area.dont_dump(PAGES / 2, 1),
             Operation::Hold
             | Operation::HoldFile
             | Operation::HoldMergeable

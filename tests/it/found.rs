@@ -106,6 +106,12 @@ fn patches_have_the_form_of_the_kernels_lists() {
             "rust",
             "locking/rt",
             "um",
+            "userfaultfd",
+            "fs/proc/task_mmu",
+            "mm/huge_memory",
+            "mm/hugetlb",
+            "mm/damon",
+            "mm",
         ]
         .map(Some);
         assert!(
@@ -124,7 +130,11 @@ fn patches_have_the_form_of_the_kernels_lists() {
         let is_check = [": catch ", ": allow "]
             .iter()
             .any(|word| subject.contains(word));
-        assert_ne!(patch.contains("\nFixes: "), is_check, "{name}");
+        // Neither is one that takes longer than it must, but that may have become so.
+        let is_cost = [": announce ", ": do not announce ", ": ask "]
+            .iter()
+            .any(|word| subject.contains(word));
+        assert!(is_cost || patch.contains("\nFixes: ") != is_check, "{name}");
         assert!(patch.contains("\n---\n"), "{name}");
         assert!(patch.contains("\ndiff --git a/"), "{name}");
         // Below, the other direction: every patch that the document names exists.

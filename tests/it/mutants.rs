@@ -386,3 +386,37 @@ fn the_json_report_round_trips() {
     let read: MutantsReport = serde_json::from_slice(&out).unwrap();
     assert_eq!(read, report);
 }
+
+/// The arguments that .cargo/mutants.toml hands to the tests: which of them run.
+fn filters() -> Vec<String> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(".cargo/mutants.toml");
+    let text = std::fs::read_to_string(path).expect("there is no .cargo/mutants.toml");
+    let lines = text.lines();
+    let list = lines.skip_while(|line| !line.starts_with("additional_cargo_test_args"));
+    let words = list.skip(1).take_while(|line| *line != "]");
+    let words = words.flat_map(|line| line.trim().strip_prefix('"'));
+    words
+        .flat_map(|line| line.trim_end_matches([',', '"']).split("\", \""))
+        .map(str::to_owned)
+        .collect()
+}
+
+/// A test that was renamed would be left out without a word, and what only it holds would survive.
+#[test]
+fn cargo_mutants_runs_tests_that_are_there() {
+    let program = std::env::current_exe().expect("this test has no program");
+    let listed = std::process::Command::new(program)
+        .arg("--list")
+        .output()
+        .expect("cannot list the tests");
+    let here = String::from_utf8(listed.stdout).expect("no UTF-8");
+    let runner = Path::new(env!("CARGO_MANIFEST_DIR")).join("runner");
+    let filters = filters();
+    assert!(filters.contains(&"oracle::".to_owned()), "{filters:?}");
+    for filter in filters.iter().filter(|filter| !filter.starts_with("--")) {
+        let is_here = here.lines().any(|test| test.contains(filter.as_str()));
+        let is_in_runner =
+            filter.ends_with("::") && runner.join(&filter[..filter.len() - 2]).is_dir();
+        assert!(is_here || is_in_runner, "no test is named {filter:?}");
+    }
+}

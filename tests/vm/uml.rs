@@ -13,7 +13,7 @@ use crate::mutants::core_mutants;
 
 /// Scenarios that User Mode Linux cannot have, as patterns, with the reason for which they are
 /// skipped there.
-const SKIPPED: &[(&str, &str)] = &[
+pub const SKIPPED: &[(&str, &str)] = &[
     (
         "r05-reaped-before-end",
         "User Mode Linux does not preempt a kernel that spins",

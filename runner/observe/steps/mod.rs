@@ -37,6 +37,8 @@ impl Session {
             Steps::ChangeInInvalidation => self.change_in_invalidation(setup),
             Steps::LetGo => self.let_go(setup),
             Steps::Age => self.age(setup),
+            Steps::Sample => self.sample(setup),
+            Steps::MakeOld => self.make_old(setup),
             Steps::RegisterWaits => self.register_waits(setup),
             Steps::RemoveInCallback => self.remove_in_callback(setup),
             Steps::Exit => self.exit(setup),

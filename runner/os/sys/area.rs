@@ -345,12 +345,23 @@ impl Area {
         Errno::result(result).map(drop)
     }
 
-    /// Reads one byte of the first page, so that something is mapped there.
+    /// Reads a byte of each page. What was not written to before is a page of zeroes then.
     pub fn peek(&self) -> Result<(), Errno> {
         let file = memfd_create(c"mn-inject", MFdFlags::MFD_CLOEXEC)?;
-        // SAFETY: `pwrite(2)` checks the address, and reads one byte.
-        let read = unsafe { libc::pwrite(file.as_raw_fd(), self.at(0, 1)?, 1, 0) };
-        Errno::result(read).map(drop)
+        for page in 0..self.pages {
+            // SAFETY: `pwrite(2)` checks the address, and reads one byte.
+            let read = unsafe { libc::pwrite(file.as_raw_fd(), self.at(page, 1)?, 1, 0) };
+            Errno::result(read)?;
+        }
+        Ok(())
+    }
+
+    /// `madvise(2)` of `count` pages from page `first` with `MADV_DONTDUMP`.
+    pub fn dont_dump(&self, first: usize, count: usize) -> Result<(), Errno> {
+        let start = self.at(first, count)?;
+        // SAFETY: The pages lie in the area. Their contents stay.
+        let result = unsafe { libc::madvise(start, bytes(count)?.get(), libc::MADV_DONTDUMP) };
+        Errno::result(result).map(drop)
     }
 
     /// `mlock(2)` of `count` pages from page `first`.

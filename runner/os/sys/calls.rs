@@ -88,14 +88,24 @@ struct PmScanArg {
     return_mask: u64,
 }
 
+/// A `struct page_region` of include/uapi/linux/fs.h: start, end, and categories.
+const REGION: [u64; 3] = [0; 3];
+
 nix::ioctl_readwrite!(pagemap_scan, b'f', 16, PmScanArg);
 
 /// Write-protects those of the pages that were written to (`PAGEMAP_SCAN` of ioctl_pagemap_scan(2)).
-/// `pagemap` is a file of that name in `/proc`.
-pub fn scan_pagemap(pagemap: impl AsFd, (start, end): (u64, u64)) -> Result<(), Errno> {
+/// `pagemap` is a file of that name in `/proc`, and `regions` is the number of regions of such pages
+/// that are there: 0 if they are not asked for. Fails with `EAGAIN` if there is another number of them.
+pub fn scan_pagemap(
+    pagemap: impl AsFd,
+    (start, end): (u64, u64),
+    regions: usize,
+) -> Result<(), Errno> {
     // Of include/uapi/linux/fs.h.
     const PM_SCAN_WP_MATCHING: u64 = 1;
     const PAGE_IS_WRITTEN: u64 = 1 << 1;
+    const PAGE_IS_PRESENT: u64 = 1 << 3;
+    let mut found = vec![REGION; regions];
     let mut argument = PmScanArg {
         size: size_of::<PmScanArg>() as u64,
         flags: PM_SCAN_WP_MATCHING,
@@ -104,16 +114,29 @@ pub fn scan_pagemap(pagemap: impl AsFd, (start, end): (u64, u64)) -> Result<(), 
         category_mask: PAGE_IS_WRITTEN,
         ..PmScanArg::default()
     };
-    // SAFETY: The kernel reads and writes the struct, whose size it is told. There is no vector for
-    // it to write to.
-    unsafe { pagemap_scan(pagemap.as_fd().as_raw_fd(), &mut argument) }.map(drop)
+    if !found.is_empty() {
+        argument.vec = found.as_mut_ptr().expose_provenance() as u64;
+        argument.vec_len = found.len() as u64;
+        argument.return_mask = PAGE_IS_WRITTEN;
+        // What is not there counts as written to.
+        argument.category_mask |= PAGE_IS_PRESENT;
+    }
+    // SAFETY: The kernel reads and writes the struct, whose size it is told, and writes so many
+    // regions at most as there are, which live longer than the call.
+    let count = unsafe { pagemap_scan(pagemap.as_fd().as_raw_fd(), &mut argument) }?;
+    // The kernel's `walk_end` is of no use: after several passes it may be that of an earlier one.
+    if usize::try_from(count) == Ok(regions) {
+        Ok(())
+    } else {
+        Err(Errno::EAGAIN)
+    }
 }
 
 /// Whether one huge page is mapped in the place of these pages, that of zeroes included.
 pub fn is_huge(pagemap: impl AsFd, (start, end): (u64, u64)) -> Result<bool, Errno> {
-    // Of include/uapi/linux/fs.h, with `struct page_region`.
+    // Of include/uapi/linux/fs.h.
     const PAGE_IS_HUGE: u64 = 1 << 6;
-    let mut region = [0_u64; 3];
+    let mut region = REGION;
     let mut argument = PmScanArg {
         size: size_of::<PmScanArg>() as u64,
         start,

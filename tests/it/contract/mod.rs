@@ -5,6 +5,7 @@
 
 mod callbacks;
 mod effects;
+mod extents;
 mod properties;
 
 use mn_inject::model::{

@@ -183,6 +183,7 @@ pub(super) fn dropped(asked: &str, got: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::contract::Needs;
     use crate::vm::host::cache;
 
     #[test]
@@ -214,6 +215,16 @@ mod tests {
         );
         let twice = text(&["CONFIG_NR_CPUS=2", "CONFIG_NR_CPUS=4"])?;
         assert_eq!(twice, text(&["CONFIG_NR_CPUS=4"])?);
+        Ok(())
+    }
+
+    #[test]
+    fn a_debug_kernel_has_the_options_that_scenarios_need() -> Result<()> {
+        let text = config(Arch::X86, "debug")?.text(Path::new("/no/such/tree"), &[]);
+        for needs in Needs::ALL {
+            let line = format!("CONFIG_{}=y", needs.option());
+            assert!(text.lines().any(|other| other == line), "{line}");
+        }
         Ok(())
     }
 
