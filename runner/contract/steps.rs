@@ -46,6 +46,10 @@ pub fn due(kind: StepKind, o: &Observation) -> Option<StepOutcome> {
             StepOutcome::Callbacks(callbacks_at_exit(notifier.kind))
         }
         StepKind::Aging => StepOutcome::Asked,
+        // All but the one that the process has used itself.
+        StepKind::AskedBeforeStart => StepOutcome::Count(watched_pages(o).saturating_sub(1)),
+        // A device has nothing mapped there any more.
+        StepKind::AskedAfterStart => StepOutcome::Count(0),
         StepKind::Removals => StepOutcome::Count(releases_at_removal(o.expectation.end)),
     })
 }
@@ -89,7 +93,10 @@ pub fn outcome(step: &Step, o: &Observation) -> Option<StepOutcome> {
         (StepKind::Mrelease, Seen::Returned(errno)) => StepOutcome::Mreleased(*errno),
         (StepKind::PagesLeft, Seen::Left(count))
         | (StepKind::Removals, Seen::Releases(count))
-        | (StepKind::CallsOfRegistered, Seen::Unpaired(count)) => StepOutcome::Count(*count),
+        | (StepKind::CallsOfRegistered, Seen::Unpaired(count))
+        | (StepKind::AskedBeforeStart | StepKind::AskedAfterStart, Seen::Asked(count)) => {
+            StepOutcome::Count(*count)
+        }
         (StepKind::Aging, Seen::Asked(0)) => StepOutcome::NotAsked,
         (StepKind::Aging, Seen::Asked(_)) => StepOutcome::Asked,
         (StepKind::Aging, Seen::AskedOfParts(_)) => StepOutcome::AskedOfParts,

@@ -17,6 +17,8 @@ pub enum Count {
     Exactly(u64),
     /// This number or more, where the kernel's own state decides (reclaim, for example).
     AtLeast(u64),
+    /// This number or more, where the kernel may have to try again, and fewer are wrong.
+    OrMore(u64),
 }
 
 impl Count {
@@ -24,7 +26,7 @@ impl Count {
     pub fn admits(self, n: u64) -> bool {
         match self {
             Count::Exactly(want) => n == want,
-            Count::AtLeast(least) => n >= least,
+            Count::AtLeast(least) | Count::OrMore(least) => n >= least,
         }
     }
 }
@@ -33,7 +35,7 @@ impl fmt::Display for Count {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Count::Exactly(n) => write!(f, "exactly {n}"),
-            Count::AtLeast(n) => write!(f, "at least {n}"),
+            Count::AtLeast(n) | Count::OrMore(n) => write!(f, "at least {n}"),
         }
     }
 }

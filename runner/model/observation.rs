@@ -143,6 +143,8 @@ pub enum Initiator {
     OomReaper,
     /// The kernel thread `ksmd` (mm/ksm.c).
     Ksmd,
+    /// The kernel thread `khugepaged` (mm/khugepaged.c).
+    Khugepaged,
 }
 
 /// Everything that was recorded about one scenario.

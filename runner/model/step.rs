@@ -75,6 +75,10 @@ pub enum StepKind {
     Removals,
     /// Pages are made old.
     Aging,
+    /// khugepaged looks at pages that it may collapse, before it announces that it does.
+    AskedBeforeStart,
+    /// It looks at them once more afterwards.
+    AskedAfterStart,
 }
 
 impl fmt::Display for StepKind {
@@ -102,6 +106,8 @@ impl fmt::Display for StepKind {
             StepKind::Exit { notifier } => {
                 return write!(f, "what notifier {notifier} is told when the process exits");
             }
+            StepKind::AskedBeforeStart => "pages that are asked about before the start",
+            StepKind::AskedAfterStart => "pages that are asked about after it",
             StepKind::Aging => "whether the page was used, the notifier is",
             StepKind::Removals => "releases when the notifier is removed",
         })

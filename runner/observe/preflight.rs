@@ -13,6 +13,7 @@ use crate::injector;
 use crate::model::{Arming, Notifier, Part, RunOptions};
 use crate::os::kernel;
 use crate::os::kernel::number;
+use crate::os::khugepaged::SmallFolios;
 use crate::os::sys::{Feature, UserFault};
 use crate::os::{cgroup, damon};
 use crate::os::{ksm, lru_gen};
@@ -92,6 +93,9 @@ fn why_not_trigger(kind: TriggerKind, options: &RunOptions) -> Option<&'static s
         _ if kind.operation() == Operation::Hog => cgroup::missing(),
         TriggerKind::GlobalOom if !Path::new("/proc/sysrq-trigger").exists() => Some("no sysrq"),
         TriggerKind::Script(script) if script.steps == Steps::Age => lru_gen::missing(),
+        TriggerKind::Script(script) if script.steps == Steps::ScanCollapsed => {
+            SmallFolios::missing()
+        }
         TriggerKind::Script(script) if script.steps == Steps::Sample => damon::missing(),
         _ => None,
     }

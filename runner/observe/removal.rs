@@ -13,10 +13,12 @@ use crate::injector;
 use crate::injector::formats::{BEGIN, Mm};
 use crate::injector::{Attach, Attachment, control_file, detach_line, target_file};
 use crate::model::{End, Observation, Remains, Seen, Step, StepKind};
+use crate::os::khugepaged::Khugepaged;
 use crate::os::ksm::Ksmd;
 use crate::os::processors;
 use crate::os::wait::Limit;
 use crate::scenario::TriggerKind;
+use crate::scenario::script::Caller;
 use crate::trigger::helper::Answer;
 
 use crate::observe::session::{POLL, STEP, Session};
@@ -85,6 +87,7 @@ impl Session {
             TriggerKind::Own(_)
             | TriggerKind::Remote(_)
             | TriggerKind::Ksm
+            | TriggerKind::Khugepaged
             | TriggerKind::Zap { .. } => {
                 subject.finish(&self.waiter, STEP)?;
             }
@@ -92,8 +95,11 @@ impl Session {
             _ => drop(subject),
         }
         if is_whole {
-            // ksmd drops its reference to an address space that is gone when it comes by.
+            // These threads drop their reference to an address space that is gone when they come
+            // by.
             let _ksmd = (kind == TriggerKind::Ksm).then(Ksmd::start).transpose()?;
+            let is_collapsed = kind.caller() == Caller::Khugepaged;
+            let _khugepaged = is_collapsed.then(Khugepaged::hurry).transpose()?;
             let Mm {
                 users,
                 count,

@@ -314,6 +314,7 @@ impl Setup {
             Caller::Runner => Initiator::Thread(own),
             Caller::OomReaper => Initiator::OomReaper,
             Caller::Ksmd => Initiator::Ksmd,
+            Caller::Khugepaged => Initiator::Khugepaged,
         }
     }
 

@@ -12,6 +12,8 @@ use crate::injector;
 use crate::kmsg::KmsgReader;
 use crate::model::{Initiator, Observation, Remains, Window};
 use crate::os::kernel;
+use crate::os::khugepaged;
+use crate::os::khugepaged::Khugepaged;
 use crate::os::ksm;
 use crate::os::ksm::Ksmd;
 use crate::os::sys::PAGE;
@@ -161,6 +163,7 @@ impl Session {
                     setup.outcome = setup.perform(remote, &self.waiter)?
                 }
                 TriggerKind::Ksm => self.merge(setup)?,
+                TriggerKind::Khugepaged => self.collapse(setup)?,
                 TriggerKind::Mrelease => setup.outcome = self.mrelease(setup)?,
                 TriggerKind::MemcgOom => {
                     setup.subject.act_and_die()?;
@@ -201,6 +204,20 @@ impl Session {
         while ksm::merged(setup.subject.pid())? < pages {
             if limit.is_over() {
                 bail!("ksmd did not merge {pages} pages within {STEP:?}");
+            }
+            self.waiter.child_changes(POLL)?;
+        }
+        Ok(())
+    }
+
+    /// Lets the subject have huge pages, and khugepaged run until it has collapsed the watched pages.
+    pub(super) fn collapse(&self, setup: &mut Setup) -> Result<()> {
+        setup.outcome = setup.subject.act(&self.waiter, STEP)?;
+        let _hurries = Khugepaged::hurry()?;
+        let mut limit = Limit::new(STEP);
+        while !khugepaged::is_huge(setup.subject.pid(), setup.subject.watched())? {
+            if limit.is_over() {
+                bail!("khugepaged did not collapse the pages within {STEP:?}");
             }
             self.waiter.child_changes(POLL)?;
         }

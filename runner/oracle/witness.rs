@@ -198,6 +198,7 @@ pub(super) fn is_by_initiator_of(o: &Observation, tid: i32, comm: &str) -> bool 
         // Its pid is not known, and no process of user space runs in these contexts.
         Initiator::OomReaper => comm == "oom_reaper",
         Initiator::Ksmd => comm == "ksmd",
+        Initiator::Khugepaged => comm == "khugepaged",
     }
 }
 

@@ -6,6 +6,7 @@
 pub mod cgroup;
 pub mod damon;
 pub mod kernel;
+pub mod khugepaged;
 pub mod ksm;
 pub mod limit;
 pub mod lru_gen;

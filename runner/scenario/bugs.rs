@@ -108,6 +108,22 @@ pub const OLD_WITHOUT_A_QUESTION: Bug = Bug {
     findings: &[FindingKind::Step],
 };
 
+/// `__collapse_huge_page_isolate()` asks once more what `collapse_scan_pmd()` has asked.
+pub const ASKED_AFTER_THE_START: Bug = Bug {
+    name: "asked-after-the-start",
+    about: "khugepaged asks whether a device has used pages that it has just taken from the device",
+    seen_on: &["7.2", "7.3"],
+    findings: &[FindingKind::Step],
+};
+
+/// `mthp_collapse()` tries folios that have the size already.
+pub const COLLAPSED_AGAIN: Bug = Bug {
+    name: "collapsed-again",
+    about: "khugepaged announces folios that have been collapsed, again at each scan",
+    seen_on: &["7.2", "7.3"],
+    findings: &[FindingKind::Calls],
+};
+
 /// The known bugs.
 pub const BUGS: &[Bug] = &[
     INTERVAL_REMOVAL_WAITS,
@@ -121,6 +137,8 @@ pub const BUGS: &[Bug] = &[
     UFFD_PROTECT_ANNOUNCES_A_GIGABYTE,
     OLD_WITHOUT_A_QUESTION,
     DAMON_ASKS_OF_PARTS,
+    ASKED_AFTER_THE_START,
+    COLLAPSED_AGAIN,
 ];
 
 impl Bug {

@@ -13,8 +13,8 @@ use crate::model::{
     NotifierKind,
 };
 use crate::scenario::bugs::{
-    Bug, DAMON_ASKS_OF_PARTS, END_AFTER_REFUSAL_UNNOTICED, END_MISSING_AT_ZERO,
-    INTERVAL_REMOVAL_WAITS, INTERVAL_SLEEP_UNNOTICED, LOCK_IN_PLAIN_UNNOTICED,
+    ASKED_AFTER_THE_START, Bug, COLLAPSED_AGAIN, DAMON_ASKS_OF_PARTS, END_AFTER_REFUSAL_UNNOTICED,
+    END_MISSING_AT_ZERO, INTERVAL_REMOVAL_WAITS, INTERVAL_SLEEP_UNNOTICED, LOCK_IN_PLAIN_UNNOTICED,
     OLD_WITHOUT_A_QUESTION, PAGEMAP_SCAN_ANNOUNCES_THE_REST, SPLIT_OF_NOTHING_HUGE,
     UFFD_MOVE_ANNOUNCES_THE_REST, UFFD_PROTECT_ANNOUNCES_A_GIGABYTE,
 };
@@ -24,7 +24,7 @@ use crate::scenario::triggers::{
     TriggerKind, blockable, made,
 };
 use crate::trigger::operation::Operation;
-use crate::trigger::place::Place::{AtZero, HugetlbShared, Tables};
+use crate::trigger::place::Place::{AtZero, HugetlbShared, Table, Tables};
 
 /// The boot that a scenario runs on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -238,8 +238,18 @@ const fn steps(script: Script, calls: u64, event: NotifierEvent, context: Contex
 /// time, if the kernel has to begin it again.
 const fn in_steps(operation: Operation, event: NotifierEvent) -> Trigger {
     const TIMES: u64 = 2;
-    blockable("steps", "in steps", operation, event, Count::AtLeast(1))
+    blockable("steps", "in steps", operation, event, Count::OrMore(1))
         .reaching(Extent::Steps { times: TIMES })
+}
+
+/// A script in which khugepaged collapses pages. It announces each attempt, and may have to try again.
+const fn collapses(script: Script) -> Trigger {
+    Trigger {
+        calls: Count::OrMore(1),
+        ..steps(script, 1, NotifierEvent::Clear, Context::Blockable)
+    }
+    .at(Table)
+    .needing(Needs::HugePages)
 }
 
 /// A script without one.
@@ -375,6 +385,10 @@ pub const CASES: &[Case] = &[
     showing(&OLD_WITHOUT_A_QUESTION, keeps("r13-cold-asks", "madvise(MADV_COLD) makes pages old", &[13], registers(Script::MAKE_COLD), YOUNG)),
     showing(&OLD_WITHOUT_A_QUESTION, keeps("r13-clear-refs-asks", "1 > /proc/self/clear_refs makes pages old", &[13], registers(Script::CLEAR_REFERENCED), YOUNG)),
 
+    keeps("r13-khugepaged-asks", "khugepaged asks about each page that it may collapse", &[13], collapses(Script::ASKED_BEFORE_COLLAPSE), YOUNG),
+    showing(&ASKED_AFTER_THE_START, keeps("r13-khugepaged-asks-in-time", "khugepaged does not ask about pages that it has announced", &[13], collapses(Script::ASKED_AFTER_START), YOUNG)),
+
+    showing(&COLLAPSED_AGAIN, keeps("r14-khugepaged-scan", "khugepaged scans folios of 64 KiB, which it cannot make larger", &[14], steps(Script::SCAN_COLLAPSED, 0, Clear, Blockable).at(Table).needing(Needs::HugePages), &[plain(AGREES)])),
     keeps("r14-uffd-move-tables", "UFFDIO_MOVE of whole page tables", &[14], in_steps(Operation::UffdMove, Clear).at(Tables).needing(Needs::Userfaultfd), &[plain(AGREES)]),
     showing(&UFFD_MOVE_ANNOUNCES_THE_REST, keeps("r14-uffd-move-zeroes", "UFFDIO_MOVE of pages of zeroes, which are moved one by one", &[14], in_steps(Operation::UffdMoveZeroes, Clear).needing(Needs::Userfaultfd), &[plain(AGREES)])),
     showing(&PAGEMAP_SCAN_ANNOUNCES_THE_REST, keeps("r14-pagemap-scan-regions", "PAGEMAP_SCAN of more regions than the kernel has room for at a time", &[14], in_steps(Operation::ScanRegions, ProtectionVma).needing(Needs::UserfaultfdWp), &[plain(AGREES)])),

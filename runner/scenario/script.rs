@@ -50,6 +50,12 @@ pub enum Steps {
     Sample,
     /// The operation of the process, which makes its pages old.
     MakeOld,
+    /// Looks which pages the notifier is asked about before khugepaged collapses them.
+    AskedBeforeCollapse,
+    /// The same for the time after it has announced that.
+    AskedAfterStart,
+    /// Lets khugepaged scan folios of 64 KiB, none of which it can make larger.
+    ScanCollapsed,
     /// Lets a callback remove its own notifier.
     RemoveInCallback,
     /// Records the callbacks of each notifier when the process exits.
@@ -104,6 +110,8 @@ pub enum Caller {
     OomReaper,
     /// The kernel thread of mm/ksm.c.
     Ksmd,
+    /// The kernel thread of mm/khugepaged.c.
+    Khugepaged,
 }
 
 /// A scenario of several steps.
@@ -147,6 +155,14 @@ const fn reaped(steps: Steps) -> Script {
         death: Death::KilledBefore,
         caller: Caller::Helper,
         ..alive(steps, Operation::Hold)
+    }
+}
+
+/// A script in which khugepaged scans the subject's memory.
+const fn collapsed(steps: Steps, operation: Operation) -> Script {
+    Script {
+        caller: Caller::Khugepaged,
+        ..alive(steps, operation)
     }
 }
 
@@ -207,6 +223,9 @@ impl Script {
     pub const SAMPLE: Script = alive(Steps::Sample, Operation::Hold);
     pub const MAKE_COLD: Script = alive(Steps::MakeOld, Operation::Cold);
     pub const CLEAR_REFERENCED: Script = alive(Steps::MakeOld, Operation::ClearReferenced);
+    pub const ASKED_BEFORE_COLLAPSE: Script = collapsed(Steps::AskedBeforeCollapse, Operation::AllowHugeOld);
+    pub const ASKED_AFTER_START: Script = collapsed(Steps::AskedAfterStart, Operation::AllowHugeOld);
+    pub const SCAN_COLLAPSED: Script = collapsed(Steps::ScanCollapsed, Operation::FillHuge);
     pub const REGISTER_WAITS: Script = alive(Steps::RegisterWaits, Operation::Dontneed);
     pub const CHANGE_IN_INVALIDATION: Script = alive(Steps::ChangeInInvalidation, Operation::Dontneed);
     pub const REMOVE_IN_CALLBACK: Script = Script {

@@ -20,6 +20,8 @@ pub enum TriggerKind {
     Remote(Remote),
     /// ksmd merges its pages.
     Ksm,
+    /// khugepaged collapses its pages.
+    Khugepaged,
     /// `process_mrelease(2)` on a process that is held on its way out.
     Mrelease,
     /// A memory cgroup runs out of memory, and the OOM reaper reaps the victim, which is held.
@@ -47,6 +49,7 @@ impl TriggerKind {
             TriggerKind::Own(operation) => operation,
             TriggerKind::Remote(remote) => remote.operation(),
             TriggerKind::Ksm => Operation::HoldMergeable,
+            TriggerKind::Khugepaged => Operation::AllowHuge,
             TriggerKind::Mrelease | TriggerKind::GlobalOom => Operation::Hold,
             TriggerKind::MemcgOom => Operation::Hog,
             // In an atomic section a zap of page tables need not end: it stops at every entry for
@@ -62,6 +65,7 @@ impl TriggerKind {
             TriggerKind::Own(_)
             | TriggerKind::Remote(_)
             | TriggerKind::Ksm
+            | TriggerKind::Khugepaged
             | TriggerKind::Zap { .. } => Death::No,
             TriggerKind::Mrelease => Death::KilledBefore,
             TriggerKind::MemcgOom | TriggerKind::GlobalOom => Death::HeldAtExit,
@@ -76,6 +80,7 @@ impl TriggerKind {
             TriggerKind::Remote(_) | TriggerKind::Mrelease => Caller::Helper,
             TriggerKind::MemcgOom | TriggerKind::GlobalOom => Caller::OomReaper,
             TriggerKind::Ksm => Caller::Ksmd,
+            TriggerKind::Khugepaged => Caller::Khugepaged,
             TriggerKind::Zap { .. } => Caller::Runner,
             TriggerKind::Script(script) => script.caller,
         }
@@ -298,7 +303,7 @@ const fn remote(
     made(TriggerKind::Remote(operation), name, about, event, calls)
 }
 
-use Count::{AtLeast, Exactly};
+use Count::{AtLeast, Exactly, OrMore};
 use NotifierEvent::{Clear, ProtectionPage, ProtectionVma, SoftDirty, Unmap};
 
 /// The page table of a gigabyte, which two processes may share (`huge_pmd_unshare()`).
@@ -446,7 +451,7 @@ pub const TRIGGERS: &[Trigger] = &[
     remote("remote-clear-refs", "4 > /proc/PID/clear_refs by another process", Remote::ClearRefs, SoftDirty, Exactly(1)).everywhere().leaving(PagesFate::Kept),
 
     // First each page, by try_to_unmap(), then the page table, by retract_page_tables().
-    remote("remote-memfd-collapse", "madvise(MADV_COLLAPSE) by another process of a memfd that both have mapped", Remote::Collapse, Clear, Exactly(513)).at(Place::Table).reaching(Extent::EachPageOrAll).needing(Needs::ShmemHugePages),
+    remote("remote-memfd-collapse", "madvise(MADV_COLLAPSE) by another process of a memfd that both have mapped", Remote::Collapse, Clear, Exactly(17)).at(Place::Table).reaching(Extent::EachPageOrAll).needing(Needs::ShmemHugePages),
     blockable("madvise-collapse", "madvise(MADV_COLLAPSE) of small pages", Operation::Collapse, Clear, Exactly(1)).at(Place::Table).needing(Needs::HugePages),
     blockable("memfd-collapse-mapped", "madvise(MADV_COLLAPSE) of a memfd with a huge page, of which small ones are mapped", Operation::CollapseMapped, Clear, Exactly(1)).at(Place::Table).needing(Needs::ShmemHugePages),
     blockable("huge-zero-page-write", "write to the huge zero page", Operation::WriteZeroes, Clear, Exactly(1)).at(Place::Huge).needing(Needs::HugePages),
@@ -468,7 +473,10 @@ pub const TRIGGERS: &[Trigger] = &[
     blockable("uffd-register-hugetlb", "UFFDIO_REGISTER of a shared gigabyte of hugetlbfs for write protection", Operation::UffdRegister, Clear, Exactly(1)).at(Place::HugetlbShared).reaching(GIGABYTE).needing(Needs::HugetlbUserfaultfd),
 
     // Each page is write-protected first, and all but one are replaced.
-    made(TriggerKind::Ksm, "ksm-merge", "ksmd merges pages", Clear, AtLeast(31)).reaching(Extent::EachPage).needing(Needs::Ksm),
+    made(TriggerKind::Ksm, "ksm-merge", "ksmd merges pages", Clear, OrMore(31)).reaching(Extent::EachPage).needing(Needs::Ksm),
+
+    // It announces each attempt, and may have to try again.
+    made(TriggerKind::Khugepaged, "khugepaged-collapse", "khugepaged collapses small pages", Clear, OrMore(1)).at(Place::Table).needing(Needs::HugePages).leaving(PagesFate::Kept),
 
     MRELEASE,
     MEMCG_OOM,

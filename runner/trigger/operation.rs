@@ -101,6 +101,12 @@ pub enum Operation {
     UffdMoveZeroes,
     /// `madvise(MADV_COLLAPSE)` of small pages to a huge one.
     Collapse,
+    /// `madvise(MADV_HUGEPAGE)` of small pages, which khugepaged collapses then.
+    AllowHuge,
+    /// The same after all of them but the first have been made old.
+    AllowHugeOld,
+    /// `madvise(MADV_HUGEPAGE)` of memory without pages, and then a write to every page.
+    FillHuge,
     /// `madvise(MADV_COLLAPSE)` of a memfd that has a huge page, of which small ones are mapped.
     CollapseMapped,
     /// `UFFDIO_REGISTER`, for write protection, of the gigabyte in which the memory lies.
@@ -128,7 +134,7 @@ pub enum Operation {
 }
 
 impl Operation {
-    const ALL: [Operation; 42] = [
+    const ALL: [Operation; 45] = [
         Operation::MunmapWhole,
         Operation::MunmapPart,
         Operation::MunmapTwoVmas,
@@ -159,6 +165,9 @@ impl Operation {
         Operation::UffdMove,
         Operation::UffdMoveZeroes,
         Operation::Collapse,
+        Operation::AllowHuge,
+        Operation::AllowHugeOld,
+        Operation::FillHuge,
         Operation::CollapseMapped,
         Operation::UffdRegister,
         Operation::LockPart,
@@ -299,6 +308,11 @@ impl Prepared {
         };
         match operation {
             Operation::HoldUntouched => {}
+            // khugepaged takes no VMA that never had a page.
+            Operation::FillHuge => {
+                area.touch(0, 1)?;
+                area.advise(MmapAdvise::MADV_DONTNEED)?;
+            }
             Operation::WriteZeroes | Operation::UffdMoveZeroes => area.peek()?,
             Operation::ScanRegions => {
                 let mut every_second = (0..area.pages()).step_by(2);
@@ -314,7 +328,11 @@ impl Prepared {
                 first.collapse()?;
                 fill_small(&area)?;
             }
-            Operation::Collapse => fill_small(&area)?,
+            Operation::Collapse | Operation::AllowHuge | Operation::AllowHugeOld => {
+                fill_small(&area)?;
+            }
+            // Each page is one call when another process collapses the table.
+            Operation::HoldFile => area.fill_first(PAGES)?,
             _ => area.fill()?,
         }
         if place == Place::Huge {
@@ -464,6 +482,16 @@ impl Prepared {
                 self.user_fault()?.move_pages(&self.area, self.other()?)
             }
             Operation::Collapse | Operation::CollapseMapped => self.area.collapse(),
+            Operation::AllowHuge => self.area.advise(MmapAdvise::MADV_HUGEPAGE),
+            Operation::AllowHugeOld => {
+                write(CLEAR_REFS, "1")?;
+                self.area.touch(0, 1)?;
+                self.area.advise(MmapAdvise::MADV_HUGEPAGE)
+            }
+            Operation::FillHuge => {
+                self.area.advise(MmapAdvise::MADV_HUGEPAGE)?;
+                self.area.fill()
+            }
             Operation::UffdRegister => self.user_fault()?.watch(self.gigabyte()),
             Operation::LockPart => self.area.lock(pages / 4, PAGES),
             Operation::DontDumpPart => self.area.dont_dump(PAGES / 2, 1),

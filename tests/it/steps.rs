@@ -175,6 +175,34 @@ fn a_notifier_is_asked_about_pages_that_age() {
             "not asked",
         ],
     );
+    fails(
+        kind,
+        Seen::AskedOfParts(1),
+        [
+            "whether the page was used, the notifier is",
+            "asked",
+            "asked of a part of it, and of a part of the next one",
+        ],
+    );
+}
+
+/// All pages but the one that the process has used itself.
+#[test]
+fn khugepaged_asks_about_pages_before_it_announces_them() {
+    let before = StepKind::AskedBeforeStart;
+    passes(before, Seen::Asked(PAGES - 1));
+    let after = StepKind::AskedAfterStart;
+    passes(after, Seen::Asked(0));
+    fails(
+        before,
+        Seen::Asked(1),
+        ["pages that are asked about before the start", "15", "1"],
+    );
+    fails(
+        after,
+        Seen::Asked(15),
+        ["pages that are asked about after it", "0", "15"],
+    );
 }
 
 #[test]

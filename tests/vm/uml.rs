@@ -41,6 +41,26 @@ pub const SKIPPED: &[(&str, &str)] = &[
         "the multi-generational LRU walks no page tables on this machine",
     ),
     (
+        "khugepaged-*",
+        "needs CONFIG_TRANSPARENT_HUGEPAGE, not set to never",
+    ),
+    (
+        "r1?-khugepaged-*",
+        "needs CONFIG_TRANSPARENT_HUGEPAGE, not set to never",
+    ),
+    (
+        "r14-dontdump-part",
+        "needs CONFIG_TRANSPARENT_HUGEPAGE, not set to never",
+    ),
+    (
+        "r14-pagemap-scan-regions",
+        "needs CONFIG_USERFAULTFD and CONFIG_PTE_MARKER_UFFD_WP",
+    ),
+    (
+        "r14-hugetlb-uffd-writeprotect",
+        "needs two free huge pages of 2 MiB (nr_hugepages), and CONFIG_PTE_MARKER_UFFD_WP",
+    ),
+    (
         "huge-*",
         "needs CONFIG_TRANSPARENT_HUGEPAGE, not set to never",
     ),

@@ -2,14 +2,16 @@
 
 //! Aging of pages, of which notifiers are asked whether a device has used them.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 
 use crate::contract::steps::PAGE;
 use crate::injector::LogReader;
 use crate::model::{FollowUp, Later, Seen, StepKind};
 use crate::os::damon::Kdamond;
+use crate::os::khugepaged::{Khugepaged, SmallFolios};
 use crate::os::lru_gen::LruGen;
 use crate::os::wait::Limit;
 
@@ -58,6 +60,56 @@ impl Session {
         setup.outcome = setup.subject.act(&self.waiter, STEP)?;
         let asked = questions(&mut log, setup)?;
         setup.step(StepKind::Aging, seen(&asked));
+        Ok(())
+    }
+}
+
+/// Scans of khugepaged in which it would have found something to collapse.
+const SCANS: u64 = 3;
+
+impl Session {
+    /// Looks which pages the notifier is asked about before khugepaged announces that it collapses
+    /// them, or after it has.
+    pub(super) fn asked_around_start(&self, setup: &mut Setup, after: bool) -> Result<()> {
+        let mut log = setup.attached[0].attachment.follow()?;
+        self.collapse(setup)?;
+        let (start, end) = setup.subject.watched();
+        let entries = log.new_entries()?;
+        let starts = entries
+            .calls
+            .iter()
+            .filter(|call| call.comm == "khugepaged");
+        let started = starts.map(|call| call.seq).min();
+        let asked = |later: &&Later| {
+            later.op == FollowUp::TestYoung
+                && (start..end).contains(&later.start)
+                && started.is_some_and(|started| (later.seq > started) == after)
+        };
+        let asked = entries.later.iter().filter(asked);
+        let pages: BTreeSet<u64> = asked.map(|later| later.start / PAGE).collect();
+        let kind = if after {
+            StepKind::AskedAfterStart
+        } else {
+            StepKind::AskedBeforeStart
+        };
+        setup.step(kind, Seen::Asked(pages.len() as u64));
+        Ok(())
+    }
+
+    /// Lets khugepaged go through folios of 64 KiB some times.
+    pub(super) fn scan_collapsed(&self, setup: &mut Setup) -> Result<()> {
+        let _sizes = SmallFolios::choose()?;
+        setup.outcome = setup.subject.act(&self.waiter, STEP)?;
+        let hurries = Khugepaged::hurry()?;
+        let last = hurries.scans()? + SCANS;
+        let mut limit = Limit::new(STEP);
+        while hurries.scans()? < last {
+            ensure!(
+                !limit.is_over(),
+                "khugepaged was not through with {SCANS} scans within {STEP:?}"
+            );
+            self.waiter.child_changes(POLL)?;
+        }
         Ok(())
     }
 }

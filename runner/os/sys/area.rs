@@ -248,8 +248,13 @@ impl Area {
 
     /// Fills every page with its byte, which is [`pattern`].
     pub fn fill(&self) -> Result<(), Errno> {
+        self.fill_first(self.pages)
+    }
+
+    /// The same for the first `count` pages.
+    pub fn fill_first(&self, count: usize) -> Result<(), Errno> {
         let file = memfd_create(c"mn-inject", MFdFlags::MFD_CLOEXEC)?;
-        (0..self.pages).try_for_each(|page| self.put_from(&file, page, &[pattern(page); PAGE]))
+        (0..count).try_for_each(|page| self.put_from(&file, page, &[pattern(page); PAGE]))
     }
 
     /// Writes some bytes to the beginning of a page.

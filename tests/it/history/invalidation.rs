@@ -18,6 +18,7 @@ impl Writer<'_> {
             Initiator::Thread(tid) => (tid, o.comm.clone()),
             Initiator::OomReaper => (REAPER_TID, "oom_reaper".to_owned()),
             Initiator::Ksmd => (REAPER_TID, "ksmd".to_owned()),
+            Initiator::Khugepaged => (REAPER_TID, "khugepaged".to_owned()),
         };
         let starts: Vec<Call> = (0..o.notifiers.len())
             .map(|at| start(o, at, tid, &comm, seq))

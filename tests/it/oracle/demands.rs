@@ -59,6 +59,17 @@ fn too_few_calls_of_reclaim_give_no_verdict() {
     );
 }
 
+/// Where the kernel may have to try again, it has done so at least once.
+#[test]
+fn too_few_attempts_are_a_finding() {
+    let mut windows = history(Style::of(Kernel::Seed), &suite()[2..3], &[]).windows;
+    for (least, findings) in [(1, &[][..]), (100, &[FindingKind::Calls])] {
+        windows[0].observations[0].expectation.calls = mn_inject::model::Count::OrMore(least);
+        let judgement = judge(&windows, Some(Form::Seed));
+        assert_eq!(kinds(&judgement.results[0]), findings, "{least}");
+    }
+}
+
 /// A page that has gone unannounced is a finding, however many others were announced.
 #[test]
 fn too_few_calls_do_not_hide_a_change_that_no_call_announces() {

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The kernel thread that collapses small pages to huge ones, and the sizes of huge pages
+//! (Documentation/admin-guide/mm/transhuge.rst).
+
+use std::fs::{self, File};
+
+use anyhow::{Context as _, Result};
+use nix::unistd::Pid;
+
+use crate::os::kernel::number;
+use crate::os::sys;
+
+/// Milliseconds that the thread sleeps between two scans. A write wakes it up.
+const SLEEP: &str = "/sys/kernel/mm/transparent_hugepage/khugepaged/scan_sleep_millisecs";
+
+/// Number of times that it has been through all address spaces.
+const SCANS: &str = "/sys/kernel/mm/transparent_hugepage/khugepaged/full_scans";
+
+/// Where folios of 64 KiB and huge pages of 2 MiB are used, each with the word that is to be written.
+const SIZES: [(&str, &str); 2] = [
+    (
+        "/sys/kernel/mm/transparent_hugepage/hugepages-64kB/enabled",
+        "madvise",
+    ),
+    (
+        "/sys/kernel/mm/transparent_hugepage/hugepages-2048kB/enabled",
+        "never",
+    ),
+];
+
+/// A file with a value until this is dropped, when it gets back the one that it had.
+#[derive(Debug)]
+struct Kept {
+    path: &'static str,
+    before: String,
+}
+
+impl Kept {
+    fn write(path: &'static str, value: &str) -> Result<Self> {
+        let text = fs::read_to_string(path).with_context(|| format!("cannot read {path}"))?;
+        // Of several words the one in brackets is the value.
+        let chosen = text.split(['[', ']']).nth(1).unwrap_or(text.trim());
+        let before = chosen.to_owned();
+        fs::write(path, value).with_context(|| format!("{value} > {path} failed"))?;
+        Ok(Kept { path, before })
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        let Kept { path, before } = self;
+        if let Err(error) = fs::write(*path, &*before) {
+            eprintln!("mn-inject: {path} is not {before} again: {error}");
+        }
+    }
+}
+
+/// The thread, which hardly sleeps until this is dropped.
+#[derive(Debug)]
+pub struct Khugepaged {
+    _sleep: Kept,
+}
+
+impl Khugepaged {
+    /// Lets it run without a pause.
+    ///
+    /// # Errors
+    ///
+    /// Its file cannot be read or written.
+    pub fn hurry() -> Result<Self> {
+        let _sleep = Kept::write(SLEEP, "1")?;
+        Ok(Khugepaged { _sleep })
+    }
+
+    /// Number of times that it has been through all address spaces.
+    ///
+    /// # Errors
+    ///
+    /// There is no such number.
+    pub fn scans(&self) -> Result<u64> {
+        number(SCANS).with_context(|| format!("no number in {SCANS}"))
+    }
+}
+
+/// Folios of 64 KiB in place of huge pages of 2 MiB, for memory with `MADV_HUGEPAGE`, until this is
+/// dropped.
+#[derive(Debug)]
+pub struct SmallFolios {
+    _sizes: Vec<Kept>,
+}
+
+impl SmallFolios {
+    /// Chooses them.
+    ///
+    /// # Errors
+    ///
+    /// A file cannot be read or written.
+    pub fn choose() -> Result<Self> {
+        let sizes = SIZES.iter().map(|(path, word)| Kept::write(path, word));
+        Ok(SmallFolios {
+            _sizes: sizes.collect::<Result<_>>()?,
+        })
+    }
+
+    /// Reason why this kernel has none; [`None`] where it has them.
+    pub fn missing() -> Option<&'static str> {
+        let is_there = |(path, _): &(&str, &str)| fs::exists(path).unwrap_or(false);
+        (!SIZES.iter().all(is_there)).then_some("the kernel has no folios of 64 KiB")
+    }
+}
+
+/// Whether a process has one huge page mapped at these addresses.
+///
+/// # Errors
+///
+/// Its page table cannot be scanned.
+pub fn is_huge(pid: Pid, range: (u64, u64)) -> Result<bool> {
+    let path = format!("/proc/{pid}/pagemap");
+    let file = File::open(&path).with_context(|| format!("cannot open {path}"))?;
+    sys::is_huge(file, range).with_context(|| format!("PAGEMAP_SCAN of {path}"))
+}
