@@ -91,6 +91,9 @@ pub enum ReaperMessage {
 pub struct Expectation {
     /// The event of the calls on the watched addresses.
     pub event: NotifierEvent,
+    /// The event of the last one, where that is another one.
+    #[serde(default)]
+    pub last_event: Option<NotifierEvent>,
     /// The context of these calls.
     pub context: Context,
     /// The number of these calls.

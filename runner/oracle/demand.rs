@@ -3,10 +3,17 @@
 //! Checks of a scenario's demands besides the messages: the calls and the operation's outcome.
 
 use crate::contract::chain;
-use crate::model::{Count, Finding, FindingKind, Notifier, Observation};
+use crate::model::{Call, Count, Finding, FindingKind, Notifier, Observation};
 use crate::oracle::callbacks;
 use crate::oracle::findings::Findings;
 use crate::oracle::witness::{is_by_initiator, is_watched};
+
+/// Whether a call is the last one of its notifier on the watched addresses.
+fn is_last(o: &Observation, call: &Call) -> bool {
+    let of_notifier = |other: &&Call| other.notifier == call.notifier && is_watched(o, other);
+    let last = o.calls.iter().rfind(of_notifier);
+    last.is_some_and(|last| last.seq == call.seq)
+}
 
 /// Adds findings about unmet demands. Returns the reason why one of them cannot be judged, if one
 /// cannot.
@@ -23,14 +30,18 @@ pub(super) fn check(o: &Observation, findings: &mut Findings) -> Option<String> 
     let mut count = 0;
     for call in o.calls.iter().filter(|call| is_watched(o, call)) {
         count += u64::from(first == Some(call.notifier));
-        if (call.event, call.context) != (want.event, want.context) {
+        let event = match want.last_event {
+            Some(event) if is_last(o, call) => event,
+            _ => want.event,
+        };
+        if (call.event, call.context) != (event, want.context) {
             findings.push(Finding {
                 call_seq: Some(call.seq),
                 ..Finding::new(
                     FindingKind::Calls,
                     format!(
                         "the call is {} in {} context, not {} in {} context",
-                        call.event, call.context, want.event, want.context
+                        call.event, call.context, event, want.context
                     ),
                 )
             });

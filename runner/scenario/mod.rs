@@ -172,6 +172,7 @@ impl Scenario {
         };
         Expectation {
             event: trigger.event,
+            last_event: trigger.last_event,
             context: trigger.context,
             calls: effect.calls,
             extent: trigger.extent,

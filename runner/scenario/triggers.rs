@@ -154,6 +154,8 @@ pub struct Trigger {
     pub place: Place,
     /// The event of the calls.
     pub event: NotifierEvent,
+    /// The event of the last one, where that is another one. It is not made to fail.
+    pub last_event: Option<NotifierEvent>,
     /// Their context.
     pub context: Context,
     /// Their number on the area.
@@ -207,6 +209,14 @@ impl Trigger {
     pub(super) const fn reaching(self, extent: Extent) -> Self {
         Trigger {
             extent: Some(extent),
+            ..self
+        }
+    }
+
+    /// The same, with a last call that has another event.
+    const fn ending(self, event: NotifierEvent) -> Self {
+        Trigger {
+            last_event: Some(event),
             ..self
         }
     }
@@ -270,6 +280,7 @@ pub const fn made(
         kind,
         place: Place::Anywhere,
         event,
+        last_event: None,
         context: Context::Blockable,
         calls,
         extent: Some(Extent::All),
@@ -375,6 +386,7 @@ pub const MRELEASE: Trigger = Trigger {
     kind: TriggerKind::Mrelease,
     place: Place::Anywhere,
     event: Clear,
+    last_event: None,
     context: Context::NonBlockable,
     calls: Exactly(1),
     extent: Some(Extent::All),
@@ -400,6 +412,7 @@ pub const MEMCG_OOM: Trigger = Trigger {
     kind: TriggerKind::MemcgOom,
     place: Place::Anywhere,
     event: Clear,
+    last_event: None,
     context: Context::NonBlockable,
     calls: Exactly(1),
     extent: Some(Extent::All),
@@ -463,6 +476,8 @@ pub const TRIGGERS: &[Trigger] = &[
     blockable("hugetlb-munmap", "munmap of a page of hugetlbfs", Operation::MunmapWhole, Unmap, Exactly(1)).at(Place::Hugetlb).needing(Needs::Hugetlb),
     blockable("hugetlb-dontneed", "madvise(MADV_DONTNEED) of a page of hugetlbfs", Operation::Dontneed, Clear, Exactly(1)).at(Place::Hugetlb).needing(Needs::Hugetlb),
     blockable("hugetlb-mprotect", "mprotect of a page of hugetlbfs", Operation::Mprotect, ProtectionVma, Exactly(1)).at(Place::Hugetlb).needing(Needs::Hugetlb),
+    // What the page tables left is unmapped afterwards.
+    blockable("hugetlb-mremap", "mremap of a page of hugetlbfs to another address", Operation::Mremap, Clear, Exactly(2)).ending(Unmap).at(Place::Hugetlb).needing(Needs::Hugetlb),
     blockable("hugetlb-fork", "fork with a private page of hugetlbfs", Operation::Fork, Clear, Exactly(1)).at(Place::Hugetlb).needing(Needs::Hugetlb),
     blockable("hugetlb-copy-on-write", "write to a page of hugetlbfs shared with a child", Operation::CopyOnWrite, Clear, Exactly(1)).at(Place::Hugetlb).needing(Needs::Hugetlb),
     blockable("hugetlb-truncate", "ftruncate of a file of hugetlbfs that is mapped", Operation::Truncate, Clear, Exactly(1)).at(Place::Hugetlb).needing(Needs::Hugetlb),
@@ -486,6 +501,7 @@ pub const TRIGGERS: &[Trigger] = &[
         kind: TriggerKind::GlobalOom,
         place: Place::Anywhere,
         event: Clear,
+        last_event: None,
         context: Context::NonBlockable,
         calls: Exactly(1),
         extent: Some(Extent::All),

@@ -74,6 +74,7 @@ fn observation(name: &str, calls: &[Call]) -> Observation {
         }],
         expectation: Expectation {
             event: calls[0].event,
+            last_event: None,
             context: calls[0].context,
             calls: Count::Exactly(count),
             extent: None,

@@ -27,6 +27,7 @@ pub fn observation(name: &str) -> Observation {
         }],
         expectation: Expectation {
             event: NotifierEvent::Unmap,
+            last_event: None,
             context: Context::Blockable,
             calls: Count::Exactly(1),
             extent: None,

@@ -56,6 +56,7 @@ pub fn observation(plan: &Plan, pid: i32) -> Observation {
         notifiers: vec![attached(NotifierKind::Plain, arming)],
         expectation: Expectation {
             event: NotifierEvent::Unmap,
+            last_event: None,
             context,
             calls: Count::Exactly(plan.calls),
             extent: None,

@@ -59,6 +59,28 @@ fn too_few_calls_of_reclaim_give_no_verdict() {
     );
 }
 
+/// The last call may have an event of its own, and no other one may.
+#[test]
+fn the_last_call_has_the_event_that_is_due_of_it() {
+    use mn_inject::model::NotifierEvent::{Clear, Unmap};
+    let plan = one(Trigger::Unmap(Arming::Unarmed), 3);
+    let verdict = |events: [_; 3]| {
+        let mut windows =
+            history(Style::of(Kernel::Seed), std::slice::from_ref(&plan), &[]).windows;
+        let o = &mut windows[0].observations[0];
+        (o.expectation.event, o.expectation.last_event) = (Clear, Some(Unmap));
+        let watched = o.calls.iter_mut().filter(|call| call.start < 0x4000);
+        for (call, event) in watched.zip(events) {
+            call.event = event;
+        }
+        kinds(&judge(&windows, Some(Form::Seed)).results[0])
+    };
+    assert_eq!(verdict([Clear, Clear, Unmap]), []);
+    for events in [[Clear; 3], [Unmap; 3], [Clear, Unmap, Clear]] {
+        assert!(verdict(events).contains(&FindingKind::Calls), "{events:?}");
+    }
+}
+
 /// Where the kernel may have to try again, it has done so at least once.
 #[test]
 fn too_few_attempts_are_a_finding() {
