@@ -70,18 +70,7 @@ pub fn run(
         Ownership::Shared => Some(Guard::start()?),
     };
     let module = module
-        .map(|path| {
-            // In this order, so that the guard never unloads a module that another process loaded.
-            demand_absent()?;
-            if let Some(guard) = &mut guard {
-                guard.guard_module()?;
-            }
-            // Where no scenario that runs is about that, nothing breaks rules by mistake.
-            let breaks = scenarios.iter().any(|scenario| {
-                scenario.needs_breach() && preflight::why_skip(scenario, options, true).is_none()
-            });
-            LoadedModule::load(path, if breaks { c"breach=1" } else { c"" })
-        })
+        .map(|path| load(path, guard.as_mut(), &scenarios, options))
         .transpose()?;
     let why_not = preflight::why_not();
     let may_break_rules = why_not.is_none() && injector::may_break_rules()?;
@@ -139,6 +128,24 @@ pub fn run(
     }));
     send(Progress::End);
     Ok(())
+}
+
+/// Loads the module, as one that may break rules only if a scenario that runs is about that.
+fn load(
+    path: &Path,
+    guard: Option<&mut Guard>,
+    scenarios: &[Scenario],
+    options: &RunOptions,
+) -> Result<LoadedModule> {
+    // In this order, so that the guard never unloads a module that another process loaded.
+    demand_absent()?;
+    if let Some(guard) = guard {
+        guard.guard_module()?;
+    }
+    let breaks = scenarios.iter().any(|scenario| {
+        scenario.needs_breach() && preflight::why_skip(scenario, options, true).is_none()
+    });
+    LoadedModule::load(path, if breaks { c"breach=1" } else { c"" })
 }
 
 /// Describes a scenario for the recording.

@@ -57,24 +57,8 @@ impl Session {
                 remains.stuck.push(index);
             }
         }
-        if let Some((mut others, entries)) = before {
-            // The log of a notifier is gone with it; only the module's total is left.
-            let releases = injector::total_entries()?.saturating_sub(entries);
-            others.extend(injector::notifiers_of_others()?);
-            match others.first() {
-                None => o.steps.push(Step {
-                    kind: StepKind::Removals,
-                    seen: Seen::Releases(releases),
-                }),
-                Some(name) => {
-                    o.trouble.get_or_insert_with(|| {
-                        format!(
-                            "releases cannot be counted while another notifier is registered: \
-                             detach {name} first"
-                        )
-                    });
-                }
-            }
+        if let Some((others, entries)) = before {
+            count_releases(others, entries, o)?;
         }
         if is_held_up && !is_left {
             remains.stuck.push(REGISTERED);
@@ -184,4 +168,27 @@ fn visit_processors() -> nix::Result<()> {
         }
     }
     sched_setaffinity(this, &all).and(result)
+}
+
+/// Records how often `->release()` was called since the module had so many entries. `others` are the
+/// notifiers of others, which are counted as well.
+fn count_releases(mut others: Vec<String>, entries: u64, o: &mut Observation) -> Result<()> {
+    // The log of a notifier is gone with it; only the module's total is left.
+    let releases = injector::total_entries()?.saturating_sub(entries);
+    others.extend(injector::notifiers_of_others()?);
+    match others.first() {
+        None => o.steps.push(Step {
+            kind: StepKind::Removals,
+            seen: Seen::Releases(releases),
+        }),
+        Some(name) => {
+            o.trouble.get_or_insert_with(|| {
+                format!(
+                    "releases cannot be counted while another notifier is registered: detach \
+                     {name} first"
+                )
+            });
+        }
+    }
+    Ok(())
 }

@@ -9,5 +9,6 @@ pub mod operation;
 pub mod pages;
 pub mod peer;
 pub mod place;
+pub mod prepared;
 pub mod remote;
 pub mod subject;

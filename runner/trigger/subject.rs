@@ -29,9 +29,10 @@ use nix::unistd::Pid;
 
 use crate::injector::line;
 use crate::os::wait::Patience;
-use crate::trigger::operation::{Prepared, Work};
+use crate::trigger::operation::Work;
 use crate::trigger::peer;
 use crate::trigger::peer::Peer;
+use crate::trigger::prepared::Prepared;
 
 /// Subcommand of this program that is the process, and its name in messages.
 const COMMAND: &str = "subject";

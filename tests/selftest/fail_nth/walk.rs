@@ -150,19 +150,9 @@ impl Counts {
                 Ok(()) => call.succeeded(),
                 Err(_) => call.failed(),
             };
-            match checked {
-                Err(Failure::Wrong(what)) => {
-                    let place = place(nth, site.as_ref());
-                    self.findings.push(format!(
-                        "{}, {place}: {}: {what}",
-                        walk.name,
-                        text(returned)
-                    ));
-                    if matches!(fault, Fault::NotReached) {
-                        return Ok(());
-                    }
-                }
-                other => other?,
+            let at = (walk, place(nth, site.as_ref()));
+            if !self.check(checked, returned, fault, at)? {
+                return Ok(());
             }
             if let Some(new) = self.findings.get(said..) {
                 new.iter().for_each(|finding| say(finding));
@@ -178,12 +168,7 @@ impl Counts {
             if nth > 0 && fault == Fault::NotReached {
                 return Ok(());
             }
-            let part = match &site {
-                None => Part::Unknown,
-                Some(site) if site.is_in_init() => Part::Init,
-                Some(_) => Part::Elsewhere,
-            };
-            nth = match course.next(part) {
+            nth = match course.next(part(site.as_ref())) {
                 Some(next) if next > MOST => {
                     return Err(Failure::Wrong(format!("more than {MOST} faults")));
                 }
@@ -193,6 +178,27 @@ impl Counts {
                     return Ok(());
                 }
             };
+        }
+    }
+
+    /// Adds what a call that has met a fault, or none, got wrong by its own checks. Returns whether
+    /// the walk goes on.
+    fn check(
+        &mut self,
+        checked: Outcome,
+        returned: Result<(), Errno>,
+        fault: Fault,
+        at: (&Walk, String),
+    ) -> Result<bool, Failure> {
+        let (walk, place) = at;
+        match checked {
+            Err(Failure::Wrong(what)) => {
+                let name = &walk.name;
+                self.findings
+                    .push(format!("{name}, {place}: {}: {what}", text(returned)));
+                Ok(!matches!(fault, Fault::NotReached))
+            }
+            other => other.map(|()| true),
         }
     }
 
@@ -233,5 +239,14 @@ fn text(returned: Result<(), Errno>) -> String {
     match returned {
         Ok(()) => "success".to_owned(),
         Err(errno) => format!("{errno:?}"),
+    }
+}
+
+/// The part of the module in which a fault was.
+fn part(site: Option<&Site>) -> Part {
+    match site {
+        None => Part::Unknown,
+        Some(site) if site.is_in_init() => Part::Init,
+        Some(_) => Part::Elsewhere,
     }
 }

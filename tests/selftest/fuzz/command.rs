@@ -60,6 +60,65 @@ fn object(rng: &mut Rng, words: &Words) -> String {
     }
 }
 
+/// Values of `how`. Those that the module takes come more often.
+const WAYS: &[&str] = &[
+    "register",
+    "register",
+    "locked",
+    "locked",
+    "get",
+    "get",
+    "get",
+    "unlocked",
+    "recursive",
+    "atomic",
+    "twice",
+    "",
+    "Locked",
+];
+
+/// Settings that may stand behind `attach`, and some that may not.
+const SET: &[&str] = &[
+    "UNMAP=0",
+    "MMU_NOTIFY_CLEAR=0",
+    "error=0",
+    "delay_us=7",
+    "verbose=0",
+    "callback=end",
+    "times=x",
+    "MMU_NOTIFY_CLEAR=9999999999",
+    "remove=9",
+    "lock=1",
+    "times=1",
+];
+
+/// Words that may stand only once, or not at all.
+const MORE: &[&str] = &[
+    "kind=plain",
+    "kind=",
+    "kind=none",
+    "range=all",
+    "range=0-1",
+    "name=twice",
+    "events=UNMAPPED",
+    "key",
+    "=",
+    "=x",
+];
+
+/// Settings after which the kernel does not complain when the process ends: no errors, no sleeps.
+const KEYS: &[&str] = &[
+    "events",
+    "context",
+    "task",
+    "caller",
+    "probability",
+    "interval",
+    "times",
+    "space",
+    "record",
+];
+
 /// Generates an `attach` line; it mostly has no faults.
 fn attach(rng: &mut Rng, words: &Words) -> String {
     let kind = *rng.pick(&KINDS);
@@ -76,68 +135,17 @@ fn attach(rng: &mut Rng, words: &Words) -> String {
         keys.push(format!("name={}", name(rng, words)));
     }
     if rng.one_in(4) {
-        const WAYS: &[&str] = &[
-            "register",
-            "register",
-            "locked",
-            "locked",
-            "get",
-            "get",
-            "get",
-            "unlocked",
-            "recursive",
-            "atomic",
-            "twice",
-            "",
-            "Locked",
-        ];
         keys.push(format!("how={}", rng.pick(WAYS)));
     }
-    // Nothing that makes the kernel complain when the process ends: no errors, no sleeps, no stacks.
     for _ in 0..rng.below(4) {
-        let key = *rng.pick(&[
-            "events",
-            "context",
-            "task",
-            "caller",
-            "probability",
-            "interval",
-            "times",
-            "space",
-            "record",
-        ]);
+        let key = *rng.pick(KEYS);
         let one = SETTINGS.iter().find(|one| one.key() == key);
         keys.extend(one.map(|one| format!("{key}={}", grammar::valid(rng, one.rule, kind))));
     }
     if rng.one_in(4) {
-        const SET: &[&str] = &[
-            "UNMAP=0",
-            "MMU_NOTIFY_CLEAR=0",
-            "error=0",
-            "delay_us=7",
-            "verbose=0",
-            "callback=end",
-            "times=x",
-            "MMU_NOTIFY_CLEAR=9999999999",
-            "remove=9",
-            "lock=1",
-            "times=1",
-        ];
         keys.push((*rng.pick(SET)).to_owned());
     }
     if rng.one_in(15) {
-        const MORE: &[&str] = &[
-            "kind=plain",
-            "kind=",
-            "kind=none",
-            "range=all",
-            "range=0-1",
-            "name=twice",
-            "events=UNMAPPED",
-            "key",
-            "=",
-            "=x",
-        ];
         keys.push((*rng.pick(MORE)).to_owned());
     }
     if rng.one_in(12) {

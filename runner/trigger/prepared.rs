@@ -1,0 +1,302 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The operations, carried out: the memory of each, what else it needs, and its system calls.
+
+use std::fs::{self, File};
+use std::os::fd::OwnedFd;
+
+use nix::errno::Errno;
+use nix::fcntl::{FallocateFlags, fallocate};
+use nix::sys::mman::MmapAdvise;
+use nix::sys::prctl;
+use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::waitpid;
+use nix::unistd::{Pid, ftruncate};
+
+use crate::injector::line::errno_of;
+use crate::os::sys;
+use crate::os::sys::{Area, GIGABYTE, PAGE, RobustThread, UserFault};
+use crate::trigger::operation::{OFTEN, Operation, Work};
+use crate::trigger::place::{PAGES, Place};
+
+/// Pages that [`Operation::Hog`] touches at most; its cgroup must allow fewer.
+const HOG_PAGES: usize = (64 << 20) / PAGE;
+
+/// Page tables of [`Operation::ScanRegions`]. The kernel's own buffer has room for the regions of two,
+/// so it gets through them in six passes (`pagemap_scan_init_bounce_buffer()`).
+const SCANNED_TABLES: usize = 12;
+
+/// The file that takes commands about all pages of this process.
+const CLEAR_REFS: &str = "/proc/self/clear_refs";
+
+/// The file for `PAGEMAP_SCAN`.
+const PAGEMAP: &str = "/proc/self/pagemap";
+
+/// A child process. Killed and waited for when dropped.
+#[derive(Debug)]
+struct Sleeper(Pid);
+
+impl Drop for Sleeper {
+    fn drop(&mut self) {
+        // It is our own child and has not been waited for, so the pid is still its own. The calls
+        // fail if it was ended from outside, which is as good.
+        let _ = kill(self.0, Signal::SIGKILL);
+        let _ = waitpid(self.0, None);
+    }
+}
+
+/// An operation whose memory is ready.
+#[derive(Debug)]
+pub struct Prepared {
+    operation: Operation,
+    area: Area,
+    other: Option<Area>,
+    sleeper: Option<Sleeper>,
+    file: Option<OwnedFd>,
+    user_fault: Option<UserFault>,
+    thread: Option<RobustThread>,
+}
+
+impl Prepared {
+    /// Maps and populates the memory, so that the operation itself does nothing else.
+    ///
+    /// # Errors
+    ///
+    /// The errno of the system call that failed.
+    pub fn new(Work { operation, place }: Work) -> Result<Self, Errno> {
+        let has_file = operation.is_on_file() || place == Place::HugetlbShared;
+        let file = has_file.then(|| place.file()).transpose()?;
+        let area = match operation {
+            Operation::HoldUntouched => Area::map_apart(PAGES, None)?,
+            Operation::ScanRegions => Area::map_tables(SCANNED_TABLES, None)?,
+            _ => place.map(file.as_ref())?,
+        };
+        match operation {
+            Operation::HoldUntouched => {}
+            // khugepaged takes no VMA that never had a page.
+            Operation::FillHuge => {
+                area.touch(0, 1)?;
+                area.advise(MmapAdvise::MADV_DONTNEED)?;
+            }
+            Operation::WriteZeroes | Operation::UffdMoveZeroes => area.peek()?,
+            Operation::ScanRegions => {
+                let mut every_second = (0..area.pages()).step_by(2);
+                every_second.try_for_each(|page| area.touch(page, 1))?;
+            }
+            Operation::HoldMergeable => {
+                (0..area.pages()).try_for_each(|page| area.put(page, &[1; PAGE]))?;
+                area.advise(MmapAdvise::MADV_MERGEABLE)?;
+            }
+            Operation::CollapseMapped => {
+                let first = place.map(file.as_ref())?;
+                first.fill()?;
+                first.collapse()?;
+                fill_small(&area)?;
+            }
+            Operation::Collapse | Operation::AllowHuge | Operation::AllowHugeOld => {
+                fill_small(&area)?;
+            }
+            // Each page is one call when another process collapses the table.
+            Operation::HoldFile => area.fill_first(PAGES)?,
+            _ => area.fill()?,
+        }
+        if place == Place::Huge {
+            demand_huge(&area)?;
+        }
+        let mut prepared = Prepared {
+            operation,
+            area,
+            other: None,
+            sleeper: None,
+            file,
+            user_fault: operation.feature().map(UserFault::new).transpose()?,
+            thread: None,
+        };
+        prepared.complete(place)?;
+        Ok(prepared)
+    }
+
+    /// Makes what the operation needs besides its memory.
+    fn complete(&mut self, place: Place) -> Result<(), Errno> {
+        match self.operation {
+            Operation::MunmapTwoVmas | Operation::DontneedTwoVmas => {
+                self.area.protect(PAGES / 2, PAGES / 2, true)?;
+            }
+            Operation::Mremap => self.other = Some(place.map(None)?),
+            Operation::HoldForked => {
+                // After it was written: the parts of a VMA that is split share its anon_vma, and
+                // the child has one more for each part, all with one root.
+                self.area.protect(PAGES / 2, PAGES / 2, true)?;
+                self.sleeper = Some(Sleeper(sys::fork_sleeper()?));
+            }
+            Operation::CopyOnWrite => self.sleeper = Some(Sleeper(sys::fork_sleeper()?)),
+            Operation::EndOfThread => {
+                self.thread = Some(RobustThread::start(&self.area)?);
+                self.sleeper = Some(Sleeper(sys::fork_sleeper()?));
+            }
+            Operation::ScanPagemap | Operation::ScanRegions | Operation::UffdProtect => {
+                self.user_fault()?.watch(self.area.range())?;
+            }
+            Operation::UffdProtectHugetlb => self.user_fault()?.watch(self.gigabyte())?,
+            Operation::UffdMove | Operation::UffdMoveZeroes => {
+                let other = place.map(None)?;
+                self.user_fault()?.receive(other.range())?;
+                self.other = Some(other);
+            }
+            Operation::WriteZeroes => {
+                // Without memory for a huge page, the kernel would write to a small one.
+                let spare = place.map(None)?;
+                spare.fill()?;
+                demand_huge(&spare)?;
+                spare.unmap(0, spare.pages())?;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// A child that shares the memory, and has executed nothing.
+    pub fn child(&self) -> Option<Pid> {
+        self.sleeper.as_ref().map(|sleeper| sleeper.0)
+    }
+
+    /// The thread that makes the calls, if it is not the one that carries out the operation.
+    pub fn caller(&self) -> Option<i32> {
+        self.thread.as_ref().map(RobustThread::tid)
+    }
+
+    /// The addresses that the operation works on.
+    pub fn watched(&self) -> (u64, u64) {
+        self.area.range()
+    }
+
+    /// The file that is mapped.
+    fn file(&self) -> Result<&OwnedFd, Errno> {
+        self.file.as_ref().ok_or(Errno::EBADF)
+    }
+
+    /// The other area.
+    fn other(&self) -> Result<&Area, Errno> {
+        self.other.as_ref().ok_or(Errno::EINVAL)
+    }
+
+    /// The gigabyte in which the memory lies.
+    fn gigabyte(&self) -> (u64, u64) {
+        let start = self.watched().0 - self.area.offset() as u64;
+        (start, start + GIGABYTE as u64)
+    }
+
+    /// The userfaultfd.
+    fn user_fault(&self) -> Result<&UserFault, Errno> {
+        self.user_fault.as_ref().ok_or(Errno::EBADF)
+    }
+
+    /// Carries the operation out, once.
+    ///
+    /// # Errors
+    ///
+    /// The errno of the operation's system call; `EDQUOT` if the OOM killer does not end
+    /// [`Operation::Hog`].
+    pub fn act(&mut self) -> Result<(), Errno> {
+        let pages = self.area.pages();
+        match self.operation {
+            Operation::MunmapWhole | Operation::MunmapTwoVmas => self.area.unmap(0, pages),
+            Operation::MunmapPart => self.area.unmap(pages / 4, pages / 2),
+            Operation::Dontneed | Operation::DontneedTwoVmas => {
+                self.area.advise(MmapAdvise::MADV_DONTNEED)
+            }
+            Operation::DontneedOften => {
+                (0..OFTEN).try_for_each(|_| self.area.advise(MmapAdvise::MADV_DONTNEED))
+            }
+            Operation::Free => self.area.advise(MmapAdvise::MADV_FREE),
+            Operation::Cold => self.area.advise(MmapAdvise::MADV_COLD),
+            Operation::Pageout => self.area.advise(MmapAdvise::MADV_PAGEOUT),
+            Operation::Willneed => self.area.advise(MmapAdvise::MADV_WILLNEED),
+            Operation::Mprotect => self.area.protect(0, pages, true),
+            Operation::MprotectSame => self.area.protect(0, pages, false),
+            Operation::Mremap => self.area.move_over(self.other()?),
+            Operation::MremapShrink => self.area.shrink(pages / 2),
+            Operation::MmapOver => self.area.map_over(),
+            Operation::Guard => self.area.guard(),
+            Operation::Truncate => ftruncate(self.file()?, 0),
+            Operation::PunchHole => fallocate(
+                self.file()?,
+                FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE,
+                self.area.offset() as i64,
+                (pages * PAGE) as i64,
+            ),
+            Operation::Remove => self.area.advise(MmapAdvise::MADV_REMOVE),
+            Operation::Fork => {
+                self.sleeper = Some(Sleeper(sys::fork_sleeper()?));
+                Ok(())
+            }
+            // One page: one fault.
+            Operation::CopyOnWrite | Operation::WriteZeroes => self.area.touch(0, 1),
+            Operation::EndOfThread => match &mut self.thread {
+                Some(thread) => thread.end(),
+                None => Err(Errno::ESRCH),
+            },
+            Operation::ClearRefs => write(CLEAR_REFS, "4"),
+            Operation::ClearReferenced => write(CLEAR_REFS, "1"),
+            Operation::ScanPagemap => sys::scan_pagemap(open(PAGEMAP)?, self.watched(), 0),
+            Operation::ScanRegions => sys::scan_pagemap(open(PAGEMAP)?, self.watched(), pages / 2),
+            Operation::UffdProtect | Operation::UffdProtectHugetlb => {
+                self.user_fault()?.protect(self.watched())
+            }
+            Operation::UffdMove | Operation::UffdMoveZeroes => {
+                self.user_fault()?.move_pages(&self.area, self.other()?)
+            }
+            Operation::Collapse | Operation::CollapseMapped => self.area.collapse(),
+            Operation::AllowHuge => self.area.advise(MmapAdvise::MADV_HUGEPAGE),
+            Operation::AllowHugeOld => {
+                write(CLEAR_REFS, "1")?;
+                self.area.touch(0, 1)?;
+                self.area.advise(MmapAdvise::MADV_HUGEPAGE)
+            }
+            Operation::FillHuge => {
+                self.area.advise(MmapAdvise::MADV_HUGEPAGE)?;
+                self.area.fill()
+            }
+            Operation::UffdRegister => self.user_fault()?.watch(self.gigabyte()),
+            Operation::LockPart => self.area.lock(pages / 4, PAGES),
+            Operation::DontDumpPart => self.area.dont_dump(PAGES / 2, 1),
+            Operation::Hold
+            | Operation::HoldFile
+            | Operation::HoldMergeable
+            | Operation::HoldUntouched
+            | Operation::HoldForked => Ok(()),
+            Operation::Hog => {
+                let hoard = Area::map(HOG_PAGES, None)?;
+                hoard.touch(0, HOG_PAGES)?;
+                // The OOM killer has not ended this process.
+                Err(Errno::EDQUOT)
+            }
+        }
+    }
+}
+
+/// Fills an area with small pages, also where huge ones are the rule. khugepaged never hears of the
+/// process: it would be told by MADV_HUGEPAGE.
+fn fill_small(area: &Area) -> Result<(), Errno> {
+    prctl::set_thp_disable(true)?;
+    area.fill()?;
+    prctl::set_thp_disable(false)
+}
+
+/// Fails with `ENOMEM` unless one huge page is mapped in an area: the kernel has no memory in one
+/// piece, or is set not to use it for that.
+fn demand_huge(area: &Area) -> Result<(), Errno> {
+    if sys::is_huge(open(PAGEMAP)?, area.range())? {
+        Ok(())
+    } else {
+        Err(Errno::ENOMEM)
+    }
+}
+
+fn write(path: &str, text: &str) -> Result<(), Errno> {
+    fs::write(path, text).map_err(|error| errno_of(&error))
+}
+
+fn open(path: &str) -> Result<File, Errno> {
+    File::open(path).map_err(|error| errno_of(&error))
+}
