@@ -12,8 +12,9 @@ use crate::kmsg::record::Record;
 /// The most complaints that are kept; the others are counted.
 const KEPT: usize = 20;
 
-/// The most lines that are kept of each complaint.
-const LINES: usize = 80;
+/// The most lines that are kept of each complaint: enough for the stack at the end of a report of
+/// lockdep, which has one for each lock before that.
+const LINES: usize = 400;
 
 /// A complaint of the kernel about itself or a module that no scenario is about.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

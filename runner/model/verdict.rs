@@ -32,11 +32,13 @@ pub enum FindingKind {
     Form,
     /// A unit test of the module failed.
     UnitTest,
+    /// The kernel complained of its own notifier code, though the module kept the contract.
+    Complained,
 }
 
 impl FindingKind {
     /// All kinds.
-    pub const ALL: [FindingKind; 12] = [
+    pub const ALL: [FindingKind; 13] = [
         FindingKind::DidNotFire,
         FindingKind::FiredWhenItShouldNot,
         FindingKind::Altered,
@@ -49,6 +51,7 @@ impl FindingKind {
         FindingKind::Removal,
         FindingKind::Form,
         FindingKind::UnitTest,
+        FindingKind::Complained,
     ];
 
     /// Words for this kind in reports, by which tests recognise it.
@@ -66,6 +69,7 @@ impl FindingKind {
             FindingKind::Removal => "not removed as it should",
             FindingKind::Form => "form of the check not accepted",
             FindingKind::UnitTest => "unit test failed",
+            FindingKind::Complained => "the kernel complained of itself",
         }
     }
 }

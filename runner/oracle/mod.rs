@@ -11,6 +11,7 @@ mod align;
 mod blame;
 mod callbacks;
 mod compare;
+mod complained;
 mod demand;
 mod effects;
 mod evidence;

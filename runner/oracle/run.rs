@@ -6,6 +6,7 @@ use crate::kmsg::{Complaint, Complaints};
 use crate::model::{
     Boot, Form, Recording, Report, SCHEMA, ScenarioResult, UnitTest, Verdict, Window,
 };
+use crate::oracle::complained;
 use crate::oracle::judge::judge;
 use crate::oracle::records::is_judged;
 use crate::scenario::known_bugs;
@@ -26,6 +27,10 @@ pub fn report(recording: &Recording, expect: Option<Form>) -> Report {
         .into_iter()
         .map(|result| described(result, boots))
         .collect();
+    let troubles: Vec<BootTrouble> = boots
+        .iter()
+        .map(|boot| BootTrouble::of(boot, &mut results))
+        .collect();
     for result in &mut results {
         known_bugs::mark(result, release);
     }
@@ -39,13 +44,12 @@ pub fn report(recording: &Recording, expect: Option<Form>) -> Report {
 
     let mut complaints = Vec::new();
     let mut trouble = contradiction(boots).into_iter().collect::<Vec<_>>();
-    for boot in boots {
+    for (boot, seen) in boots.iter().zip(troubles) {
         let name = (boots.len() > 1).then(|| boot.part.name());
         let named = |text: String| match name {
             Some(name) => format!("{name}: {text}"),
             None => text,
         };
-        let seen = BootTrouble::of(boot);
         trouble.extend(seen.trouble.into_iter().map(named));
         complaints.extend(seen.complaints.into_iter().map(|complaint| Complaint {
             what: named(complaint.what),
@@ -141,7 +145,8 @@ struct BootTrouble {
 }
 
 impl BootTrouble {
-    fn of(boot: &Boot) -> Self {
+    /// Those of a boot. A complaint that is a fault of the kernel becomes a finding of its result.
+    fn of(boot: &Boot, results: &mut [ScenarioResult]) -> Self {
         let mut in_windows = Complaints::default();
         for window in &boot.windows {
             in_windows.add(&window.records, |record, kind| {
@@ -165,7 +170,19 @@ impl BootTrouble {
         if let Some(error) = &boot.cut_short {
             trouble.push(format!("the run was cut short: {error}"));
         }
-        trouble.extend(complaints.iter().map(Complaint::to_string));
+        for complaint in &complaints {
+            let blamed = complained::blamed(complaint, boot);
+            let is_of = |result: &&mut ScenarioResult| {
+                blamed.is_some_and(|observation| observation.scenario == result.name)
+            };
+            let is_finding = results
+                .iter_mut()
+                .find(is_of)
+                .is_some_and(|result| complained::add(complaint, result));
+            if !is_finding {
+                trouble.push(complaint.to_string());
+            }
+        }
         trouble.extend(doubts);
         trouble.extend(boot.lost.iter().cloned());
         if !boot.is_whole && boot.lost.is_empty() {

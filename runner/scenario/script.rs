@@ -80,6 +80,8 @@ impl Steps {
                 way: Way::Twice, ..
             }) => Some(SPINS),
             Steps::PagesInEndOfReaping => Some(SPINS),
+            // Runs there are the same each time.
+            Steps::Sample => Some("DAMON samples addresses at random"),
             _ => None,
         }
     }

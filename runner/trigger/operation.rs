@@ -81,7 +81,8 @@ pub enum Operation {
     AllowHuge,
     /// The same after all of them but the first have been made old.
     AllowHugeOld,
-    /// `madvise(MADV_HUGEPAGE)` of memory without pages, and then a write to every page.
+    /// `madvise(MADV_HUGEPAGE)` of memory without pages, and then a write to every page. The second
+    /// time it is `madvise(MADV_NOHUGEPAGE)`.
     FillHuge,
     /// `madvise(MADV_COLLAPSE)` of a memfd that has a huge page, of which small ones are mapped.
     CollapseMapped,

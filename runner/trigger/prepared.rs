@@ -55,6 +55,7 @@ pub struct Prepared {
     file: Option<OwnedFd>,
     user_fault: Option<UserFault>,
     thread: Option<RobustThread>,
+    has_acted: bool,
 }
 
 impl Prepared {
@@ -111,6 +112,7 @@ impl Prepared {
             file,
             user_fault: operation.feature().map(UserFault::new).transpose()?,
             thread: None,
+            has_acted: false,
         };
         prepared.complete(place)?;
         Ok(prepared)
@@ -253,7 +255,9 @@ impl Prepared {
                 self.area.touch(0, 1)?;
                 self.area.advise(MmapAdvise::MADV_HUGEPAGE)
             }
+            Operation::FillHuge if self.has_acted => self.area.advise(MmapAdvise::MADV_NOHUGEPAGE),
             Operation::FillHuge => {
+                self.has_acted = true;
                 self.area.advise(MmapAdvise::MADV_HUGEPAGE)?;
                 self.area.fill()
             }

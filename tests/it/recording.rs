@@ -5,8 +5,8 @@
 use crate::history::*;
 use mn_inject::model::exit::Exit;
 use mn_inject::model::{
-    Aftermath, Arming, Boot, Complaint, KernelInfo, Ownership, Part, Planned, Recognised,
-    Recording, Report, RunEvent, SCHEMA, ScenarioResult, UnitTest, Verdict, Window,
+    Aftermath, Arming, Boot, Complaint, FindingKind, KernelInfo, Ownership, Part, Planned,
+    Recognised, Recording, Report, RunEvent, SCHEMA, ScenarioResult, UnitTest, Verdict, Window,
 };
 use mn_inject::oracle::run::report;
 
@@ -226,6 +226,62 @@ fn a_complaint_in_a_window_is_trouble_unless_it_is_judged() {
     assert_eq!(judged(shared.clone()).trouble.len(), 1);
     shared[0].machine = Ownership::Shared;
     assert_eq!(judged(shared).trouble, [""; 0]);
+}
+
+/// A run in which the kernel complains in the window of `c`, with this innermost frame.
+fn with_complaint(arming: Arming, frame: &str) -> Report {
+    let mut boots = vec![boot(
+        Part::Together,
+        &["a", "b", "c", "d"],
+        Kernel::Mainline,
+    )];
+    let plans = [one(Trigger::Unmap(arming), 1)];
+    let mut window = history(Style::of(Kernel::Mainline), &plans, &[])
+        .windows
+        .remove(0);
+    window.observations[0].scenario = "c".to_owned();
+    let lines = [
+        "BUG: KASAN: slab-use-after-free in x",
+        "Call Trace:",
+        frame,
+        " unmap_vmas+0x1/0x2",
+    ];
+    for (at, text) in lines.into_iter().enumerate() {
+        insert(&mut window, at, 4, 1000, text);
+    }
+    // The records of a boot have a number each.
+    for record in &mut window.records {
+        record.seq += 1_000_000;
+    }
+    boots[0].windows[2] = window;
+    judged(boots)
+}
+
+/// It is the kernel's fault only if the module has done nothing that is forbidden.
+#[test]
+fn a_complaint_about_the_notifier_code_is_a_finding() {
+    const NOTIFIER: &str = " mn_itree_invalidate+0x1/0x2";
+    let report = with_complaint(Arming::Unarmed, NOTIFIER);
+    let Verdict::Fail { findings } = &report.scenarios[2].verdict else {
+        panic!("{report:?}");
+    };
+    let kinds: Vec<_> = findings.iter().map(|finding| finding.kind).collect();
+    assert_eq!(kinds, [FindingKind::Complained]);
+    assert_eq!(report.trouble, [""; 0]);
+    assert_eq!(report.complaints.len(), 1);
+    assert_eq!(report.exit(), Exit::Fail);
+
+    for (arming, frame) in [
+        (Arming::Fail(EAGAIN), NOTIFIER),
+        (Arming::Unarmed, " unmap_vmas+0x1/0x2"),
+        (Arming::Unarmed, " start+0x1/0x2 [mmu_notifier_inject]"),
+        (Arming::Unarmed, " start+0x1/0x2 [another]"),
+    ] {
+        let report = with_complaint(arming, frame);
+        assert_eq!(report.trouble.len(), 1, "{frame}");
+        assert_eq!(report.scenarios[2].verdict, Verdict::Pass, "{frame}");
+        assert_eq!(report.exit(), Exit::NoVerdict, "{frame}");
+    }
 }
 
 #[test]

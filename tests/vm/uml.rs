@@ -40,6 +40,7 @@ pub const SKIPPED: &[(&str, &str)] = &[
         "r13-mglru-asks",
         "the multi-generational LRU walks no page tables on this machine",
     ),
+    ("r13-damon-asks", "DAMON samples addresses at random"),
     (
         "khugepaged-*",
         "needs CONFIG_TRANSPARENT_HUGEPAGE, not set to never",

@@ -110,6 +110,13 @@ impl Session {
             );
             self.waiter.child_changes(POLL)?;
         }
+        // Takes mmap_lock for writing, so khugepaged is through with these pages, and comes no more
+        // while the log is read.
+        let ended = setup.subject.act(&self.waiter, STEP)?;
+        ensure!(
+            ended == 0,
+            "madvise(MADV_NOHUGEPAGE) of the subject: {ended}"
+        );
         Ok(())
     }
 }

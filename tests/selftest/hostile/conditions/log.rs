@@ -104,35 +104,37 @@ impl Act for Flood {
 struct Overrun {
     rng: Rng,
     /// Number of stops still to come.
-    left: u32,
+    /// Lines that may still be written: a log of 2 MiB is overwritten twenty times by all of them, and
+    /// one of 16 MiB, on a kernel that is slow, a few times.
+    lines_left: usize,
 }
 
 pub(crate) fn overrun(_: &Waiter, seed: u64) -> Result<Box<dyn Act>> {
     Ok(Box::new(Overrun {
         rng: Rng::new(seed),
-        left: 20,
+        lines_left: 40_000,
     }))
 }
 
 impl Act for Overrun {
     fn act(&mut self, scene: &Scene) -> Result<u64> {
         std::thread::sleep(4 * PAUSE.mul_f64(self.rng.fraction()));
-        let Some(run) = scene.run().filter(|_| self.left > 0) else {
+        let Some(run) = scene.run().filter(|_| self.lines_left > 0) else {
             return Ok(0);
         };
-        self.left -= 1;
         // The run may have ended.
         if kill(run, Signal::SIGSTOP).is_err() {
             return Ok(0);
         }
-        let overwritten = overwrite(scene);
+        let overwritten = overwrite(scene, &mut self.lines_left);
         let _ = kill(run, Signal::SIGCONT);
         overwritten
     }
 }
 
-/// Writes until the records at the former end of the log are overwritten.
-fn overwrite(scene: &Scene) -> Result<u64> {
+/// Writes until the records at the former end of the log are overwritten. Takes the lines from those
+/// that are left.
+fn overwrite(scene: &Scene, lines_left: &mut usize) -> Result<u64> {
     const AT_ONCE: usize = 100;
     // Long lines, because text fills the log faster than records do.
     let line = format!("<6>{}\n", "x".repeat(900));
@@ -140,6 +142,7 @@ fn overwrite(scene: &Scene) -> Result<u64> {
     // The witness reads one record for each hundred that are written, so that it falls behind.
     while !scene.is_over() {
         (0..AT_ONCE).try_for_each(|_| write(&line))?;
+        *lines_left = lines_left.saturating_sub(AT_ONCE);
         let (_, lost) = witness.read_to(|_| true, &mut Limit::new(Duration::ZERO));
         if lost.is_some_and(|lost| lost.contains("overwritten")) {
             return Ok(1);
