@@ -200,24 +200,26 @@ impl Session {
         let (start, end) = setup.subject.watched();
         let pages = (end - start) / PAGE as u64;
         let _runs = Ksmd::start()?;
-        let mut limit = Limit::new(STEP);
-        while ksm::merged(setup.subject.pid())? < pages {
-            if limit.is_over() {
-                bail!("ksmd did not merge {pages} pages within {STEP:?}");
-            }
-            self.waiter.child_changes(POLL)?;
-        }
-        Ok(())
+        self.wait_until("ksmd has not merged the pages", || {
+            Ok(ksm::merged(setup.subject.pid())? >= pages)
+        })
     }
 
     /// Lets the subject have huge pages, and khugepaged run until it has collapsed the watched pages.
     pub(super) fn collapse(&self, setup: &mut Setup) -> Result<()> {
         setup.outcome = setup.subject.act(&self.waiter, STEP)?;
         let _hurries = Khugepaged::hurry()?;
+        self.wait_until("khugepaged has not collapsed the pages", || {
+            khugepaged::is_huge(setup.subject.pid(), setup.subject.watched())
+        })
+    }
+
+    /// Waits until something is so; `missing` says that it is not.
+    pub(super) fn wait_until(&self, missing: &str, is_so: impl Fn() -> Result<bool>) -> Result<()> {
         let mut limit = Limit::new(STEP);
-        while !khugepaged::is_huge(setup.subject.pid(), setup.subject.watched())? {
+        while !is_so()? {
             if limit.is_over() {
-                bail!("khugepaged did not collapse the pages within {STEP:?}");
+                bail!("{missing} within {STEP:?}");
             }
             self.waiter.child_changes(POLL)?;
         }

@@ -78,10 +78,22 @@ fn check_pages(fate: PagesFate, pages: &Pages, o: &Observation, findings: &mut F
     }
 }
 
+/// The end of the addresses from `first` on that the ranges have without a gap.
+fn reached(first: u64, mut ranges: Vec<Range>) -> u64 {
+    ranges.sort_unstable();
+    ranges.into_iter().fold(first, |reached, (start, end)| {
+        if start <= reached {
+            reached.max(end)
+        } else {
+            reached
+        }
+    })
+}
+
 /// A notifier that is called must be called for all pages that have changed.
 fn check_ranges(o: &Observation, findings: &mut Findings) {
     for (index, notifier) in o.notifiers.iter().enumerate() {
-        let mut ranges: Vec<(u64, u64)> = o
+        let ranges: Vec<Range> = o
             .calls
             .iter()
             .filter(|call| call.notifier == index && is_watched(o, call))
@@ -90,13 +102,7 @@ fn check_ranges(o: &Observation, findings: &mut Findings) {
         if ranges.is_empty() || notifier.notifier.is_elsewhere {
             continue;
         }
-        ranges.sort_unstable();
-        let mut reached = o.watched.0;
-        for (start, end) in ranges {
-            if start <= reached {
-                reached = reached.max(end);
-            }
-        }
+        let reached = reached(o.watched.0, ranges);
         if reached < o.watched.1 {
             let text = format!(
                 "all pages up to {:#x} have changed, and notifier {index} was told of those up to \
@@ -174,23 +180,17 @@ fn check_extent(o: &Observation, findings: &mut Findings) {
 /// for too many again and again. They are for `ranges`, some of which may be the same.
 fn check_extent_of_steps(
     notifier: usize,
-    mut ranges: Vec<Range>,
+    ranges: Vec<Range>,
     times: u64,
     o: &Observation,
 ) -> Option<Finding> {
     let (first, last) = o.watched;
     let bytes: u64 = ranges.iter().map(|(start, end)| end - start).sum();
     let calls = ranges.len();
-    ranges.sort_unstable();
-    let mut reached = first;
-    for (start, end) in &ranges {
-        if *start <= reached {
-            reached = reached.max(*end);
-        }
-    }
     let is_inside = ranges
         .iter()
         .all(|(start, end)| first <= *start && *end <= last);
+    let reached = reached(first, ranges);
     if reached == last && is_inside && bytes <= times * (last - first) {
         return None;
     }

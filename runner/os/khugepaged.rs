@@ -8,6 +8,7 @@ use std::fs::{self, File};
 use anyhow::{Context as _, Result};
 use nix::unistd::Pid;
 
+use crate::os::kept::Kept;
 use crate::os::kernel::number;
 use crate::os::sys;
 
@@ -28,33 +29,6 @@ const SIZES: [(&str, &str); 2] = [
         "never",
     ),
 ];
-
-/// A file with a value until this is dropped, when it gets back the one that it had.
-#[derive(Debug)]
-struct Kept {
-    path: &'static str,
-    before: String,
-}
-
-impl Kept {
-    fn write(path: &'static str, value: &str) -> Result<Self> {
-        let text = fs::read_to_string(path).with_context(|| format!("cannot read {path}"))?;
-        // Of several words the one in brackets is the value.
-        let chosen = text.split(['[', ']']).nth(1).unwrap_or(text.trim());
-        let before = chosen.to_owned();
-        fs::write(path, value).with_context(|| format!("{value} > {path} failed"))?;
-        Ok(Kept { path, before })
-    }
-}
-
-impl Drop for Kept {
-    fn drop(&mut self) {
-        let Kept { path, before } = self;
-        if let Err(error) = fs::write(*path, &*before) {
-            eprintln!("mn-inject: {path} is not {before} again: {error}");
-        }
-    }
-}
 
 /// The thread, which hardly sleeps until this is dropped.
 #[derive(Debug)]

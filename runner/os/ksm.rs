@@ -3,11 +3,10 @@
 //! The kernel thread that merges pages with the same content
 //! (Documentation/admin-guide/mm/ksm.rst).
 
-use std::fs;
-
 use anyhow::{Context as _, Result};
 use nix::unistd::Pid;
 
+use crate::os::kept::Kept;
 use crate::os::kernel::number;
 
 /// Whether it runs: 1 if it does.
@@ -16,14 +15,12 @@ pub const RUN: &str = "/sys/kernel/mm/ksm/run";
 /// Milliseconds that it sleeps after some pages.
 const SLEEP: &str = "/sys/kernel/mm/ksm/sleep_millisecs";
 
-fn write(path: &str, value: u64) -> Result<()> {
-    fs::write(path, value.to_string()).with_context(|| format!("{value} > {path} failed"))
-}
-
 /// The thread, which runs until this is dropped.
 #[derive(Debug)]
 pub struct Ksmd {
-    sleep: u64,
+    // In this order: it is stopped first.
+    _run: Kept,
+    _sleep: Kept,
 }
 
 impl Ksmd {
@@ -33,21 +30,9 @@ impl Ksmd {
     ///
     /// Its files cannot be read or written.
     pub fn start() -> Result<Self> {
-        let sleep = number(SLEEP).with_context(|| format!("no number in {SLEEP}"))?;
-        let ksmd = Ksmd { sleep };
-        write(SLEEP, 1)?;
-        write(RUN, 1)?;
-        Ok(ksmd)
-    }
-}
-
-impl Drop for Ksmd {
-    fn drop(&mut self) {
-        for (path, value) in [(RUN, 0), (SLEEP, self.sleep)] {
-            if let Err(error) = write(path, value) {
-                eprintln!("mn-inject: ksmd is not as it was: {error:#}");
-            }
-        }
+        let _sleep = Kept::write(SLEEP, "1")?;
+        let _run = Kept::write(RUN, "1")?;
+        Ok(Ksmd { _run, _sleep })
     }
 }
 

@@ -9,6 +9,8 @@ use std::path::Path;
 use anyhow::{Context as _, Result, ensure};
 use nix::libc::{EEXIST, EINVAL};
 
+use crate::os::kept::Kept;
+
 /// Bits for its parts that are on.
 const ENABLED: &str = "/sys/kernel/mm/lru_gen/enabled";
 
@@ -45,7 +47,7 @@ fn bits() -> Result<u32> {
 /// All of it, turned on until this is dropped.
 #[derive(Debug)]
 pub struct LruGen {
-    before: String,
+    _enabled: Kept,
 }
 
 impl LruGen {
@@ -55,12 +57,9 @@ impl LruGen {
     ///
     /// Its file cannot be read or written.
     pub fn enable() -> Result<Self> {
-        let enabled = LruGen {
-            before: read(ENABLED)?,
-        };
         // All that it can do. The bits that have no effect on this machine read as 0.
-        fs::write(ENABLED, "7").with_context(|| format!("cannot write {ENABLED}"))?;
-        Ok(enabled)
+        let _enabled = Kept::write(ENABLED, "7")?;
+        Ok(LruGen { _enabled })
     }
 
     /// Makes a new generation of the pages of each memory cgroup on each node.
@@ -83,14 +82,6 @@ impl LruGen {
             }
         }
         Ok(())
-    }
-}
-
-impl Drop for LruGen {
-    fn drop(&mut self) {
-        if let Err(error) = fs::write(ENABLED, self.before.trim_end()) {
-            eprintln!("mn-inject: {ENABLED} is not put back: {error}");
-        }
     }
 }
 

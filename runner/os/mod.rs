@@ -5,6 +5,7 @@
 
 pub mod cgroup;
 pub mod damon;
+pub mod kept;
 pub mod kernel;
 pub mod khugepaged;
 pub mod ksm;

@@ -234,12 +234,20 @@ const fn steps(script: Script, calls: u64, event: NotifierEvent, context: Contex
     }
 }
 
+/// `madvise(MADV_DONTDUMP)` of a page, which must not notify.
+const DONTDUMP: Trigger = blockable(
+    "dontdump",
+    "a VMA is split",
+    Operation::DontDumpPart,
+    NotifierEvent::Clear,
+    Count::Exactly(0),
+);
+
 /// An operation of the process that the kernel carries out in steps. A step may be announced a second
 /// time, if the kernel has to begin it again.
 const fn in_steps(operation: Operation, event: NotifierEvent) -> Trigger {
-    const TIMES: u64 = 2;
     blockable("steps", "in steps", operation, event, Count::OrMore(1))
-        .reaching(Extent::Steps { times: TIMES })
+        .reaching(Extent::Steps { times: 2 })
 }
 
 /// A script in which khugepaged collapses pages. It announces each attempt, and may have to try again.
@@ -392,8 +400,8 @@ pub const CASES: &[Case] = &[
     keeps("r14-uffd-move-tables", "UFFDIO_MOVE of whole page tables", &[14], in_steps(Operation::UffdMove, Clear).at(Tables).needing(Needs::Userfaultfd), &[plain(AGREES)]),
     showing(&UFFD_MOVE_ANNOUNCES_THE_REST, keeps("r14-uffd-move-zeroes", "UFFDIO_MOVE of pages of zeroes, which are moved one by one", &[14], in_steps(Operation::UffdMoveZeroes, Clear).needing(Needs::Userfaultfd), &[plain(AGREES)])),
     showing(&PAGEMAP_SCAN_ANNOUNCES_THE_REST, keeps("r14-pagemap-scan-regions", "PAGEMAP_SCAN of more regions than the kernel has room for at a time", &[14], in_steps(Operation::ScanRegions, ProtectionVma).needing(Needs::UserfaultfdWp), &[plain(AGREES)])),
-    keeps("r14-dontdump-small", "madvise(MADV_DONTDUMP) of a page where no huge page fits", &[14], blockable("dontdump", "a VMA is split", Operation::DontDumpPart, Clear, Count::Exactly(0)), &[plain(AGREES)]),
-    showing(&SPLIT_OF_NOTHING_HUGE, keeps("r14-dontdump-part", "madvise(MADV_DONTDUMP) of a page, which changes no page", &[14], blockable("dontdump", "a VMA is split", Operation::DontDumpPart, Clear, Count::Exactly(0)).at(Tables).needing(Needs::HugePages), &[plain(AGREES)])),
+    keeps("r14-dontdump-small", "madvise(MADV_DONTDUMP) of a page where no huge page fits", &[14], DONTDUMP, &[plain(AGREES)]),
+    showing(&SPLIT_OF_NOTHING_HUGE, keeps("r14-dontdump-part", "madvise(MADV_DONTDUMP) of a page, which changes no page", &[14], DONTDUMP.at(Tables).needing(Needs::HugePages), &[plain(AGREES)])),
     showing(&UFFD_PROTECT_ANNOUNCES_A_GIGABYTE, keeps("r14-hugetlb-uffd-writeprotect", "UFFDIO_WRITEPROTECT of a page in a shared gigabyte of hugetlbfs", &[14], blockable("protect", "one huge page", Operation::UffdProtectHugetlb, ProtectionVma, Count::Exactly(1)).at(HugetlbShared).needing(Needs::HugetlbUserfaultfd), &[plain(AGREES)])),
 
     // Last: the kernel kills the caller while it holds locks.

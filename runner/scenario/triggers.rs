@@ -476,7 +476,7 @@ pub const TRIGGERS: &[Trigger] = &[
     blockable("hugetlb-munmap", "munmap of a page of hugetlbfs", Operation::MunmapWhole, Unmap, Exactly(1)).at(Place::Hugetlb).needing(Needs::Hugetlb),
     blockable("hugetlb-dontneed", "madvise(MADV_DONTNEED) of a page of hugetlbfs", Operation::Dontneed, Clear, Exactly(1)).at(Place::Hugetlb).needing(Needs::Hugetlb),
     blockable("hugetlb-mprotect", "mprotect of a page of hugetlbfs", Operation::Mprotect, ProtectionVma, Exactly(1)).at(Place::Hugetlb).needing(Needs::Hugetlb),
-    // What the page tables left is unmapped afterwards.
+    // After the move, the old range is unmapped.
     blockable("hugetlb-mremap", "mremap of a page of hugetlbfs to another address", Operation::Mremap, Clear, Exactly(2)).ending(Unmap).at(Place::Hugetlb).needing(Needs::Hugetlb),
     blockable("hugetlb-fork", "fork with a private page of hugetlbfs", Operation::Fork, Clear, Exactly(1)).at(Place::Hugetlb).needing(Needs::Hugetlb),
     blockable("hugetlb-copy-on-write", "write to a page of hugetlbfs shared with a child", Operation::CopyOnWrite, Clear, Exactly(1)).at(Place::Hugetlb).needing(Needs::Hugetlb),

@@ -8,6 +8,9 @@ use std::path::{Path, PathBuf};
 use mn_inject::scenario;
 use mn_inject::scenario::known_bugs::{BUGS, scenarios_of};
 
+/// Numbers of the patches for something that takes longer than it did in an earlier kernel.
+const REGRESSIONS: &[&str] = &["0009"];
+
 fn docs() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("docs")
 }
@@ -131,16 +134,17 @@ fn patches_have_the_form_of_the_kernels_lists() {
         let is_check = [": catch ", ": allow "]
             .iter()
             .any(|word| subject.contains(word));
-        // Neither is one that takes longer than it must, but that may have become so.
+        // Neither is one that takes longer than it must, unless it once did not.
         let is_cost = [
             ": announce ",
             ": do not announce ",
-            ": ask ",
+            ": ask the notifiers ",
             ": do not ask ",
         ]
         .iter()
         .any(|word| subject.contains(word));
-        assert!(is_cost || patch.contains("\nFixes: ") != is_check, "{name}");
+        let is_fault = !is_check && !is_cost || REGRESSIONS.contains(&&name[..4]);
+        assert_eq!(patch.contains("\nFixes: "), is_fault, "{name}");
         assert!(patch.contains("\n---\n"), "{name}");
         assert!(patch.contains("\ndiff --git a/"), "{name}");
         // Below, the other direction: every patch that the document names exists.

@@ -102,14 +102,9 @@ impl Session {
         setup.outcome = setup.subject.act(&self.waiter, STEP)?;
         let hurries = Khugepaged::hurry()?;
         let last = hurries.scans()? + SCANS;
-        let mut limit = Limit::new(STEP);
-        while hurries.scans()? < last {
-            ensure!(
-                !limit.is_over(),
-                "khugepaged was not through with {SCANS} scans within {STEP:?}"
-            );
-            self.waiter.child_changes(POLL)?;
-        }
+        self.wait_until("khugepaged was not through with its scans", || {
+            Ok(hurries.scans()? >= last)
+        })?;
         // Takes mmap_lock for writing, so khugepaged is through with these pages, and comes no more
         // while the log is read.
         let ended = setup.subject.act(&self.waiter, STEP)?;

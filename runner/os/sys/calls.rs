@@ -118,7 +118,7 @@ pub fn scan_pagemap(
         argument.vec = found.as_mut_ptr().expose_provenance() as u64;
         argument.vec_len = found.len() as u64;
         argument.return_mask = PAGE_IS_WRITTEN;
-        // What is not there counts as written to.
+        // A page that is not present counts as written.
         argument.category_mask |= PAGE_IS_PRESENT;
     }
     // SAFETY: The kernel reads and writes the struct, whose size it is told, and writes so many

@@ -150,9 +150,13 @@ impl Counts {
                 Ok(()) => call.succeeded(),
                 Err(_) => call.failed(),
             };
-            let at = (walk, place(nth, site.as_ref()));
-            if !self.check(checked, returned, fault, at)? {
-                return Ok(());
+            if let Some(what) = wrong(checked)? {
+                let (name, place) = (&walk.name, place(nth, site.as_ref()));
+                self.findings
+                    .push(format!("{name}, {place}: {}: {what}", text(returned)));
+                if fault == Fault::NotReached {
+                    return Ok(());
+                }
             }
             if let Some(new) = self.findings.get(said..) {
                 new.iter().for_each(|finding| say(finding));
@@ -178,27 +182,6 @@ impl Counts {
                     return Ok(());
                 }
             };
-        }
-    }
-
-    /// Adds what a call that has met a fault, or none, got wrong by its own checks. Returns whether
-    /// the walk goes on.
-    fn check(
-        &mut self,
-        checked: Outcome,
-        returned: Result<(), Errno>,
-        fault: Fault,
-        at: (&Walk, String),
-    ) -> Result<bool, Failure> {
-        let (walk, place) = at;
-        match checked {
-            Err(Failure::Wrong(what)) => {
-                let name = &walk.name;
-                self.findings
-                    .push(format!("{name}, {place}: {}: {what}", text(returned)));
-                Ok(!matches!(fault, Fault::NotReached))
-            }
-            other => other.map(|()| true),
         }
     }
 
@@ -248,5 +231,13 @@ fn part(site: Option<&Site>) -> Part {
         None => Part::Unknown,
         Some(site) if site.is_in_init() => Part::Init,
         Some(_) => Part::Elsewhere,
+    }
+}
+
+/// The mistake that a call found in its own checks, if it is not trouble.
+fn wrong(checked: Outcome) -> Result<Option<String>, Failure> {
+    match checked {
+        Err(Failure::Wrong(what)) => Ok(Some(what)),
+        other => other.map(|()| None),
     }
 }

@@ -106,7 +106,8 @@ const MORE: &[&str] = &[
     "=x",
 ];
 
-/// Settings after which the kernel does not complain when the process ends: no errors, no sleeps.
+/// Settings after which the kernel does not complain when the process ends: no errors, no sleeps,
+/// no stacks.
 const KEYS: &[&str] = &[
     "events",
     "context",
