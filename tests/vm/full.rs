@@ -262,6 +262,12 @@ fn no_allocation_that_fails_leaves_anything() {
 
 #[test]
 #[ignore = "full: 1 min"]
+fn no_allocation_that_fails_leaves_anything_on_uml() {
+    selftest(&["fail-nth", "--machine=uml"]).expect(0, &["PASS: fail-nth", "faults injected"]);
+}
+
+#[test]
+#[ignore = "full: 1 min"]
 fn a_module_that_leaks_on_failure_is_found() {
     let patch = patch("leaks-on-failure");
     selftest(&[

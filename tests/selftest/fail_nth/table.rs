@@ -192,7 +192,7 @@ fn writes() -> Vec<Walk> {
 }
 
 fn reads() -> Vec<Walk> {
-    let mut walks = vec![walk("open-first", Faults::All, 3, |stage| {
+    let mut walks = vec![walk("open-first", Faults::All, 2, |stage| {
         Ok(Box::new(OpenFirst::new(stage, PLAIN, "settings")))
     })];
     for file in OPENED {

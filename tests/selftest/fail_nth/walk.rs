@@ -113,6 +113,7 @@ impl Counts {
         let mut said = first;
         // Once without a fault: it must succeed, and brings in the pages that it touches.
         let mut nth = 0;
+        let mut counted = 0;
         let mut course = Course::new(walk.faults);
         loop {
             tools
@@ -139,7 +140,8 @@ impl Counts {
             self.add(walk, nth, site.as_ref(), complaints);
             match fault {
                 Fault::Injected => {
-                    *injected += 1;
+                    *injected += u32::from(nth != counted);
+                    counted = nth;
                     self.judge(walk, nth, site.as_ref(), returned);
                 }
                 Fault::NotReached => returned.map_err(|errno| {
