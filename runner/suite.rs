@@ -12,7 +12,7 @@ use crate::injector;
 use crate::injector::{LoadedModule, demand_absent};
 use crate::kmsg::Record;
 use crate::model::{
-    Aftermath, Form, Ownership, Part, Planned, Progress, RunOptions, UnitTest, Window,
+    Aftermath, Form, Half, Ownership, Part, Planned, Progress, RunOptions, UnitTest, Window,
 };
 use crate::observe::complaints::{Watch, Watched};
 use crate::observe::kunit;
@@ -111,7 +111,7 @@ pub fn run(
     let watched = match why_not {
         None => {
             let in_window = |record: &Record| left.is_in_last_window(record);
-            let is_spoiled = options.part != Part::Together && left.windows > 0;
+            let is_spoiled = !options.part.leaves_nothing() && left.windows > 0;
             if is_spoiled || left.is_stuck {
                 teardown::leave(watch, module, is_spoiled, in_window)
             } else {
@@ -189,18 +189,40 @@ impl Left {
 /// spoil their boot, so they are planned here, and skipped.
 fn planned(options: &RunOptions, machine: Ownership) -> Vec<Scenario> {
     let mut plan = scenario::select(&options.only);
+    // A scenario that this kernel cannot check is skipped, so it spoils nothing.
+    let leaves_nothing = |scenario: &Scenario| {
+        scenario.boot() == Boot::Shared
+            || machine == Ownership::Shared
+            || preflight::lacks(scenario)
+    };
     plan.retain(|scenario| match &options.part {
-        // A scenario that this kernel cannot check is skipped, so it spoils nothing.
-        Part::Together => {
-            scenario.boot() == Boot::Shared
-                || machine == Ownership::Shared
-                || preflight::lacks(scenario)
-        }
+        Part::Together | Part::Half(_) => leaves_nothing(scenario),
         Part::Spoiled => scenario.boot() == Boot::Spoiled && !preflight::lacks(scenario),
         Part::UnitTests => false,
         Part::Alone(name) => scenario.name() == *name,
     });
+    if let Part::Half(half) = options.part {
+        keep_half(&mut plan, half);
+    }
     plan
+}
+
+/// Keeps that half of the scenarios.
+fn keep_half(plan: &mut Vec<Scenario>, half: Half) {
+    let mut halves = Half::BOTH.into_iter().cycle();
+    plan.retain(|scenario| {
+        let of = if by_reaper(scenario) {
+            Some(Half::First)
+        } else {
+            halves.next()
+        };
+        of == Some(half)
+    });
+}
+
+/// Whether the OOM reaper makes the calls of that scenario.
+fn by_reaper(scenario: &Scenario) -> bool {
+    scenario.trigger.kind.is_oom()
 }
 
 /// Results of the unit tests whose names match the patterns.
@@ -223,7 +245,6 @@ fn observe(
         return Ok(());
     }
     let mut session = Session::open()?;
-    let by_reaper = |scenario: &Scenario| scenario.trigger.kind.is_oom();
     for group in scenarios.chunk_by(|a, b| by_reaper(a) && by_reaper(b)) {
         let oom = group.iter().any(by_reaper);
         for scenario in group {
@@ -265,13 +286,23 @@ mod tests {
                 .collect()
         };
         let (together, spoiled) = (of(Part::Together), of(Part::Spoiled));
+        let halves = Half::BOTH.map(|half| of(Part::Half(half)));
         for scenario in scenario::select(&[]) {
             let name = scenario.name();
             let (boot, lacks) = (scenario.boot(), preflight::lacks(&scenario));
             assert_eq!(together.contains(&name), boot == Boot::Shared || lacks);
+            let in_half = |half: &&Vec<String>| half.contains(&name);
+            let count = halves.iter().filter(in_half).count();
+            assert_eq!(count, usize::from(together.contains(&name)), "{name}");
+            assert!(
+                !by_reaper(&scenario) || !halves[1].contains(&name),
+                "{name}"
+            );
             assert_eq!(spoiled.contains(&name), boot == Boot::Spoiled && !lacks);
             assert_eq!(of(Part::Alone(name.clone())), [name]);
         }
+        let smaller = halves.iter().map(Vec::len).min();
+        assert!(smaller > Some(together.len() / 3), "{smaller:?}");
         assert!(of(Part::Alone("no-such-scenario".to_owned())).is_empty());
         let shared = planned(&RunOptions::default(), Ownership::Shared);
         assert_eq!(shared.len(), scenario::select(&[]).len());

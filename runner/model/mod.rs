@@ -34,7 +34,7 @@ pub use observation::{
     AttachedNotifier, CALLBACK_SYMBOL, Call, Counters, Initiator, Later, MODULE_NAME, Observation,
     PAIRED_SYMBOL, Pages, Remains, Window,
 };
-pub use options::{Ownership, Part, RunOptions};
+pub use options::{Half, Ownership, Part, RunOptions};
 pub use recording::Recording;
 pub use report::{Report, SCHEMA, ScenarioResult, TOOL, UnitTest, VmInfo};
 pub use step::{Between, ExitCallback, Registration, Seen, Step, StepKind, Way};

@@ -29,6 +29,8 @@ pub enum Part {
     /// tests, for which there is no other boot.
     #[default]
     Together,
+    /// Half of the scenarios that leave nothing behind: where they are many, they run on two boots.
+    Half(Half),
     /// The module's unit tests. They cause invalidations, so that a wrong kernel may complain, and
     /// lockdep be off from then on: no scenario runs after them.
     UnitTests,
@@ -44,11 +46,33 @@ impl Part {
     pub fn name(&self) -> &str {
         match self {
             Part::Together => "together",
+            Part::Half(Half::First) => "first-half",
+            Part::Half(Half::Second) => "second-half",
             Part::UnitTests => "unit-tests",
             Part::Spoiled => "spoiled",
             Part::Alone(name) => name,
         }
     }
+
+    /// Whether its scenarios leave nothing behind, so that the module can be unloaded after them.
+    pub const fn leaves_nothing(&self) -> bool {
+        matches!(self, Part::Together | Part::Half(_))
+    }
+}
+
+/// Half of the scenarios that leave nothing behind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Half {
+    /// Every other scenario, from the first one, and all of the OOM reaper, which run together.
+    First,
+    /// The rest.
+    Second,
+}
+
+impl Half {
+    /// Both of them.
+    pub const BOTH: [Half; 2] = [Half::First, Half::Second];
 }
 
 /// Use of the machine.

@@ -10,7 +10,7 @@ use nix::unistd::geteuid;
 
 use crate::contract::Needs;
 use crate::injector;
-use crate::model::{Arming, Notifier, Part, RunOptions};
+use crate::model::{Arming, Notifier, RunOptions};
 use crate::os::kernel;
 use crate::os::kernel::number;
 use crate::os::khugepaged::SmallFolios;
@@ -53,7 +53,7 @@ pub fn why_skip(
     {
         return Some(needs.reason());
     }
-    if scenario.boot() != Boot::Shared && options.part == Part::Together {
+    if scenario.boot() != Boot::Shared && options.part.leaves_nothing() {
         return Some("spoils the boot it runs on: --alone");
     }
     if let Some(reason) = scenario.why_not_user_mode()

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow};
 
 use crate::model::{
-    Boot, Event, Form, Part, Recording, Report, RunEvent, RunOptions, SCHEMA, TOOL,
+    Boot, Event, Form, Half, Part, Recording, Report, RunEvent, RunOptions, SCHEMA, TOOL,
 };
 use crate::observe::kunit;
 use crate::oracle;
@@ -53,6 +53,10 @@ pub struct Suite<'a> {
 /// Least number of guests that go on from a snapshot. Two are run at a time, and to save and restore
 /// a guest takes time as well.
 const LEAST_RESTORED: usize = 4;
+
+/// Least number of scenarios on one boot that are shared between two. They take longer than a boot,
+/// and two guests run at a time.
+const LEAST_SHARED: usize = 100;
 
 /// Paths of the logs of a guest.
 struct Logs {
@@ -178,7 +182,12 @@ fn plan(built: &Built, suite: &Suite<'_>) -> RunEvent {
 /// The boots that a run needs, from the names of its scenarios and the boot that each wants.
 fn parts(scenarios: &[(String, Wanted)], unit_tests: bool) -> Vec<Part> {
     let has = |wanted: Wanted| scenarios.iter().any(|(_, boot)| *boot == wanted);
-    let together = has(Wanted::Shared).then_some(Part::Together);
+    let shared = scenarios.iter().filter(|(_, boot)| *boot == Wanted::Shared);
+    let together = match shared.count() {
+        0 => Vec::new(),
+        LEAST_SHARED.. => Half::BOTH.map(Part::Half).to_vec(),
+        _ => vec![Part::Together],
+    };
     let unit_tests = unit_tests.then_some(Part::UnitTests);
     let spoiled = has(Wanted::Spoiled).then_some(Part::Spoiled);
     let own = scenarios.iter().filter(|(_, boot)| *boot == Wanted::Own);
@@ -361,6 +370,12 @@ mod tests {
         assert_eq!(wants(&all[4..], false), [spoiled]);
         assert_eq!(wants(&all[2..3], false), [together]);
         assert!(wants(&[], false).is_empty());
+        let (few, many) = (
+            [Wanted::Shared; LEAST_SHARED - 1],
+            [Wanted::Shared; LEAST_SHARED],
+        );
+        assert_eq!(wants(&few, false).len(), 1);
+        assert_eq!(wants(&many, false), Half::BOTH.map(Part::Half));
     }
 
     #[test]
