@@ -41,15 +41,25 @@ const BURST: usize = 40;
 /// Longest pause between two acts.
 const PAUSE: Duration = Duration::from_millis(150);
 
-/// Writes one record from user space. Opens the file each time, since the kernel limits the rate of
-/// each open file.
-fn write(line: &str) -> Result<()> {
-    let mut kmsg = OpenOptions::new()
-        .write(true)
-        .open(KMSG)
-        .with_context(|| format!("cannot open {KMSG}"))?;
-    kmsg.write_all(line.as_bytes())
-        .with_context(|| format!("cannot write to {KMSG}"))
+/// Number of records that the kernel takes from one open file in five seconds
+/// (`DEFAULT_RATELIMIT_BURST`). It drops the others without an error.
+const LINES_PER_FILE: usize = 10;
+
+/// Writes records from user space. An open is slow after an overrun: `devkmsg_open()` in
+/// kernel/printk/printk.c goes through all records whose text was overwritten.
+fn write<'a>(lines: impl IntoIterator<Item = &'a str>) -> Result<()> {
+    let mut lines = lines.into_iter().peekable();
+    while lines.peek().is_some() {
+        let mut kmsg = OpenOptions::new()
+            .write(true)
+            .open(KMSG)
+            .with_context(|| format!("cannot open {KMSG}"))?;
+        for line in lines.by_ref().take(LINES_PER_FILE) {
+            kmsg.write_all(line.as_bytes())
+                .with_context(|| format!("cannot write to {KMSG}"))?;
+        }
+    }
+    Ok(())
 }
 
 /// Threads that write records, one for each processor, and one that makes the kernel itself print.
@@ -59,7 +69,7 @@ struct Flood {
 }
 
 pub(crate) fn flood(_: &Waiter, _: u64) -> Result<Box<dyn Act>> {
-    write(LINES[0])?;
+    write([LINES[0]])?;
     let mut flood = Flood {
         lines: Arc::default(),
         threads: Threads::default(),
@@ -73,9 +83,8 @@ pub(crate) fn flood(_: &Waiter, _: u64) -> Result<Box<dyn Act>> {
                     // console.
                     (fs::write(SYSRQ, "h").context(SYSRQ), 1, PAUSE / 2)
                 } else {
-                    let burst = LINES.iter().cycle().take(BURST);
-                    let said = burst.into_iter().try_for_each(|line| write(line));
-                    (said, BURST as u64, PAUSE / 100)
+                    let burst = LINES.into_iter().cycle().take(BURST);
+                    (write(burst), BURST as u64, PAUSE / 100)
                 };
                 if said.is_err() {
                     return;
@@ -103,9 +112,8 @@ impl Act for Flood {
 /// Stops the run from time to time, until all records that it has not read are overwritten.
 struct Overrun {
     rng: Rng,
-    /// Number of stops still to come.
-    /// Lines that may still be written: a log of 2 MiB is overwritten twenty times by all of them, and
-    /// one of 16 MiB, on a kernel that is slow, a few times.
+    /// Lines that may still be written: a log of 4 MiB is overwritten some eight times by all of
+    /// them.
     lines_left: usize,
 }
 
@@ -141,7 +149,7 @@ fn overwrite(scene: &Scene, lines_left: &mut usize) -> Result<u64> {
     let mut witness = KmsgReader::open_at_end().context("cannot open /dev/kmsg")?;
     // The witness reads one record for each hundred that are written, so that it falls behind.
     while !scene.is_over() {
-        (0..AT_ONCE).try_for_each(|_| write(&line))?;
+        write(std::iter::repeat_n(line.as_str(), AT_ONCE))?;
         *lines_left = lines_left.saturating_sub(AT_ONCE);
         let (_, lost) = witness.read_to(|_| true, &mut Limit::new(Duration::ZERO));
         if lost.is_some_and(|lost| lost.contains("overwritten")) {
