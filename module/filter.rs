@@ -338,7 +338,9 @@ impl Filter {
     pub(crate) fn admits(&self, call: &Arguments) -> bool {
         self.events.admits(call.event)
             && self.context.admits(call.blockable)
-            && self.range.overlaps(call.start, call.end)
+            // A release has no range.
+            && (call.event == Some(Event::Release) && call.end == 0
+                || self.range.overlaps(call.start, call.end))
             && self.task.admits_current()
             // Last, as it costs the most.
             && self.caller.admits_stack()

@@ -33,7 +33,8 @@ use crate::{
         Change,
         Effects,
         Fault,
-        Settings, //
+        Settings,
+        When, //
     },
     text::Text, //
 };
@@ -72,14 +73,25 @@ const SHORT_SLEEP: Delta = Delta::from_millis(20);
 /// Bits of [`Injector::summary`].
 const START_ARMED: u32 = 1 << 0;
 const END_ARMED: u32 = 1 << 1;
-const RECORD_ALL: u32 = 1 << 2;
-const YOUNG: u32 = 1 << 3;
+const RELEASE_ARMED: u32 = 1 << 2;
+const RECORD_ALL: u32 = 1 << 3;
+const YOUNG: u32 = 1 << 4;
+
+/// The bit of [`Injector::summary`] that says that the callback is armed.
+const fn armed(when: When) -> u32 {
+    match when {
+        When::Start => START_ARMED,
+        When::End => END_ARMED,
+        When::Release => RELEASE_ARMED,
+    }
+}
 
 /// The parts of the settings that decide whether a call needs the others.
 fn summary(settings: &Settings) -> u32 {
     [
-        (settings.is_start_armed(), START_ARMED),
-        (settings.is_end_armed(), END_ARMED),
+        (settings.is_armed(When::Start), armed(When::Start)),
+        (settings.is_armed(When::End), armed(When::End)),
+        (settings.is_armed(When::Release), armed(When::Release)),
         (settings.record_all, RECORD_ALL),
         (settings.young != 0, YOUNG),
     ]
@@ -180,17 +192,13 @@ impl Injector {
     }
 
     /// The fault to inject into a call, if any, and whether calls without a fault are logged.
-    fn decide(
-        &self,
-        armed: u32,
-        fault: impl FnOnce(&mut Settings) -> Option<Fault>,
-    ) -> (Option<Fault>, bool) {
+    fn decide(&self, when: When, call: &Arguments) -> (Option<Fault>, bool) {
         let summary = self.summary.load(Relaxed);
-        if summary & armed == 0 {
+        if summary & armed(when) == 0 {
             return (None, summary & RECORD_ALL != 0);
         }
         let mut settings = self.settings.lock();
-        (fault(&mut settings), settings.record_all)
+        (settings.fault_in(when, call), settings.record_all)
     }
 
     /// Writes the counters.
@@ -289,8 +297,7 @@ impl Injector {
         remove: impl FnOnce(Unsound),
     ) -> Result<T> {
         let arguments = Arguments::new(range, cur_seq);
-        let (fault, records_all) =
-            self.decide(START_ARMED, |settings| settings.fault_in_start(&arguments));
+        let (fault, records_all) = self.decide(When::Start, &arguments);
         let errno = fault.map_or(0, |fault| fault.errno);
         // Before the effects: a driver, too, first sees to it that nobody uses its mirror any
         // more, and then waits for its device.
@@ -306,7 +313,7 @@ impl Injector {
         }
         if let Some(fault) = fault {
             self.announce(Operation::Start, &arguments, &fault);
-            if !fault.effects.in_end {
+            if fault.effects.when == When::Start {
                 self.misbehave(&fault.effects, arguments.blockable);
             }
             if fault.effects.remove != 0 {
@@ -331,9 +338,13 @@ impl Injector {
     #[cold]
     #[inline(never)]
     fn end_with_settings(&self, operation: Operation, arguments: Arguments) {
-        let (fault, records_all) =
-            self.decide(END_ARMED, |settings| settings.fault_in_end(&arguments));
         self.counters.add_end();
+        self.follow(When::End, operation, arguments);
+    }
+
+    /// A callback that returns nothing, by the settings.
+    fn follow(&self, when: When, operation: Operation, arguments: Arguments) {
+        let (fault, records_all) = self.decide(when, &arguments);
         if fault.is_some() || records_all {
             self.log.add(operation, arguments, fault.is_some(), 0);
         }
@@ -371,10 +382,7 @@ impl Injector {
         if let Some(mirror) = &self.mirror {
             mirror.forget();
         }
-        if self.summary.load(Relaxed) & RECORD_ALL != 0 {
-            self.log
-                .add(Operation::Release, Arguments::RELEASE, false, 0);
-        }
+        self.follow(When::Release, Operation::Release, Arguments::RELEASE);
     }
 
     /// Says what is injected, but no more often than [`Rate`] lets it.

@@ -136,6 +136,11 @@ impl Kind {
         )
     }
 
+    /// Returns whether its notifier has a release.
+    pub(crate) fn has_release(self) -> bool {
+        self.callbacks().is_some()
+    }
+
     /// Returns the callbacks of an `mmu_notifier`; [`None`] for other kinds.
     fn callbacks(self) -> Option<&'static Callbacks<Plain>> {
         match self {

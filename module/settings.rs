@@ -29,12 +29,49 @@ use kernel::prelude::*;
 /// The largest number that is an errno: `MAX_ERRNO` of include/linux/err.h.
 const MAX_ERRNO: i32 = 4095;
 
+/// The callback that has the effects.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum When {
+    /// The start.
+    Start,
+    /// The end, or the second pass.
+    End,
+    /// The release.
+    Release,
+}
+
+impl When {
+    const ALL: [When; 3] = [When::Start, When::End, When::Release];
+
+    const fn name(self) -> &'static str {
+        match self {
+            When::Start => "start",
+            When::End => "end",
+            When::Release => "release",
+        }
+    }
+
+    /// Parses a name. Fails with `EINVAL`.
+    fn parse(word: &str) -> Result<Self> {
+        let named = |when: &When| when.name() == word;
+        When::ALL.into_iter().find(named).ok_or(EINVAL)
+    }
+
+    /// Whether a notifier of that kind has the callback.
+    fn is_of(self, kind: Kind) -> bool {
+        match self {
+            When::Start => true,
+            When::End => kind.has_end(),
+            When::Release => kind.has_release(),
+        }
+    }
+}
+
 /// Effects of a callback besides its return value. All 0: none.
 #[derive(Clone, Copy)]
 pub(crate) struct Effects {
-    /// Whether the end has them, or the second pass, and not the start. `remove` is always for the
-    /// start.
-    pub(crate) in_end: bool,
+    /// The callback that has them. `remove` is always for the start.
+    pub(crate) when: When,
     /// Sleeps so many microseconds, or a little longer.
     pub(crate) sleep_us: i32,
     /// Waits so many microseconds without sleeping, or a little longer.
@@ -49,7 +86,7 @@ pub(crate) struct Effects {
 
 impl Effects {
     const NONE: Effects = Effects {
-        in_end: false,
+        when: When::Start,
         sleep_us: 0,
         delay_us: 0,
         alloc_bytes: 0,
@@ -63,12 +100,9 @@ impl Effects {
             .any(|effect| effect != 0)
     }
 
-    fn any_in_start(&self) -> bool {
-        self.remove != 0 || (!self.in_end && self.any_but_remove())
-    }
-
-    fn any_in_end(&self) -> bool {
-        self.in_end && self.any_but_remove()
+    fn any_in(&self, when: When) -> bool {
+        let removes = when == When::Start && self.remove != 0;
+        removes || (self.when == when && self.any_but_remove())
     }
 }
 
@@ -109,14 +143,10 @@ impl Settings {
         errors: [0; Event::ALL.len()],
     };
 
-    /// Whether something may be injected into a start.
-    pub(crate) fn is_start_armed(&self) -> bool {
-        self.effects.any_in_start() || self.errors.iter().any(|&errno| errno != 0)
-    }
-
-    /// Whether something may be injected into an end.
-    pub(crate) fn is_end_armed(&self) -> bool {
-        self.effects.any_in_end()
+    /// Whether something may be injected into that callback.
+    pub(crate) fn is_armed(&self, when: When) -> bool {
+        let fails = || when == When::Start && self.errors.iter().any(|&errno| errno != 0);
+        self.effects.any_in(when) || fails()
     }
 
     fn error(&self, event: Option<Event>) -> i32 {
@@ -130,16 +160,14 @@ impl Settings {
         self.filter.admits(call) && self.chance.strikes()
     }
 
-    /// Takes the fault to inject into a start, if any, and counts it.
-    pub(crate) fn fault_in_start(&mut self, call: &Arguments) -> Option<Fault> {
-        let errno = self.error(call.event);
-        let armed = errno != 0 || self.effects.any_in_start();
+    /// Takes the fault to inject into that callback, if any, and counts it.
+    pub(crate) fn fault_in(&mut self, when: When, call: &Arguments) -> Option<Fault> {
+        let errno = match when {
+            When::Start => self.error(call.event),
+            When::End | When::Release => 0,
+        };
+        let armed = errno != 0 || self.effects.any_in(when);
         (armed && self.strikes(call)).then_some(self.fault(errno))
-    }
-
-    /// Takes the fault to inject into an end, if any, and counts it.
-    pub(crate) fn fault_in_end(&mut self, call: &Arguments) -> Option<Fault> {
-        (self.effects.any_in_end() && self.strikes(call)).then_some(self.fault(0))
     }
 
     fn fault(&self, errno: i32) -> Fault {
@@ -190,6 +218,7 @@ enum Rule {
     /// A number with the most that it may be; other than 0 it breaks rules, which must be
     /// permitted.
     Breach(fn(&mut Settings) -> &mut i32, i32),
+    Callback,
     /// False or true, with a word for each.
     Flag(fn(&mut Settings) -> &mut bool, [&'static str; 2]),
 }
@@ -277,11 +306,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
         c"remove",
         Rule::Breach(|settings| &mut settings.effects.remove, 1),
     ),
-    setting(
-        Folder::Effect,
-        c"callback",
-        Rule::Flag(|settings| &mut settings.effects.in_end, ["start", "end"]),
-    ),
+    setting(Folder::Effect, c"callback", Rule::Callback),
     setting(
         Folder::Effect,
         c"young",
@@ -310,6 +335,7 @@ impl Setting {
             Rule::Context => text.add(fmt!("{}", settings.filter.context)),
             Rule::Task => text.add(fmt!("{}", settings.filter.task)),
             Rule::Caller => text.add(fmt!("{}", settings.filter.caller)),
+            Rule::Callback => text.add(fmt!("{}", settings.effects.when.name())),
             Rule::Number(field, ..) | Rule::Breach(field, _) => {
                 text.add(fmt!("{}", *field(&mut copy)))
             }
@@ -327,6 +353,7 @@ impl Setting {
             Rule::Context => to.filter.context = ContextFilter::parse(word)?,
             Rule::Task => to.filter.task = TaskFilter::parse(word)?,
             Rule::Caller => to.filter.caller = CallerFilter::parse(word)?,
+            Rule::Callback => to.effects.when = When::parse(word)?,
             Rule::Number(field, least, most) => *field(to) = number(word, *least, *most)?,
             Rule::Breach(field, most) => {
                 let value = number(word, 0, *most)?;
@@ -354,6 +381,7 @@ impl Setting {
             Rule::Context => to.filter.context = from.filter.context,
             Rule::Task => to.filter.task = from.filter.task,
             Rule::Caller => mem::swap(&mut to.filter.caller, &mut from.filter.caller),
+            Rule::Callback => to.effects.when = from.effects.when,
             Rule::Number(field, ..) | Rule::Breach(field, _) => *field(to) = *field(from),
             Rule::Flag(field, _) => *field(to) = *field(from),
         }
@@ -421,7 +449,7 @@ impl Change {
         };
         claim(&mut self.keys, index)?;
         setting.parse(value, &mut self.values)?;
-        if self.values.effects.in_end && !self.kind.has_end() {
+        if !self.values.effects.when.is_of(self.kind) {
             return Err(EINVAL);
         }
         Ok(())
@@ -588,12 +616,16 @@ mod tests {
         assert_eq!(error("young=2"), Some(ERANGE));
         let range = Kind::Interval(AddressRange::ALL);
         assert!(Change::parse("UNMAP=-11", range).is_ok());
+        assert_eq!(Change::parse("callback=release", range).err(), Some(EINVAL));
+        assert!(Change::parse("callback=release", Kind::Plain).is_ok());
         assert_eq!(Change::parse("UNMAP=-12", range).err(), Some(EINVAL));
     }
 
     #[test]
     fn a_new_target_is_not_armed() {
-        assert!(!Settings::DEFAULT.is_start_armed() && !Settings::DEFAULT.is_end_armed());
+        for when in When::ALL {
+            assert!(!Settings::DEFAULT.is_armed(when));
+        }
         assert_eq!(Settings::DEFAULT.chance.times, 1);
     }
 }

@@ -19,6 +19,6 @@ mod words;
 pub use counters::{Counters, EventCount};
 pub use entry::{Entry, Op, check_order, complete_lines, log};
 pub use facts::{BEGIN, Mm, Seq, breach, total};
-pub use settings::{Settings, TaskFilter};
+pub use settings::{Callback, Settings, TaskFilter};
 pub use target::{Owner, Target, targets};
 pub use words::{hex, values};

@@ -42,6 +42,17 @@ const KEYS: [&str; 18 + NotifierEvent::ALL.len()] = [
 /// The largest errno (`MAX_ERRNO` of include/linux/err.h).
 const MAX_ERRNO: i32 = 4095;
 
+/// Callback that has the effects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Callback {
+    /// The start.
+    Start,
+    /// The end or the second pass.
+    End,
+    /// The release.
+    Release,
+}
+
 /// The threads whose calls a setting is meant for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TaskFilter {
@@ -89,8 +100,8 @@ pub struct Settings {
     pub remove: bool,
     /// Whether the callbacks for page aging say that the page was accessed.
     pub young: bool,
-    /// Whether it does these in the end or the second pass, rather than in the start.
-    pub in_end: bool,
+    /// The callback that sleeps, waits, allocates and takes the mutex.
+    pub callback: Callback,
     /// Whether all calls are logged, rather than those that were made to fail or to misbehave.
     pub records_all: bool,
     /// Return value of the start for each event, in the order of [`NotifierEvent::ALL`]: 0 or a
@@ -156,7 +167,14 @@ impl Settings {
             lock: one_of(lock, is_on)?,
             remove: one_of(remove, is_on)?,
             young: one_of(young, is_on)?,
-            in_end: one_of(callback, [("start", false), ("end", true)])?,
+            callback: one_of(
+                callback,
+                [
+                    ("start", Callback::Start),
+                    ("end", Callback::End),
+                    ("release", Callback::Release),
+                ],
+            )?,
             records_all: one_of(record, [("injected", false), ("all", true)])?,
             errors: errors_of(errors)?,
         })
@@ -230,7 +248,7 @@ mod tests {
             lock: false,
             remove: true,
             young: true,
-            in_end: false,
+            callback: Callback::Start,
             records_all: true,
             errors: [0, 0, -11, 0, 0, 0, 0, -4095],
         };

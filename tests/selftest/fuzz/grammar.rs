@@ -6,7 +6,7 @@
 use mn_inject::model::NotifierEvent;
 
 use crate::fuzz::edges::{EDGES, address, range};
-use crate::fuzz::kind::{Kind, has_ends, is_interval};
+use crate::fuzz::kind::{Kind, has_ends, has_release, is_interval};
 use crate::fuzz::line::LONGEST;
 use crate::fuzz::order::Order;
 use crate::fuzz::setting::{CALLER_MAX, PREFIX, Rule, SETTINGS, settings_line};
@@ -63,8 +63,11 @@ pub fn valid(rng: &mut Rng, rule: Rule, kind: Kind) -> String {
         Rule::Number(min, max) => rng.number(min, max).to_string(),
         Rule::Error if is_interval(kind) => (*rng.pick(&["0", "-11"])).to_owned(),
         Rule::Error => rng.number(-4095, 0).to_string(),
-        Rule::Callback if has_ends(kind) => (*rng.pick(&["start", "end"])).to_owned(),
-        Rule::Callback => "start".into(),
+        Rule::Callback => match rng.below(3) {
+            0 if has_ends(kind) => "end".into(),
+            1 if has_release(kind) => "release".into(),
+            _ => "start".into(),
+        },
         Rule::Breach(_) => "0".into(),
     }
 }
@@ -129,7 +132,7 @@ fn edge(rng: &mut Rng, rule: Rule) -> String {
         }
         Rule::Number(min, max) => around(rng, min, max),
         Rule::Error => around(rng, -4095, 0),
-        Rule::Callback => edge(rng, Rule::Word(&["start", "end"])),
+        Rule::Callback => edge(rng, Rule::Word(&["start", "end", "release"])),
         Rule::Breach(max) => around(rng, 0, max),
     }
 }

@@ -44,6 +44,11 @@ pub fn is_interval(kind: Kind) -> bool {
     kind.is_some_and(NotifierKind::is_interval)
 }
 
+/// Returns whether the notifier has a release.
+pub fn has_release(kind: Kind) -> bool {
+    kind.is_some_and(|kind| !kind.is_interval())
+}
+
 /// Returns whether a second callback follows the one at the start of an invalidation.
 pub fn has_ends(kind: Kind) -> bool {
     kind.is_some_and(NotifierKind::has_ends)

@@ -8,7 +8,7 @@ use nix::errno::Errno;
 use mn_inject::model::NotifierEvent;
 
 use crate::fuzz::keys::Faults;
-use crate::fuzz::kind::{Kind, has_ends, is_interval};
+use crate::fuzz::kind::{Kind, has_ends, has_release, is_interval};
 use crate::fuzz::line::{Refusal, addresses, line, number};
 
 /// Values that a file accepts.
@@ -265,6 +265,7 @@ impl Rule {
             Rule::Callback => match text {
                 "start" => Ok(text.into()),
                 "end" if has_ends(kind) => Ok(text.into()),
+                "release" if has_release(kind) => Ok(text.into()),
                 _ => Err(one(Errno::EINVAL)),
             },
             Rule::Breach(max) => match number(text, 0, max)? {

@@ -156,6 +156,47 @@ pub fn callback(rig: &Rig<'_>) -> Outcome {
     )
 }
 
+/// Delays the releases instead of the starts, at an exit and at a removal.
+pub fn callback_release(rig: &Rig<'_>) -> Outcome {
+    let length = DELAY.as_micros().to_string();
+    let settings = [
+        ("record", "all"),
+        // Of the start only: a release has no range.
+        ("range", "0x1000-0x2000"),
+        ("delay_us", length.as_str()),
+        ("callback", "release"),
+        ("times", "-1"),
+    ];
+    let (mut subject, attached) = rig.subject(Operation::MunmapWhole, "kind=plain-end")?;
+    attached.set_all(&settings)?;
+    rig.act(&mut subject, 1)?;
+    let begin = Instant::now();
+    subject.end(rig.waiter, STEP)?;
+    let took = begin.elapsed();
+    demand(took >= DELAY, || format!("the exit took {took:?}"))?;
+    let log = attached.log()?;
+    demand(
+        log.iter()
+            .all(|entry| entry.injected == (entry.op == Op::Later(FollowUp::Release))),
+        || format!("something else than the release was injected: {log:?}"),
+    )?;
+
+    let (_subject, attached) = rig.subject(Operation::MunmapWhole, "kind=plain")?;
+    attached.set_all(&settings)?;
+    let begin = Instant::now();
+    attached.detach()?;
+    let took = begin.elapsed();
+    demand(took >= DELAY, || format!("the removal took {took:?}"))?;
+
+    let (_subject, attached) =
+        rig.subject(Operation::MunmapWhole, "kind=interval range=1000-2000")?;
+    same(
+        "\"release\" where there is none",
+        write(&open(&attached.path("callback"))?, b"release")?,
+        Err(Errno::EINVAL),
+    )
+}
+
 /// Skips a case that makes lockdep complain: it would turn itself off, and miss errors in all later
 /// cases.
 fn unless_lockdep() -> Outcome {

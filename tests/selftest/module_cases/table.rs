@@ -368,6 +368,12 @@ pub const CASES: &[Case] = &[
         effects::callback,
     ),
     case(
+        "effect-callback-release",
+        "`callback` release, and a range that nothing touches",
+        "the release sleeps, at the exit and at the removal; `EINVAL` if the kind has none",
+        effects::callback_release,
+    ),
+    case(
         "breach-taints",
         "load the module, load it with `breach=1`, break a rule",
         "`breach` reads 0, then 1; the kernel is tainted by a module for tests (`N`), and by the user (`U`) only as a rule is broken",

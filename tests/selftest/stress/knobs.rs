@@ -96,9 +96,10 @@ const KNOBS: &[Knob] = &[
     },
     Knob {
         file: "callback",
-        value: |worker, target| match target.kind.has_ends() {
-            true => (*worker.rng.pick(&["start", "end"])).into(),
-            false => "start".into(),
+        value: |worker, target| match worker.rng.below(3) {
+            0 if target.kind.has_ends() => "end".into(),
+            1 if !target.kind.is_interval() => "release".into(),
+            _ => "start".into(),
         },
     },
     Knob {
