@@ -97,7 +97,9 @@ fn expected(scenario: &Scenario) -> String {
         }
         Arming::Fail(errno) => format!("each fails with {errno}"),
         Arming::Filtered(errno) => format!("armed with {errno} elsewhere, nothing due"),
-        Arming::Unarmed | Arming::AtStart(_) | Arming::AtEnd(_) => "not armed, nothing due".into(),
+        Arming::Unarmed | Arming::AtStart(_) | Arming::AtEnd(_) | Arming::AtRelease(_) => {
+            "not armed, nothing due".into()
+        }
     });
     if matches!(scenario.setting, Setting::Mirrored(_)) {
         text.push_str("; a mirror watches the page table");

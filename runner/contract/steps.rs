@@ -33,7 +33,8 @@ pub fn due(kind: StepKind, o: &Observation) -> Option<StepOutcome> {
         | StepKind::RegisterInInvalidation
         | StepKind::Remove
         | StepKind::RemoveInInvalidation
-        | StepKind::RemoveAfter => StepOutcome::Done(0),
+        | StepKind::RemoveAfter
+        | StepKind::RemoveAtExit => StepOutcome::Done(0),
         StepKind::PagesInStart => StepOutcome::There,
         StepKind::PagesInEnd => StepOutcome::Gone,
         StepKind::Mrelease => StepOutcome::Mreleased(-EAGAIN),
@@ -128,6 +129,7 @@ const fn is_write(kind: StepKind) -> bool {
             | StepKind::Remove
             | StepKind::RemoveInInvalidation
             | StepKind::RemoveAfter
+            | StepKind::RemoveAtExit
     )
 }
 

@@ -90,6 +90,10 @@ pub struct Aftermath {
     pub doubts: Vec<String>,
 }
 
+/// Doubt of [`Aftermath::doubts`] after a report of lockdep.
+pub const LOCKDEP_OFF: &str =
+    "lockdep turned itself off, so it would not have complained about anything later";
+
 /// Line of `results.jsonl`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "event", deny_unknown_fields)]

@@ -25,7 +25,7 @@ mod verdict;
 pub use crate::kmsg::Complaint;
 pub use crate::os::kernel::KernelInfo;
 pub use boot::Boot;
-pub use events::{Aftermath, Event, Planned, Progress, RunEvent};
+pub use events::{Aftermath, Event, LOCKDEP_OFF, Planned, Progress, RunEvent};
 pub use expectation::{Count, End, Expectation, Extent, PagesFate, ReaperMessage};
 pub use form::{Form, Recognised};
 pub use message::KernelMessage;

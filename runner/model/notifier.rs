@@ -287,4 +287,6 @@ pub enum Arming {
     AtStart(Injection),
     /// `invalidate_range_end` or `invalidate_finish` does this.
     AtEnd(Injection),
+    /// `release` does this.
+    AtRelease(Injection),
 }

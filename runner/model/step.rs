@@ -56,6 +56,8 @@ pub enum StepKind {
     ReturnOfRemoval,
     /// The removal of an interval notifier after the invalidation in which it was registered.
     RemoveAfter,
+    /// The removal of a plain notifier whose process exits meanwhile.
+    RemoveAtExit,
     /// A look at the pages that an invalidation zaps, while a start of it sleeps.
     PagesInStart,
     /// A look at the pages that an invalidation zaps, while an end of it runs.
@@ -98,6 +100,7 @@ impl fmt::Display for StepKind {
             StepKind::RemoveInInvalidation => "removing in an invalidation",
             StepKind::ReturnOfRemoval => "a removal that begins in an invalidation",
             StepKind::RemoveAfter => "removing after",
+            StepKind::RemoveAtExit => "removing while the process exits",
             StepKind::PagesInStart => "while a start runs, the pages are",
             StepKind::PagesInEnd => "while an end runs, the pages are",
             StepKind::Mrelease => "process_mrelease returns",

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use crate::kmsg::{Complaints, KmsgReader, Record};
-use crate::model::{Complaint, Ownership};
+use crate::model::{Complaint, LOCKDEP_OFF, Ownership};
 use crate::os::kernel::lockdep;
 use crate::os::limit::Limit;
 
@@ -111,10 +111,7 @@ impl Watch {
             ));
         }
         match (self.lockdep, lockdep()) {
-            (Some(true), Some(false)) => watched.doubts.push(
-                "lockdep turned itself off, so it would not have complained about anything later"
-                    .to_owned(),
-            ),
+            (Some(true), Some(false)) => watched.doubts.push(LOCKDEP_OFF.to_owned()),
             (Some(false), Some(false)) if self.machine == Ownership::Ours => watched
                 .doubts
                 .push("lockdep was off from the beginning".to_owned()),

@@ -190,12 +190,18 @@ impl Attached {
                 let (key, value) = effect(injection);
                 arm(watched, format!("callback=end {key}={value}"))
             }
+            Arming::AtRelease(injection) => {
+                let (key, value) = effect(injection);
+                arm(watched, format!("callback=release {key}={value}"))
+            }
         }
     }
 
     fn disarm(&self) -> Result<()> {
         match self.notifier.arming {
-            Arming::AtStart(injection) | Arming::AtEnd(injection) => {
+            Arming::AtStart(injection)
+            | Arming::AtEnd(injection)
+            | Arming::AtRelease(injection) => {
                 let (key, _) = effect(injection);
                 self.attachment.change(&format!("error=0 {key}=0"))
             }

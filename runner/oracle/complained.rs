@@ -29,19 +29,45 @@ const NOTIFIER_CODE: &[&str] = &[
 /// Lines behind which the stack of the thread that complains stands.
 const STACKS: [&str; 2] = ["Call Trace:", "stack backtrace:"];
 
+/// Beginning of the line with the function in which an oops was, of the kernel's code segment
+/// (`__show_regs()` in arch/x86).
+const RIP: &str = "RIP: 0010:";
+
 /// The observation in whose window the kernel complained of its notifier code, if there is no other
 /// one and the module kept the contract there. On a machine that others use, their notifiers may have
 /// been called meanwhile.
-pub(super) fn blamed<'a>(complaint: &Complaint, boot: &'a Boot) -> Option<&'a Observation> {
-    let seq = complaint
+///
+/// Before a window the notifiers of its scenarios are attached, and those of the last one removed,
+/// both as the contract has it. A complaint there is a fault of the kernel if since the boot the module
+/// has done nothing worse than to fail: lockdep's may have a cause in an earlier window.
+///
+/// `complaints` are those of the boot, from the one in question.
+pub(super) fn blamed<'a>(complaints: &[Complaint], boot: &'a Boot) -> Option<&'a Observation> {
+    let seq = complaints
+        .first()?
         .kmsg_seq
         .filter(|_| boot.machine == Ownership::Ours)?;
-    let has = |window: &&Window| window.records.iter().any(|record| record.seq == seq);
-    let [observation] = &boot.windows.iter().find(has)?.observations[..] else {
+    if !is_in_notifier_code(stack(complaints)) {
         return None;
+    }
+    let has = |window: &&Window| window.records.iter().any(|record| record.seq == seq);
+    if let Some(window) = boot.windows.iter().find(has) {
+        return match &window.observations[..] {
+            [observation] if keeps_contract(observation) => Some(observation),
+            _ => None,
+        };
+    }
+    let begins_later = |window: &&Window| {
+        let first = window.records.first();
+        first.is_some_and(|first| first.seq > seq)
     };
-    let is_the_kernels = keeps_contract(observation) && is_in_notifier_code(&complaint.lines);
-    is_the_kernels.then_some(observation)
+    let windows = &boot.windows;
+    let next = windows.iter().position(|window| begins_later(&window));
+    let (earlier, later) = windows.split_at(next.unwrap_or(windows.len()));
+    let mut observations = earlier.iter().flat_map(|window| &window.observations);
+    // After the last window nothing but its notifiers is removed.
+    let nearest = later.first().or(earlier.last())?.observations.first()?;
+    observations.all(at_most_fails).then_some(nearest)
 }
 
 /// Makes the complaint a finding of a result. Returns whether it is one: a result that is in doubt
@@ -73,37 +99,77 @@ pub(super) fn add(complaint: &Complaint, result: &mut ScenarioResult) -> bool {
 /// Whether nothing that the module or its caller did there is forbidden.
 fn keeps_contract(o: &Observation) -> bool {
     let want = &o.expectation;
-    let is_legal = |arming: Arming, has_end: bool| match arming {
-        Arming::Unarmed | Arming::Filtered(_) => true,
-        Arming::Fail(errno) => {
-            want.context == Context::NonBlockable && errno == -EAGAIN && !has_end
+    at_most_fails(o)
+        && o.notifiers.iter().all(|attached| {
+            let notifier = attached.notifier;
+            match notifier.arming {
+                Arming::Fail(errno) => {
+                    want.context == Context::NonBlockable
+                        && errno == -EAGAIN
+                        && !notifier.kind.has_ends()
+                }
+                _ => true,
+            }
+        })
+}
+
+/// Whether nothing is forbidden but that a callback fails, which leaves no trace in the kernel.
+fn at_most_fails(o: &Observation) -> bool {
+    let want = &o.expectation;
+    let is_legal = |arming: Arming| match arming {
+        Arming::Unarmed | Arming::Filtered(_) | Arming::Fail(_) => true,
+        Arming::AtStart(injection) | Arming::AtEnd(injection) | Arming::AtRelease(injection) => {
+            match injection {
+                Injection::Sleep => want.context == Context::Blockable,
+                Injection::Delay => true,
+                Injection::Allocate | Injection::Lock | Injection::Remove => false,
+            }
         }
-        Arming::AtStart(injection) | Arming::AtEnd(injection) => match injection {
-            Injection::Sleep => want.context == Context::Blockable,
-            Injection::Delay => true,
-            Injection::Allocate | Injection::Lock | Injection::Remove => false,
-        },
     };
     want.end != End::Left
         && want.said.is_empty()
         && !want.is_atomic
         && !want.judges_symptoms
-        && o.notifiers.iter().all(|attached| {
-            let notifier = attached.notifier;
-            is_legal(notifier.arming, notifier.kind.has_ends())
-        })
+        && o.notifiers
+            .iter()
+            .all(|attached| is_legal(attached.notifier.arming))
+}
+
+/// The lines with the stack of the first of these complaints. That of a bad access is printed with
+/// the oops that follows (`show_fault_oops()`, `__die()` in arch/x86).
+fn stack(complaints: &[Complaint]) -> &[String] {
+    match complaints {
+        [access, oops, ..] if oops.what == "oops" && header(&access.lines).is_none() => &oops.lines,
+        [complaint, ..] => &complaint.lines,
+        [] => &[],
+    }
+}
+
+/// Index of the line behind which the last stack stands.
+fn header(lines: &[String]) -> Option<usize> {
+    let is_header = |line: &String| STACKS.iter().any(|header| line.trim().ends_with(header));
+    lines.iter().rposition(is_header)
 }
 
 /// Whether the thread that complains was in the notifier code, and not in the module, which that
 /// code may have called.
 fn is_in_notifier_code(lines: &[String]) -> bool {
-    let is_header = |line: &String| STACKS.iter().any(|header| line.trim().ends_with(header));
-    let Some(header) = lines.iter().rposition(is_header) else {
+    let Some(header) = header(lines) else {
         return false;
     };
-    for line in &lines[header + 1..] {
+    let (before, frames) = lines.split_at(header);
+    // The innermost frame of an oops is in no stack.
+    let innermost = before.iter().rev().find_map(|line| line.strip_prefix(RIP));
+    for frame in innermost
+        .into_iter()
+        .chain(frames.iter().map(|line| line.trim()))
+    {
+        // User Mode Linux prints the address first.
+        let frame = match frame.split_once(">] ") {
+            Some((address, rest)) if address.starts_with("[<") => rest,
+            _ => frame,
+        };
         // A frame behind "? " may be one of an earlier call (show_trace_log_lvl()).
-        let frame = line.trim();
         let Some((name, _)) = frame.split_once("+0x").filter(|_| !frame.starts_with('?')) else {
             continue;
         };
@@ -142,6 +208,54 @@ mod tests {
                             __lock_acquire+0x1/0x2\n mm_take_all_locks+0x1/0x2\n \
                             attach+0x1/0x2 [mmu_notifier_inject]\n";
         assert!(is_the_kernels(registration));
+    }
+
+    #[test]
+    fn a_frame_may_begin_with_its_address() {
+        let text = |first: &str| {
+            format!(
+                "WARNING: x\nstack backtrace:\nCall Trace:\n [<60079e>] ? mn_x+0x1/0x2\n \
+                 [<6007b8>] {first}\n [<6007c0>] attach+0x1/0x2 [mmu_notifier_inject]\n"
+            )
+        };
+        assert!(is_the_kernels(&text("mm_drop_all_locks+0x190/0x380")));
+        assert!(!is_the_kernels(&text("lock_release+0x190/0x380")));
+    }
+
+    #[test]
+    fn the_function_of_an_oops_is_the_innermost_frame() {
+        let text = |function: &str| {
+            format!(
+                "Oops: 0002 [#1] SMP\nRIP: 0010:{function}\nCode: ff\nCall Trace:\n <TASK>\n \
+                 detach+0x1/0x2 [mmu_notifier_inject]\n entry+0x1/0x2\nRIP: 0033:0x409d2e\n"
+            )
+        };
+        assert!(is_the_kernels(&text("mmu_notifier_unregister+0x6e/0xd0")));
+        assert!(!is_the_kernels(&text("kfree+0x6e/0xd0")));
+        assert!(!is_the_kernels(&text(
+            "mmu_notifier_x+0x1/0x2 [mmu_notifier_inject]"
+        )));
+    }
+
+    #[test]
+    fn a_bad_access_has_the_stack_of_its_oops() {
+        let complaint = |what: &str, text: &str| Complaint {
+            what: what.to_owned(),
+            kmsg_seq: Some(1),
+            lines: text.lines().map(str::to_owned).collect(),
+        };
+        let access = complaint("BUG", "BUG: kernel NULL pointer dereference\n#PF: write\n");
+        let oops = complaint("oops", "Oops: 0002\nCall Trace:\n f+0x1/0x2\n");
+        let other = complaint("KASAN", "BUG: KASAN: x\nCall Trace:\n g+0x1/0x2\n");
+        let of = |complaints: &[&Complaint]| {
+            let complaints: Vec<_> = complaints.iter().map(|&one| one.clone()).collect();
+            stack(&complaints).to_vec()
+        };
+        assert_eq!(of(&[&access, &oops]), oops.lines);
+        assert_eq!(of(&[&oops, &other]), oops.lines);
+        assert_eq!(of(&[&other, &oops]), other.lines);
+        assert_eq!(of(&[&access, &other]), access.lines);
+        assert_eq!(of(&[&access]), access.lines);
     }
 
     #[test]

@@ -4,7 +4,7 @@
 
 use crate::kmsg::{Complaint, Complaints};
 use crate::model::{
-    Boot, Form, Recording, Report, SCHEMA, ScenarioResult, UnitTest, Verdict, Window,
+    Boot, Form, LOCKDEP_OFF, Recording, Report, SCHEMA, ScenarioResult, UnitTest, Verdict, Window,
 };
 use crate::oracle::complained;
 use crate::oracle::judge::judge;
@@ -170,8 +170,8 @@ impl BootTrouble {
         if let Some(error) = &boot.cut_short {
             trouble.push(format!("the run was cut short: {error}"));
         }
-        for complaint in &complaints {
-            let blamed = complained::blamed(complaint, boot);
+        for (at, complaint) in complaints.iter().enumerate() {
+            let blamed = complained::blamed(&complaints[at..], boot);
             let is_of = |result: &&mut ScenarioResult| {
                 blamed.is_some_and(|observation| observation.scenario == result.name)
             };
@@ -179,7 +179,10 @@ impl BootTrouble {
                 .iter_mut()
                 .find(is_of)
                 .is_some_and(|result| complained::add(complaint, result));
-            if !is_finding {
+            if is_finding {
+                // A fault of the kernel that was found, and perhaps not the only one.
+                doubts.retain(|doubt| doubt != LOCKDEP_OFF);
+            } else {
                 trouble.push(complaint.to_string());
             }
         }

@@ -6,7 +6,9 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::model::{Arming, Call, Extent, Initiator, Later, Observation, Window};
+use crate::model::{
+    Arming, Call, Extent, FollowUp, Initiator, Later, Observation, Step, StepKind, Window,
+};
 use crate::oracle::message::Content;
 use crate::oracle::seen::Scan;
 
@@ -35,7 +37,11 @@ pub(super) fn of_window(window: &Window, scan: &Scan<'_>) -> Vec<String> {
         ));
     }
 
-    let logged = |o: &Observation| (o.calls.len() + o.later.len()) as u64;
+    let logged = |o: &Observation| {
+        // The release of a notifier that was removed meanwhile is in no log that is left.
+        let gone = |step: &&Step| step.kind == StepKind::RemoveAtExit;
+        (o.calls.len() + o.later.len() + o.steps.iter().filter(gone).count()) as u64
+    };
     let logged: u64 = window.observations.iter().map(logged).sum();
     let (before, after) = window.total_entries;
     if before.checked_add(logged) != Some(after) {
@@ -219,7 +225,8 @@ fn is_as_armed(o: &Observation, call: &Call) -> bool {
         | Arming::Filtered(_)
         | Arming::Unarmed
         | Arming::AtStart(_)
-        | Arming::AtEnd(_) => call.returned == 0 && !call.injected,
+        | Arming::AtEnd(_)
+        | Arming::AtRelease(_) => call.returned == 0 && !call.injected,
     }
 }
 
@@ -228,8 +235,10 @@ fn follows_as_armed(o: &Observation, later: &Later) -> bool {
     let Some(notifier) = o.notifiers.get(later.notifier) else {
         return false;
     };
-    let is_armed = matches!(notifier.notifier.arming, Arming::AtEnd(_))
-        && later.op.is_end()
-        && is_watched_range(o, later.start, later.end);
+    let is_armed = match notifier.notifier.arming {
+        Arming::AtEnd(_) => later.op.is_end() && is_watched_range(o, later.start, later.end),
+        Arming::AtRelease(_) => later.op == FollowUp::Release,
+        _ => false,
+    };
     later.injected == is_armed
 }

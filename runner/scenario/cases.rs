@@ -103,6 +103,7 @@ const AGREES: Arming = Arming::Unarmed;
 const SLEEPS: Arming = Arming::AtStart(Injection::Sleep);
 const ALLOCATES: Arming = Arming::AtStart(Injection::Allocate);
 const SLEEPS_AT_END: Arming = Arming::AtEnd(Injection::Sleep);
+const SLEEPS_AT_RELEASE: Arming = Arming::AtRelease(Injection::Sleep);
 const WAITS_AT_END: Arming = Arming::AtEnd(Injection::Delay);
 const ALLOCATES_AT_END: Arming = Arming::AtEnd(Injection::Allocate);
 const LOCKS: Arming = Arming::AtStart(Injection::Lock);
@@ -368,6 +369,8 @@ pub const CASES: &[Case] = &[
     keeps("r11-register-in-invalidation", "in an invalidation a notifier with ends comes, and waits for its end", &[4, 11], steps(Script::REGISTER_WAITS, 1, Clear, Blockable), &[plain(SLEEPS)]),
     keeps("r11-release-at-exit", "the release of a process that exits comes once", &[11], steps(Script::RELEASE_AT_EXIT, 0, Unmap, Blockable), &[plain(AGREES)]),
     keeps("r11-all-release-at-exit", "a process exits, and notifiers of each kind are told of it once", &[10, 11], steps(Script::RELEASE_AT_EXIT, 0, Unmap, Blockable), &[interval(AGREES), plain(AGREES), two_pass(AGREES)]),
+    keeps("r11-truncated-in-release", "a file is truncated while the release of a process that has it mapped sleeps", &[11], steps(Script::TRUNCATED_IN_RELEASE, 2, Clear, Blockable), &[plain(SLEEPS_AT_RELEASE)]),
+    apart(keeps("r11-exit-in-removal", "a process exits while the release of a notifier that is being removed sleeps", &[11], steps(Script::EXIT_IN_REMOVAL, 0, Unmap, Blockable), &[plain(AGREES)])),
     keeps("r11-release-at-removal", "the release of a notifier that is removed comes once", &[11], steps(Script::RELEASE_AT_REMOVAL, 1, Clear, Blockable), &[plain(AGREES)]),
     leaving(breaks("r11-without-lock", "registered by the functions for callers that hold mmap_lock, without", &[11], registers(Script::REGISTER_UNLOCKED), &[])),
     lockdep(breaks("r11-lock-held", "registered while mmap_lock is held, by the function that takes it", &[11], registers(Script::REGISTER_RECURSIVE), &[])),
@@ -451,9 +454,9 @@ mod tests {
         let of_roles = scenario.notifiers().into_iter().filter_map(|notifier| {
             let behaviour = match notifier.arming {
                 Arming::Fail(errno) => Behaviour::of_return(errno),
-                Arming::AtStart(injection) | Arming::AtEnd(injection) => {
-                    Behaviour::of_injection(injection)
-                }
+                Arming::AtStart(injection)
+                | Arming::AtEnd(injection)
+                | Arming::AtRelease(injection) => Behaviour::of_injection(injection),
                 Arming::Filtered(_) | Arming::Unarmed => Behaviour::Agrees,
             };
             RuleRow::find(behaviour, notifier.kind, scenario.trigger.context)

@@ -65,7 +65,9 @@ impl Scenario {
                 .unwrap_or_default()
                 .to_ascii_lowercase(),
             Arming::Filtered(_) => "filtered".into(),
-            Arming::Unarmed | Arming::AtStart(_) | Arming::AtEnd(_) => "unarmed".into(),
+            Arming::Unarmed | Arming::AtStart(_) | Arming::AtEnd(_) | Arming::AtRelease(_) => {
+                "unarmed".into()
+            }
         })
     }
 
@@ -133,7 +135,9 @@ impl Scenario {
     /// Whether the module must have been loaded with `breach=1`.
     pub fn needs_breach(&self) -> bool {
         let is_breach = |notifier: &Notifier| match notifier.arming {
-            Arming::AtStart(injection) | Arming::AtEnd(injection) => injection.is_breach(),
+            Arming::AtStart(injection)
+            | Arming::AtEnd(injection)
+            | Arming::AtRelease(injection) => injection.is_breach(),
             Arming::Fail(_) | Arming::Filtered(_) | Arming::Unarmed => false,
         };
         self.trigger.kind.needs_breach() || self.notifiers().iter().any(is_breach)

@@ -60,6 +60,10 @@ pub enum Steps {
     RemoveInCallback,
     /// Records the callbacks of each notifier when the process exits.
     Exit,
+    /// Truncates the file that the process has mapped, while the release at its exit sleeps.
+    TruncateInRelease,
+    /// Lets the process exit while the release of a notifier that is being removed sleeps.
+    ExitInRemoval,
     /// The operation of the process, and nothing else.
     Operation,
 }
@@ -239,6 +243,15 @@ impl Script {
         end: End::Gone,
         counts_releases: true,
         ..alive(Steps::Exit, Operation::Hold)
+    };
+    pub const TRUNCATED_IN_RELEASE: Script = Script {
+        caller: Caller::Runner,
+        end: End::Gone,
+        ..alive(Steps::TruncateInRelease, Operation::Truncate)
+    };
+    pub const EXIT_IN_REMOVAL: Script = Script {
+        end: End::Gone,
+        ..alive(Steps::ExitInRemoval, Operation::Hold)
     };
     /// With an operation, whose callback shows whether the module counts as it should.
     pub const RELEASE_AT_REMOVAL: Script = Script {

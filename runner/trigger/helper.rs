@@ -134,6 +134,17 @@ impl Helper {
         self.ask(&format!("write {} {line}", path.display()), patience, limit)
     }
 
+    /// Starts the `write(2)` of a line to a file without waiting for it. The caller must call
+    /// [`Self::answer`] next.
+    ///
+    /// # Errors
+    ///
+    /// The command cannot be given.
+    pub fn begin_write(&mut self, path: &Path, line: &str) -> Result<()> {
+        self.renew()?;
+        self.peer.say(&format!("write {} {line}", path.display()))
+    }
+
     /// Starts `process_mrelease(2)` of a dying process without waiting for it. The caller must
     /// call [`Self::answer`] next.
     ///

@@ -93,7 +93,11 @@ impl Remote {
 }
 
 /// The file that a process has mapped at these addresses.
-fn file_at(pid: Pid, (start, end): (u64, u64)) -> io::Result<File> {
+///
+/// # Errors
+///
+/// Those of opening a file in `/proc/PID/map_files`.
+pub fn file_at(pid: Pid, (start, end): (u64, u64)) -> io::Result<File> {
     OpenOptions::new()
         .read(true)
         .write(true)

@@ -258,6 +258,11 @@ impl Subject {
         self.end(patience, limit)
     }
 
+    /// Lets the process end in good order. The caller must call [`Self::end`] afterwards.
+    pub fn begin_to_end(&mut self) {
+        self.peer.close();
+    }
+
     /// [`Self::finish`] for a caller that still needs the process id.
     ///
     /// # Errors

@@ -5,8 +5,9 @@
 use crate::history::*;
 use mn_inject::model::exit::Exit;
 use mn_inject::model::{
-    Aftermath, Arming, Boot, Complaint, FindingKind, KernelInfo, Ownership, Part, Planned,
-    Recognised, Recording, Report, RunEvent, SCHEMA, ScenarioResult, UnitTest, Verdict, Window,
+    Aftermath, Arming, Boot, Complaint, FindingKind, Injection, KernelInfo, LOCKDEP_OFF, Ownership,
+    Part, Planned, Recognised, Recording, Report, RunEvent, SCHEMA, ScenarioResult, UnitTest,
+    Verdict, Window,
 };
 use mn_inject::oracle::run::report;
 
@@ -282,6 +283,57 @@ fn a_complaint_about_the_notifier_code_is_a_finding() {
         assert_eq!(report.scenarios[2].verdict, Verdict::Pass, "{frame}");
         assert_eq!(report.exit(), Exit::NoVerdict, "{frame}");
     }
+}
+
+/// A run in which lockdep complains of a registration before the window of `c`.
+fn with_complaint_between(arming: Arming) -> Report {
+    let mut boots = vec![boot(
+        Part::Together,
+        &["a", "b", "c", "d"],
+        Kernel::Mainline,
+    )];
+    let plans = [one(Trigger::Unmap(arming), 1)];
+    boots[0].windows[0] = history(Style::of(Kernel::Mainline), &plans, &[])
+        .windows
+        .remove(0);
+    boots[0].windows[0].observations[0].scenario = "a".to_owned();
+    for (at, window) in boots[0].windows.iter_mut().enumerate() {
+        for record in &mut window.records {
+            record.seq += 1_000_000 * at as u64;
+        }
+    }
+    let aftermath = boots[0].aftermath.get_or_insert_default();
+    aftermath.complaints.push(Complaint {
+        what: "lockdep".to_owned(),
+        kmsg_seq: Some(1_900_000),
+        lines: [
+            "WARNING: possible circular locking dependency detected",
+            "stack backtrace:",
+            " mm_drop_all_locks+0x1/0x2",
+        ]
+        .map(str::to_owned)
+        .to_vec(),
+    });
+    aftermath.doubts.push(LOCKDEP_OFF.to_owned());
+    judged(boots)
+}
+
+/// Between two windows notifiers are attached and removed.
+#[test]
+fn a_complaint_about_a_registration_is_a_finding_of_the_next_scenario() {
+    for arming in [Arming::Unarmed, Arming::Fail(EAGAIN)] {
+        let report = with_complaint_between(arming);
+        let Verdict::Fail { findings } = &report.scenarios[2].verdict else {
+            panic!("{report:?}");
+        };
+        assert_eq!(findings[0].kind, FindingKind::Complained);
+        assert_eq!(report.trouble, [""; 0]);
+        assert_eq!(report.exit(), Exit::Fail, "{:?}", report.problems());
+    }
+    // What lockdep knows of an earlier lock may be of the module's making.
+    let report = with_complaint_between(Arming::AtStart(Injection::Lock));
+    assert_eq!(report.trouble.len(), 2);
+    assert_eq!(report.exit(), Exit::NoVerdict);
 }
 
 #[test]

@@ -257,7 +257,11 @@ fn every_arming_is_documented() {
         Injection::Lock,
         Injection::Remove,
     ] {
-        armings.extend([Arming::AtStart(injection), Arming::AtEnd(injection)]);
+        armings.extend([
+            Arming::AtStart(injection),
+            Arming::AtEnd(injection),
+            Arming::AtRelease(injection),
+        ]);
     }
     for arming in armings {
         let value = serde_json::to_value(arming).unwrap();

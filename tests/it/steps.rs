@@ -31,7 +31,9 @@ fn verdict_of(kind: StepKind, seen: &Seen, change: fn(&mut Observation)) -> Verd
     o.steps.push(Step { kind, seen });
     change(&mut o);
     let (warns, calls) = (writer.warn_count(), writer.call_seq());
-    let (window, _) = writer.end(vec![o], warns, calls);
+    let (mut window, _) = writer.end(vec![o], warns, calls);
+    // The notifier that is removed then is released, which only the module's total tells.
+    window.total_entries.1 += u64::from(kind == StepKind::RemoveAtExit);
     let mut results = judge(&[window], Some(Form::Mainline)).results;
     results.pop().unwrap().verdict
 }
@@ -220,6 +222,7 @@ fn a_legal_registration_or_removal_succeeds() {
             "removing in an invalidation",
         ),
         (StepKind::RemoveAfter, "removing after"),
+        (StepKind::RemoveAtExit, "removing while the process exits"),
     ] {
         passes(kind, Seen::Returned(0));
         fails(kind, Seen::Returned(-22), [what, "done", "EINVAL"]);

@@ -10,6 +10,7 @@ pub(super) mod let_go;
 pub(super) mod pages;
 mod reads;
 mod registration;
+mod release;
 
 use anyhow::Result;
 
@@ -45,6 +46,8 @@ impl Session {
             Steps::RegisterWaits => self.register_waits(setup),
             Steps::RemoveInCallback => self.remove_in_callback(setup),
             Steps::Exit => self.exit(setup),
+            Steps::TruncateInRelease => self.truncate_in_release(setup),
+            Steps::ExitInRemoval => self.exit_in_removal(setup),
             Steps::Operation => self.operate(setup),
         }
     }

@@ -144,7 +144,11 @@ pub fn call(trigger: Trigger, pid: i32, arming: Arming) -> Call {
         injected: matches!(arming, Arming::Fail(_)),
         returned: match arming {
             Arming::Fail(errno) => errno,
-            Arming::Filtered(_) | Arming::Unarmed | Arming::AtStart(_) | Arming::AtEnd(_) => 0,
+            Arming::Filtered(_)
+            | Arming::Unarmed
+            | Arming::AtStart(_)
+            | Arming::AtEnd(_)
+            | Arming::AtRelease(_) => 0,
         },
         cur_seq: 0,
         callers: Vec::new(),
