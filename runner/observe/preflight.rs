@@ -11,11 +11,12 @@ use nix::unistd::geteuid;
 use crate::contract::Needs;
 use crate::injector;
 use crate::model::{Arming, Notifier, RunOptions};
+use crate::os::kept::Setting;
 use crate::os::kernel;
 use crate::os::kernel::number;
 use crate::os::khugepaged::SmallFolios;
 use crate::os::sys::{Feature, UserFault};
-use crate::os::{cgroup, damon, ksm, lru_gen};
+use crate::os::{cgroup, damon, lru_gen};
 use crate::scenario::cases::Boot;
 use crate::scenario::script::Steps;
 use crate::scenario::{Scenario, TriggerKind};
@@ -117,7 +118,7 @@ fn has(needs: Needs) -> bool {
         Needs::HugetlbUserfaultfd => {
             has(Needs::Hugetlb) && UserFault::new(Feature::WriteProtectHugetlb).is_ok()
         }
-        Needs::Ksm => number(ksm::RUN) == Some(0),
+        Needs::Ksm => Setting::KsmRun.value().is_ok_and(|value| value == "0"),
         Needs::ShmemHugePages => has_huge_pages("enabled") && has_huge_pages("shmem_enabled"),
         Needs::Hugetlb => number(FREE_HUGETLB).is_some_and(|free| free >= 2),
     }

@@ -3,31 +3,22 @@
 //! The kernel thread that collapses small pages to huge ones, and the sizes of huge pages
 //! (Documentation/admin-guide/mm/transhuge.rst).
 
-use std::fs::{self, File};
+use std::fs::File;
 
 use anyhow::{Context as _, Result};
 use nix::unistd::Pid;
 
-use crate::os::kept::Kept;
+use crate::os::kept::{Kept, Setting};
 use crate::os::kernel::number;
 use crate::os::sys;
-
-/// Milliseconds that the thread sleeps between two scans. A write wakes it up.
-const SLEEP: &str = "/sys/kernel/mm/transparent_hugepage/khugepaged/scan_sleep_millisecs";
 
 /// Number of times that it has been through all address spaces.
 const SCANS: &str = "/sys/kernel/mm/transparent_hugepage/khugepaged/full_scans";
 
-/// Where folios of 64 KiB and huge pages of 2 MiB are used, each with the word that is to be written.
-const SIZES: [(&str, &str); 2] = [
-    (
-        "/sys/kernel/mm/transparent_hugepage/hugepages-64kB/enabled",
-        "madvise",
-    ),
-    (
-        "/sys/kernel/mm/transparent_hugepage/hugepages-2048kB/enabled",
-        "never",
-    ),
+/// The sizes, each with the word that is to be written.
+const SIZES: [(Setting, &str); 2] = [
+    (Setting::Folios64K, "madvise"),
+    (Setting::Folios2M, "never"),
 ];
 
 /// The thread, which hardly sleeps until this is dropped.
@@ -43,7 +34,8 @@ impl Khugepaged {
     ///
     /// Its file cannot be read or written.
     pub fn hurry() -> Result<Self> {
-        let _sleep = Kept::write(SLEEP, "1")?;
+        // A write wakes it up.
+        let _sleep = Kept::write(Setting::KhugepagedSleep, "1")?;
         Ok(Khugepaged { _sleep })
     }
 
@@ -71,7 +63,9 @@ impl SmallFolios {
     ///
     /// A file cannot be read or written.
     pub fn choose() -> Result<Self> {
-        let sizes = SIZES.iter().map(|(path, word)| Kept::write(path, word));
+        let sizes = SIZES
+            .iter()
+            .map(|(setting, word)| Kept::write(*setting, word));
         Ok(SmallFolios {
             _sizes: sizes.collect::<Result<_>>()?,
         })
@@ -79,7 +73,7 @@ impl SmallFolios {
 
     /// Reason why this kernel has none; [`None`] where it has them.
     pub fn missing() -> Option<&'static str> {
-        let is_there = |(path, _): &(&str, &str)| fs::exists(path).unwrap_or(false);
+        let is_there = |(setting, _): &(Setting, &str)| setting.value().is_ok();
         (!SIZES.iter().all(is_there)).then_some("the kernel has no folios of 64 KiB")
     }
 }

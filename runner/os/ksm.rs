@@ -6,14 +6,8 @@
 use anyhow::{Context as _, Result};
 use nix::unistd::Pid;
 
-use crate::os::kept::Kept;
+use crate::os::kept::{Kept, Setting};
 use crate::os::kernel::number;
-
-/// Whether it runs: 1 if it does.
-pub const RUN: &str = "/sys/kernel/mm/ksm/run";
-
-/// Milliseconds that it sleeps after some pages.
-const SLEEP: &str = "/sys/kernel/mm/ksm/sleep_millisecs";
 
 /// The thread, which runs until this is dropped.
 #[derive(Debug)]
@@ -30,8 +24,8 @@ impl Ksmd {
     ///
     /// Its files cannot be read or written.
     pub fn start() -> Result<Self> {
-        let _sleep = Kept::write(SLEEP, "1")?;
-        let _run = Kept::write(RUN, "1")?;
+        let _sleep = Kept::write(Setting::KsmSleep, "1")?;
+        let _run = Kept::write(Setting::KsmRun, "1")?;
         Ok(Ksmd { _run, _sleep })
     }
 }

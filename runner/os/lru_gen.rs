@@ -9,10 +9,10 @@ use std::path::Path;
 use anyhow::{Context as _, Result, ensure};
 use nix::libc::{EEXIST, EINVAL};
 
-use crate::os::kept::Kept;
+use crate::os::kept::{Kept, Setting};
 
 /// Bits for its parts that are on.
-const ENABLED: &str = "/sys/kernel/mm/lru_gen/enabled";
+const ENABLED: &str = Setting::LruGen.path();
 
 /// Its generations, and its commands.
 const DEBUGFS: &str = "/sys/kernel/debug/lru_gen";
@@ -58,7 +58,7 @@ impl LruGen {
     /// Its file cannot be read or written.
     pub fn enable() -> Result<Self> {
         // All that it can do. The bits that have no effect on this machine read as 0.
-        let _enabled = Kept::write(ENABLED, "7")?;
+        let _enabled = Kept::write(Setting::LruGen, "7")?;
         Ok(LruGen { _enabled })
     }
 

@@ -5,10 +5,11 @@
 //!
 //! The kernel detaches what was attached through the module's device when the runner's files are
 //! closed, and kills the runner's other processes (`PR_SET_PDEATHSIG`). The guard does the rest: it
-//! detaches what was attached through debugfs, unloads the module if the runner has loaded it, and
-//! removes the runner's cgroups. It reads lines on its standard input: `module` means that the
-//! module is the runner's, `done` that nothing is left to do. If the input ends without `done`, the
-//! runner was killed.
+//! detaches what was attached through debugfs, unloads the module if the runner has loaded it,
+//! removes the runner's cgroups, and gives the kernel's settings the values back that they had. It
+//! reads lines on its standard input: `runner PID` comes first, `setting INDEX VALUE` is such a
+//! value, `module` means that the module is the runner's, `done` that nothing is left to do. If the
+//! input ends without `done`, the runner was killed.
 
 use std::io::{self, Read};
 use std::time::Duration;
@@ -18,12 +19,13 @@ use nix::errno::Errno;
 use nix::sys::prctl;
 use nix::sys::signal::SigSet;
 use nix::sys::wait::waitpid;
-use nix::unistd::getppid;
+use nix::unistd::getpid;
 
 use crate::injector;
 use crate::injector::{line, load};
 use crate::model::MODULE_NAME;
 use crate::os::cgroup;
+use crate::os::kept::Setting;
 use crate::os::kernel;
 use crate::os::limit::Limit;
 use crate::trigger::peer::Peer;
@@ -37,7 +39,6 @@ const AGAIN: Duration = Duration::from_millis(10);
 /// Body of the process.
 pub fn main(cgroup_prefix: &str) -> Result<()> {
     prctl::set_name(c"mn-guard").context("PR_SET_NAME failed")?;
-    let runner = getppid();
     // Ctrl-C and a closed terminal end the runner, which then tells the guard to end.
     SigSet::all()
         .thread_block()
@@ -49,12 +50,18 @@ pub fn main(cgroup_prefix: &str) -> Result<()> {
     if told.ends_with("done\n") {
         return Ok(());
     }
+    // Not the parent: that is another process already if the runner was killed early. Before it has
+    // said who it is, it has changed nothing.
+    let Some(runner) = told.lines().find_map(|line| line.strip_prefix("runner ")) else {
+        return Ok(());
+    };
     let is_ours = told.lines().any(|line| line == "module");
+    let settings: Vec<_> = told.lines().filter_map(setting).collect();
     let mut limit = Limit::new(LIMIT);
     loop {
         // Its files are closed before it is dead, and until then nothing that it left is stale.
-        let cleared = if kernel::is_dead(&runner.to_string()) {
-            clear(is_ours, cgroup_prefix)
+        let cleared = if kernel::is_dead(runner) {
+            clear(is_ours, cgroup_prefix).and_then(|()| restore(&settings))
         } else {
             Err(anyhow!(
                 "process {runner} has closed its files and is not dead"
@@ -65,6 +72,21 @@ pub fn main(cgroup_prefix: &str) -> Result<()> {
         }
         std::thread::sleep(AGAIN);
     }
+}
+
+/// A setting with the value that it had, from a line.
+fn setting(line: &str) -> Option<(Setting, &str)> {
+    let (index, value) = line.strip_prefix("setting ")?.split_once(' ')?;
+    let setting = Setting::ALL.get(index.parse::<usize>().ok()?)?;
+    Some((*setting, value))
+}
+
+/// Gives the settings their values back. One that was not changed is not written.
+fn restore(settings: &[(Setting, &str)]) -> Result<()> {
+    settings
+        .iter()
+        .filter(|(setting, value)| setting.value().is_ok_and(|now| now != *value))
+        .try_for_each(|(setting, value)| setting.set(value))
 }
 
 fn clear(is_ours: bool, cgroup_prefix: &str) -> Result<()> {
@@ -95,7 +117,15 @@ pub struct Guard(Peer);
 impl Guard {
     /// Starts the process.
     pub fn start() -> Result<Self> {
-        Ok(Guard(Peer::start("guard")?))
+        let mut guard = Peer::start("guard")?;
+        guard.say(&format!("runner {}", getpid()))?;
+        for (index, setting) in Setting::ALL.iter().enumerate() {
+            // A kernel need not have all of them.
+            if let Ok(value) = setting.value() {
+                guard.say(&format!("setting {index} {value}"))?;
+            }
+        }
+        Ok(Guard(guard))
     }
 
     /// Makes the guard unload the module when the runner is killed. The caller must have checked
@@ -115,6 +145,28 @@ impl Drop for Guard {
                 "mn-inject: cannot wait for the guard {}: {errno}",
                 self.0.pid()
             );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_setting_is_read_as_it_was_told() {
+        for (index, expected) in Setting::ALL.iter().enumerate() {
+            let line = format!("setting {index} 0x0007");
+            assert_eq!(setting(&line), Some((*expected, "0x0007")));
+        }
+        for line in [
+            "module",
+            "setting",
+            "setting 0",
+            "setting 7 1",
+            "setting x 1",
+        ] {
+            assert_eq!(setting(line), None, "{line}");
         }
     }
 }

@@ -110,7 +110,10 @@ impl Kills {
         }
         orphans_gone(trials, &when(what, moment))?;
         let left = left_over(loaded.is_some());
-        Ok((!left.is_empty()).then(|| format!("left over: {}", left.join(", "))))
+        Ok((!left.is_empty()).then(|| {
+            let (left, said) = (left.join(", "), trials.said());
+            format!("left over: {left}; it said: {said:?}")
+        }))
     }
 }
 

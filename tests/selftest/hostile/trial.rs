@@ -64,6 +64,12 @@ impl<'a> Trials<'a> {
         (self.say)(what);
     }
 
+    /// Lines that the last run wrote to stderr.
+    pub(crate) fn said(&self) -> String {
+        let said = std::fs::read(self.dir.path().join("stderr")).unwrap_or_default();
+        String::from_utf8_lossy(&said).trim().to_owned()
+    }
+
     /// Starts a run of the scenarios of the options, or of `only`. Returns its process id and the
     /// path of its report.
     pub(crate) fn start(&self, module: Option<&Path>, only: &[&str]) -> Result<(Pid, PathBuf)> {
@@ -136,11 +142,8 @@ impl<'a> Trials<'a> {
             bail!("{what}: the run ended with {status:?}");
         };
         let text = std::fs::read(path).with_context(|| {
-            let said = std::fs::read(self.dir.path().join("stderr")).unwrap_or_default();
-            format!(
-                "{what}: the run ended with {code} and left no report; it said: {}",
-                String::from_utf8_lossy(&said).trim()
-            )
+            let said = self.said();
+            format!("{what}: the run ended with {code} and left no report; it said: {said}")
         })?;
         let report: Report = serde_json::from_slice(&text)
             .with_context(|| format!("{what}: cannot read the report of the run"))?;
