@@ -48,11 +48,16 @@ pub(super) const PROBE: usize = 1001;
 /// Number of the target that a script registers. The next number is that of a second one.
 pub(super) const REGISTERED: usize = 1002;
 
-/// A notifier of the scenario, with its counters from before the operation.
+/// A notifier of the scenario, with what its target has recorded since the window began.
 pub(super) struct Attached {
     pub(super) notifier: Notifier,
     pub(super) attachment: Attachment,
+    calls: Vec<Call>,
+    later: Vec<Later>,
+    /// The counters from before the window.
     before: Counters,
+    /// The counters when the entries were read.
+    after: Counters,
 }
 
 /// A subject with its notifiers, armed.
@@ -121,7 +126,7 @@ impl Session {
             }
         };
 
-        let mut setup = Setup {
+        let setup = Setup {
             scenario,
             attached,
             holder,
@@ -165,7 +170,10 @@ impl Session {
             attached.push(Attached {
                 notifier,
                 attachment,
+                calls: Vec::new(),
+                later: Vec::new(),
                 before: Counters::default(),
+                after: Counters::default(),
             });
         }
         Ok(attached)
@@ -195,6 +203,15 @@ impl Attached {
                 arm(watched, format!("callback=release {key}={value}"))
             }
         }
+    }
+
+    /// Reads the new entries of the log, and the counters.
+    fn gather(&mut self) -> Result<()> {
+        let entries = self.attachment.new_entries()?;
+        self.calls.extend(entries.calls);
+        self.later.extend(entries.later);
+        self.after = self.attachment.counters()?;
+        Ok(())
     }
 
     fn disarm(&self) -> Result<()> {
@@ -227,15 +244,27 @@ pub(super) fn sleeping(time: Duration) -> String {
 }
 
 impl Setup {
-    /// Sets the injectors, and forgets all log entries and counts so far.
-    fn arm(&mut self) -> Result<()> {
+    /// Sets the injectors.
+    fn arm(&self) -> Result<()> {
         let watched = self.subject.watched();
+        let mut attached = self.attached.iter();
+        attached.try_for_each(|attached| attached.arm(watched))
+    }
+
+    /// Forgets all log entries and counts so far.
+    pub(super) fn forget(&mut self) -> Result<()> {
+        self.gather()?;
         for attached in &mut self.attached {
-            attached.arm(watched)?;
-            attached.attachment.new_entries()?;
-            attached.before = attached.attachment.counters()?;
+            attached.calls.clear();
+            attached.later.clear();
+            attached.before = attached.after;
         }
         Ok(())
+    }
+
+    /// Reads what the notifiers have recorded since the last time.
+    pub(super) fn gather(&mut self) -> Result<()> {
+        self.attached.iter_mut().try_for_each(Attached::gather)
     }
 
     /// Resets the injectors, so that no callback fails any more.
@@ -324,16 +353,15 @@ impl Setup {
         }
     }
 
-    /// Everything that was recorded.
+    /// Everything that was gathered.
     pub(super) fn observation(&mut self) -> Result<Observation> {
         let mut calls: Vec<Call> = Vec::new();
         let mut later: Vec<Later> = Vec::new();
         let mut notifiers = Vec::new();
         for attached in &mut self.attached {
-            let entries = attached.attachment.new_entries()?;
-            calls.extend(entries.calls);
-            later.extend(entries.later);
-            let (before, after) = (attached.before, attached.attachment.counters()?);
+            calls.append(&mut attached.calls);
+            later.append(&mut attached.later);
+            let (before, after) = (attached.before, attached.after);
             notifiers.push(AttachedNotifier {
                 notifier: attached.notifier,
                 counters: Counters {

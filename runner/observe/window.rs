@@ -50,7 +50,7 @@ pub enum WindowError {
 }
 
 /// The counts that only the scenarios of a window may change.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 struct Witnesses {
     warns: Option<u64>,
     entries: u64,
@@ -62,6 +62,22 @@ impl Witnesses {
             warns: kernel::warn_count(),
             entries: injector::total_entries()?,
         })
+    }
+}
+
+/// Gathers what the notifiers have recorded, until nothing is added meanwhile: a process that has
+/// said that it is done may still be on its way to sleep. Returns the counts that belong to it.
+fn gathered(setups: &mut [Setup]) -> Result<Witnesses> {
+    let mut limit = Limit::new(STEP);
+    loop {
+        let after = Witnesses::read()?;
+        setups.iter_mut().try_for_each(Setup::gather)?;
+        if after == Witnesses::read()? {
+            return Ok(after);
+        }
+        if limit.is_over() {
+            bail!("the notifiers are called all the time after the operation");
+        }
     }
 }
 
@@ -101,17 +117,7 @@ impl Session {
         }
 
         let label = group.first().map(Scenario::name).unwrap_or_default();
-        self.kmsg
-            .skip_to_end()
-            .context("cannot seek in /dev/kmsg")?;
-        let begin = self.kmsg.mark(&format!("begin {label}"))?;
-        let (drained, _) = self
-            .kmsg
-            .read_to(|record| begin.is(record), &mut Limit::new(STEP));
-        if !drained.last().is_some_and(|record| begin.is(record)) {
-            bail!("the begin marker is not in /dev/kmsg");
-        }
-        let before = Witnesses::read()?;
+        let before = self.begin(&label, &mut setups)?;
 
         let acted = self.act(&mut setups);
         // Also after an error: no callback may fail from here on.
@@ -120,12 +126,12 @@ impl Session {
 
         let end = self.kmsg.mark(&format!("end {label}"))?;
         let (records, lost) = self.kmsg.read_until(&end, &mut Limit::new(STEP));
-        let after = Witnesses::read()?;
         acted?;
         disarmed?;
         copied?;
 
         // Read before anything is removed: a release is logged, too.
+        let after = gathered(&mut setups)?;
         let mut observations = Vec::with_capacity(setups.len());
         for setup in &mut setups {
             observations.push(setup.observation()?);
@@ -141,6 +147,32 @@ impl Session {
             warn_count: before.warns.zip(after.warns),
             total_entries: (before.entries, after.entries),
         })
+    }
+
+    /// Writes the opening marker while no notifier is called. A process that has said that it is
+    /// ready may still touch pages that it shares with a child, on another processor.
+    fn begin(&mut self, label: &str, setups: &mut [Setup]) -> Result<Witnesses> {
+        let mut limit = Limit::new(STEP);
+        loop {
+            let before = Witnesses::read()?;
+            setups.iter_mut().try_for_each(Setup::forget)?;
+            self.kmsg
+                .skip_to_end()
+                .context("cannot seek in /dev/kmsg")?;
+            let begin = self.kmsg.mark(&format!("begin {label}"))?;
+            let (drained, _) = self
+                .kmsg
+                .read_to(|record| begin.is(record), &mut Limit::new(STEP));
+            if !drained.last().is_some_and(|record| begin.is(record)) {
+                bail!("the begin marker is not in /dev/kmsg");
+            }
+            if before == Witnesses::read()? {
+                return Ok(before);
+            }
+            if limit.is_over() {
+                bail!("the notifiers are called all the time before the operation");
+            }
+        }
     }
 
     /// Carries out the operations of the scenarios.
