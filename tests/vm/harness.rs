@@ -200,7 +200,7 @@ pub fn assert_signal_leaves_no_qemu(signal: &str) {
     let run = ["run", "--accel", "tcg", "--output", &output];
     let child = start(&run, Stdio::null());
     // The first thing that QEMU does is to create the console's log.
-    let console = dir.path().join("console.log");
+    let console = dir.path().join("console-first-half.log");
     wait_for("QEMU to start", || console.exists());
     assert!(!users_of(&console).is_empty());
     send(signal, &child);
