@@ -10,9 +10,9 @@ use anyhow::{Context as _, Result};
 
 use crate::cli::CoverageArgs;
 use crate::cli::judge::recordings;
-use crate::coverage::{self, Coverage};
-use crate::model::Recording;
+use crate::coverage;
 use crate::model::exit::Exit;
+use crate::model::{Coverage, Recording};
 use crate::report::format::SimpleFormat;
 use crate::report::text::one_line;
 
@@ -55,6 +55,9 @@ fn kernel_of(recordings: &[Recording]) -> Option<PathBuf> {
     machines.find_map(|vm| vm.log("kernel")).map(PathBuf::from)
 }
 
+/// Words for a function of which no reason is known.
+const UNREACHED: &str = "no scenario reached it";
+
 fn print(coverage: &Coverage, out: &mut dyn Write) -> io::Result<()> {
     let width = coverage.sites.iter().map(|site| site.function.len()).max();
     let width = width.unwrap_or_default();
@@ -77,7 +80,7 @@ fn print(coverage: &Coverage, out: &mut dyn Write) -> io::Result<()> {
                 "{name:<width$}  {count:<9}  {failed:<6}  {contexts:<26}  {kinds}"
             )?;
         } else {
-            let why = site.why_not.unwrap_or("no scenario reached it");
+            let why = site.why_not.as_deref().unwrap_or(UNREACHED);
             writeln!(out, "{name:<width$}  -          {why}")?;
         }
     }

@@ -122,7 +122,14 @@ fn record(
     )?;
     bar.finish_and_clear();
     let millis = u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX);
-    keep(Some(&mut recording), Event::Host { vm: None, millis });
+    keep(
+        Some(&mut recording),
+        Event::Host {
+            vm: None,
+            millis,
+            sites: Vec::new(),
+        },
+    );
     match first_error {
         Some(error) => Err(error),
         None => Ok(recording),

@@ -5,5 +5,5 @@
 mod reached;
 mod sites;
 
-pub use reached::{Coverage, SiteCoverage, coverage};
-pub use sites::{Site, of_kernel};
+pub use reached::coverage;
+pub use sites::of_kernel;

@@ -4,10 +4,8 @@
 
 use std::collections::BTreeSet;
 
-use serde::Serialize;
-
-use crate::coverage::sites::{CALLEE, Site};
-use crate::model::{Call, Context, NotifierKind, Observation, Recording};
+use crate::coverage::sites::CALLEE;
+use crate::model::{Call, Coverage, Observation, Recording, Site, SiteCoverage};
 
 /// Functions that no scenario makes call a notifier, with the reason.
 const WHY_NOT: &[(&str, &str)] = &[
@@ -19,59 +17,21 @@ const WHY_NOT: &[(&str, &str)] = &[
         "try_to_unmap_poisoned_hugetlb_one",
         "needs CONFIG_MEMORY_FAILURE",
     ),
-    (
-        "move_hugetlb_page_tables",
-        "no scenario: mremap of hugetlbfs, whose two calls have different events",
-    ),
     ("__split_huge_pud", "needs a DAX device with pages of 1 GiB"),
 ];
 
-/// A function that calls notifiers, and the scenarios in which it did.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct SiteCoverage {
-    /// Its name.
-    pub function: String,
-    /// The number of calls in it, which the module's log does not tell apart.
-    pub calls: usize,
-    /// The scenarios.
-    pub scenarios: BTreeSet<String>,
-    /// The kinds of notifiers that it called.
-    pub kinds: Vec<NotifierKind>,
-    /// The contexts of the calls.
-    pub contexts: Vec<Context>,
-    /// Whether a callback failed in one of them.
-    pub has_failed: bool,
-    /// The reason why it was not reached, where there is one.
-    pub why_not: Option<&'static str>,
-}
-
-impl SiteCoverage {
-    fn new(site: &Site) -> Self {
-        let known = WHY_NOT.iter().find(|(name, _)| *name == site.function);
-        SiteCoverage {
-            function: site.function.clone(),
-            calls: site.calls,
-            scenarios: BTreeSet::new(),
-            kinds: Vec::new(),
-            contexts: Vec::new(),
-            has_failed: false,
-            why_not: known.map(|(_, why)| *why),
-        }
+/// A function that no scenario has reached so far.
+fn unreached(site: &Site) -> SiteCoverage {
+    let known = WHY_NOT.iter().find(|(name, _)| *name == site.function);
+    SiteCoverage {
+        function: site.function.clone(),
+        calls: site.calls,
+        scenarios: BTreeSet::new(),
+        kinds: Vec::new(),
+        contexts: Vec::new(),
+        has_failed: false,
+        why_not: known.map(|(_, why)| (*why).to_owned()),
     }
-
-    /// Whether a scenario made it call a notifier.
-    pub fn is_reached(&self) -> bool {
-        !self.scenarios.is_empty()
-    }
-}
-
-/// The functions of a kernel that call notifiers.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Coverage {
-    /// The functions, in the order of their addresses.
-    pub sites: Vec<SiteCoverage>,
-    /// The number of those that were reached.
-    pub reached: usize,
 }
 
 fn add<T: PartialEq>(list: &mut Vec<T>, item: T) {
@@ -94,7 +54,7 @@ fn caller(callers: &[String]) -> Option<&str> {
 /// A call was made by a function that the kernel does not have, so the recording is of another one;
 /// or no call has a stack.
 pub fn coverage(sites: &[Site], recordings: &[Recording]) -> Result<Coverage, String> {
-    let mut sites: Vec<SiteCoverage> = sites.iter().map(SiteCoverage::new).collect();
+    let mut sites: Vec<SiteCoverage> = sites.iter().map(unreached).collect();
     let windows = recordings
         .iter()
         .flat_map(|recording| &recording.boots)

@@ -4,133 +4,152 @@
 //! is not inlined: `mmu_notifier_invalidate_range_start()` and its variants of
 //! include/linux/mmu_notifier.h call it.
 
-use std::io::{self, BufRead, BufReader};
+use std::fs;
 use std::path::Path;
-use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
+use object::{Architecture, Object, ObjectSection, ObjectSymbol, SectionKind};
+
+use crate::model::Site;
 
 /// The function.
 pub(super) const CALLEE: &str = "__mmu_notifier_invalidate_range_start";
 
-/// Disassemblers, the quickest first.
-const DISASSEMBLERS: [&str; 3] = ["llvm-objdump-19", "llvm-objdump", "objdump"];
+/// Finds the address and the target of each call or jump in code at an address.
+type Targets = fn(&[u8], u64) -> Vec<(u64, u64)>;
 
-/// A function that calls notifiers.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Site {
-    /// Its name. A function that is inlined into it has no name of its own.
-    pub function: String,
-    /// The number of calls in it.
-    pub calls: usize,
-}
-
-/// The functions of a kernel that call notifiers, in the order of their addresses. Takes some
-/// seconds.
+/// The functions of a kernel that call notifiers, in the order of their addresses. `vmlinux` is its
+/// ELF file.
 ///
 /// # Errors
 ///
-/// The file cannot be disassembled, or has no such function: it is no ELF file of a kernel, or has
-/// no symbols.
+/// The file cannot be read, or has no such function: it is no ELF file of a kernel, has no symbols,
+/// or is of another architecture than x86-64 and arm64.
 pub fn of_kernel(vmlinux: &Path) -> Result<Vec<Site>> {
     let shown = vmlinux.display();
-    if !vmlinux.is_file() {
-        bail!("there is no file {shown}");
-    }
-    // An absolute path is never taken for an option.
-    let path = vmlinux
-        .canonicalize()
-        .with_context(|| format!("cannot find {shown}"))?;
-    for name in DISASSEMBLERS {
-        let started = Command::new(name)
-            .args(["--disassemble", "--no-show-raw-insn"])
-            .arg(&path)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn();
-        let mut child = match started {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-            started => started.with_context(|| format!("cannot start {name}"))?,
-        };
-        let output = child.stdout.take().context("no output")?;
-        let sites = in_text(BufReader::new(output));
-        let ended = child
-            .wait_with_output()
-            .with_context(|| format!("cannot wait for {name}"))?;
-        if !ended.status.success() {
-            let said = String::from_utf8_lossy(&ended.stderr);
-            bail!("`{name} --disassemble {shown}` failed: {}", said.trim());
-        }
-        let sites = sites.with_context(|| format!("the output of {name}"))?;
-        if sites.is_empty() {
-            bail!("{shown} has no call of {CALLEE}(): it is no kernel, or has no symbols");
-        }
-        return Ok(sites);
-    }
-    bail!(
-        "there is no disassembler: install one of {}",
-        DISASSEMBLERS.join(", ")
-    )
-}
-
-/// The functions in the text of a disassembler.
-fn in_text(text: impl BufRead) -> io::Result<Vec<Site>> {
-    let callee = format!("<{CALLEE}>");
+    let bytes = fs::read(vmlinux).with_context(|| format!("cannot read {shown}"))?;
+    let elf = object::File::parse(&*bytes).with_context(|| format!("{shown} is no ELF file"))?;
+    let targets: Targets = match elf.architecture() {
+        Architecture::X86_64 => targets_x86_64,
+        Architecture::Aarch64 => targets_arm64,
+        other => bail!("{shown} is for {other:?}: coverage is known for x86-64 and arm64"),
+    };
+    let Some(callee) = elf.symbol_by_name(CALLEE) else {
+        bail!("{shown} has no function {CALLEE}(): it is no kernel, or has no symbols");
+    };
+    let functions = elf.symbol_map();
     let mut sites: Vec<Site> = Vec::new();
-    let mut function = String::new();
-    for line in text.split(b'\n') {
-        let line = line?;
-        // Few lines are looked at twice: there are millions.
-        if line.ends_with(b">:") {
-            let line = String::from_utf8_lossy(&line);
-            if let Some((_, name)) = line.trim_end_matches(">:").split_once(" <") {
-                name.clone_into(&mut function);
-            }
-        } else if line.ends_with(callee.as_bytes()) {
+    let code = elf
+        .sections()
+        .filter(|section| section.kind() == SectionKind::Text);
+    for section in code {
+        let text = section
+            .data()
+            .with_context(|| format!("cannot read the code in {shown}"))?;
+        for (at, target) in targets(text, section.address()) {
+            let function = functions
+                .containing(at)
+                .filter(|_| target == callee.address());
+            let Some(function) = function.map(|function| function.name()) else {
+                continue;
+            };
             match sites.last_mut() {
                 Some(last) if last.function == function => last.calls += 1,
                 _ => sites.push(Site {
-                    function: function.clone(),
+                    function: function.to_owned(),
                     calls: 1,
                 }),
             }
         }
     }
+    if sites.is_empty() {
+        bail!("{shown} has no call of {CALLEE}(): it is no kernel");
+    }
     Ok(sites)
+}
+
+/// Address and target of everything that could be a relative call or jump, or the address of a
+/// function for an indirect one, as User Mode Linux has them (`-mcmodel=large`). The instructions are
+/// of any length, so some of it is none; but the chance that such a target is a certain function is
+/// one in four thousand million.
+fn targets_x86_64(text: &[u8], address: u64) -> Vec<(u64, u64)> {
+    let targets = (0..text.len())
+        .zip(address..)
+        .filter_map(|(index, at)| Some((at, target_x86_64(text.get(index..)?, at)?)));
+    targets.collect()
+}
+
+/// The target of the instruction of that address with which the code begins.
+fn target_x86_64(code: &[u8], at: u64) -> Option<u64> {
+    match *code {
+        // call, jmp
+        [0xe8 | 0xe9, a, b, c, d, ..] => {
+            let displacement = i32::from_le_bytes([a, b, c, d]);
+            Some(at.wrapping_add(5).wrapping_add_signed(displacement.into()))
+        }
+        // movabs
+        [0x48 | 0x49, 0xb8..=0xbf, ref rest @ ..] => {
+            let (immediate, _) = rest.split_first_chunk()?;
+            Some(u64::from_le_bytes(*immediate))
+        }
+        _ => None,
+    }
+}
+
+/// Address and target of each relative call or jump.
+fn targets_arm64(text: &[u8], address: u64) -> Vec<(u64, u64)> {
+    /// `bl` and `b`, without the bit that tells them apart.
+    const BRANCH: u32 = 0b000101;
+    let instructions = text.chunks_exact(4).zip((address..).step_by(4));
+    let targets = instructions.filter_map(|(bytes, at)| {
+        let instruction = u32::from_le_bytes(bytes.try_into().ok()?);
+        let is_branch = instruction >> 26 & 0b011111 == BRANCH;
+        // In instructions, with a sign.
+        let displacement = (instruction << 6) as i32 >> 4;
+        is_branch.then(|| (at, at.wrapping_add_signed(i64::from(displacement))))
+    });
+    targets.collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn sites(text: &str) -> Vec<(String, usize)> {
-        let sites = in_text(text.as_bytes()).unwrap();
-        let pairs = sites.into_iter().map(|site| (site.function, site.calls));
-        pairs.collect()
+    #[test]
+    fn calls_and_jumps_of_x86_64_are_found() {
+        // nop; call 0x1000; jmp 0x2005; ret
+        let text = [
+            0x90, 0xe8, 0xfa, 0xff, 0xff, 0xff, 0xe9, 0xfa, 0x0f, 0x00, 0x00, 0xc3,
+        ];
+        assert_eq!(
+            targets_x86_64(&text, 0x1000),
+            [(0x1001, 0x1000), (0x1006, 0x2005)]
+        );
+        // Cut short.
+        assert_eq!(targets_x86_64(&text[..5], 0x1000), []);
+        // movabs $0x6000, %r11; call *%r11
+        let text = [0x49, 0xbb, 0x00, 0x60, 0, 0, 0, 0, 0, 0, 0x41, 0xff, 0xd3];
+        assert_eq!(targets_x86_64(&text, 0x1000), [(0x1000, 0x6000)]);
+        assert_eq!(targets_x86_64(&text[..9], 0x1000), []);
     }
 
     #[test]
-    fn calls_are_found_in_the_text_of_each_disassembler() {
-        let llvm = "\n\
-            ffffffff81000000 <unmap_vmas>:\n\
-            ffffffff81000010:      \tcallq\t0xffffffff81191c40 <__mmu_notifier_invalidate_range_start>\n\
-            ffffffff81000015:      \tcallq\t0xffffffff81191d00 <__mmu_notifier_invalidate_range_end>\n\
-            ffffffff81000020 <other>:\n\
-            ffffffff81000021:      \tretq\n\
-            ffffffff81191c40 <__mmu_notifier_invalidate_range_start>:\n\
-            ffffffff81191c41:      \tjmp\t0xffffffff81191c44 <__mmu_notifier_invalidate_range_start+0x4>\n";
-        assert_eq!(sites(llvm), [("unmap_vmas".to_owned(), 1)]);
-        let gnu = "ffffffff81000000 <copy_page_range>:\n\
-            ffffffff81000010:\tcall   ffffffff81191c40 <__mmu_notifier_invalidate_range_start>\n\
-            ffffffff81000019:\tjmp    ffffffff81191c40 <__mmu_notifier_invalidate_range_start>\n";
-        assert_eq!(sites(gnu), [("copy_page_range".to_owned(), 2)]);
-        assert_eq!(sites(""), []);
+    fn calls_and_jumps_of_arm64_are_found() {
+        let text: Vec<u8> = [0xd503201f_u32, 0x94000002, 0x17ffffff, 0xd65f03c0]
+            .into_iter()
+            .flat_map(u32::to_le_bytes)
+            .collect();
+        assert_eq!(
+            targets_arm64(&text, 0x1000),
+            [(0x1004, 0x100c), (0x1008, 0x1004)]
+        );
     }
 
     #[test]
     fn another_file_is_an_error() {
-        let missing = of_kernel(Path::new("/nowhere/vmlinux")).unwrap_err();
-        assert!(missing.to_string().contains("no file /nowhere/vmlinux"));
+        let why = |path: &str| format!("{:#}", of_kernel(Path::new(path)).unwrap_err());
+        assert!(why("/nowhere/vmlinux").contains("cannot read /nowhere/vmlinux"));
+        assert!(why("/proc/self/status").contains("is no ELF file"));
+        assert!(why("/proc/self/exe").contains("it is no kernel"));
     }
 }

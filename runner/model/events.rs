@@ -9,6 +9,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::kmsg::Complaint;
+use crate::model::coverage::Site;
 use crate::model::form::Form;
 use crate::model::observation::Window;
 use crate::model::options::{Ownership, Part};
@@ -124,6 +125,9 @@ pub enum Event {
         /// Duration of the run in milliseconds: in a VM, on the host's clock, from the start of the
         /// first QEMU to the end of the last.
         millis: u64,
+        /// The functions of the kernel that call notifiers; empty where its code is not known.
+        #[serde(default)]
+        sites: Vec<Site>,
     },
 }
 

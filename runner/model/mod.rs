@@ -7,6 +7,7 @@
 //! [`Report`], which is printed. Nothing here does I/O.
 
 mod boot;
+mod coverage;
 mod events;
 pub mod exit;
 mod expectation;
@@ -25,6 +26,7 @@ mod verdict;
 pub use crate::kmsg::Complaint;
 pub use crate::os::kernel::KernelInfo;
 pub use boot::Boot;
+pub use coverage::{Coverage, Site, SiteCoverage};
 pub use events::{Aftermath, Event, LOCKDEP_OFF, Planned, Progress, RunEvent};
 pub use expectation::{Count, End, Expectation, Extent, PagesFate, ReaperMessage};
 pub use form::{Form, Recognised};

@@ -8,6 +8,7 @@
 use serde::Deserialize;
 
 use crate::model::boot::Boot;
+use crate::model::coverage::Site;
 use crate::model::events::{Event, RunEvent};
 use crate::model::options::Part;
 use crate::model::report::{EARLIEST, SCHEMA, VmInfo};
@@ -27,6 +28,9 @@ pub struct Recording {
     /// Duration of the run in milliseconds, from the last line; absent until then. On the host's
     /// clock: under TCG the guest's is virtual.
     pub millis: Option<u64>,
+    /// The functions of the kernel that call notifiers, from the last line; empty until then, and
+    /// where its code is not known.
+    pub sites: Vec<Site>,
 }
 
 impl Recording {
@@ -37,6 +41,7 @@ impl Recording {
             run,
             vm: None,
             millis: None,
+            sites: Vec::new(),
         }
     }
 
@@ -84,9 +89,10 @@ impl Recording {
                 self.boot(&part)?.lost.extend(reasons);
                 Ok(())
             }
-            Event::Host { vm, millis } => {
+            Event::Host { vm, millis, sites } => {
                 self.vm = vm;
                 self.millis = Some(millis);
+                self.sites = sites;
                 Ok(())
             }
         }
@@ -184,6 +190,7 @@ mod tests {
         events.push(Event::Host {
             vm: None,
             millis: 7,
+            sites: Vec::new(),
         });
         events
     }

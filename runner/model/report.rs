@@ -5,6 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::kmsg::Complaint;
+use crate::model::coverage::Coverage;
 use crate::model::form::{Form, Recognised};
 use crate::model::observation::Observation;
 use crate::model::verdict::{Matched, Verdict};
@@ -124,6 +125,9 @@ pub struct Report {
     pub scenarios: Vec<ScenarioResult>,
     /// Results of the module's unit tests; empty where the kernel does not run them.
     pub unit_tests: Vec<UnitTest>,
+    /// The functions of the kernel that call notifiers, and the scenarios that reached them; absent
+    /// where the kernel's code is not known, or its stacks.
+    pub coverage: Option<Coverage>,
     /// Complaints of the kernel, from before the module was loaded until after it was unloaded. Each
     /// is in `trouble`, too.
     pub complaints: Vec<Complaint>,

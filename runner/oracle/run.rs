@@ -2,9 +2,13 @@
 
 //! The report of a recorded run, as a pure function of the recording.
 
+use std::slice;
+
+use crate::coverage;
 use crate::kmsg::{Complaint, Complaints};
 use crate::model::{
-    Boot, Form, LOCKDEP_OFF, Recording, Report, SCHEMA, ScenarioResult, UnitTest, Verdict, Window,
+    Boot, Coverage, Form, LOCKDEP_OFF, Recording, Report, SCHEMA, ScenarioResult, UnitTest,
+    Verdict, Window,
 };
 use crate::oracle::complained;
 use crate::oracle::judge::judge;
@@ -86,10 +90,20 @@ pub fn report(recording: &Recording, expect: Option<Form>) -> Report {
         form_verdict,
         scenarios: results,
         unit_tests,
+        coverage: coverage(recording),
         complaints,
         trouble,
         millis: recording.millis.unwrap_or_default(),
     }
+}
+
+/// The functions that the run has reached, where the kernel's code is known.
+fn coverage(recording: &Recording) -> Option<Coverage> {
+    if recording.sites.is_empty() {
+        return None;
+    }
+    // Without a stack, or with that of another kernel, nothing is known of them.
+    coverage::coverage(&recording.sites, slice::from_ref(recording)).ok()
 }
 
 /// A result with the description from its plan.

@@ -285,6 +285,13 @@ fn closing(report: &Report, out: &mut dyn Write) -> io::Result<()> {
             writeln!(out, "{what}: {path}")?;
         }
     }
+    if let Some(coverage) = &report.coverage {
+        let (reached, all) = (coverage.reached, coverage.sites.len());
+        writeln!(
+            out,
+            "coverage: {reached} of {all} functions that call notifiers"
+        )?;
+    }
     let verdict = verdict_word(exit);
     let missing = match tally.missing {
         0 => String::new(),

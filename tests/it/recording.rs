@@ -59,6 +59,7 @@ fn recording(boots: Vec<Boot>) -> Recording {
         boots,
         vm: None,
         millis: Some(5),
+        sites: Vec::new(),
     }
 }
 

@@ -168,6 +168,7 @@ pub fn report(verdicts: &[Verdict]) -> Report {
             .map(|(index, verdict)| scenario(&format!("munmap-{index}"), verdict.clone()))
             .collect(),
         unit_tests: Vec::new(),
+        coverage: None,
         complaints: Vec::new(),
         trouble: Vec::new(),
         millis: 3210,

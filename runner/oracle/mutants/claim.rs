@@ -91,7 +91,7 @@ impl Claim {
                 },
                 "Config" => claim.config = Some(value.to_owned()),
                 "Only" => claim.only.push(value.to_owned()),
-                "Killed-by" => claim.killed_by.push(value.to_owned()),
+                "Killed-by" => claim.killed_by.extend(value.split(", ").map(str::to_owned)),
                 "Says" => claim.says.push(value.to_owned()),
                 "Doubted-by" => claim.doubted_by.push(value.to_owned()),
                 "Doubts" => claim.doubts.push(value.to_owned()),
@@ -147,13 +147,16 @@ mod tests {
     fn a_claim_is_read_from_above_the_diff() {
         let text = "Subject: x\n\nIt breaks: something.\n\nRule: 4\nBase: seed\nConfig: debug\n\
                     Only: r04-*\nOnly: munmap-*\nKilled-by: r04-all-agree\n\
-                    Says: notifier called differently\n---\nRule: 99\n";
+                    Killed-by: r04-last-refuses, r04-first-refuses\nSays: notifier called differently\n---\nRule: 99\n";
         let claim = Claim::parse(text).unwrap();
         assert_eq!(claim.rule, Some(4));
         assert_eq!(claim.base.as_deref(), Some("seed"));
         assert_eq!(claim.config.as_deref(), Some("debug"));
         assert_eq!(claim.only, ["r04-*", "munmap-*"]);
-        assert_eq!(claim.killed_by, ["r04-all-agree"]);
+        assert_eq!(
+            claim.killed_by,
+            ["r04-all-agree", "r04-last-refuses", "r04-first-refuses"]
+        );
         assert_eq!(claim.says, ["notifier called differently"]);
         assert_eq!(
             Claim::parse("diff --git a/x b/x\n").unwrap(),

@@ -12,7 +12,7 @@
 //! | `Base: seed` or `mainline` | the kernel that it is a patch of |
 //! | `Config: NAME` | the kernel configuration that is needed to see it |
 //! | `Only: GLOB` | the scenarios to run (may be repeated; all if not given) |
-//! | `Killed-by: SCENARIO` | a scenario that must fail (may be repeated) |
+//! | `Killed-by: SCENARIO, ...` | scenarios that must fail (may be repeated) |
 //! | `Says: WORDS` | words that must be in the findings of those scenarios (may be repeated) |
 //! | `Doubted-by: SCENARIO` | a scenario that must have no verdict (may be repeated) |
 //! | `Doubts: TEXT` | text that must be in its reasons (may be repeated) |

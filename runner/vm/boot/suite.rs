@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
 
+use crate::coverage;
 use crate::model::{
     Boot, Event, Form, Half, Part, Recording, Report, RunEvent, RunOptions, SCHEMA, TOOL,
 };
@@ -127,6 +128,8 @@ pub fn judge(
     };
     guests.snapshot = guests.snapshot_for(&run.parts, slots)?;
     let (boots, took) = guests.boot_all(&run.parts, slots)?;
+    // Only what is printed about the coverage depends on it.
+    let sites = coverage::of_kernel(&built.kernel).unwrap_or_default();
 
     let mut logs: Vec<_> = run
         .parts
@@ -139,12 +142,14 @@ pub fn judge(
     recorder.add(&Event::Host {
         vm: vm.clone(),
         millis,
+        sites: sites.clone(),
     })?;
     let recording = Recording {
         run,
         boots,
         vm,
         millis: Some(millis),
+        sites,
     };
     let report = oracle::run::report(&recording, suite.expect);
     cache::write_report(&suite.output.join("report.json"), &report)?;

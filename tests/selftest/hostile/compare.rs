@@ -106,6 +106,7 @@ mod tests {
             form_verdict: Verdict::Pass,
             scenarios: scenarios.collect(),
             unit_tests: Vec::new(),
+            coverage: None,
             complaints: Vec::new(),
             trouble: trouble.iter().map(|text| (*text).to_owned()).collect(),
             millis: 1,
