@@ -13,6 +13,8 @@ use mn_inject::oracle::mutants::{
 };
 use mn_inject::report::format::SimpleFormat;
 use mn_inject::report::print_simple;
+use mn_inject::scenario::cases::CASES;
+use mn_inject::scenario::select;
 
 use crate::sample::{fail, no_verdict, report, skip};
 
@@ -62,6 +64,46 @@ fn every_lie_claims_the_scenarios_that_doubt_it() {
         let text = std::fs::read_to_string(path).expect("cannot read the lie");
         assert!(text.contains("\n+++ b/module/"), "{name}");
     }
+}
+
+/// Scenarios that no mutant fails, and that show no known bug of the kernel.
+const NEVER_FAILED: [(&str, &str); 1] = [(
+    "r11-without-lock",
+    "a kernel without the assertions of mm/mmu_notifier.c and mm/vma.c passes it on core",
+)];
+
+/// A scenario that has never failed proves nothing. One that shows a known bug fails on the kernel as
+/// it is.
+#[test]
+fn every_scenario_has_failed() {
+    let mutants = ours("mutants");
+    let list = include_str!("../data/fails-on.txt");
+    let pairs: Vec<(&str, &str)> = list
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .map(|line| {
+            let mut words = line.split_whitespace();
+            let pair = words.next().zip(words.next());
+            pair.unwrap_or_else(|| panic!("{line:?}"))
+        })
+        .collect();
+    for (scenario, name) in &pairs {
+        let exists = mutants.iter().any(|mutant| mutant.name == *name);
+        assert!(exists, "{scenario}: there is no mutant {name}");
+    }
+    let mut failed: Vec<&str> = pairs.iter().map(|(scenario, _)| *scenario).collect();
+    failed.extend(NEVER_FAILED.map(|(scenario, _)| scenario));
+    let bugs = CASES.iter().filter(|case| case.known_bug.is_some());
+    failed.extend(bugs.map(|case| case.name));
+    for scenario in select(&[]) {
+        let name = scenario.name();
+        let count = failed.iter().filter(|failed| **failed == name).count();
+        assert_ne!(
+            count, 0,
+            "{name} has never failed: add a mutant to tests/data/fails-on.txt"
+        );
+    }
+    assert!(pairs.len() + NEVER_FAILED.len() <= select(&[]).len());
 }
 
 /// The second scenario of the sample reports fails.

@@ -2,9 +2,12 @@
 
 //! Kernels that are wrong on purpose, and modules that lie.
 
+use std::collections::BTreeMap;
+
+use mn_inject::model::Verdict;
 use mn_inject::oracle::mutants::Mutant;
 
-use crate::harness::{file, mutant, patch, run};
+use crate::harness::{file, folder, mutant, patch, report_in, run};
 
 /// The patches in a folder of `tests/`, each with its claim, by name.
 fn all_of(folder: &str) -> Vec<Mutant> {
@@ -45,6 +48,47 @@ fn every_mutant_is_killed_and_every_lie_doubted() {
         &file("tests/lies"),
     ])
     .expect(0, &[&outcome]);
+}
+
+/// Each scenario fails on the mutant that tests/data/fails-on.txt says, where the mutant does not
+/// claim it itself.
+#[test]
+#[ignore = "full: 2 min"]
+fn every_scenario_fails_on_its_mutant() {
+    let mutants = all_of("mutants");
+    let mut of: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for line in include_str!("../data/fails-on.txt").lines() {
+        let mut words = line.split_whitespace().filter(|_| !line.starts_with('#'));
+        if let Some((scenario, mutant)) = words.next().zip(words.next()) {
+            of.entry(mutant).or_default().push(scenario);
+        }
+    }
+    for (name, scenarios) in of {
+        let mutant = mutants.iter().find(|mutant| mutant.name == name);
+        let claim = &mutant.expect("there is no such mutant").claim;
+        if scenarios
+            .iter()
+            .all(|name| claim.killed_by.iter().any(|by| by == name))
+        {
+            continue;
+        }
+        let (dir, output) = folder();
+        let path = crate::harness::mutant(name);
+        let machine = claim.machine.as_deref().unwrap_or("uml");
+        let base = claim.base.as_deref().expect("no base");
+        let config = claim.config.as_deref().unwrap_or("core");
+        let mut arguments = vec!["run", "--machine", machine, "--base", base];
+        arguments.extend(["--config", config, "--patch", &path, "--output", &output]);
+        arguments.extend(scenarios.iter().flat_map(|name| ["--only", name]));
+        run(&arguments).expect(1, &["FAIL: "]);
+        let report = report_in(dir.path());
+        for scenario in scenarios {
+            let result = report.scenarios.iter().find(|one| one.name == *scenario);
+            let verdict = &result.expect("there is no such result").verdict;
+            let has_failed = matches!(verdict, Verdict::Fail { .. });
+            assert!(has_failed, "{scenario} on {name}: {verdict:?}");
+        }
+    }
 }
 
 #[test]
