@@ -6,7 +6,7 @@ use crate::history::*;
 use mn_inject::model::exit::Exit;
 use mn_inject::model::{
     Aftermath, Arming, Boot, Complaint, FindingKind, Injection, KernelInfo, LOCKDEP_OFF, Ownership,
-    Part, Planned, Recognised, Recording, Report, RunEvent, SCHEMA, ScenarioResult, UnitTest,
+    Part, Planned, Recognised, Recording, Report, RunEvent, SCHEMA, ScenarioResult, Site, UnitTest,
     Verdict, Window,
 };
 use mn_inject::oracle::run::report;
@@ -284,6 +284,37 @@ fn a_complaint_about_the_notifier_code_is_a_finding() {
         assert_eq!(report.scenarios[2].verdict, Verdict::Pass, "{frame}");
         assert_eq!(report.exit(), Exit::NoVerdict, "{frame}");
     }
+}
+
+/// The functions that the kernel has come from the recording, those that were reached from its logs.
+#[test]
+fn the_coverage_is_that_of_the_recording() {
+    let of = |functions: &[&str], callers: &[&str]| {
+        let mut recording = recording(boots());
+        recording.sites = functions
+            .iter()
+            .map(|&function| Site {
+                function: function.to_owned(),
+                calls: 1,
+            })
+            .collect();
+        let observation = &mut recording.boots[0].windows[0].observations[0];
+        for call in &mut observation.calls {
+            call.callers = callers.iter().map(|&one| one.to_owned()).collect();
+        }
+        assert!(!observation.calls.is_empty());
+        let coverage = report(&recording, None).coverage?;
+        let reached = coverage.sites.iter().filter(|site| site.is_reached());
+        assert_eq!(reached.count(), coverage.reached);
+        Some((coverage.reached, coverage.sites.len()))
+    };
+    const START: &str = "__mmu_notifier_invalidate_range_start";
+    let kernel = ["unmap_vmas", "change_protection"];
+    assert_eq!(of(&kernel, &[START, "unmap_vmas"]), Some((1, 2)));
+    // Without the kernel's code, without a stack, and with the code of another kernel.
+    assert_eq!(of(&[], &[START, "unmap_vmas"]), None);
+    assert_eq!(of(&kernel, &[]), None);
+    assert_eq!(of(&kernel, &[START, "another"]), None);
 }
 
 /// A run in which lockdep complains of a registration before the window of `c`.

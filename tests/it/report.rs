@@ -7,7 +7,8 @@ use std::io::{self, Write};
 use crate::sample::{checked, fail, mixed, no_verdict, report, skip};
 use mn_inject::model::exit::Exit;
 use mn_inject::model::{
-    Arming, Finding, FindingKind, Form, Injection, Recognised, Report, Verdict,
+    Arming, Context, Coverage, Finding, FindingKind, Form, Injection, NotifierKind, Recognised,
+    Report, SiteCoverage, Verdict,
 };
 use mn_inject::report::format::Format;
 use mn_inject::report::print;
@@ -165,6 +166,36 @@ fn ktap_checked() {
 #[test]
 fn json_is_the_documented_schema() {
     insta::assert_snapshot!(printed(&mixed(), Format::Json));
+}
+
+#[test]
+fn the_coverage_is_printed() {
+    let mut report = report(&[Verdict::Pass]);
+    let site = |function: &str, scenarios: &[&str]| SiteCoverage {
+        function: function.to_owned(),
+        calls: 1,
+        scenarios: scenarios.iter().map(|&name| name.to_owned()).collect(),
+        kinds: vec![NotifierKind::Plain],
+        contexts: vec![Context::Blockable],
+        has_failed: true,
+        why_not: None,
+    };
+    report.coverage = Some(Coverage {
+        sites: vec![site("unmap_vmas", &["munmap-0"]), site("wp_page_copy", &[])],
+        reached: 1,
+    });
+    let line = "\ncoverage: 1 of 2 functions that call notifiers\nPASS: ";
+    assert!(printed(&report, Format::Human).contains(line));
+    let json = printed(&report, Format::Json);
+    assert_eq!(serde_json::from_str::<Report>(&json).unwrap(), report);
+    let docs = include_str!("../../docs/report.md");
+    let section = docs.split("### `coverage`").nth(1).unwrap();
+    let section = section.split("###").next().unwrap();
+    let coverage = serde_json::to_value(&report.coverage).unwrap();
+    let fields = [&coverage, &coverage["sites"][0]].map(|value| value.as_object().unwrap());
+    for field in fields.into_iter().flat_map(serde_json::Map::keys) {
+        assert!(section.contains(&format!("`{field}`")), "{field}");
+    }
 }
 
 /// Report of a run whose guest panicked after the first scenario.
