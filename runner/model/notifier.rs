@@ -290,3 +290,15 @@ pub enum Arming {
     /// `release` does this.
     AtRelease(Injection),
 }
+
+impl Arming {
+    /// Injection of one of its callbacks, whichever it is.
+    pub const fn injection(self) -> Option<Injection> {
+        match self {
+            Arming::AtStart(injection)
+            | Arming::AtEnd(injection)
+            | Arming::AtRelease(injection) => Some(injection),
+            Arming::Fail(_) | Arming::Filtered(_) | Arming::Unarmed => None,
+        }
+    }
+}

@@ -215,14 +215,12 @@ impl Attached {
     }
 
     fn disarm(&self) -> Result<()> {
-        match self.notifier.arming {
-            Arming::AtStart(injection)
-            | Arming::AtEnd(injection)
-            | Arming::AtRelease(injection) => {
+        match self.notifier.arming.injection() {
+            Some(injection) => {
                 let (key, _) = effect(injection);
                 self.attachment.change(&format!("error=0 {key}=0"))
             }
-            _ => self.attachment.change("error=0"),
+            None => self.attachment.change("error=0"),
         }
     }
 }

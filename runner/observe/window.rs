@@ -65,18 +65,18 @@ impl Witnesses {
     }
 }
 
-/// Gathers what the notifiers have recorded, until nothing is added meanwhile: a process that has
-/// said that it is done may still be on its way to sleep. Returns the counts that belong to it.
-fn gathered(setups: &mut [Setup]) -> Result<Witnesses> {
+/// Repeats an act until no notifier is called meanwhile. A process that has said that it is ready or
+/// done may still touch pages that it shares with a child, on another processor. Returns the counts.
+fn while_quiet(when: &str, mut act: impl FnMut() -> Result<()>) -> Result<Witnesses> {
     let mut limit = Limit::new(STEP);
     loop {
-        let after = Witnesses::read()?;
-        setups.iter_mut().try_for_each(Setup::gather)?;
-        if after == Witnesses::read()? {
-            return Ok(after);
+        let counts = Witnesses::read()?;
+        act()?;
+        if counts == Witnesses::read()? {
+            return Ok(counts);
         }
         if limit.is_over() {
-            bail!("the notifiers are called all the time after the operation");
+            bail!("the notifiers are called all the time {when} the operation");
         }
     }
 }
@@ -117,7 +117,10 @@ impl Session {
         }
 
         let label = group.first().map(Scenario::name).unwrap_or_default();
-        let before = self.begin(&label, &mut setups)?;
+        let before = while_quiet("before", || {
+            setups.iter_mut().try_for_each(Setup::forget)?;
+            self.begin(&label)
+        })?;
 
         let acted = self.act(&mut setups);
         // Also after an error: no callback may fail from here on.
@@ -131,7 +134,7 @@ impl Session {
         copied?;
 
         // Read before anything is removed: a release is logged, too.
-        let after = gathered(&mut setups)?;
+        let after = while_quiet("after", || setups.iter_mut().try_for_each(Setup::gather))?;
         let mut observations = Vec::with_capacity(setups.len());
         for setup in &mut setups {
             observations.push(setup.observation()?);
@@ -149,30 +152,19 @@ impl Session {
         })
     }
 
-    /// Writes the opening marker while no notifier is called. A process that has said that it is
-    /// ready may still touch pages that it shares with a child, on another processor.
-    fn begin(&mut self, label: &str, setups: &mut [Setup]) -> Result<Witnesses> {
-        let mut limit = Limit::new(STEP);
-        loop {
-            let before = Witnesses::read()?;
-            setups.iter_mut().try_for_each(Setup::forget)?;
-            self.kmsg
-                .skip_to_end()
-                .context("cannot seek in /dev/kmsg")?;
-            let begin = self.kmsg.mark(&format!("begin {label}"))?;
-            let (drained, _) = self
-                .kmsg
-                .read_to(|record| begin.is(record), &mut Limit::new(STEP));
-            if !drained.last().is_some_and(|record| begin.is(record)) {
-                bail!("the begin marker is not in /dev/kmsg");
-            }
-            if before == Witnesses::read()? {
-                return Ok(before);
-            }
-            if limit.is_over() {
-                bail!("the notifiers are called all the time before the operation");
-            }
+    /// Writes the opening marker, and skips the log up to it.
+    fn begin(&mut self, label: &str) -> Result<()> {
+        self.kmsg
+            .skip_to_end()
+            .context("cannot seek in /dev/kmsg")?;
+        let begin = self.kmsg.mark(&format!("begin {label}"))?;
+        let (drained, _) = self
+            .kmsg
+            .read_to(|record| begin.is(record), &mut Limit::new(STEP));
+        if !drained.last().is_some_and(|record| begin.is(record)) {
+            bail!("the begin marker is not in /dev/kmsg");
         }
+        Ok(())
     }
 
     /// Carries out the operations of the scenarios.

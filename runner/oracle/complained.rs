@@ -116,15 +116,10 @@ fn keeps_contract(o: &Observation) -> bool {
 /// Whether nothing is forbidden but that a callback fails, which leaves no trace in the kernel.
 fn at_most_fails(o: &Observation) -> bool {
     let want = &o.expectation;
-    let is_legal = |arming: Arming| match arming {
-        Arming::Unarmed | Arming::Filtered(_) | Arming::Fail(_) => true,
-        Arming::AtStart(injection) | Arming::AtEnd(injection) | Arming::AtRelease(injection) => {
-            match injection {
-                Injection::Sleep => want.context == Context::Blockable,
-                Injection::Delay => true,
-                Injection::Allocate | Injection::Lock | Injection::Remove => false,
-            }
-        }
+    let is_legal = |arming: Arming| match arming.injection() {
+        None | Some(Injection::Delay) => true,
+        Some(Injection::Sleep) => want.context == Context::Blockable,
+        Some(Injection::Allocate | Injection::Lock | Injection::Remove) => false,
     };
     want.end != End::Left
         && want.said.is_empty()

@@ -134,11 +134,9 @@ impl Scenario {
 
     /// Whether the module must have been loaded with `breach=1`.
     pub fn needs_breach(&self) -> bool {
-        let is_breach = |notifier: &Notifier| match notifier.arming {
-            Arming::AtStart(injection)
-            | Arming::AtEnd(injection)
-            | Arming::AtRelease(injection) => injection.is_breach(),
-            Arming::Fail(_) | Arming::Filtered(_) | Arming::Unarmed => false,
+        let is_breach = |notifier: &Notifier| {
+            let injection = notifier.arming.injection();
+            injection.is_some_and(|injection| injection.is_breach())
         };
         self.trigger.kind.needs_breach() || self.notifiers().iter().any(is_breach)
     }

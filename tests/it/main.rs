@@ -6,6 +6,8 @@ mod cli;
 mod contract;
 mod design;
 mod early;
+#[path = "../common/fails_on.rs"]
+mod fails_on;
 mod findings;
 mod found;
 mod history;

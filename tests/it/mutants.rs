@@ -16,6 +16,7 @@ use mn_inject::report::print_simple;
 use mn_inject::scenario::cases::CASES;
 use mn_inject::scenario::select;
 
+use crate::fails_on::pairs;
 use crate::sample::{fail, no_verdict, report, skip};
 
 /// The mutants of this project in a folder: `mutants` of the kernel, `lies` of the module.
@@ -77,16 +78,7 @@ const NEVER_FAILED: [(&str, &str); 1] = [(
 #[test]
 fn every_scenario_has_failed() {
     let mutants = ours("mutants");
-    let list = include_str!("../data/fails-on.txt");
-    let pairs: Vec<(&str, &str)> = list
-        .lines()
-        .filter(|line| !line.starts_with('#'))
-        .map(|line| {
-            let mut words = line.split_whitespace();
-            let pair = words.next().zip(words.next());
-            pair.unwrap_or_else(|| panic!("{line:?}"))
-        })
-        .collect();
+    let pairs = pairs();
     for (scenario, name) in &pairs {
         let exists = mutants.iter().any(|mutant| mutant.name == *name);
         assert!(exists, "{scenario}: there is no mutant {name}");

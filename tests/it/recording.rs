@@ -362,7 +362,7 @@ fn a_complaint_about_a_registration_is_a_finding_of_the_next_scenario() {
         assert_eq!(report.trouble, [""; 0]);
         assert_eq!(report.exit(), Exit::Fail, "{:?}", report.problems());
     }
-    // What lockdep knows of an earlier lock may be of the module's making.
+    // Lockdep may know of an earlier lock from the module.
     let report = with_complaint_between(Arming::AtStart(Injection::Lock));
     assert_eq!(report.trouble.len(), 2);
     assert_eq!(report.exit(), Exit::NoVerdict);

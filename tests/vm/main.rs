@@ -10,6 +10,8 @@
 
 mod cases;
 mod compile_fail;
+#[path = "../common/fails_on.rs"]
+mod fails_on;
 mod full;
 mod harness;
 mod mutants;

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use mn_inject::model::Verdict;
 use mn_inject::oracle::mutants::Mutant;
 
+use crate::fails_on::pairs;
 use crate::harness::{file, folder, mutant, patch, report_in, run};
 
 /// The patches in a folder of `tests/`, each with its claim, by name.
@@ -57,11 +58,8 @@ fn every_mutant_is_killed_and_every_lie_doubted() {
 fn every_scenario_fails_on_its_mutant() {
     let mutants = all_of("mutants");
     let mut of: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    for line in include_str!("../data/fails-on.txt").lines() {
-        let mut words = line.split_whitespace().filter(|_| !line.starts_with('#'));
-        if let Some((scenario, mutant)) = words.next().zip(words.next()) {
-            of.entry(mutant).or_default().push(scenario);
-        }
+    for (scenario, mutant) in pairs() {
+        of.entry(mutant).or_default().push(scenario);
     }
     for (name, scenarios) in of {
         let mutant = mutants.iter().find(|mutant| mutant.name == name);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use nix::time::{ClockId, clock_gettime};
 
-use crate::injector::LogReader;
+use crate::injector::{Entries, LogReader};
 use crate::model::Seen;
 use crate::os::wait::Limit;
 
@@ -31,14 +31,27 @@ impl Session {
 
     /// Waits until the injector of a notifier does something. Returns the time at which it began,
     /// which the module logs just before. `log` is that of the notifier.
-    pub(super) fn injected(&self, mut log: LogReader) -> Result<Duration> {
+    pub(super) fn injected(&self, log: LogReader) -> Result<Duration> {
+        self.logged(log, "no callback did as it was told", |entries| {
+            entries.first_injected()
+        })
+    }
+
+    /// Waits until the log has an entry of some sort, of which `find` returns the time in
+    /// nanoseconds; `missing` says that it has none.
+    pub(super) fn logged(
+        &self,
+        mut log: LogReader,
+        missing: &str,
+        find: impl Fn(&Entries) -> Option<u64>,
+    ) -> Result<Duration> {
         let mut limit = Limit::new(STEP);
         loop {
-            if let Some(time) = log.new_entries()?.first_injected() {
+            if let Some(time) = find(&log.new_entries()?) {
                 return Ok(Duration::from_nanos(time));
             }
             if limit.is_over() {
-                bail!("no callback did as it was told");
+                bail!("{missing}");
             }
             self.waiter.child_changes(POLL)?;
         }

@@ -9,11 +9,10 @@ use anyhow::{Context as _, Result, bail};
 use crate::injector;
 use crate::injector::{Attach, LogReader, control_file, detach_line};
 use crate::model::{FollowUp, NotifierKind, StepKind};
-use crate::os::wait::Limit;
 use crate::trigger::helper::Answer;
 use crate::trigger::remote;
 
-use crate::observe::session::{POLL, STEP, Session};
+use crate::observe::session::Session;
 use crate::observe::setup::{REGISTERED, REMOVAL, Setup};
 use crate::observe::steps::asleep::{LONG_SLEEP, monotonic};
 
@@ -64,7 +63,9 @@ impl Session {
         let begun_at = monotonic()?;
         self.helper.begin_write(&control_file(), &line)?;
         setup.actors.insert(0, self.helper.pid().as_raw());
-        self.logged_since(entries)?;
+        self.wait_until("a notifier that is removed was not released", || {
+            Ok(injector::total_entries()? != entries)
+        })?;
         // Another notifier is released after it, and before either is taken off the list.
         let log = setup.attached[0].attachment.follow()?;
         setup.subject.begin_to_end();
@@ -78,30 +79,13 @@ impl Session {
         Ok(())
     }
 
-    /// Waits until the module has logged something since it had so many entries.
-    fn logged_since(&self, entries: u64) -> Result<()> {
-        let mut limit = Limit::new(STEP);
-        while injector::total_entries()? == entries {
-            if limit.is_over() {
-                bail!("a notifier that is removed was not released");
-            }
-            self.waiter.child_changes(POLL)?;
-        }
-        Ok(())
-    }
-
     /// Waits until a notifier is released. Returns the time.
-    fn released(&self, mut log: LogReader) -> Result<Duration> {
-        let mut limit = Limit::new(STEP);
-        loop {
-            let mut entries = log.new_entries()?.later.into_iter();
-            if let Some(entry) = entries.find(|entry| entry.op == FollowUp::Release) {
-                return Ok(Duration::from_nanos(entry.time_ns));
-            }
-            if limit.is_over() {
-                bail!("a notifier whose process exits was not released");
-            }
-            self.waiter.child_changes(POLL)?;
-        }
+    fn released(&self, log: LogReader) -> Result<Duration> {
+        let missing = "a notifier whose process exits was not released";
+        self.logged(log, missing, |entries| {
+            let mut later = entries.later.iter();
+            let release = later.find(|entry| entry.op == FollowUp::Release)?;
+            Some(release.time_ns)
+        })
     }
 }

@@ -128,8 +128,11 @@ pub fn judge(
     };
     guests.snapshot = guests.snapshot_for(&run.parts, slots)?;
     let (boots, took) = guests.boot_all(&run.parts, slots)?;
-    // Only what is printed about the coverage depends on it.
-    let sites = coverage::of_kernel(&built.kernel).unwrap_or_default();
+    // No verdict depends on it.
+    let sites = coverage::of_kernel(&built.kernel).unwrap_or_else(|error| {
+        ui.line("coverage", &format!("not known: {error:#}"));
+        Vec::new()
+    });
 
     let mut logs: Vec<_> = run
         .parts

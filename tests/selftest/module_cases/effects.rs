@@ -21,7 +21,7 @@ use mn_inject::trigger::helper::{Answer, Helper};
 use mn_inject::trigger::operation::Operation;
 
 use crate::module_cases::outcome::{Failure, Outcome, demand, same};
-use crate::module_cases::rig::{MISBEHAVE, Rig, STEP, mrelease, open, write};
+use crate::module_cases::rig::{Attached, MISBEHAVE, Rig, STEP, mrelease, open, write};
 use crate::module_cases::unload::loaded_with;
 
 /// Time for which a call is made to sleep.
@@ -126,6 +126,16 @@ pub fn delay(rig: &Rig<'_>) -> Outcome {
     timed(rig, "delay_us", DELAY)
 }
 
+/// Demands that of the calls in the log exactly those of that callback were made to misbehave.
+fn demand_only(attached: &Attached, callback: FollowUp) -> Outcome {
+    let log = attached.log()?;
+    demand(
+        log.iter()
+            .all(|entry| entry.injected == (entry.op == Op::Later(callback))),
+        || format!("something else than each {callback:?} was injected: {log:?}"),
+    )
+}
+
 /// Delays the ends instead of the starts.
 pub fn callback(rig: &Rig<'_>) -> Outcome {
     let (mut subject, attached) = rig.subject(Operation::MunmapWhole, "kind=plain-end")?;
@@ -139,12 +149,7 @@ pub fn callback(rig: &Rig<'_>) -> Outcome {
     rig.act(&mut subject, 1)?;
     let took = begin.elapsed();
     demand(took >= DELAY, || format!("munmap took {took:?}"))?;
-    let log = attached.log()?;
-    demand(
-        log.iter()
-            .all(|entry| entry.injected == (entry.op == Op::Later(FollowUp::End))),
-        || format!("something else than the ends was injected: {log:?}"),
-    )?;
+    demand_only(&attached, FollowUp::End)?;
     // Only the effects of starts are counted, and there were none.
     same("injected", attached.counters()?.injected, 0)?;
 
@@ -174,12 +179,7 @@ pub fn callback_release(rig: &Rig<'_>) -> Outcome {
     subject.end(rig.waiter, STEP)?;
     let took = begin.elapsed();
     demand(took >= DELAY, || format!("the exit took {took:?}"))?;
-    let log = attached.log()?;
-    demand(
-        log.iter()
-            .all(|entry| entry.injected == (entry.op == Op::Later(FollowUp::Release))),
-        || format!("something else than the release was injected: {log:?}"),
-    )?;
+    demand_only(&attached, FollowUp::Release)?;
 
     let (_subject, attached) = rig.subject(Operation::MunmapWhole, "kind=plain")?;
     attached.set_all(&settings)?;
