@@ -48,6 +48,9 @@ pub struct Call {
     pub returned: i32,
     /// `cur_seq` argument of an interval notifier; 0 for the others.
     pub cur_seq: u64,
+    /// Whether the range has an owner; absent from recordings of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<bool>,
     /// Stack of kernel functions that made the call, innermost first; empty where the kernel has
     /// no stack traces or no symbols.
     pub callers: Vec<String>,

@@ -3,7 +3,7 @@
 //! Checks of a scenario's demands besides the messages: the calls and the operation's outcome.
 
 use crate::contract::chain;
-use crate::model::{Call, Count, Finding, FindingKind, Notifier, Observation};
+use crate::model::{Call, Count, Finding, FindingKind, Notifier, NotifierEvent, Observation};
 use crate::oracle::callbacks;
 use crate::oracle::findings::Findings;
 use crate::oracle::witness::{is_by_initiator, is_watched};
@@ -44,6 +44,20 @@ pub(super) fn check(o: &Observation, findings: &mut Findings) -> Option<String> 
                         call.event, call.context, event, want.context
                     ),
                 )
+            });
+        }
+        // `migrate_vma_setup()` passes on that of its caller. A caller of make_device_exclusive()
+        // may have one; test_hmm has none.
+        let has_owner = event == NotifierEvent::Migrate;
+        if call.owner.is_some_and(|owner| owner != has_owner) {
+            let text = if has_owner {
+                "the range has no owner, so the driver cannot tell its own migration from others"
+            } else {
+                "the range has an owner, so a driver may take it for its own, and ignore it"
+            };
+            findings.push(Finding {
+                call_seq: Some(call.seq),
+                ..Finding::new(FindingKind::Calls, text.to_owned())
             });
         }
     }

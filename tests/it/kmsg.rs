@@ -51,6 +51,7 @@ fn call(line: &str) -> Call {
         injected: field("returned") != "0",
         returned: field("returned").parse().unwrap(),
         cur_seq: 0,
+        owner: Some(false),
         callers: Vec::new(),
     }
 }

@@ -56,6 +56,7 @@ pub fn observation(name: &str) -> Observation {
             injected: true,
             returned: -11,
             cur_seq: 0,
+            owner: Some(false),
             callers: vec!["unmap_vmas".into()],
         }],
         later: Vec::new(),

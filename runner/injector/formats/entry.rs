@@ -200,6 +200,7 @@ impl Entry {
             injected: self.injected,
             returned: self.returned,
             cur_seq: self.cur_seq,
+            owner: Some(self.owner),
             callers: self.callers,
         })
     }

@@ -8,7 +8,7 @@ use super::*;
 fn wrong_effects_are_found() {
     assert_eq!(with(|_| {}), Verdict::Pass);
     type Change = fn(&mut Observation);
-    let table: [(FindingKind, Change); 13] = [
+    let table: [(FindingKind, Change); 15] = [
         (FindingKind::Pages, |o| o.pages.as_mut().unwrap().gone = 2),
         (FindingKind::Pages, |o| o.pages.as_mut().unwrap().rss = 1),
         (FindingKind::Pages, |o| {
@@ -25,6 +25,11 @@ fn wrong_effects_are_found() {
         (FindingKind::Removal, |o| o.remains.mm = Some((1, 1))),
         (FindingKind::Removal, |o| o.remains.flushes = Some(1)),
         (FindingKind::Calls, |o| o.calls[0].cur_seq = 4),
+        (FindingKind::Calls, |o| o.calls[0].owner = Some(true)),
+        (FindingKind::Calls, |o| {
+            o.expectation.event = NotifierEvent::Migrate;
+            o.calls[0].event = NotifierEvent::Migrate;
+        }),
         (FindingKind::Outcome, |o| o.outcome = -11),
         (FindingKind::Step, |o| {
             o.steps.push(Step {

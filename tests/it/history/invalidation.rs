@@ -128,6 +128,7 @@ fn start(o: &Observation, notifier: usize, tid: i32, comm: &str, seq: u64) -> Ca
         injected: returned != 0,
         returned,
         cur_seq: if of.kind.is_interval() { seq } else { 0 },
+        owner: Some(false),
         callers: Vec::new(),
     }
 }

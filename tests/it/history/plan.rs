@@ -151,6 +151,7 @@ pub fn call(trigger: Trigger, pid: i32, arming: Arming) -> Call {
             | Arming::AtRelease(_) => 0,
         },
         cur_seq: 0,
+        owner: Some(false),
         callers: Vec::new(),
     }
 }
