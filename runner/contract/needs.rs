@@ -27,11 +27,27 @@ pub enum Needs {
     HugetlbUserfaultfd,
     /// `CONFIG_KSM`, and that ksmd does not run
     Ksm,
+    /// `CONFIG_SWAP`, and some swap space
+    Swap,
+    /// `CONFIG_MINIX_FS`, with such a file system on `/var/tmp`
+    WriteBack,
+    /// `CONFIG_UPROBE_EVENTS`
+    Uprobes,
+    /// `CONFIG_MEMORY_FAILURE`
+    MemoryFailure,
+    /// The same with two huge pages of hugetlbfs that are free
+    HugetlbMemoryFailure,
+    /// `CONFIG_NUMA_MIGRATION`, and two nodes with memory
+    Nodes,
+    /// `CONFIG_TEST_HMM`
+    TestHmm,
+    /// `CONFIG_DEV_DAX_PMEM`, and a device whose pages have 1 GiB
+    Dax,
 }
 
 impl Needs {
     /// Each of them.
-    pub const ALL: [Needs; 9] = [
+    pub const ALL: [Needs; 17] = [
         Needs::AtomicSleep,
         Needs::Lockdep,
         Needs::Userfaultfd,
@@ -41,6 +57,14 @@ impl Needs {
         Needs::Hugetlb,
         Needs::HugetlbUserfaultfd,
         Needs::Ksm,
+        Needs::Swap,
+        Needs::WriteBack,
+        Needs::Uprobes,
+        Needs::MemoryFailure,
+        Needs::HugetlbMemoryFailure,
+        Needs::Nodes,
+        Needs::TestHmm,
+        Needs::Dax,
     ];
 
     /// Name of the kernel option, without `CONFIG_`.
@@ -53,6 +77,13 @@ impl Needs {
             Needs::HugePages | Needs::ShmemHugePages => "TRANSPARENT_HUGEPAGE",
             Needs::Hugetlb => "HUGETLBFS",
             Needs::Ksm => "KSM",
+            Needs::Swap => "SWAP",
+            Needs::WriteBack => "MINIX_FS",
+            Needs::Uprobes => "UPROBE_EVENTS",
+            Needs::MemoryFailure | Needs::HugetlbMemoryFailure => "MEMORY_FAILURE",
+            Needs::Nodes => "NUMA_MIGRATION",
+            Needs::TestHmm => "TEST_HMM",
+            Needs::Dax => "DEV_DAX_PMEM",
         }
     }
 
@@ -72,6 +103,16 @@ impl Needs {
                 "needs two free huge pages of 2 MiB (nr_hugepages), and CONFIG_PTE_MARKER_UFFD_WP"
             }
             Needs::Ksm => "needs CONFIG_KSM, with 0 in /sys/kernel/mm/ksm/run",
+            Needs::Swap => "needs CONFIG_SWAP, and swap space",
+            Needs::WriteBack => "needs CONFIG_MINIX_FS, with such a file system on /var/tmp",
+            Needs::Uprobes => "needs CONFIG_UPROBE_EVENTS",
+            Needs::MemoryFailure => "needs CONFIG_MEMORY_FAILURE",
+            Needs::HugetlbMemoryFailure => {
+                "needs CONFIG_MEMORY_FAILURE, and two free huge pages of 2 MiB (nr_hugepages)"
+            }
+            Needs::Nodes => "needs CONFIG_NUMA_MIGRATION, and two nodes with memory",
+            Needs::TestHmm => "needs CONFIG_TEST_HMM, with its devices",
+            Needs::Dax => "needs CONFIG_DEV_DAX_PMEM, and a /dev/dax0.0 with pages of 1 GiB",
         }
     }
 }

@@ -11,13 +11,16 @@ use crate::model::{Call, Coverage, Observation, Recording, Site, SiteCoverage};
 const WHY_NOT: &[(&str, &str)] = &[
     (
         "page_vma_mkclean_one",
-        "needs a file system that writes back",
+        "needs a file system that writes back, as in --config full",
     ),
     (
         "try_to_unmap_poisoned_hugetlb_one",
-        "needs CONFIG_MEMORY_FAILURE",
+        "needs CONFIG_MEMORY_FAILURE, as in --config full",
     ),
-    ("__split_huge_pud", "needs a DAX device with pages of 1 GiB"),
+    (
+        "__split_huge_pud",
+        "needs a DAX device with pages of 1 GiB, as in --config full",
+    ),
 ];
 
 /// A function that no scenario has reached so far.

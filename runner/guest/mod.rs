@@ -2,6 +2,8 @@
 
 //! The program as the first process (init) of a guest.
 
+mod disks;
+
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::panic::AssertUnwindSafe;
@@ -104,6 +106,7 @@ fn work(program: Option<Program>) -> Result<()> {
     for mount in MOUNTS {
         mount_one(mount)?;
     }
+    disks::set_up()?;
     match options.mode {
         Mode::Shell => {
             load_module()?;

@@ -6,6 +6,7 @@
 use std::fs;
 use std::path::Path;
 
+use nix::sys::statfs::{FsType, statfs};
 use nix::unistd::geteuid;
 
 use crate::contract::Needs;
@@ -15,15 +16,19 @@ use crate::os::kept::Setting;
 use crate::os::kernel;
 use crate::os::kernel::number;
 use crate::os::khugepaged::SmallFolios;
-use crate::os::sys::{Feature, UserFault};
+use crate::os::sys::{DMIRROR, Feature, GIGABYTE, PROBES, UserFault};
 use crate::os::{cgroup, damon, lru_gen};
 use crate::scenario::cases::Boot;
 use crate::scenario::script::Steps;
 use crate::scenario::{Scenario, TriggerKind};
 use crate::trigger::operation::Operation;
+use crate::trigger::place::WRITTEN_BACK;
 
 /// The number of huge pages of hugetlbfs that are free, of the size that the scenarios use.
 const FREE_HUGETLB: &str = "/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages";
+
+/// `MINIX2_SUPER_MAGIC` of include/uapi/linux/magic.h.
+const MINIX: FsType = FsType(0x2468);
 
 /// The reason why no scenario can run on this machine, if there is one.
 pub fn why_not() -> Option<&'static str> {
@@ -121,6 +126,16 @@ fn has(needs: Needs) -> bool {
         Needs::Ksm => Setting::KsmRun.value().is_ok_and(|value| value == "0"),
         Needs::ShmemHugePages => has_huge_pages("enabled") && has_huge_pages("shmem_enabled"),
         Needs::Hugetlb => number(FREE_HUGETLB).is_some_and(|free| free >= 2),
+        // The first line is a head.
+        Needs::Swap => fs::read_to_string("/proc/swaps").is_ok_and(|text| text.lines().count() > 1),
+        Needs::WriteBack => statfs(WRITTEN_BACK).is_ok_and(|seen| seen.filesystem_type() == MINIX),
+        Needs::Uprobes => Path::new(PROBES).exists(),
+        Needs::MemoryFailure => Path::new("/proc/sys/vm/memory_failure_recovery").exists(),
+        Needs::HugetlbMemoryFailure => has(Needs::MemoryFailure) && has(Needs::Hugetlb),
+        Needs::Nodes => fs::read_to_string("/sys/devices/system/node/has_memory")
+            .is_ok_and(|list| list.starts_with("0-") || list.starts_with("0,1")),
+        Needs::TestHmm => Path::new(DMIRROR).exists(),
+        Needs::Dax => number("/sys/bus/dax/devices/dax0.0/align") == Some(GIGABYTE as u64),
     }
 }
 

@@ -108,10 +108,11 @@ impl TriggerKind {
         }
     }
 
-    /// Whether it concerns other processes.
+    /// Whether it concerns other processes, or memory is lost by it.
     pub const fn is_for_disposable(self) -> bool {
         match self {
             TriggerKind::GlobalOom => true,
+            TriggerKind::Own(operation) => operation.loses_memory(),
             TriggerKind::Script(script) => script.is_for_disposable,
             _ => false,
         }
@@ -315,9 +316,9 @@ const fn remote(
 }
 
 use Count::{AtLeast, Exactly, OrMore};
-use NotifierEvent::{Clear, ProtectionPage, ProtectionVma, SoftDirty, Unmap};
+use NotifierEvent::{Clear, Exclusive, Migrate, ProtectionPage, ProtectionVma, SoftDirty, Unmap};
 
-/// The page table of a gigabyte, which two processes may share (`huge_pmd_unshare()`).
+/// A page of a gigabyte, or its page table, which two processes may share (`huge_pmd_unshare()`).
 const GIGABYTE: Extent = Extent::Block { bytes: 1 << 30 };
 
 /// `munmap` of a whole VMA.
@@ -486,6 +487,24 @@ pub const TRIGGERS: &[Trigger] = &[
     blockable("hugetlb-shared-punch-hole", "fallocate(FALLOC_FL_PUNCH_HOLE) of a page in a shared gigabyte of hugetlbfs", Operation::PunchHole, Clear, Exactly(1)).at(Place::HugetlbShared).reaching(GIGABYTE).needing(Needs::Hugetlb),
 
     blockable("uffd-register-hugetlb", "UFFDIO_REGISTER of a shared gigabyte of hugetlbfs for write protection", Operation::UffdRegister, Clear, Exactly(1)).at(Place::HugetlbShared).reaching(GIGABYTE).needing(Needs::HugetlbUserfaultfd),
+
+    blockable("madvise-pageout-swap", "madvise(MADV_PAGEOUT) of anonymous memory", Operation::PageoutToSwap, Clear, Exactly(16)).reaching(Extent::EachPage).needing(Needs::Swap),
+    blockable("msync", "msync of a file that is mapped", Operation::Sync, ProtectionPage, Exactly(16)).at(Place::File).reaching(Extent::EachPage).leaving(PagesFate::Kept).needing(Needs::WriteBack),
+    blockable("numa-move-pages", "move_pages to another NUMA node", Operation::MovePages, Clear, Exactly(16)).reaching(Extent::EachPage).leaving(PagesFate::Kept).needing(Needs::Nodes),
+    // The original page is copied, as for any write to it.
+    blockable("uprobe-add", "a user-space probe of a page of code", Operation::Probe, Clear, Exactly(1)).reaching(Extent::Pages { first: 0, count: 1 }).needing(Needs::Uprobes),
+    blockable("uprobe-remove", "the removal of a user-space probe", Operation::RemoveProbe, Clear, Exactly(1)).reaching(Extent::Pages { first: 0, count: 1 }).needing(Needs::Uprobes),
+    blockable("madvise-hwpoison", "madvise(MADV_HWPOISON) of a page", Operation::Poison, Clear, Exactly(1)).reaching(Extent::Pages { first: 0, count: 1 }).needing(Needs::MemoryFailure),
+    blockable("madvise-hwpoison-hugetlb", "madvise(MADV_HWPOISON) of a page of hugetlbfs", Operation::Poison, Clear, Exactly(1)).at(Place::Hugetlb).needing(Needs::HugetlbMemoryFailure),
+    blockable("madvise-soft-offline", "madvise(MADV_SOFT_OFFLINE)", Operation::SoftOffline, Clear, Exactly(16)).reaching(Extent::EachPage).leaving(PagesFate::Kept).needing(Needs::MemoryFailure),
+    blockable("hmm-exclusive", "a device takes pages for itself", Operation::TakeForDevice, Exclusive, Exactly(16)).reaching(Extent::EachPage).needing(Needs::TestHmm),
+    blockable("hmm-exclusive-write", "write to a page that a device has taken", Operation::TakeBack, Clear, Exactly(1)).reaching(Extent::Pages { first: 0, count: 1 }).needing(Needs::TestHmm),
+    blockable("hmm-migrate", "pages move to the memory of a device", Operation::MigrateToDevice, Migrate, Exactly(1)).needing(Needs::TestHmm),
+    // Once where it looks for pages, and once where it makes some.
+    blockable("hmm-migrate-untouched", "pages that are not there yet are made in the memory of a device", Operation::MakeOnDevice, Migrate, Exactly(2)).needing(Needs::TestHmm),
+    blockable("hmm-migrate-back", "write to a page in the memory of a device", Operation::MigrateBack, Migrate, Exactly(1)).reaching(Extent::Pages { first: 0, count: 1 }).needing(Needs::TestHmm),
+
+    blockable("dax-cold-part", "madvise(MADV_COLD) of some of a page of 1 GiB, which splits it", Operation::Cold, Clear, Exactly(1)).at(Place::Dax).reaching(GIGABYTE).needing(Needs::Dax),
 
     // Each page is write-protected first, and all but one are replaced.
     made(TriggerKind::Ksm, "ksm-merge", "ksmd merges pages", Clear, OrMore(31)).reaching(Extent::EachPage).needing(Needs::Ksm),

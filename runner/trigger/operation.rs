@@ -36,6 +36,30 @@ pub enum Operation {
     /// `madvise(MADV_WILLNEED)` on a shared mapping of a memfd: on anonymous memory, a kernel
     /// without swap returns `EBADF` (`madvise_willneed()`).
     Willneed,
+    /// `madvise(MADV_PAGEOUT)` on anonymous memory, for which there is swap space.
+    PageoutToSwap,
+    /// `madvise(MADV_HWPOISON)` of a page, which is lost then.
+    Poison,
+    /// `madvise(MADV_SOFT_OFFLINE)`, by which the pages move to others, and are lost.
+    SoftOffline,
+    /// `move_pages` to another NUMA node.
+    MovePages,
+    /// `msync(MS_SYNC)` of a file that is mapped shared and was written to.
+    Sync,
+    /// A user-space probe of a page of code.
+    Probe,
+    /// Its removal.
+    RemoveProbe,
+    /// A device takes the pages for itself (`make_device_exclusive()`).
+    TakeForDevice,
+    /// A write to a page that a device has taken.
+    TakeBack,
+    /// The pages move to the memory of a device (`migrate_vma_setup()`).
+    MigrateToDevice,
+    /// The same where no pages are yet: they are made there.
+    MakeOnDevice,
+    /// A write to a page in the memory of a device, which moves back.
+    MigrateBack,
     /// `mprotect` to read-only.
     Mprotect,
     /// `mprotect` to the protection that the pages have already.
@@ -111,7 +135,7 @@ pub enum Operation {
 }
 
 impl Operation {
-    const ALL: [Operation; 45] = [
+    const ALL: [Operation; 57] = [
         Operation::MunmapWhole,
         Operation::MunmapPart,
         Operation::MunmapTwoVmas,
@@ -122,6 +146,18 @@ impl Operation {
         Operation::Cold,
         Operation::Pageout,
         Operation::Willneed,
+        Operation::PageoutToSwap,
+        Operation::Poison,
+        Operation::SoftOffline,
+        Operation::MovePages,
+        Operation::Sync,
+        Operation::Probe,
+        Operation::RemoveProbe,
+        Operation::TakeForDevice,
+        Operation::TakeBack,
+        Operation::MigrateToDevice,
+        Operation::MakeOnDevice,
+        Operation::MigrateBack,
         Operation::Mprotect,
         Operation::MprotectSame,
         Operation::Mremap,
@@ -171,6 +207,28 @@ impl Operation {
                 | Operation::CollapseMapped
                 | Operation::HoldFile
         )
+    }
+
+    /// Whether it works on a page of code.
+    pub(super) const fn is_on_text(self) -> bool {
+        matches!(self, Operation::Probe | Operation::RemoveProbe)
+    }
+
+    /// Whether it works with a device that has memory of its own.
+    pub(super) const fn has_device(self) -> bool {
+        matches!(
+            self,
+            Operation::TakeForDevice
+                | Operation::TakeBack
+                | Operation::MigrateToDevice
+                | Operation::MakeOnDevice
+                | Operation::MigrateBack
+        )
+    }
+
+    /// Whether memory of the machine is lost by it.
+    pub const fn loses_memory(self) -> bool {
+        matches!(self, Operation::Poison | Operation::SoftOffline)
     }
 
     /// The feature of userfaultfd(2) that it is about.

@@ -2,6 +2,7 @@
 
 //! The places at which the memory of an operation lies.
 
+use std::fs::OpenOptions;
 use std::os::fd::OwnedFd;
 
 use nix::errno::Errno;
@@ -9,10 +10,17 @@ use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::mman::MmapAdvise;
 use nix::unistd::ftruncate;
 
+use crate::injector::line::errno_of;
 use crate::os::sys::{Area, GIGABYTE, HUGE, PAGE};
 
 /// Pages of an area: few enough to lie in one page table.
 pub(super) const PAGES: usize = 16;
+
+/// Folder of a file system that is written back, one page at a time.
+pub const WRITTEN_BACK: &str = "/var/tmp";
+
+/// Device with persistent memory.
+pub const DAX: &str = "/dev/dax0.0";
 
 /// Place of the memory of an operation, and its size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +29,10 @@ pub enum Place {
     Anywhere,
     /// As many at address 0.
     AtZero,
+    /// Few pages of a file in [`WRITTEN_BACK`].
+    File,
+    /// Some of a page of 1 GiB, of a device with persistent memory. What is there is not written to.
+    Dax,
     /// Two whole page tables.
     Tables,
     /// A whole page table.
@@ -34,9 +46,11 @@ pub enum Place {
 }
 
 impl Place {
-    pub(super) const ALL: [Place; 7] = [
+    pub(super) const ALL: [Place; 9] = [
         Place::Anywhere,
         Place::AtZero,
+        Place::File,
+        Place::Dax,
         Place::Tables,
         Place::Table,
         Place::Huge,
@@ -44,8 +58,22 @@ impl Place {
         Place::HugetlbShared,
     ];
 
+    /// Whether the memory is that of a file, whatever the operation.
+    pub(super) const fn is_of_file(self) -> bool {
+        matches!(self, Place::File | Place::Dax | Place::HugetlbShared)
+    }
+
     /// A file of the size of the memory.
     pub(super) fn file(self) -> Result<OwnedFd, Errno> {
+        if self == Place::File {
+            let file = tempfile::tempfile_in(WRITTEN_BACK).map_err(|error| errno_of(&error))?;
+            ftruncate(&file, (PAGES * PAGE) as i64)?;
+            return Ok(file.into());
+        }
+        if self == Place::Dax {
+            let device = OpenOptions::new().read(true).write(true).open(DAX);
+            return device.map(OwnedFd::from).map_err(|error| errno_of(&error));
+        }
         let (flags, pages) = match self {
             Place::Hugetlb => (MFdFlags::MFD_HUGETLB | MFdFlags::MFD_HUGE_2MB, HUGE),
             Place::HugetlbShared => (
@@ -63,7 +91,7 @@ impl Place {
     /// Maps the memory: private and anonymous, or that of the [`Self::file`].
     pub(super) fn map(self, file: Option<&OwnedFd>) -> Result<Area, Errno> {
         match self {
-            Place::Anywhere => Area::map(PAGES, file),
+            Place::Anywhere | Place::File => Area::map(PAGES, file),
             Place::AtZero => Area::map_at_zero(PAGES),
             Place::Tables => Area::map_tables(2, None),
             Place::Table => Area::map_tables(1, file),
@@ -73,7 +101,7 @@ impl Place {
                 Ok(area)
             }
             Place::Hugetlb => Area::map_huge(file),
-            Place::HugetlbShared => Area::map_in_gigabyte(file.ok_or(Errno::EBADF)?),
+            Place::HugetlbShared | Place::Dax => Area::map_in_gigabyte(file.ok_or(Errno::EBADF)?),
         }
     }
 }

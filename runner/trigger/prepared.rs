@@ -4,6 +4,7 @@
 
 use std::fs::{self, File};
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 
 use nix::errno::Errno;
 use nix::fcntl::{FallocateFlags, fallocate};
@@ -11,11 +12,13 @@ use nix::sys::mman::MmapAdvise;
 use nix::sys::prctl;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::waitpid;
-use nix::unistd::{Pid, ftruncate};
+use nix::unistd::{Pid, ftruncate, write as write_to};
+use signal_hook::consts::SIGBUS;
+use signal_hook::flag;
 
 use crate::injector::line::errno_of;
 use crate::os::sys;
-use crate::os::sys::{Area, GIGABYTE, PAGE, RobustThread, UserFault};
+use crate::os::sys::{Area, Dmirror, GIGABYTE, PAGE, Probe, RobustThread, UserFault};
 use crate::trigger::operation::{OFTEN, Operation, Work};
 use crate::trigger::place::{PAGES, Place};
 
@@ -55,6 +58,8 @@ pub struct Prepared {
     file: Option<OwnedFd>,
     user_fault: Option<UserFault>,
     thread: Option<RobustThread>,
+    probe: Option<Probe>,
+    device: Option<Dmirror>,
     has_acted: bool,
 }
 
@@ -65,21 +70,26 @@ impl Prepared {
     ///
     /// The errno of the system call that failed.
     pub fn new(Work { operation, place }: Work) -> Result<Self, Errno> {
-        let has_file = operation.is_on_file() || place == Place::HugetlbShared;
+        let has_file = operation.is_on_file() || operation.is_on_text() || place.is_of_file();
         let file = has_file.then(|| place.file()).transpose()?;
         let area = match operation {
             Operation::HoldUntouched => Area::map_apart(PAGES, None)?,
             Operation::ScanRegions => Area::map_tables(SCANNED_TABLES, None)?,
+            Operation::Probe | Operation::RemoveProbe => map_text(file.as_ref())?,
             _ => place.map(file.as_ref())?,
         };
         match operation {
-            Operation::HoldUntouched => {}
+            Operation::HoldUntouched | Operation::MakeOnDevice => {}
             // khugepaged takes no VMA that never had a page.
             Operation::FillHuge => {
                 area.touch(0, 1)?;
                 area.advise(MmapAdvise::MADV_DONTNEED)?;
             }
-            Operation::WriteZeroes | Operation::UffdMoveZeroes => area.peek()?,
+            _ if place == Place::Dax => area.peek()?,
+            Operation::WriteZeroes
+            | Operation::UffdMoveZeroes
+            | Operation::Probe
+            | Operation::RemoveProbe => area.peek()?,
             Operation::ScanRegions => {
                 let mut every_second = (0..area.pages()).step_by(2);
                 every_second.try_for_each(|page| area.touch(page, 1))?;
@@ -112,6 +122,8 @@ impl Prepared {
             file,
             user_fault: operation.feature().map(UserFault::new).transpose()?,
             thread: None,
+            probe: None,
+            device: operation.has_device().then(Dmirror::open).transpose()?,
             has_acted: false,
         };
         prepared.complete(place)?;
@@ -144,6 +156,14 @@ impl Prepared {
                 let other = place.map(None)?;
                 self.user_fault()?.receive(other.range())?;
                 self.other = Some(other);
+            }
+            Operation::RemoveProbe => self.probe = Some(Probe::new(self.file()?)?),
+            Operation::TakeBack => self.device()?.take(&self.area)?,
+            Operation::MigrateBack => self.device()?.migrate(&self.area)?,
+            // Whether it was carried out is known from the call: the signal only says which page is
+            // lost, and it would end the process.
+            Operation::Poison => {
+                flag::register(SIGBUS, Arc::default()).map_err(|error| errno_of(&error))?;
             }
             Operation::WriteZeroes => {
                 // Without memory for a huge page, the kernel would write to a small one.
@@ -188,6 +208,11 @@ impl Prepared {
         (start, start + GIGABYTE as u64)
     }
 
+    /// The device.
+    fn device(&self) -> Result<&Dmirror, Errno> {
+        self.device.as_ref().ok_or(Errno::ENODEV)
+    }
+
     /// The userfaultfd.
     fn user_fault(&self) -> Result<&UserFault, Errno> {
         self.user_fault.as_ref().ok_or(Errno::EBADF)
@@ -212,7 +237,26 @@ impl Prepared {
             }
             Operation::Free => self.area.advise(MmapAdvise::MADV_FREE),
             Operation::Cold => self.area.advise(MmapAdvise::MADV_COLD),
-            Operation::Pageout => self.area.advise(MmapAdvise::MADV_PAGEOUT),
+            Operation::Pageout | Operation::PageoutToSwap => {
+                self.area.advise(MmapAdvise::MADV_PAGEOUT)
+            }
+            Operation::Poison if pages > PAGES => self.area.advise(MmapAdvise::MADV_HWPOISON),
+            Operation::Poison => self.area.advise_first(MmapAdvise::MADV_HWPOISON),
+            Operation::SoftOffline => self.area.advise(MmapAdvise::MADV_SOFT_OFFLINE),
+            Operation::MovePages => sys::move_pages(self.watched()),
+            Operation::Sync => self.area.sync(),
+            Operation::Probe => {
+                self.probe = Some(Probe::new(self.file()?)?);
+                Ok(())
+            }
+            Operation::RemoveProbe => {
+                self.probe = None;
+                Ok(())
+            }
+            Operation::TakeForDevice => self.device()?.take(&self.area),
+            Operation::MigrateToDevice | Operation::MakeOnDevice => {
+                self.device()?.migrate(&self.area)
+            }
             Operation::Willneed => self.area.advise(MmapAdvise::MADV_WILLNEED),
             Operation::Mprotect => self.area.protect(0, pages, true),
             Operation::MprotectSame => self.area.protect(0, pages, false),
@@ -233,7 +277,10 @@ impl Prepared {
                 Ok(())
             }
             // One page: one fault.
-            Operation::CopyOnWrite | Operation::WriteZeroes => self.area.touch(0, 1),
+            Operation::CopyOnWrite
+            | Operation::WriteZeroes
+            | Operation::TakeBack
+            | Operation::MigrateBack => self.area.touch(0, 1),
             Operation::EndOfThread => match &mut self.thread {
                 Some(thread) => thread.end(),
                 None => Err(Errno::ESRCH),
@@ -285,6 +332,18 @@ fn fill_small(area: &Area) -> Result<(), Errno> {
     prctl::set_thp_disable(true)?;
     area.fill()?;
     prctl::set_thp_disable(false)
+}
+
+/// Maps a file of instructions that do nothing.
+fn map_text(file: Option<&OwnedFd>) -> Result<Area, Errno> {
+    let file = file.ok_or(Errno::EBADF)?;
+    let page = sys::NOTHING.repeat(PAGE / sys::NOTHING.len());
+    for _ in 0..PAGES {
+        if write_to(file, &page)? != PAGE {
+            return Err(Errno::EIO);
+        }
+    }
+    Area::map_text(PAGES, file)
 }
 
 /// Fails with `ENOMEM` unless one huge page is mapped in an area: the kernel has no memory in one

@@ -51,7 +51,10 @@ fn seed_passes_and_is_not_built_twice() {
         Ran::new(&output.expect("cannot start mn-inject"))
     };
     coverage("26").expect(0, &["26 of 29 functions that call notifiers are reached"]);
-    coverage("27").expect(1, &["needs a DAX device"]);
+    coverage("27").expect(
+        1,
+        &["needs a DAX device with pages of 1 GiB, as in --config full"],
+    );
 }
 
 #[test]

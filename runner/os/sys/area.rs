@@ -147,6 +147,24 @@ impl Area {
         })
     }
 
+    /// Maps `pages` pages of `file`, private, which can be read and executed.
+    pub fn map_text(pages: usize, file: &OwnedFd) -> Result<Self, Errno> {
+        let text = ProtFlags::PROT_READ | ProtFlags::PROT_EXEC;
+        let area = Self::map(pages, None)?;
+        // SAFETY: The pages replace the area's, which contains no Rust object.
+        unsafe {
+            mman::mmap(
+                NonZeroUsize::new(area.start),
+                bytes(pages)?,
+                text,
+                MapFlags::MAP_PRIVATE | MapFlags::MAP_FIXED,
+                file,
+                0,
+            )
+        }?;
+        Ok(area)
+    }
+
     /// Reserves addresses for `pages` pages.
     fn reservation(pages: usize) -> Result<NonNull<c_void>, Errno> {
         // SAFETY: The kernel chooses the place of a new mapping, so it overlaps none.
@@ -336,6 +354,21 @@ impl Area {
         let start = self.at(0, self.pages)?;
         // SAFETY: The pages lie in the area, which contains no Rust object.
         let result = unsafe { libc::madvise(start, bytes(self.pages)?.get(), libc::MADV_COLLAPSE) };
+        Errno::result(result).map(drop)
+    }
+
+    /// `madvise(2)` on the first page.
+    pub fn advise_first(&self, advice: MmapAdvise) -> Result<(), Errno> {
+        // SAFETY: The page lies in the area, which contains no Rust object.
+        let result = unsafe { libc::madvise(self.at(0, 1)?, PAGE, advice as i32) };
+        Errno::result(result).map(drop)
+    }
+
+    /// `msync(2)` of the whole area with `MS_SYNC`.
+    pub fn sync(&self) -> Result<(), Errno> {
+        let start = self.at(0, self.pages)?;
+        // SAFETY: The pages lie in the area. Their contents stay.
+        let result = unsafe { libc::msync(start, bytes(self.pages)?.get(), libc::MS_SYNC) };
         Errno::result(result).map(drop)
     }
 

@@ -2,13 +2,15 @@
 
 //! System calls that have no safe wrapper.
 
-use std::ffi::c_void;
+use std::ffi::{CStr, c_void};
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 
 use nix::errno::Errno;
 use nix::libc;
 use nix::sys::mman::MmapAdvise;
 use nix::unistd::Pid;
+
+use crate::os::sys::PAGE;
 
 /// Turns the return value of a raw system call into a result.
 fn syscall_result(result: libc::c_long) -> Result<libc::c_long, Errno> {
@@ -47,6 +49,57 @@ pub fn process_mrelease(pidfd: impl AsFd) -> Result<(), Errno> {
     // SAFETY: The call takes two numbers, and the descriptor is open.
     let result = unsafe { libc::syscall(libc::SYS_process_mrelease, pidfd.as_fd().as_raw_fd(), 0) };
     syscall_result(result).map(drop)
+}
+
+/// `swapon(2)`: uses a device for swap space.
+pub fn swapon(device: &CStr) -> Result<(), Errno> {
+    // SAFETY: The kernel reads the string, which ends with a zero.
+    let result = unsafe { libc::swapon(device.as_ptr(), 0) };
+    Errno::result(result).map(drop)
+}
+
+/// Moves the pages of this process that lie at these addresses to the other one of the NUMA nodes 0
+/// and 1 (`move_pages(2)`). Fails with `EAGAIN` if one is left behind, and with `ENOENT` if there is
+/// none at an address.
+pub fn move_pages((start, end): (u64, u64)) -> Result<(), Errno> {
+    // Of include/uapi/linux/mempolicy.h.
+    const MPOL_MF_MOVE: libc::c_int = 1 << 1;
+    let address = |address| usize::try_from(address).map_err(|_| Errno::EINVAL);
+    let pages = (address(start)?..address(end)?).step_by(PAGE);
+    let pages: Vec<*mut c_void> = pages.map(std::ptr::without_provenance_mut).collect();
+    let call = |nodes: Option<&[libc::c_int]>| -> Result<Vec<libc::c_int>, Errno> {
+        let mut status = vec![libc::c_int::MIN; pages.len()];
+        let nodes = nodes.map_or(std::ptr::null(), <[_]>::as_ptr);
+        // SAFETY: The kernel reads as many addresses and nodes, and writes as many numbers, as there
+        // are pages. It only looks the addresses up.
+        let left = unsafe {
+            libc::syscall(
+                libc::SYS_move_pages,
+                0,
+                pages.len(),
+                pages.as_ptr(),
+                nodes,
+                status.as_mut_ptr(),
+                MPOL_MF_MOVE,
+            )
+        };
+        match syscall_result(left)? {
+            0 => Ok(status),
+            _ => Err(Errno::EAGAIN),
+        }
+    };
+    let other = |&node: &libc::c_int| match node {
+        0 => Ok(1),
+        1 => Ok(0),
+        _ => Err(Errno::ENOENT),
+    };
+    let others: Result<Vec<_>, _> = call(None)?.iter().map(other).collect();
+    let others = others?;
+    if call(Some(&others))? == others {
+        Ok(())
+    } else {
+        Err(Errno::EAGAIN)
+    }
 }
 
 /// `process_madvise(2)` on these addresses of another process, which the kernel only looks up.

@@ -6,15 +6,19 @@
 mod area;
 mod calls;
 mod child;
+mod dmirror;
+mod probe;
 mod robust;
 mod userfault;
 
 pub use area::{Area, pattern};
 pub use calls::{
-    be_nice, clear_log, give_up_ptrace, is_huge, pidfd_open, process_madvise, process_mrelease,
-    scan_pagemap,
+    be_nice, clear_log, give_up_ptrace, is_huge, move_pages, pidfd_open, process_madvise,
+    process_mrelease, scan_pagemap, swapon,
 };
 pub use child::{ChildWork, fork_child, fork_sleeper};
+pub use dmirror::{DMIRROR, Dmirror};
+pub use probe::{NOTHING, PROBES, Probe};
 pub use robust::RobustThread;
 pub use userfault::{Feature, UserFault};
 

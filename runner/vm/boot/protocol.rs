@@ -66,4 +66,4 @@ pub const READY: &str = "mn-inject guest is ready";
 pub const PROBE_ANSWER: &str = "mn-inject guest runs";
 
 /// Directories of the initramfs on which the guest mounts file systems.
-pub const MOUNT_POINTS: &[&str] = &["/proc", "/sys", "/dev", "/tmp"];
+pub const MOUNT_POINTS: &[&str] = &["/proc", "/sys", "/dev", "/tmp", "/var", "/var/tmp"];

@@ -75,8 +75,11 @@ pub(super) fn command(machine: &Machine<'_>, accelerator: Accelerator) -> Comman
     command.args(["-no-user-config", "-nodefaults", "-display", "none"]);
     // A debug kernel spends more than half of its boot on the ACPI tables of a PC. The other
     // machine has only the PIT to measure the TSC against, which needs a clock that does not
-    // depend on the load of the host.
-    let (kind, serial) = if is_virtual {
+    // depend on the load of the host. Without a bus of PCI, the kernel takes no notice of what memmap=
+    // declares to be persistent (e820__reserve_resources_late()).
+    let (kind, serial) = if is_virtual && machine.built.has("PCI_MMCONFIG") {
+        ("microvm,rtc=on,pcie=on", "virtio-serial-device")
+    } else if is_virtual {
         ("microvm,rtc=on", "virtio-serial-device")
     } else {
         ("q35", "virtio-serial-pci")

@@ -40,6 +40,7 @@ pub(super) const KCONFIG: &str = include_str!("../configs/Kconfig");
 
 const CORE: &str = include_str!("../configs/core.config");
 const DEBUG: &str = include_str!("../configs/debug.config");
+const FULL: &str = include_str!("../configs/full.config");
 const UML: &str = include_str!("../configs/uml.config");
 
 /// log_buf_len: The reports of the debug options are long, and none may be lost.
@@ -51,6 +52,10 @@ const UML: &str = include_str!("../configs/uml.config");
 /// they are asked for, in a boot of their own.
 const DEBUG_CMDLINE: &str = "log_buf_len=16M kmemleak=on slab_debug=F kunit.autorun=0";
 
+/// memmap=2G!4G: The device whose pages have 1 GiB takes one for itself, and the memory that a machine
+/// has below 4 GiB is not in one piece.
+const FULL_CMDLINE: &str = "numa=fake=2 memmap=2G!4G";
+
 const CONFIGS: &[Config] = &[
     Config {
         name: "core",
@@ -59,6 +64,15 @@ const CONFIGS: &[Config] = &[
         // With less than 512 MiB that are free, hugepage_init() turns transparent huge pages off.
         memory: 640,
         cmdline: "",
+        slowness: 1,
+        instruction_ns: 32,
+    },
+    Config {
+        name: "full",
+        arch: Arch::X86,
+        fragments: &[CORE, FULL],
+        memory: 5120,
+        cmdline: FULL_CMDLINE,
         slowness: 1,
         instruction_ns: 32,
     },
@@ -219,8 +233,10 @@ mod tests {
     }
 
     #[test]
-    fn a_debug_kernel_has_the_options_that_scenarios_need() -> Result<()> {
-        let text = config(Arch::X86, "debug")?.text(Path::new("/no/such/tree"), &[]);
+    fn the_options_that_scenarios_need_are_those_of_the_debug_and_the_full_kernel() -> Result<()> {
+        let text =
+            |name| anyhow::Ok(config(Arch::X86, name)?.text(Path::new("/no/such/tree"), &[]));
+        let text = format!("{}{}", text("debug")?, text("full")?);
         for needs in Needs::ALL {
             let line = format!("CONFIG_{}=y", needs.option());
             assert!(text.lines().any(|other| other == line), "{line}");
@@ -232,7 +248,7 @@ mod tests {
     fn a_configuration_is_found_by_name() {
         assert!(config(Arch::X86, "core").is_ok());
         let text = format!("{:#}", config(Arch::X86, "cor").unwrap_err());
-        assert!(text.contains("core, debug, rt"), "{text}");
+        assert!(text.contains("core, full, debug, rt"), "{text}");
         let text = format!("{:#}", config(Arch::Um, "rt").unwrap_err());
         assert!(
             text.contains("--machine uml; there is: core, debug"),
