@@ -82,6 +82,7 @@ fn expected(scenario: &Scenario) -> String {
     let want = scenario.expectation();
     let arming = match scenario.setting {
         Setting::One(arming) | Setting::Mirrored(arming) => arming,
+        Setting::Edge => Arming::Unarmed,
         Setting::Case(case) => return about_case(scenario, case),
     };
     let mut text = format!(
@@ -101,7 +102,7 @@ fn expected(scenario: &Scenario) -> String {
             "not armed, nothing due".into()
         }
     });
-    if matches!(scenario.setting, Setting::Mirrored(_)) {
+    if matches!(scenario.setting, Setting::Mirrored(_) | Setting::Edge) {
         text.push_str("; a mirror watches the page table");
     }
     if want.outcome != 0 {

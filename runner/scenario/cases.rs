@@ -463,7 +463,7 @@ mod tests {
         });
         let of_case = match scenario.setting {
             Setting::Case(case) => case.tried(),
-            Setting::One(_) | Setting::Mirrored(_) => None,
+            Setting::One(_) | Setting::Mirrored(_) | Setting::Edge => None,
         };
         of_roles.chain(of_case).collect()
     }

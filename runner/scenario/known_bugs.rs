@@ -8,12 +8,16 @@
 
 use crate::model::{ScenarioResult, Verdict};
 use crate::scenario::cases::{CASES, Case};
+use crate::scenario::edges;
 
 pub use crate::scenario::bugs::{BUGS, Bug};
 
 /// The bug that the scenario of that name shows.
 pub fn of_scenario(name: &str) -> Option<&'static Bug> {
-    CASES.iter().find(|case| case.name == name)?.known_bug
+    match CASES.iter().find(|case| case.name == name) {
+        Some(case) => case.known_bug,
+        None => edges::bug(name),
+    }
 }
 
 /// The names of the scenarios that show a bug.

@@ -5,6 +5,7 @@
 
 mod bugs;
 pub mod cases;
+mod edges;
 pub mod known_bugs;
 mod pattern;
 pub mod script;
@@ -26,6 +27,8 @@ pub enum Setting {
     One(Arming),
     /// A mirror that agrees, and one plain notifier behind it if that is to fail.
     Mirrored(Arming),
+    /// One mirror that agrees, on memory at an edge.
+    Edge,
     /// Those of a case of the contract.
     Case(&'static Case),
 }
@@ -44,15 +47,17 @@ impl Scenario {
     pub fn name(&self) -> String {
         match (self.setting, self.setting_name()) {
             (Setting::Case(case), _) => case.name.to_owned(),
+            (Setting::Edge, _) => edges::name(&self.trigger),
             (_, Some(setting)) => format!("{}-{setting}", self.trigger.name),
             (_, None) => self.trigger.name.to_owned(),
         }
     }
 
-    /// How the injector is set, in a word; nothing for a case of the contract, which may set several.
+    /// How the injector is set, in a word; nothing for an edge, where it is not, and for a case of the
+    /// contract, which may set several.
     pub fn setting_name(&self) -> Option<String> {
         let arming = match self.setting {
-            Setting::Case(_) => return None,
+            Setting::Case(_) | Setting::Edge => return None,
             Setting::Mirrored(Arming::Fail(_)) => return Some("mirrored-eagain".into()),
             Setting::Mirrored(_) => return Some("mirrored".into()),
             Setting::One(arming) => arming,
@@ -75,7 +80,7 @@ impl Scenario {
     pub fn about(&self) -> &'static str {
         match self.setting {
             Setting::Case(case) => case.about,
-            Setting::One(_) | Setting::Mirrored(_) => self.trigger.about,
+            Setting::One(_) | Setting::Mirrored(_) | Setting::Edge => self.trigger.about,
         }
     }
 
@@ -96,6 +101,7 @@ impl Scenario {
                     .chain(fails.then_some(plain))
                     .collect()
             }
+            Setting::Edge => vec![notifier(NotifierKind::Mirror, Arming::Unarmed)],
             Setting::Case(case) => case.notifiers.to_vec(),
         }
     }
@@ -106,7 +112,7 @@ impl Scenario {
             (Setting::Case(case), _) => case.rules,
             (Setting::Mirrored(Arming::Fail(_)), Context::Blockable) => &[1, 12],
             (Setting::Mirrored(Arming::Fail(_)), Context::NonBlockable) => &[2, 5, 12],
-            (Setting::Mirrored(_), _) => &[12],
+            (Setting::Mirrored(_) | Setting::Edge, _) => &[12],
             (Setting::One(_), Context::Blockable) => &[1],
             (Setting::One(_), Context::NonBlockable) => &[2, 5],
         }
@@ -120,7 +126,7 @@ impl Scenario {
                 !self.trigger.calls.admits(0)
                     && (self.trigger.context == Context::Blockable || errno != -EAGAIN)
             }
-            Setting::One(_) | Setting::Mirrored(_) => false,
+            Setting::One(_) | Setting::Mirrored(_) | Setting::Edge => false,
         }
     }
 
@@ -128,7 +134,7 @@ impl Scenario {
     pub fn needs(&self) -> Option<Needs> {
         match self.setting {
             Setting::Case(case) => case.needs.or(self.trigger.needs),
-            Setting::One(_) | Setting::Mirrored(_) => self.trigger.needs,
+            Setting::One(_) | Setting::Mirrored(_) | Setting::Edge => self.trigger.needs,
         }
     }
 
@@ -150,7 +156,7 @@ impl Scenario {
     pub fn boot(&self) -> Boot {
         match self.setting {
             Setting::Case(case) => case.boot,
-            Setting::One(_) | Setting::Mirrored(_) => Boot::Shared,
+            Setting::One(_) | Setting::Mirrored(_) | Setting::Edge => Boot::Shared,
         }
     }
 
@@ -170,7 +176,7 @@ impl Scenario {
         };
         let (said, judges_symptoms) = match self.setting {
             Setting::Case(case) => (case.said().to_vec(), case.judges_symptoms()),
-            Setting::One(_) | Setting::Mirrored(_) => (Vec::new(), false),
+            Setting::One(_) | Setting::Mirrored(_) | Setting::Edge => (Vec::new(), false),
         };
         Expectation {
             event: trigger.event,
@@ -211,7 +217,11 @@ fn all() -> impl Iterator<Item = Scenario> {
         trigger: case.trigger,
         setting: Setting::Case(case),
     });
-    suite.chain(mirrored).chain(cases)
+    let edges = edges::all().map(|trigger| Scenario {
+        trigger,
+        setting: Setting::Edge,
+    });
+    suite.chain(mirrored).chain(edges).chain(cases)
 }
 
 /// All scenarios whose name matches one of the patterns; all of them if there is no pattern.

@@ -8,7 +8,7 @@ use crate::contract::Needs;
 use crate::model::{Arming, Context, Count, End, Extent, NotifierEvent, PagesFate, ReaperMessage};
 use crate::scenario::script::{Caller, Death, Script};
 use crate::trigger::operation::{Operation, Work};
-use crate::trigger::place::Place;
+use crate::trigger::place::{Filled, Place};
 use crate::trigger::remote::Remote;
 
 /// The way in which the kernel is made to call the notifiers.
@@ -153,6 +153,8 @@ pub struct Trigger {
     pub kind: TriggerKind,
     /// The place of the memory.
     pub place: Place,
+    /// The part of it that was touched.
+    pub filled: Filled,
     /// The event of the calls.
     pub event: NotifierEvent,
     /// The event of the last one, where that is another one. It is not made to fail.
@@ -227,6 +229,7 @@ impl Trigger {
         Work {
             operation: self.kind.operation(),
             place: self.place,
+            filled: self.filled,
         }
     }
 
@@ -280,6 +283,7 @@ pub const fn made(
         about,
         kind,
         place: Place::Anywhere,
+        filled: Filled::Whole,
         event,
         last_event: None,
         context: Context::Blockable,
@@ -386,6 +390,7 @@ pub const MRELEASE: Trigger = Trigger {
     about: "process_mrelease of a dying process",
     kind: TriggerKind::Mrelease,
     place: Place::Anywhere,
+    filled: Filled::Whole,
     event: Clear,
     last_event: None,
     context: Context::NonBlockable,
@@ -412,6 +417,7 @@ pub const MEMCG_OOM: Trigger = Trigger {
     about: "the OOM reaper after a memory cgroup ran out",
     kind: TriggerKind::MemcgOom,
     place: Place::Anywhere,
+    filled: Filled::Whole,
     event: Clear,
     last_event: None,
     context: Context::NonBlockable,
@@ -519,6 +525,7 @@ pub const TRIGGERS: &[Trigger] = &[
         about: "the OOM reaper after sysrq f",
         kind: TriggerKind::GlobalOom,
         place: Place::Anywhere,
+        filled: Filled::Whole,
         event: Clear,
         last_event: None,
         context: Context::NonBlockable,

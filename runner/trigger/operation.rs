@@ -7,7 +7,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::os::sys::Feature;
-use crate::trigger::place::Place;
+use crate::trigger::place::{Filled, Place};
 
 /// Number of `madvise(2)` calls in [`Operation::DontneedOften`].
 pub const OFTEN: u64 = 128;
@@ -269,6 +269,8 @@ pub struct Work {
     pub operation: Operation,
     /// The place.
     pub place: Place,
+    /// The part that is touched, for an operation on memory that is written to.
+    pub filled: Filled,
 }
 
 impl From<Operation> for Work {
@@ -276,13 +278,14 @@ impl From<Operation> for Work {
         Work {
             operation,
             place: Place::Anywhere,
+            filled: Filled::Whole,
         }
     }
 }
 
 impl fmt::Display for Work {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {:?}", self.operation, self.place)
+        write!(f, "{} {:?} {:?}", self.operation, self.place, self.filled)
     }
 }
 
@@ -290,14 +293,22 @@ impl FromStr for Work {
     type Err = String;
 
     fn from_str(words: &str) -> Result<Self, String> {
-        let (operation, place) = words.split_once(' ').unwrap_or((words, ""));
-        let named = |one: &Place| format!("{one:?}") == place;
+        let words: Vec<&str> = words.split(' ').collect();
+        let [operation, place, filled] = words[..] else {
+            return Err(format!("{words:?} are no operation, place and part of it"));
+        };
+        let is_place = |one: &Place| format!("{one:?}") == place;
+        let is_filled = |one: &Filled| format!("{one:?}") == filled;
         Ok(Work {
             operation: operation.parse()?,
             place: Place::ALL
                 .into_iter()
-                .find(named)
+                .find(is_place)
                 .ok_or_else(|| format!("unknown place {place:?}"))?,
+            filled: Filled::ALL
+                .into_iter()
+                .find(is_filled)
+                .ok_or_else(|| format!("unknown part {filled:?}"))?,
         })
     }
 }
@@ -311,8 +322,14 @@ mod tests {
         for operation in Operation::ALL {
             assert_eq!(operation.to_string().parse(), Ok(operation));
             for place in Place::ALL {
-                let work = Work { operation, place };
-                assert_eq!(work.to_string().parse(), Ok(work));
+                for filled in Filled::ALL {
+                    let work = Work {
+                        operation,
+                        place,
+                        filled,
+                    };
+                    assert_eq!(work.to_string().parse(), Ok(work));
+                }
             }
         }
         assert!("munmap".parse::<Operation>().is_err());

@@ -14,7 +14,7 @@ use crate::injector::line::errno_of;
 use crate::os::sys::{Area, GIGABYTE, HUGE, PAGE};
 
 /// Pages of an area: few enough to lie in one page table.
-pub(super) const PAGES: usize = 16;
+pub const PAGES: usize = 16;
 
 /// Folder of a file system that is written back, one page at a time.
 pub const WRITTEN_BACK: &str = "/var/tmp";
@@ -29,6 +29,10 @@ pub enum Place {
     Anywhere,
     /// As many at address 0.
     AtZero,
+    /// As many, one half before and one half behind the boundary of two page tables.
+    AcrossTables,
+    /// The same with a boundary of two gigabytes.
+    AcrossGigabytes,
     /// Few pages of a file in [`WRITTEN_BACK`].
     File,
     /// Some of a page of 1 GiB, of a device with persistent memory. What is there is not written to.
@@ -45,10 +49,28 @@ pub enum Place {
     HugetlbShared,
 }
 
+/// The pages of the memory that were written to before the operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Filled {
+    /// All of them.
+    Whole,
+    /// The last one only.
+    Last,
+    /// None.
+    Nothing,
+}
+
+impl Filled {
+    /// Each of them.
+    pub const ALL: [Filled; 3] = [Filled::Whole, Filled::Last, Filled::Nothing];
+}
+
 impl Place {
-    pub(super) const ALL: [Place; 9] = [
+    pub(super) const ALL: [Place; 11] = [
         Place::Anywhere,
         Place::AtZero,
+        Place::AcrossTables,
+        Place::AcrossGigabytes,
         Place::File,
         Place::Dax,
         Place::Tables,
@@ -93,6 +115,8 @@ impl Place {
         match self {
             Place::Anywhere | Place::File => Area::map(PAGES, file),
             Place::AtZero => Area::map_at_zero(PAGES),
+            Place::AcrossTables => Area::map_across(PAGES, HUGE * PAGE),
+            Place::AcrossGigabytes => Area::map_across(PAGES, GIGABYTE),
             Place::Tables => Area::map_tables(2, None),
             Place::Table => Area::map_tables(1, file),
             Place::Huge => {

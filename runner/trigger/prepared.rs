@@ -20,7 +20,7 @@ use crate::injector::line::errno_of;
 use crate::os::sys;
 use crate::os::sys::{Area, Dmirror, GIGABYTE, PAGE, Probe, RobustThread, UserFault};
 use crate::trigger::operation::{OFTEN, Operation, Work};
-use crate::trigger::place::{PAGES, Place};
+use crate::trigger::place::{Filled, PAGES, Place};
 
 /// Pages that [`Operation::Hog`] touches at most; its cgroup must allow fewer.
 const HOG_PAGES: usize = (64 << 20) / PAGE;
@@ -69,7 +69,12 @@ impl Prepared {
     /// # Errors
     ///
     /// The errno of the system call that failed.
-    pub fn new(Work { operation, place }: Work) -> Result<Self, Errno> {
+    pub fn new(work: Work) -> Result<Self, Errno> {
+        let Work {
+            operation,
+            place,
+            filled,
+        } = work;
         let has_file = operation.is_on_file() || operation.is_on_text() || place.is_of_file();
         let file = has_file.then(|| place.file()).transpose()?;
         let area = match operation {
@@ -109,7 +114,7 @@ impl Prepared {
             }
             // Each page is one call when another process collapses the table.
             Operation::HoldFile => area.fill_first(PAGES)?,
-            _ => area.fill()?,
+            _ => fill(&area, filled)?,
         }
         if place == Place::Huge {
             demand_huge(&area)?;
@@ -135,6 +140,9 @@ impl Prepared {
         match self.operation {
             Operation::MunmapTwoVmas | Operation::DontneedTwoVmas => {
                 self.area.protect(PAGES / 2, PAGES / 2, true)?;
+            }
+            Operation::Mremap if place == Place::AtZero => {
+                self.other = Some(Place::Anywhere.map(None)?);
             }
             Operation::Mremap => self.other = Some(place.map(None)?),
             Operation::HoldForked => {
@@ -323,6 +331,15 @@ impl Prepared {
                 Err(Errno::EDQUOT)
             }
         }
+    }
+}
+
+/// Fills that part of an area.
+fn fill(area: &Area, filled: Filled) -> Result<(), Errno> {
+    match filled {
+        Filled::Whole => area.fill(),
+        Filled::Last => area.touch(area.pages() - 1, 1),
+        Filled::Nothing => Ok(()),
     }
 }
 

@@ -5,7 +5,7 @@
 //! It is this program again (`mn-inject subject`), so it has no libraries, and an address space
 //! that nothing else uses. It takes commands as lines on its standard input:
 //!
-//! - `prepare OPERATION PLACE` is answered by `ready START END CALLER CHILD`: the addresses,
+//! - `prepare OPERATION PLACE FILLED` is answered by `ready START END CALLER CHILD`: the addresses,
 //!   hexadecimal, the thread that the operation makes call the notifiers, and a child or 0,
 //! - `act` is answered by `done ERRNO` (0 or negative),
 //! - `write PATH LINE` opens the file, writes the line, keeps the file open, and is answered by

@@ -25,6 +25,10 @@ pub const SKIPPED: &[(&str, &str)] = &[
     ("r11-after-exit", "a BUG stops User Mode Linux"),
     ("r12-*-at-zero", "User Mode Linux maps nothing at address 0"),
     (
+        "edge-*-at-zero-*",
+        "User Mode Linux maps nothing at address 0",
+    ),
+    (
         "madvise-collapse-*",
         "needs CONFIG_TRANSPARENT_HUGEPAGE, not set to never",
     ),

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use nix::errno::Errno;
 use nix::libc;
 use nix::sys::memfd::{MFdFlags, memfd_create};
-use nix::sys::mman::{self, MRemapFlags, MapFlags, MmapAdvise, ProtFlags};
+use nix::sys::mman::{self, MapFlags, MmapAdvise, ProtFlags};
 
 use crate::os::sys::{GIGABYTE, HUGE, PAGE};
 
@@ -57,23 +57,42 @@ impl Area {
     /// from a base further above, so no other thread's mapping is placed where pages of this area
     /// were unmapped.
     pub fn map_apart(pages: usize, file: Option<&OwnedFd>) -> Result<Self, Errno> {
+        Self::map_in(Self::reservation_apart(Self::reserve(pages)?)?, pages, file)
+    }
+
+    /// Maps `pages` pages as [`Area::map_apart`] does, one half before and one half behind a multiple of
+    /// `boundary`, which is [`GIGABYTE`] at most. No other page is mapped in the gigabyte on either side.
+    pub fn map_across(pages: usize, boundary: usize) -> Result<Self, Errno> {
+        let reserved = NonZeroUsize::new(2 * GIGABYTE).ok_or(Errno::EINVAL)?;
+        let reservation = Self::reservation_apart(reserved)?;
+        let middle = reservation.as_ptr() as usize + GIGABYTE;
+        // One that is not also a boundary of two gigabytes.
+        let at = if boundary == GIGABYTE {
+            middle
+        } else {
+            middle + boundary
+        };
+        Self::map_from(at - pages / 2 * PAGE, pages, None)
+    }
+
+    /// Reserves so many bytes, far below all other memory, from a multiple of [`GIGABYTE`] on.
+    fn reservation_apart(length: NonZeroUsize) -> Result<NonNull<c_void>, Errno> {
         static NEXT: AtomicUsize = AtomicUsize::new(0x1000_0000_0000);
-        const STEP: usize = 1 << 30;
+        let step = length.get().next_multiple_of(GIGABYTE);
         loop {
-            let place = NonZeroUsize::new(NEXT.fetch_add(STEP, Ordering::Relaxed));
+            let place = NonZeroUsize::new(NEXT.fetch_add(step, Ordering::Relaxed));
             // SAFETY: The kernel replaces no mapping, because of MAP_FIXED_NOREPLACE.
             let reservation = unsafe {
                 mman::mmap_anonymous(
                     place,
-                    Self::reserve(pages)?,
+                    length,
                     ProtFlags::PROT_NONE,
                     MapFlags::MAP_PRIVATE | MapFlags::MAP_NORESERVE | MapFlags::MAP_FIXED_NOREPLACE,
                 )
             };
             match reservation {
                 Err(Errno::EEXIST) => {}
-                Err(errno) => return Err(errno),
-                Ok(reservation) => return Self::map_in(reservation, pages, file),
+                reservation => return reservation,
             }
         }
     }
@@ -444,19 +463,12 @@ impl Area {
             return Err(Errno::EINVAL);
         }
         let length = bytes(self.pages)?.get();
-        let from = NonNull::new(self.at(0, self.pages)?).ok_or(Errno::EINVAL)?;
-        let to = NonNull::new(other.at(0, other.pages)?);
+        // Not that of nix, which has no address 0.
+        let (from, to) = (self.at(0, self.pages)?, other.at(0, other.pages)?);
+        let flags = libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED;
         // SAFETY: Both lie in areas, which contain no Rust object.
-        unsafe {
-            mman::mremap(
-                from,
-                length,
-                length,
-                MRemapFlags::MREMAP_MAYMOVE | MRemapFlags::MREMAP_FIXED,
-                to,
-            )
-        }?;
-        Ok(())
+        let moved = unsafe { libc::mremap(from, length, length, flags, to) };
+        Errno::result(moved).map(drop)
     }
 }
 
