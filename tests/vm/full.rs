@@ -12,8 +12,8 @@ use mn_inject::model::matrix::MatrixReport;
 use mn_inject::model::{FindingKind, Recognised, Report};
 
 use crate::harness::{
-    Ran, assert_signal_leaves_no_qemu, folder, found, mutant, patch, report_in, run, run_now,
-    run_patched, selftest, send, start, suite_alone, users_of, wait_for,
+    Ran, assert_signal_leaves_no_qemu, folder, found, mutant, patch, report_in, run, run_beside,
+    run_now, run_patched, selftest, send, start, suite_alone, users_of, wait_for,
 };
 use crate::uml::SKIPPED;
 
@@ -385,10 +385,13 @@ fn a_guest_that_ends_too_early_is_no_verdict() {
     );
 }
 
+/// The guest keeps one processor busy until the time limit, so a suite runs beside it.
 #[test]
-#[ignore = "full: 1 min"]
+#[ignore = "full: 2 min"]
 fn a_guest_that_hangs_is_no_verdict() {
-    run_patched(&patch("hang")).expect(70, &["hung", "console's last lines"]);
+    let patch = patch("hang");
+    run_beside(&["run", "--machine=uml", "--base=mainline", "--patch", &patch])
+        .expect(70, &["hung", "console's last lines"]);
 }
 
 #[test]

@@ -103,6 +103,14 @@ pub fn run_now(arguments: &[&str]) -> Ran {
     output_of(&mut program::vm(arguments))
 }
 
+/// Runs on User Mode Linux while a suite may run: for guests that take one processor for a long time.
+pub fn run_beside(arguments: &[&str]) -> Ran {
+    assert!(arguments.contains(&"--machine=uml"), "{arguments:?}");
+    prepare();
+    let _alone = lock(&NATIVE);
+    run_now(arguments)
+}
+
 /// A test of the module or of the program itself in a guest: `stress`, `fuzz`, `hostile`, `flood`,
 /// `bench` or `fail-nth`, with its options. A suite may run at the same time.
 pub fn selftest(arguments: &[&str]) -> Ran {
