@@ -15,6 +15,17 @@ fn is_last(o: &Observation, call: &Call) -> bool {
     last.is_some_and(|last| last.seq == call.seq)
 }
 
+/// Whether the range of an event must have an owner. `migrate_vma_setup()` passes on that of its
+/// caller; of `make_device_exclusive()` the caller is lib/test_hmm.c, which has none. For all other
+/// events `mmu_notifier_range_init()` leaves the field as it is, and no driver may look at it.
+fn owner(event: NotifierEvent) -> Option<bool> {
+    match event {
+        NotifierEvent::Migrate => Some(true),
+        NotifierEvent::Exclusive => Some(false),
+        _ => None,
+    }
+}
+
 /// Adds findings about unmet demands. Returns the reason why one of them cannot be judged, if one
 /// cannot.
 pub(super) fn check(o: &Observation, findings: &mut Findings) -> Option<String> {
@@ -46,11 +57,10 @@ pub(super) fn check(o: &Observation, findings: &mut Findings) -> Option<String> 
                 )
             });
         }
-        // `migrate_vma_setup()` passes on that of its caller. A caller of make_device_exclusive()
-        // may have one; test_hmm has none.
-        let has_owner = event == NotifierEvent::Migrate;
-        if call.owner.is_some_and(|owner| owner != has_owner) {
-            let text = if has_owner {
+        if let (Some(seen), Some(due)) = (call.owner, owner(event))
+            && seen != due
+        {
+            let text = if due {
                 "the range has no owner, so the driver cannot tell its own migration from others"
             } else {
                 "the range has an owner, so a driver may take it for its own, and ignore it"

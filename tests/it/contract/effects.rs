@@ -25,10 +25,14 @@ fn wrong_effects_are_found() {
         (FindingKind::Removal, |o| o.remains.mm = Some((1, 1))),
         (FindingKind::Removal, |o| o.remains.flushes = Some(1)),
         (FindingKind::Calls, |o| o.calls[0].cur_seq = 4),
-        (FindingKind::Calls, |o| o.calls[0].owner = Some(true)),
         (FindingKind::Calls, |o| {
             o.expectation.event = NotifierEvent::Migrate;
             o.calls[0].event = NotifierEvent::Migrate;
+        }),
+        (FindingKind::Calls, |o| {
+            o.expectation.event = NotifierEvent::Exclusive;
+            o.calls[0].event = NotifierEvent::Exclusive;
+            o.calls[0].owner = Some(true);
         }),
         (FindingKind::Outcome, |o| o.outcome = -11),
         (FindingKind::Step, |o| {
@@ -42,6 +46,13 @@ fn wrong_effects_are_found() {
         let verdict = with(change);
         assert!(found(&verdict).contains(&kind), "{index}: {verdict:?}");
     }
+}
+
+/// The kernel initialises the owner for the events of a device only.
+#[test]
+fn the_owner_of_any_other_event_is_not_judged() {
+    let verdict = with(|o| o.calls[0].owner = Some(true));
+    assert_eq!(verdict, with(|_| {}));
 }
 
 /// Pages that are kept have changed if their protection has.
