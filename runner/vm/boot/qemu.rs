@@ -34,8 +34,6 @@ const CMDLINE: &[&str] = &[
     "rcupdate.rcu_expedited=1",
     // Without it, QEMU would translate the program again for every process of the guest.
     "norandmaps",
-    // For the scenarios on hugetlbfs, each of which takes two at most.
-    "hugepages=4",
 ];
 
 /// Environment variable with the path of the state that is saved or restored. It is part of a command

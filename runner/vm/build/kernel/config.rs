@@ -43,6 +43,9 @@ const DEBUG: &str = include_str!("../configs/debug.config");
 const FULL: &str = include_str!("../configs/full.config");
 const UML: &str = include_str!("../configs/uml.config");
 
+/// hugepages=4: For the scenarios on hugetlbfs, each of which takes two at most.
+const CORE_CMDLINE: &str = "hugepages=4";
+
 /// log_buf_len: The reports of the debug options are long, and none may be lost.
 /// kmemleak=on: A kernel may have it built in but off by default.
 /// slab_debug=F: The slab allocator's arrays of free objects still hold the addresses of objects
@@ -50,11 +53,12 @@ const UML: &str = include_str!("../configs/uml.config");
 /// have no such arrays.
 /// kunit.autorun=0: As for the other configurations with KUnit, the module's unit tests run when
 /// they are asked for, in a boot of their own.
-const DEBUG_CMDLINE: &str = "log_buf_len=16M kmemleak=on slab_debug=F kunit.autorun=0";
+const DEBUG_CMDLINE: &str = "hugepages=4 log_buf_len=16M kmemleak=on slab_debug=F kunit.autorun=0";
 
+/// hugepages=16: One with a memory failure is lost.
 /// memmap=2G!4G: The device whose pages have 1 GiB takes one for itself, and the memory that a machine
 /// has below 4 GiB is not in one piece.
-const FULL_CMDLINE: &str = "numa=fake=2 memmap=2G!4G";
+const FULL_CMDLINE: &str = "hugepages=16 numa=fake=2 memmap=2G!4G";
 
 const CONFIGS: &[Config] = &[
     Config {
@@ -63,7 +67,7 @@ const CONFIGS: &[Config] = &[
         fragments: &[CORE],
         // With less than 512 MiB that are free, hugepage_init() turns transparent huge pages off.
         memory: 640,
-        cmdline: "",
+        cmdline: CORE_CMDLINE,
         slowness: 1,
         instruction_ns: 32,
     },
@@ -90,7 +94,7 @@ const CONFIGS: &[Config] = &[
         arch: Arch::X86,
         fragments: &[CORE, include_str!("../configs/rt.config")],
         memory: 768,
-        cmdline: "log_buf_len=16M kunit.autorun=0",
+        cmdline: "hugepages=4 log_buf_len=16M kunit.autorun=0",
         slowness: 6,
         instruction_ns: 8,
     },
