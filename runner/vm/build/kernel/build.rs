@@ -30,7 +30,7 @@ use crate::vm::host::progress::{Task, Ui};
 
 /// Maximum number of kernels in the cache; each takes about 20 MB. All of `tests/mutants/` fit, for
 /// both machines.
-const IMAGES_KEPT: usize = 300;
+const IMAGES_KEPT: usize = 400;
 /// Maximum number of modules in the cache; each takes less than 1 MB.
 const MODULES_KEPT: usize = 200;
 
