@@ -112,7 +112,7 @@ fn seed_passes_on_the_real_time_kernel() {
     run(&["run", "--config", "rt", "--patch", &fix]).expect(
         0,
         &[
-            "0 failed, 0 without a verdict, 120 skipped",
+            "0 failed, 0 without a verdict, 130 skipped",
             "16 known bugs of the kernel",
         ],
     );
@@ -371,14 +371,15 @@ fn the_inverted_check_of_v4_fails_both_ways() {
     );
 }
 
-/// Most scenarios have passed by then, and are in the report; that is no pass.
+/// Scenarios have passed by then, and are in the report; that is no pass. Which was the last one is not
+/// known: with the guest goes what the host has not read yet, and that may be half a line.
 #[test]
 #[ignore = "full: 1 min"]
 fn a_guest_that_ends_too_early_is_no_verdict() {
     run_patched(&patch("reset")).expect(
         70,
         &[
-            "-half: the guest ended too early, in scenario mrelease-eagain",
+            "-half: the guest ended ",
             "scenarios passed, 0 failed, ",
             " never ran",
         ],
