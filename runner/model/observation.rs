@@ -148,6 +148,8 @@ pub enum Initiator {
     Ksmd,
     /// The kernel thread `khugepaged` (mm/khugepaged.c).
     Khugepaged,
+    /// One of the kernel threads `kworker/...` (kernel/workqueue.c).
+    Worker,
 }
 
 /// Everything that was recorded about one scenario.

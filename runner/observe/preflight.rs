@@ -95,7 +95,7 @@ fn why_not_trigger(kind: TriggerKind, options: &RunOptions) -> Option<&'static s
         TriggerKind::Script(script) if script.steps == Steps::LetGo && has_lockdep() => Some(
             "needs a kernel without lockdep, in which a process is gone in a tenth of a second",
         ),
-        _ if kind.operation() == Operation::Hog => cgroup::missing(),
+        _ if kind.operation() == Operation::Hog || kind.is_reclaimed() => cgroup::missing(),
         TriggerKind::GlobalOom if !Path::new("/proc/sysrq-trigger").exists() => Some("no sysrq"),
         TriggerKind::Script(script) if script.steps == Steps::Age => lru_gen::missing(),
         TriggerKind::Script(script) if script.steps == Steps::ScanCollapsed => {

@@ -96,12 +96,17 @@ impl Session {
         let begin = Instant::now();
         let kind = scenario.trigger.kind;
         let cgroup = match kind.operation() {
-            Operation::Hog => Some(self.victim_cgroup()?),
+            Operation::Hog => Some(Cgroup::new(&self.cgroup_name(), VICTIM_LIMIT)?),
+            _ if kind.is_reclaimed() => Some(Cgroup::with_swap(&self.cgroup_name())?),
             _ => None,
         };
-        let subject = Subject::start(scenario.trigger.work(), &self.waiter, STEP)?;
+        let mut subject = Subject::start(scenario.trigger.work(), &self.waiter, STEP)?;
         if let Some(cgroup) = &cgroup {
             cgroup.add(subject.pid())?;
+        }
+        if kind.is_reclaimed() {
+            // The memory that it has is charged to the cgroup where it was.
+            subject.prepare(scenario.trigger.work(), &self.waiter, STEP)?;
         }
         let comm = subject.comm()?;
         let holder = self.module.attach(&Attach {
@@ -112,7 +117,7 @@ impl Session {
         })?;
         let attached = self.attach_all(&scenario, &subject)?;
         let helper = match kind.death() {
-            Death::No if kind.caller() == Caller::Helper => Some(Helper::start()?),
+            Death::No if kind.has_helper() => Some(Helper::start()?),
             Death::No => None,
             Death::HeldAtExit => {
                 subject.hold_at_exit()?;
@@ -146,10 +151,10 @@ impl Session {
         Ok(setup)
     }
 
-    fn victim_cgroup(&mut self) -> Result<Cgroup> {
+    /// Name of a new cgroup.
+    fn cgroup_name(&mut self) -> String {
         self.cgroups += 1;
-        let name = format!("{CGROUP_PREFIX}{}-{}", std::process::id(), self.cgroups);
-        Cgroup::new(&name, VICTIM_LIMIT)
+        format!("{CGROUP_PREFIX}{}-{}", std::process::id(), self.cgroups)
     }
 
     /// Attaches the notifiers of a scenario to its subject, in their order.
@@ -348,6 +353,7 @@ impl Setup {
             Caller::OomReaper => Initiator::OomReaper,
             Caller::Ksmd => Initiator::Ksmd,
             Caller::Khugepaged => Initiator::Khugepaged,
+            Caller::Worker => Initiator::Worker,
         }
     }
 

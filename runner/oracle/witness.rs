@@ -205,6 +205,7 @@ pub(super) fn is_by_initiator_of(o: &Observation, tid: i32, comm: &str) -> bool 
         Initiator::OomReaper => comm == "oom_reaper",
         Initiator::Ksmd => comm == "ksmd",
         Initiator::Khugepaged => comm == "khugepaged",
+        Initiator::Worker => comm.starts_with("kworker/"),
     }
 }
 

@@ -3,9 +3,11 @@
 //! A memory cgroup (Documentation/admin-guide/cgroup-v2.rst) in which a process runs out of memory.
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
+use nix::libc;
 use nix::unistd::Pid;
 
 use crate::os::kernel;
@@ -42,17 +44,26 @@ impl Cgroup {
     ///
     /// A file or folder of the cgroup cannot be made or written.
     pub fn new(name: &str, limit: u64) -> Result<Self> {
-        let root = Path::new(ROOT);
-        write(&root.join("cgroup.subtree_control"), "+memory")?;
-        let path = root.join(name);
-        fs::create_dir(&path).with_context(|| format!("cannot make {}", path.display()))?;
-        let cgroup = Cgroup { path };
+        let cgroup = Self::with_swap(name)?;
         write(&cgroup.path.join("memory.max"), &limit.to_string())?;
         let swap = cgroup.path.join("memory.swap.max");
         if swap.exists() {
             write(&swap, "0")?;
         }
         Ok(cgroup)
+    }
+
+    /// Makes the cgroup `name`, without a limit.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::new`].
+    pub fn with_swap(name: &str) -> Result<Self> {
+        let root = Path::new(ROOT);
+        write(&root.join("cgroup.subtree_control"), "+memory")?;
+        let path = root.join(name);
+        fs::create_dir(&path).with_context(|| format!("cannot make {}", path.display()))?;
+        Ok(Cgroup { path })
     }
 
     /// Makes the OOM killer kill all of its processes at once (`memory.oom.group`).
@@ -108,6 +119,18 @@ impl Drop for Cgroup {
             eprintln!("mn-inject: cannot remove {}: {error}", self.path.display());
         }
     }
+}
+
+/// Takes so many bytes from the memory cgroup of a process (`memory.reclaim`). Fails with `EAGAIN` if
+/// there are fewer to take.
+pub fn reclaim(pid: Pid, bytes: u64) -> io::Result<()> {
+    let groups = fs::read_to_string(format!("/proc/{pid}/cgroup"))?;
+    let own = groups.lines().find_map(|line| line.strip_prefix("0::/"));
+    let own = own.ok_or_else(|| io::Error::from_raw_os_error(libc::ENOENT))?;
+    fs::write(
+        Path::new(ROOT).join(own).join("memory.reclaim"),
+        bytes.to_string(),
+    )
 }
 
 /// Names of all cgroups that begin with `prefix`, of this run and of others; none where there is no

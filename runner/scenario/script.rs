@@ -118,6 +118,8 @@ pub enum Caller {
     Ksmd,
     /// The kernel thread of mm/khugepaged.c.
     Khugepaged,
+    /// A kernel thread of kernel/workqueue.c.
+    Worker,
 }
 
 /// A scenario of several steps.

@@ -73,10 +73,25 @@ impl TriggerKind {
         }
     }
 
+    /// Whether another process does something to the subject while it is alive.
+    pub const fn has_helper(self) -> bool {
+        match self {
+            TriggerKind::Remote(_) => true,
+            TriggerKind::Script(script) => matches!(script.caller, Caller::Helper),
+            _ => false,
+        }
+    }
+
+    /// Whether the subject is in a memory cgroup of its own, which pages are taken from.
+    pub const fn is_reclaimed(self) -> bool {
+        matches!(self, TriggerKind::Remote(Remote::Reclaim))
+    }
+
     /// The thread that makes the calls on the watched addresses.
     pub const fn caller(self) -> Caller {
         match self {
             TriggerKind::Own(_) => Caller::Subject,
+            TriggerKind::Remote(Remote::Sync) => Caller::Worker,
             TriggerKind::Remote(_) | TriggerKind::Mrelease => Caller::Helper,
             TriggerKind::MemcgOom | TriggerKind::GlobalOom => Caller::OomReaper,
             TriggerKind::Ksm => Caller::Ksmd,
@@ -469,6 +484,10 @@ pub const TRIGGERS: &[Trigger] = &[
     remote("remote-madvise-pageout", "process_madvise(MADV_PAGEOUT) of a shared memfd by another process", Remote::Pageout, Clear, AtLeast(1)).reaching(Extent::EachPage),
     remote("remote-memfd-truncate", "ftruncate by another process of a memfd that is mapped", Remote::Truncate, Clear, Exactly(2)).leaving(PagesFate::Gone),
     remote("remote-clear-refs", "4 > /proc/PID/clear_refs by another process", Remote::ClearRefs, SoftDirty, Exactly(1)).everywhere().leaving(PagesFate::Kept),
+
+    remote("remote-syncfs", "syncfs by another process, by which a worker writes a file back that is mapped", Remote::Sync, ProtectionPage, Exactly(16)).at(Place::File).reaching(Extent::EachPage).leaving(PagesFate::Kept).needing(Needs::WriteBack),
+    // A page that is in use meanwhile is tried again.
+    remote("remote-memory-reclaim", "a write to memory.reclaim, by which another process swaps pages out", Remote::Reclaim, Clear, OrMore(16)).reaching(Extent::EachPage).needing(Needs::Swap),
 
     // First each page, by try_to_unmap(), then the page table, by retract_page_tables().
     remote("remote-memfd-collapse", "madvise(MADV_COLLAPSE) by another process of a memfd that both have mapped", Remote::Collapse, Clear, Exactly(17)).at(Place::Table).reaching(Extent::EachPageOrAll).needing(Needs::ShmemHugePages),

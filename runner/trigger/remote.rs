@@ -8,13 +8,19 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::str::FromStr;
 
+use nix::libc;
 use nix::sched::{sched_getaffinity, sched_setaffinity};
 use nix::sys::mman::MmapAdvise;
-use nix::unistd::Pid;
+use nix::unistd::{Pid, syncfs};
 
+use crate::os::cgroup;
 use crate::os::sys;
 use crate::os::sys::Area;
 use crate::trigger::operation::Operation;
+use crate::trigger::pages;
+
+/// Number of times that pages are taken at most. The first time, a page that was used is only noted.
+const RECLAIMS: usize = 20;
 
 /// One of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,16 +37,22 @@ pub enum Remote {
     Collapse,
     /// A transparent huge page is split through debugfs.
     Split,
+    /// `syncfs` of the file system whose file the subject has mapped shared.
+    Sync,
+    /// Its pages are taken from its memory cgroup (`memory.reclaim`).
+    Reclaim,
 }
 
 impl Remote {
-    const ALL: [Remote; 6] = [
+    const ALL: [Remote; 8] = [
         Remote::Write,
         Remote::Pageout,
         Remote::Truncate,
         Remote::ClearRefs,
         Remote::Collapse,
         Remote::Split,
+        Remote::Sync,
+        Remote::Reclaim,
     ];
 
     /// The operation for which the subject prepares its memory.
@@ -49,8 +61,8 @@ impl Remote {
             Remote::Write => Operation::CopyOnWrite,
             Remote::Pageout => Operation::Pageout,
             Remote::Truncate => Operation::Truncate,
-            Remote::Collapse => Operation::HoldFile,
-            Remote::ClearRefs | Remote::Split => Operation::Hold,
+            Remote::Collapse | Remote::Sync => Operation::HoldFile,
+            Remote::ClearRefs | Remote::Split | Remote::Reclaim => Operation::Hold,
         }
     }
 
@@ -83,6 +95,8 @@ impl Remote {
                 let file = file_at(pid, (start, end))?.into();
                 Ok(Area::map_tables(1, Some(&file))?.collapse()?)
             }
+            Remote::Sync => Ok(syncfs(file_at(pid, (start, end))?)?),
+            Remote::Reclaim => reclaim(pid, (start, end)),
             Remote::ClearRefs => fs::write(format!("/proc/{pid}/clear_refs"), "4"),
             Remote::Split => fs::write(
                 "/sys/kernel/debug/split_huge_pages",
@@ -90,6 +104,21 @@ impl Remote {
             ),
         }
     }
+}
+
+/// Takes pages from the cgroup of a process until it has none in the range. How many others are taken
+/// before is the kernel's choice.
+fn reclaim(pid: Pid, range: (u64, u64)) -> io::Result<()> {
+    for _ in 0..RECLAIMS {
+        match cgroup::reclaim(pid, range.1 - range.0) {
+            Err(error) if error.raw_os_error() != Some(libc::EAGAIN) => return Err(error),
+            _ => {}
+        }
+        if pages::resident(pid, range).map_err(io::Error::other)? == 0 {
+            return Ok(());
+        }
+    }
+    Err(io::Error::from_raw_os_error(libc::EBUSY))
 }
 
 /// The file that a process has mapped at these addresses.

@@ -19,6 +19,7 @@ impl Writer<'_> {
             Initiator::OomReaper => (REAPER_TID, "oom_reaper".to_owned()),
             Initiator::Ksmd => (REAPER_TID, "ksmd".to_owned()),
             Initiator::Khugepaged => (REAPER_TID, "khugepaged".to_owned()),
+            Initiator::Worker => (REAPER_TID, "kworker/u4:1".to_owned()),
         };
         let starts: Vec<Call> = (0..o.notifiers.len())
             .map(|at| start(o, at, tid, &comm, seq))
