@@ -14,8 +14,8 @@ use nix::mount::{MsFlags, mount};
 use crate::os::sys::{PAGE, swapon};
 use crate::trigger::place::WRITTEN_BACK;
 
-/// What is written to files of the kernel to make a device of the persistent memory, of which a page
-/// has 1 GiB (Documentation/driver-api/nvdimm/nvdimm.rst).
+/// Files of the kernel, each with the text that is written to it, to make a device of the persistent
+/// memory, of which a page has 1 GiB (Documentation/driver-api/nvdimm/nvdimm.rst).
 const PERSISTENT: &[(&str, &str)] = &[
     ("devices/dax0.0/align", "1073741824"),
     (

@@ -6,6 +6,7 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
+use nix::errno::Errno;
 use nix::unistd::Pid;
 
 use crate::injector;
@@ -19,6 +20,7 @@ use crate::os::ksm::Ksmd;
 use crate::os::sys::PAGE;
 use crate::os::wait::{Limit, WaitError};
 use crate::scenario::{Scenario, TriggerKind};
+use crate::trigger::pages;
 
 use crate::observe::reaper::{REAPER, is_closing_line};
 use crate::observe::session::{NOWHERE, POLL, STEP, Session};
@@ -182,9 +184,13 @@ impl Session {
         for setup in setups.iter_mut() {
             let pid = setup.subject.pid();
             match setup.scenario.trigger.kind {
-                TriggerKind::Own(_) => setup.outcome = setup.subject.act(&self.waiter, STEP)?,
+                TriggerKind::Own(_) => {
+                    setup.outcome = setup.subject.act(&self.waiter, STEP)?;
+                    had_room(setup)?;
+                }
                 TriggerKind::Remote(remote) => {
-                    setup.outcome = setup.perform(remote, &self.waiter)?
+                    setup.outcome = setup.perform(remote, &self.waiter)?;
+                    had_room(setup)?;
                 }
                 TriggerKind::Ksm => self.merge(setup)?,
                 TriggerKind::Khugepaged => self.collapse(setup)?,
@@ -267,6 +273,25 @@ impl Session {
         }
         Ok(())
     }
+}
+
+/// Fails where the kernel had no room for the pages of an operation, which it may not have.
+fn had_room(setup: &Setup) -> Result<()> {
+    let kind = setup.scenario.trigger.kind;
+    if kind.needs_room() && setup.outcome != 0 {
+        let errno = Errno::from_raw(-setup.outcome);
+        bail!("the pages could not go elsewhere ({errno}): the kernel may have no room for them");
+    }
+    let (pid, watched) = (setup.subject.pid(), setup.subject.watched());
+    let left = if kind.swaps_out() {
+        pages::resident(pid, watched)?
+    } else {
+        0
+    };
+    if left != 0 {
+        bail!("{left} pages of {pid} were not swapped out: see /proc/swaps and memory.swap.max");
+    }
+    Ok(())
 }
 
 fn set_oom_score_adj(pid: Pid, value: i32) -> Result<()> {

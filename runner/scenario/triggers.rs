@@ -87,6 +87,26 @@ impl TriggerKind {
         matches!(self, TriggerKind::Remote(Remote::Reclaim))
     }
 
+    /// Whether the pages go to other memory or to swap space, of which there may not be enough.
+    pub const fn needs_room(self) -> bool {
+        match self {
+            TriggerKind::Own(operation) => matches!(
+                operation,
+                Operation::PageoutToSwap | Operation::MovePages | Operation::SoftOffline
+            ),
+            TriggerKind::Remote(remote) => matches!(remote, Remote::Reclaim),
+            _ => false,
+        }
+    }
+
+    /// Whether no page is left where it was.
+    pub const fn swaps_out(self) -> bool {
+        matches!(
+            self,
+            TriggerKind::Own(Operation::PageoutToSwap) | TriggerKind::Remote(Remote::Reclaim)
+        )
+    }
+
     /// The thread that makes the calls on the watched addresses.
     pub const fn caller(self) -> Caller {
         match self {

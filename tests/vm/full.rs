@@ -58,6 +58,26 @@ fn every_caller_is_reached_on_the_full_kernel() {
     }
 }
 
+/// A notifier is not told of pages that stay where they are, which is no fault of the kernel.
+#[test]
+#[ignore = "full: 1 min"]
+fn pages_that_cannot_be_swapped_out_are_no_verdict() {
+    let patch = patch("swap-is-full");
+    let arguments = ["run", "--config", "full", "--patch", &patch];
+    let only = [
+        "--only=madvise-pageout-swap-*",
+        "--only=remote-memory-reclaim-*",
+    ];
+    run(&[&arguments[..], &only].concat()).expect(
+        70,
+        &[
+            "16 pages of ",
+            "were not swapped out: see /proc/swaps",
+            "0 failed, 10 without a verdict",
+        ],
+    );
+}
+
 /// Each of the module's unit tests has passed.
 fn assert_unit_tests_passed(ran: &Ran) {
     let (_, unit_tests) = ran
