@@ -87,7 +87,7 @@ fn edge(trigger: &Trigger, place: Place, filled: Filled) -> Trigger {
         filled,
         calls,
         extent,
-        // What was not touched has no contents to keep.
+        // Memory that was not touched has no contents to keep.
         pages: trigger
             .pages
             .filter(|fate| *fate != PagesFate::Kept || filled == Filled::Whole),

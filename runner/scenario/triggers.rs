@@ -99,14 +99,6 @@ impl TriggerKind {
         }
     }
 
-    /// Whether no page is left where it was.
-    pub const fn swaps_out(self) -> bool {
-        matches!(
-            self,
-            TriggerKind::Own(Operation::PageoutToSwap) | TriggerKind::Remote(Remote::Reclaim)
-        )
-    }
-
     /// The thread that makes the calls on the watched addresses.
     pub const fn caller(self) -> Caller {
         match self {

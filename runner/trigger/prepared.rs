@@ -128,7 +128,7 @@ impl Prepared {
             user_fault: operation.feature().map(UserFault::new).transpose()?,
             thread: None,
             probe: None,
-            device: operation.has_device().then(Dmirror::open).transpose()?,
+            device: operation.has_device().then(open_device).transpose()?,
             has_acted: false,
         };
         prepared.complete(place)?;
@@ -375,6 +375,10 @@ fn demand_huge(area: &Area) -> Result<(), Errno> {
 
 fn write(path: &str, text: &str) -> Result<(), Errno> {
     fs::write(path, text).map_err(|error| errno_of(&error))
+}
+
+fn open_device() -> Result<Dmirror, Errno> {
+    Dmirror::open().map_err(|error| errno_of(&error))
 }
 
 fn open(path: &str) -> Result<File, Errno> {

@@ -362,25 +362,25 @@ impl Area {
 
     /// `madvise(2)` on the whole area.
     pub fn advise(&self, advice: MmapAdvise) -> Result<(), Errno> {
-        let start = self.at(0, self.pages)?;
+        self.madvise(0, self.pages, advice as i32)
+    }
+
+    /// `madvise(2)` of `count` pages from page `first`.
+    fn madvise(&self, first: usize, count: usize, advice: i32) -> Result<(), Errno> {
+        let start = self.at(first, count)?;
         // SAFETY: The pages lie in the area, which contains no Rust object.
-        let result = unsafe { libc::madvise(start, bytes(self.pages)?.get(), advice as i32) };
+        let result = unsafe { libc::madvise(start, bytes(count)?.get(), advice) };
         Errno::result(result).map(drop)
     }
 
     /// `madvise(2)` on the whole area with `MADV_COLLAPSE`, which nix does not have.
     pub fn collapse(&self) -> Result<(), Errno> {
-        let start = self.at(0, self.pages)?;
-        // SAFETY: The pages lie in the area, which contains no Rust object.
-        let result = unsafe { libc::madvise(start, bytes(self.pages)?.get(), libc::MADV_COLLAPSE) };
-        Errno::result(result).map(drop)
+        self.madvise(0, self.pages, libc::MADV_COLLAPSE)
     }
 
     /// `madvise(2)` on the first page.
     pub fn advise_first(&self, advice: MmapAdvise) -> Result<(), Errno> {
-        // SAFETY: The page lies in the area, which contains no Rust object.
-        let result = unsafe { libc::madvise(self.at(0, 1)?, PAGE, advice as i32) };
-        Errno::result(result).map(drop)
+        self.madvise(0, 1, advice as i32)
     }
 
     /// `msync(2)` of the whole area with `MS_SYNC`.
@@ -395,11 +395,7 @@ impl Area {
     pub fn guard(&self) -> Result<(), Errno> {
         // Of include/uapi/asm-generic/mman-common.h; libc has it for other targets only.
         const MADV_GUARD_INSTALL: i32 = 102;
-        let start = self.at(0, self.pages)?;
-        let length = bytes(self.pages)?.get();
-        // SAFETY: The pages lie in the area, which contains no Rust object.
-        let result = unsafe { libc::madvise(start, length, MADV_GUARD_INSTALL) };
-        Errno::result(result).map(drop)
+        self.madvise(0, self.pages, MADV_GUARD_INSTALL)
     }
 
     /// Reads a byte of each page. What was not written to before is a page of zeroes then.
@@ -415,10 +411,7 @@ impl Area {
 
     /// `madvise(2)` of `count` pages from page `first` with `MADV_DONTDUMP`.
     pub fn dont_dump(&self, first: usize, count: usize) -> Result<(), Errno> {
-        let start = self.at(first, count)?;
-        // SAFETY: The pages lie in the area. Their contents stay.
-        let result = unsafe { libc::madvise(start, bytes(count)?.get(), libc::MADV_DONTDUMP) };
-        Errno::result(result).map(drop)
+        self.madvise(first, count, libc::MADV_DONTDUMP)
     }
 
     /// `mlock(2)` of `count` pages from page `first`.

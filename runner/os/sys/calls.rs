@@ -17,6 +17,17 @@ fn syscall_result(result: libc::c_long) -> Result<libc::c_long, Errno> {
     Errno::result(result)
 }
 
+/// The descriptor that a raw system call has returned.
+///
+/// # Safety
+///
+/// The call must be one that returns a new descriptor, and nothing else may own that.
+pub(super) unsafe fn descriptor(result: libc::c_long) -> Result<OwnedFd, Errno> {
+    let fd = i32::try_from(syscall_result(result)?).map_err(|_| Errno::EBADF)?;
+    // SAFETY: The caller promises what is required.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
 /// Clears the kernel's log for later reads (`dmesg -C`).
 pub fn clear_log() -> Result<(), Errno> {
     // SYSLOG_ACTION_CLEAR of include/linux/syslog.h.
@@ -30,10 +41,8 @@ pub fn clear_log() -> Result<(), Errno> {
 pub fn pidfd_open(pid: Pid) -> Result<OwnedFd, Errno> {
     // SAFETY: The call takes two numbers.
     let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid.as_raw(), 0) };
-    let fd = syscall_result(fd)?;
-    let fd = i32::try_from(fd).map_err(|_| Errno::EBADF)?;
-    // SAFETY: The kernel has just returned this descriptor, and nothing else owns it.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+    // SAFETY: The call returns a new descriptor.
+    unsafe { descriptor(fd) }
 }
 
 /// `setpriority(2)`: gives a process the smallest share of the processor (nice 19).

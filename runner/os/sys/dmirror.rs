@@ -4,6 +4,7 @@
 //! of its own.
 
 use std::fs::{File, OpenOptions};
+use std::io;
 use std::os::fd::AsRawFd;
 
 use nix::errno::Errno;
@@ -36,11 +37,9 @@ impl Dmirror {
     /// # Errors
     ///
     /// `ENOENT` from a kernel without the driver.
-    pub fn open() -> Result<Self, Errno> {
+    pub fn open() -> io::Result<Self> {
         let file = OpenOptions::new().read(true).write(true).open(DMIRROR);
-        let errno =
-            |error: std::io::Error| error.raw_os_error().map_or(Errno::EIO, Errno::from_raw);
-        file.map(Dmirror).map_err(errno)
+        file.map(Dmirror)
     }
 
     /// Moves all pages of an area to the device (`migrate_vma_setup()`). Those that are not there yet

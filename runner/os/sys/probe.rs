@@ -4,10 +4,12 @@
 
 use std::ffi::CString;
 use std::fs;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd};
 
 use nix::errno::Errno;
 use nix::libc;
+
+use crate::os::sys::calls::descriptor;
 
 /// The number of the kernel's event source for such probes.
 pub const PROBES: &str = "/sys/bus/event_source/devices/uprobe/type";
@@ -76,9 +78,8 @@ impl Probe {
                 FD_CLOEXEC,
             )
         };
-        let fd = i32::try_from(Errno::result(fd)?).map_err(|_| Errno::EBADF)?;
-        // SAFETY: The kernel has just returned this descriptor, and nothing else owns it.
-        let event = unsafe { OwnedFd::from_raw_fd(fd) };
+        // SAFETY: The call returns a new descriptor.
+        let event = unsafe { descriptor(fd) }?;
         Ok(Probe { _event: event })
     }
 }

@@ -2,10 +2,12 @@
 
 //! userfaultfd(2), for the operations that it has on pages: none of its faults is waited for.
 
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd};
 
 use nix::errno::Errno;
 use nix::libc;
+
+use crate::os::sys::calls::descriptor;
 
 // All of include/uapi/linux/userfaultfd.h.
 const UFFD_API: u64 = 0xaa;
@@ -85,9 +87,8 @@ impl UserFault {
     pub fn new(feature: Feature) -> Result<Self, Errno> {
         // SAFETY: The call takes a number.
         let fd = unsafe { libc::syscall(libc::SYS_userfaultfd, libc::O_CLOEXEC) };
-        let fd = i32::try_from(Errno::result(fd)?).map_err(|_| Errno::EBADF)?;
-        // SAFETY: The kernel has just returned this descriptor, and nothing else owns it.
-        let user_fault = UserFault(unsafe { OwnedFd::from_raw_fd(fd) });
+        // SAFETY: The call returns a new descriptor.
+        let user_fault = UserFault(unsafe { descriptor(fd) }?);
         let mut api = Api {
             api: UFFD_API,
             features: feature.bit(),
