@@ -3,6 +3,7 @@
 //! `mn-inject coverage`: the functions of a kernel that call notifiers, and the scenarios that
 //! reached each.
 
+use std::fs;
 use std::io::{self, Write};
 use std::path::PathBuf;
 
@@ -12,7 +13,7 @@ use crate::cli::CoverageArgs;
 use crate::cli::judge::recordings;
 use crate::coverage;
 use crate::model::exit::Exit;
-use crate::model::{Coverage, Recording};
+use crate::model::{Coverage, Recording, Site};
 use crate::report::format::SimpleFormat;
 use crate::report::text::one_line;
 
@@ -31,7 +32,14 @@ pub fn run(args: &CoverageArgs) -> Result<Exit> {
         None => kernel_of(&recordings)
             .context("no recording says where its kernel is: name it with --vmlinux FILE")?,
     };
-    let sites = coverage::of_kernel(&vmlinux)?;
+    let mut sites = coverage::of_kernel(&vmlinux)?;
+    match &args.linux {
+        Some(tree) => coverage::place(&mut sites, tree, |path| {
+            let path = tree.join(path);
+            fs::read(&path).with_context(|| format!("cannot read {}", path.display()))
+        })?,
+        None => copy_places(&mut sites, &recordings),
+    }
     let coverage = coverage::coverage(&sites, &recordings)
         .map_err(anyhow::Error::msg)
         .with_context(|| format!("the kernel is {}", vmlinux.display()))?;
@@ -55,6 +63,22 @@ fn kernel_of(recordings: &[Recording]) -> Option<PathBuf> {
     machines.find_map(|vm| vm.log("kernel")).map(PathBuf::from)
 }
 
+/// Adds the places that a run in a virtual machine records.
+fn copy_places(sites: &mut [Site], recordings: &[Recording]) {
+    for site in sites {
+        let mut known = recordings.iter().flat_map(|recording| &recording.sites);
+        if let Some(same) = known.find(|other| other.function == site.function) {
+            site.places.clone_from(&same.places);
+        }
+    }
+}
+
+/// Width of the longest list of kinds.
+const KINDS: usize = 62;
+
+/// Width of the columns that a reason takes the place of.
+const WHY: usize = 6 + 2 + 26 + 2 + KINDS;
+
 /// Words for a function of which no reason is known.
 const UNREACHED: &str = "no scenario reached it";
 
@@ -63,11 +87,13 @@ fn print(coverage: &Coverage, out: &mut dyn Write) -> io::Result<()> {
     let width = width.unwrap_or_default();
     writeln!(
         out,
-        "{:<width$}  scenarios  failed  context                     kinds",
-        "function"
+        "{:<width$}  scenarios  failed  context                     {:<KINDS$}  calls",
+        "function", "kinds"
     )?;
     for site in &coverage.sites {
         let name = one_line(&site.function);
+        let places = site.places.join(", ");
+        let places = one_line(&places);
         if site.is_reached() {
             let contexts: Vec<_> = site.contexts.iter().map(ToString::to_string).collect();
             let contexts = contexts.join(", ");
@@ -75,13 +101,14 @@ fn print(coverage: &Coverage, out: &mut dyn Write) -> io::Result<()> {
             let kinds = kinds.join(", ");
             let failed = if site.has_failed { "yes" } else { "no" };
             let count = site.scenarios.len();
-            writeln!(
-                out,
-                "{name:<width$}  {count:<9}  {failed:<6}  {contexts:<26}  {kinds}"
-            )?;
+            let line = format!(
+                "{name:<width$}  {count:<9}  {failed:<6}  {contexts:<26}  {kinds:<KINDS$}  {places}"
+            );
+            writeln!(out, "{}", line.trim_end())?;
         } else {
             let why = site.why_not.as_deref().unwrap_or(UNREACHED);
-            writeln!(out, "{name:<width$}  -          {why}")?;
+            let line = format!("{name:<width$}  -          {why:<WHY$}  {places}");
+            writeln!(out, "{}", line.trim_end())?;
         }
     }
     writeln!(

@@ -109,6 +109,9 @@ pub struct CoverageArgs {
     /// The ELF file of the kernel, with symbols [default: that of the run, if it was in a VM]
     #[arg(long, value_name = "FILE")]
     pub vmlinux: Option<PathBuf>,
+    /// The source tree of the kernel, for the file and line of each call [default: as the run has it]
+    #[arg(long, value_name = "DIR")]
+    pub linux: Option<PathBuf>,
     /// Fail unless so many functions that call notifiers are reached
     #[arg(long, value_name = "N")]
     pub fail_under: Option<usize>,

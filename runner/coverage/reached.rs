@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::coverage::sites::CALLEE;
+use crate::coverage::sites::{CALLEE, WAYS};
 use crate::model::{Call, Coverage, Observation, Recording, Site, SiteCoverage};
 
 /// Functions that no scenario makes call a notifier, with the reason.
@@ -29,6 +29,7 @@ fn unreached(site: &Site) -> SiteCoverage {
     SiteCoverage {
         function: site.function.clone(),
         calls: site.calls,
+        places: site.places.clone(),
         scenarios: BTreeSet::new(),
         kinds: Vec::new(),
         contexts: Vec::new(),
@@ -46,7 +47,8 @@ fn add<T: PartialEq>(list: &mut Vec<T>, item: T) {
 /// The function that made a call, from its stack.
 fn caller(callers: &[String]) -> Option<&str> {
     let at = callers.iter().position(|function| function == CALLEE)?;
-    callers.get(at + 1).map(String::as_str)
+    let mut behind = callers[at + 1..].iter().map(String::as_str);
+    behind.find(|function| !WAYS.contains(function))
 }
 
 /// Counts the functions that the recordings reached. The calls outside of the addresses that a
@@ -108,6 +110,8 @@ mod tests {
     fn the_caller_is_behind_the_function_that_calls_the_notifiers() {
         let plain = stack(&[CALLEE, "unmap_vmas", "unmap_region"]);
         assert_eq!(caller(&plain), Some("unmap_vmas"));
+        let not_inlined = stack(&[CALLEE, WAYS[0], "retract_page_tables"]);
+        assert_eq!(caller(&not_inlined), Some("retract_page_tables"));
         let interval = stack(&["mn_itree_invalidate", CALLEE, "copy_page_range"]);
         assert_eq!(caller(&interval), Some("copy_page_range"));
         for none in [

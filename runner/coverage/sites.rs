@@ -2,8 +2,9 @@
 
 //! The calls of notifiers in the machine code of a kernel. All of them are of one function, which
 //! is not inlined: `mmu_notifier_invalidate_range_start()` and its variants of
-//! include/linux/mmu_notifier.h call it.
+//! include/linux/mmu_notifier.h call it, and are inlined as a rule.
 
+use std::collections::HashSet;
 use std::fs;
 use std::path::Path;
 
@@ -14,6 +15,13 @@ use crate::model::Site;
 
 /// The function.
 pub(super) const CALLEE: &str = "__mmu_notifier_invalidate_range_start";
+
+/// Functions of include/linux/mmu_notifier.h in which it is called. Usually the compiler puts them into
+/// their callers.
+pub(super) const WAYS: &[&str] = &[
+    "mmu_notifier_invalidate_range_start",
+    "mmu_notifier_invalidate_range_start_nonblock",
+];
 
 /// Finds the address and the target of each call or jump in code at an address.
 type Targets = fn(&[u8], u64) -> Vec<(u64, u64)>;
@@ -34,9 +42,15 @@ pub fn of_kernel(vmlinux: &Path) -> Result<Vec<Site>> {
         Architecture::Aarch64 => targets_arm64,
         other => bail!("{shown} is for {other:?}: coverage is known for x86-64 and arm64"),
     };
-    let Some(callee) = elf.symbol_by_name(CALLEE) else {
+    if elf.symbol_by_name(CALLEE).is_none() {
         bail!("{shown} has no function {CALLEE}(): it is no kernel, or has no symbols");
-    };
+    }
+    let is_way = |name: &str| name == CALLEE || WAYS.contains(&name);
+    let symbols = elf.symbols();
+    let callees: HashSet<u64> = symbols
+        .filter(|symbol| symbol.name().is_ok_and(is_way))
+        .map(|symbol| symbol.address())
+        .collect();
     let functions = elf.symbol_map();
     let mut sites: Vec<Site> = Vec::new();
     let code = elf
@@ -47,17 +61,21 @@ pub fn of_kernel(vmlinux: &Path) -> Result<Vec<Site>> {
             .data()
             .with_context(|| format!("cannot read the code in {shown}"))?;
         for (at, target) in targets(text, section.address()) {
-            let function = functions
-                .containing(at)
-                .filter(|_| target == callee.address());
-            let Some(function) = function.map(|function| function.name()) else {
+            if !callees.contains(&target) {
+                continue;
+            }
+            let Some(function) = functions.containing(at).map(|function| function.name()) else {
                 continue;
             };
+            if is_way(function) {
+                continue;
+            }
             match sites.last_mut() {
                 Some(last) if last.function == function => last.calls += 1,
                 _ => sites.push(Site {
                     function: function.to_owned(),
                     calls: 1,
+                    places: Vec::new(),
                 }),
             }
         }

@@ -17,6 +17,10 @@ pub struct Site {
     pub function: String,
     /// The number of calls in it.
     pub calls: usize,
+    /// The places of the calls in the source, as `FILE:LINE`, where it is known. In a recording of a
+    /// version before 14 there are none.
+    #[serde(default)]
+    pub places: Vec<String>,
 }
 
 /// A function that calls notifiers, and the scenarios in which it did.
@@ -27,6 +31,8 @@ pub struct SiteCoverage {
     pub function: String,
     /// The number of calls in it, which the module's log does not tell apart.
     pub calls: usize,
+    /// Their places in the source, as `FILE:LINE`, where it is known.
+    pub places: Vec<String>,
     /// The scenarios.
     pub scenarios: BTreeSet<String>,
     /// The kinds of notifiers that it called.

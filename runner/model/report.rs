@@ -152,7 +152,7 @@ impl Report {
 }
 
 /// The current [`Report::schema`].
-pub const SCHEMA: u32 = 13;
+pub const SCHEMA: u32 = 14;
 
 /// The earliest version whose recordings can be judged: what is new since then may be absent.
 pub const EARLIEST: u32 = 10;

@@ -296,6 +296,7 @@ fn the_coverage_is_that_of_the_recording() {
             .map(|&function| Site {
                 function: function.to_owned(),
                 calls: 1,
+                places: Vec::new(),
             })
             .collect();
         let observation = &mut recording.boots[0].windows[0].observations[0];

@@ -174,6 +174,7 @@ fn the_coverage_is_printed() {
     let site = |function: &str, scenarios: &[&str]| SiteCoverage {
         function: function.to_owned(),
         calls: 1,
+        places: vec![format!("mm/memory.c:{}", function.len())],
         scenarios: scenarios.iter().map(|&name| name.to_owned()).collect(),
         kinds: vec![NotifierKind::Plain],
         contexts: vec![Context::Blockable],

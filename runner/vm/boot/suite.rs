@@ -11,7 +11,7 @@ use anyhow::{Context, Result, anyhow};
 
 use crate::coverage;
 use crate::model::{
-    Boot, Event, Form, Half, Part, Recording, Report, RunEvent, RunOptions, SCHEMA, TOOL,
+    Boot, Event, Form, Half, Part, Recording, Report, RunEvent, RunOptions, SCHEMA, Site, TOOL,
 };
 use crate::observe::kunit;
 use crate::oracle;
@@ -25,7 +25,7 @@ use crate::vm::boot::info::vm_info;
 use crate::vm::boot::initramfs;
 use crate::vm::boot::listen::listen;
 use crate::vm::boot::machine::{Accelerator, Machine, Platform, Start, Time};
-use crate::vm::boot::protocol::{GuestOptions, MODULE, Mode};
+use crate::vm::boot::protocol::{GuestOptions, Mode};
 use crate::vm::boot::results::Results;
 use crate::vm::boot::snapshot::Snapshot;
 use crate::vm::build::kernel::Built;
@@ -128,11 +128,7 @@ pub fn judge(
     };
     guests.snapshot = guests.snapshot_for(&run.parts, slots)?;
     let (boots, took) = guests.boot_all(&run.parts, slots)?;
-    // No verdict depends on it.
-    let sites = coverage::of_kernel(&built.kernel).unwrap_or_else(|error| {
-        ui.line("coverage", &format!("not known: {error:#}"));
-        Vec::new()
-    });
+    let sites = sites(built, cache, ui);
 
     let mut logs: Vec<_> = run
         .parts
@@ -157,6 +153,21 @@ pub fn judge(
     let report = oracle::run::report(&recording, suite.expect);
     cache::write_report(&suite.output.join("report.json"), &report)?;
     Ok(report)
+}
+
+/// The functions of the kernel that call notifiers. No verdict depends on them, so an error is only said.
+fn sites(built: &Built, cache: &Cache, ui: &Ui) -> Vec<Site> {
+    let mut sites = coverage::of_kernel(&built.kernel).unwrap_or_else(|error| {
+        ui.line("coverage", &format!("not known: {error:#}"));
+        Vec::new()
+    });
+    let placed = built
+        .text(cache)
+        .and_then(|source| coverage::place(&mut sites, source.tree(), |path| source.read(path)));
+    if let Err(error) = placed {
+        ui.line("coverage", &format!("the lines are not known: {error:#}"));
+    }
+    sites
 }
 
 /// The plan of a run: its scenarios, and the boots that they need.
@@ -303,7 +314,7 @@ impl Guests<'_> {
                 mode,
                 channel: self.platform.channel(),
             };
-            let modules = [(MODULE, self.built.module.as_path())];
+            let modules = initramfs::modules(self.built);
             temp = self.cache.temp_dir()?;
             let initramfs = initramfs::write(temp.path(), &options, &modules, None)?;
             (initramfs, Start::Boot)

@@ -227,7 +227,11 @@ impl Tree {
     }
 
     /// Content of a file in the package.
-    fn original(&self, path: &Path) -> Result<Option<Vec<u8>>> {
+    ///
+    /// # Errors
+    ///
+    /// It cannot be read.
+    pub fn original(&self, path: &Path) -> Result<Option<Vec<u8>>> {
         let kept = self.originals.join("files").join(path);
         if let Some(content) = read_if_there(&kept)? {
             return Ok(Some(content));

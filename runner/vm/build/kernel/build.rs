@@ -197,6 +197,7 @@ impl<'a> Build<'a> {
             // Not the `build.json` of the cache: the names of the patches may differ from those
             // that the kernel was built with, as only their contents count.
             info: self.spec.info(self.toolchain),
+            origin: self.spec.origin.clone(),
             tested: self.spec.is_tested(),
             guest: self.guest,
             _holds: holds,

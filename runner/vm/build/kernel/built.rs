@@ -4,10 +4,13 @@
 
 use std::path::PathBuf;
 
+use anyhow::Result;
+
 use crate::contract::Needs;
 use crate::vm::build::kernel::config::Config;
-use crate::vm::build::kernel::spec::BuildInfo;
-use crate::vm::host::cache::Hold;
+use crate::vm::build::kernel::spec::{BuildInfo, Origin};
+use crate::vm::build::kernel::text::SourceText;
+use crate::vm::host::cache::{Cache, Hold};
 
 /// A kernel and its module, ready to boot.
 #[derive(Clone, Debug)]
@@ -26,6 +29,8 @@ pub struct Built {
     pub tree: PathBuf,
     /// Inputs of the build.
     pub info: BuildInfo,
+    /// Origin of the source.
+    pub(super) origin: Origin,
     /// Whether this program was tested with the source.
     pub tested: bool,
     /// Requirements of the guest.
@@ -42,6 +47,15 @@ impl Built {
         self.has(needs.option())
     }
 
+    /// The source, as it was when the kernel was built.
+    ///
+    /// # Errors
+    ///
+    /// Those of applying the patches.
+    pub fn text(&self, cache: &Cache) -> Result<SourceText> {
+        SourceText::new(&self.origin, cache)
+    }
+
     /// Whether an option, named without `CONFIG_`, is `y`.
     pub fn has(&self, option: &str) -> bool {
         let set = format!("CONFIG_{option}=y");
@@ -52,7 +66,7 @@ impl Built {
 #[cfg(test)]
 use {
     crate::vm::arch::Arch, crate::vm::build::kernel::config::config,
-    crate::vm::build::toolchain::Toolchain, std::path::Path,
+    crate::vm::build::source::Source, crate::vm::build::toolchain::Toolchain, std::path::Path,
 };
 
 #[cfg(test)]
@@ -80,6 +94,15 @@ impl Built {
                     libclang: None,
                     versions: std::collections::BTreeMap::new(),
                 },
+            },
+            origin: Origin::Packaged {
+                source: Source {
+                    package: "test".to_owned(),
+                    version: "1".to_owned(),
+                    suite: "test".to_owned(),
+                },
+                base: "seed",
+                patches: Vec::new(),
             },
             tested: true,
             guest: config(Arch::X86, name).unwrap(),

@@ -11,9 +11,11 @@ mod fault;
 mod kept;
 mod part;
 mod spec;
+mod text;
 
 pub use build::provide;
 pub use built::Built;
 pub use config::{Config, config};
 pub use fault::is_of_kernel;
 pub use spec::{BuildInfo, Origin, Spec};
+pub use text::SourceText;
