@@ -43,11 +43,13 @@ pub enum Needs {
     TestHmm,
     /// `CONFIG_DEV_DAX_PMEM`, and a device whose pages have 1 GiB
     Dax,
+    /// `CONFIG_MAPPING_DIRTY_HELPERS`, and the module in `tests/dirty` that calls them
+    DirtyHelpers,
 }
 
 impl Needs {
     /// Each of them.
-    pub const ALL: [Needs; 17] = [
+    pub const ALL: [Needs; 18] = [
         Needs::AtomicSleep,
         Needs::Lockdep,
         Needs::Userfaultfd,
@@ -65,6 +67,7 @@ impl Needs {
         Needs::Nodes,
         Needs::TestHmm,
         Needs::Dax,
+        Needs::DirtyHelpers,
     ];
 
     /// Name of the kernel option, without `CONFIG_`.
@@ -84,6 +87,7 @@ impl Needs {
             Needs::Nodes => "NUMA_MIGRATION",
             Needs::TestHmm => "TEST_HMM",
             Needs::Dax => "DEV_DAX_PMEM",
+            Needs::DirtyHelpers => "MN_INJECT_DIRTY",
         }
     }
 
@@ -113,6 +117,9 @@ impl Needs {
             Needs::Nodes => "needs CONFIG_NUMA_MIGRATION, and two nodes with memory",
             Needs::TestHmm => "needs CONFIG_TEST_HMM, with its devices",
             Needs::Dax => "needs CONFIG_DEV_DAX_PMEM, and a /dev/dax0.0 with pages of 1 GiB",
+            Needs::DirtyHelpers => {
+                "needs the module of tests/dirty, as with CONFIG_MN_INJECT_DIRTY of --config full"
+            }
         }
     }
 }

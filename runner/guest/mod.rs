@@ -25,7 +25,7 @@ use crate::injector::FOLDER;
 use crate::injector::load::load_file;
 use crate::model::{Ownership, RunOptions};
 use crate::vm::boot::protocol::{
-    Channel, GuestOptions, MODULE, Mode, OPTIONS, PORT, PROBE_ANSWER, READY, SERIAL,
+    Channel, EXTRA_MODULE, GuestOptions, MODULE, Mode, OPTIONS, PORT, PROBE_ANSWER, READY, SERIAL,
 };
 
 /// Function that carries out the task of [`Mode::Program`] in a guest.
@@ -109,7 +109,8 @@ fn work(program: Option<Program>) -> Result<()> {
     disks::set_up()?;
     match options.mode {
         Mode::Shell => {
-            load_module()?;
+            load_module(MODULE)?;
+            load_extra()?;
             shell(options.channel)
         }
         mode => carry_out(mode, open_port(options.channel)?, program),
@@ -166,10 +167,18 @@ fn mount_one(entry: &Mount) -> Result<()> {
     .with_context(|| format!("cannot mount {} on {}", entry.kind, entry.target))
 }
 
-fn load_module() -> Result<()> {
-    let file = File::open(MODULE).with_context(|| format!("cannot open {MODULE}"))?;
+fn load_module(path: &str) -> Result<()> {
+    let file = File::open(path).with_context(|| format!("cannot open {path}"))?;
     load_file(&file, c"")
-        .with_context(|| format!("cannot load {MODULE}; see the kernel's log on the console"))
+        .with_context(|| format!("cannot load {path}; see the kernel's log on the console"))
+}
+
+/// Loads the module that the configuration has besides ours, if it has one.
+fn load_extra() -> Result<()> {
+    if Path::new(EXTRA_MODULE).exists() {
+        load_module(EXTRA_MODULE)?;
+    }
+    Ok(())
 }
 
 /// Opens the channel to the host.
@@ -216,6 +225,7 @@ fn open_virtio_port() -> Result<File> {
 
 /// Runs the scenarios, and sends their lines to the host.
 fn suite(options: &RunOptions, port: &mut File) -> Result<()> {
+    load_extra()?;
     let mut lost = None;
     let module = Some(Path::new(MODULE));
     crate::suite::run(options, module, Ownership::Ours, &mut |progress| {

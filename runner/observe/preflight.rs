@@ -23,6 +23,7 @@ use crate::scenario::script::Steps;
 use crate::scenario::{Scenario, TriggerKind};
 use crate::trigger::operation::Operation;
 use crate::trigger::place::WRITTEN_BACK;
+use crate::trigger::remote::DIRTY;
 
 /// The number of huge pages of hugetlbfs that are free, of the size that the scenarios use.
 const FREE_HUGETLB: &str = "/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages";
@@ -135,6 +136,7 @@ fn has(needs: Needs) -> bool {
         Needs::Nodes => fs::read_to_string("/sys/devices/system/node/has_memory")
             .is_ok_and(|list| list.starts_with("0-") || list.starts_with("0,1")),
         Needs::TestHmm => Path::new(DMIRROR).exists(),
+        Needs::DirtyHelpers => Path::new(DIRTY).exists(),
         Needs::Dax => number("/sys/bus/dax/devices/dax0.0/align") == Some(GIGABYTE as u64),
     }
 }

@@ -124,6 +124,14 @@ pub const COLLAPSED_AGAIN: Bug = Bug {
     findings: &[FindingKind::Calls],
 };
 
+/// `walk_page_mapping()` ends at a mapping that its caller asks it to skip.
+pub const WALK_ENDS_AT_A_SKIP: Bug = Bug {
+    name: "walk-ends-at-a-skip",
+    about: "a driver that tracks dirty pages of a file misses all mappings after one that is private",
+    seen_on: &["7.2", "7.3"],
+    findings: &[FindingKind::Calls],
+};
+
 /// The known bugs.
 pub const BUGS: &[Bug] = &[
     INTERVAL_REMOVAL_WAITS,
@@ -139,6 +147,7 @@ pub const BUGS: &[Bug] = &[
     DAMON_ASKS_OF_PARTS,
     ASKED_AFTER_THE_START,
     COLLAPSED_AGAIN,
+    WALK_ENDS_AT_A_SKIP,
 ];
 
 impl Bug {

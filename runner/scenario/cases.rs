@@ -16,7 +16,7 @@ use crate::scenario::bugs::{
     ASKED_AFTER_THE_START, Bug, COLLAPSED_AGAIN, DAMON_ASKS_OF_PARTS, END_AFTER_REFUSAL_UNNOTICED,
     END_MISSING_AT_ZERO, INTERVAL_REMOVAL_WAITS, INTERVAL_SLEEP_UNNOTICED, LOCK_IN_PLAIN_UNNOTICED,
     OLD_WITHOUT_A_QUESTION, PAGEMAP_SCAN_ANNOUNCES_THE_REST, SPLIT_OF_NOTHING_HUGE,
-    UFFD_MOVE_ANNOUNCES_THE_REST, UFFD_PROTECT_ANNOUNCES_A_GIGABYTE,
+    UFFD_MOVE_ANNOUNCES_THE_REST, UFFD_PROTECT_ANNOUNCES_A_GIGABYTE, WALK_ENDS_AT_A_SKIP,
 };
 use crate::scenario::script::{Script, Steps};
 use crate::scenario::triggers::{
@@ -25,6 +25,7 @@ use crate::scenario::triggers::{
 };
 use crate::trigger::operation::Operation;
 use crate::trigger::place::Place::{AtZero, HugetlbShared, Table, Tables};
+use crate::trigger::remote::Remote;
 
 /// The boot that a scenario runs on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -267,7 +268,7 @@ const fn registers(script: Script) -> Trigger {
 }
 
 use Context::{Blockable, NonBlockable};
-use NotifierEvent::{Clear, ProtectionVma, Unmap};
+use NotifierEvent::{Clear, ProtectionPage, ProtectionVma, Unmap};
 
 /// All cases, by rule.
 #[rustfmt::skip]
@@ -406,6 +407,8 @@ pub const CASES: &[Case] = &[
     keeps("r14-dontdump-small", "madvise(MADV_DONTDUMP) of a page where no huge page fits", &[14], DONTDUMP, &[plain(AGREES)]),
     showing(&SPLIT_OF_NOTHING_HUGE, keeps("r14-dontdump-part", "madvise(MADV_DONTDUMP) of a page, which changes no page", &[14], DONTDUMP.at(Tables).needing(Needs::HugePages), &[plain(AGREES)])),
     showing(&UFFD_PROTECT_ANNOUNCES_A_GIGABYTE, keeps("r14-hugetlb-uffd-writeprotect", "UFFDIO_WRITEPROTECT of a page in a shared gigabyte of hugetlbfs", &[14], blockable("protect", "one huge page", Operation::UffdProtectHugetlb, ProtectionVma, Count::Exactly(1)).at(HugetlbShared).needing(Needs::HugetlbUserfaultfd), &[plain(AGREES)])),
+
+    showing(&WALK_ENDS_AT_A_SKIP, keeps("r14-driver-protects-file", "a driver write-protects a memfd in all of its mappings, the first of which is private", &[14], made(TriggerKind::Remote(Remote::ProtectFileBesides), "protect", "one mapping", ProtectionPage, Count::Exactly(1)).needing(Needs::DirtyHelpers), &[plain(AGREES)])),
 
     // Last: the kernel kills the caller while it holds locks.
     leaving(breaks("r11-after-exit", "a plain notifier registered with an mm without users", &[11], registers(Script::REGISTER_AFTER_EXIT), &[])),

@@ -501,6 +501,9 @@ pub const TRIGGERS: &[Trigger] = &[
     // A page that is in use meanwhile is tried again.
     remote("remote-memory-reclaim", "a write to memory.reclaim, by which another process swaps pages out", Remote::Reclaim, Clear, OrMore(16)).reaching(Extent::EachPage).needing(Needs::Swap),
 
+    remote("driver-protects-file", "a driver write-protects some pages of a memfd in all of its mappings", Remote::ProtectFile, ProtectionPage, Exactly(1)).reaching(Extent::Pages { first: 4, count: 8 }).needing(Needs::DirtyHelpers),
+    remote("driver-cleans-file", "a driver takes note of the dirty pages of a memfd and makes them clean", Remote::CleanFile, ProtectionPage, Exactly(1)).leaving(PagesFate::Kept).needing(Needs::DirtyHelpers),
+
     // First each page, by try_to_unmap(), then the page table, by retract_page_tables().
     remote("remote-memfd-collapse", "madvise(MADV_COLLAPSE) by another process of a memfd that both have mapped", Remote::Collapse, Clear, Exactly(17)).at(Place::Table).reaching(Extent::EachPageOrAll).needing(Needs::ShmemHugePages),
     blockable("madvise-collapse", "madvise(MADV_COLLAPSE) of small pages", Operation::Collapse, Clear, Exactly(1)).at(Place::Table).needing(Needs::HugePages),

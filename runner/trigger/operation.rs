@@ -124,6 +124,8 @@ pub enum Operation {
     Hold,
     /// No system call, and the memory is that of a memfd that is mapped shared.
     HoldFile,
+    /// The same, and a private mapping of the memfd was made before.
+    HoldFileTwice,
     /// No system call, and all pages have the same content, and may be merged.
     HoldMergeable,
     /// No system call, and the memory was never touched, so it has no page table.
@@ -135,7 +137,7 @@ pub enum Operation {
 }
 
 impl Operation {
-    const ALL: [Operation; 57] = [
+    const ALL: [Operation; 58] = [
         Operation::MunmapWhole,
         Operation::MunmapPart,
         Operation::MunmapTwoVmas,
@@ -189,6 +191,7 @@ impl Operation {
         Operation::WriteZeroes,
         Operation::Hold,
         Operation::HoldFile,
+        Operation::HoldFileTwice,
         Operation::HoldMergeable,
         Operation::HoldUntouched,
         Operation::HoldForked,
@@ -206,6 +209,7 @@ impl Operation {
                 | Operation::Remove
                 | Operation::CollapseMapped
                 | Operation::HoldFile
+                | Operation::HoldFileTwice
         )
     }
 

@@ -81,6 +81,10 @@ impl Prepared {
             Operation::HoldUntouched => Area::map_apart(PAGES, None)?,
             Operation::ScanRegions => Area::map_tables(SCANNED_TABLES, None)?,
             Operation::Probe | Operation::RemoveProbe => map_text(file.as_ref())?,
+            Operation::HoldFileTwice => {
+                Area::map_text(PAGES, file.as_ref().ok_or(Errno::EBADF)?)?;
+                place.map(file.as_ref())?
+            }
             _ => place.map(file.as_ref())?,
         };
         match operation {
@@ -113,7 +117,7 @@ impl Prepared {
                 fill_small(&area)?;
             }
             // Each page is one call when another process collapses the table.
-            Operation::HoldFile => area.fill_first(PAGES)?,
+            Operation::HoldFile | Operation::HoldFileTwice => area.fill_first(PAGES)?,
             _ => fill(&area, filled)?,
         }
         if place == Place::Huge {
@@ -321,6 +325,7 @@ impl Prepared {
             Operation::DontDumpPart => self.area.dont_dump(PAGES / 2, 1),
             Operation::Hold
             | Operation::HoldFile
+            | Operation::HoldFileTwice
             | Operation::HoldMergeable
             | Operation::HoldUntouched
             | Operation::HoldForked => Ok(()),

@@ -5,7 +5,9 @@
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
 use std::io;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
+use std::path::Path;
 use std::str::FromStr;
 
 use nix::libc;
@@ -18,9 +20,13 @@ use crate::os::sys;
 use crate::os::sys::Area;
 use crate::trigger::operation::Operation;
 use crate::trigger::pages;
+use crate::trigger::place::PAGES;
 
 /// Number of times that pages are taken at most. The first time, a page that was used is only noted.
 const RECLAIMS: usize = 20;
+
+/// Folder of the module of `tests/dirty` in debugfs.
+pub const DIRTY: &str = "/sys/kernel/debug/mn_dirty";
 
 /// One of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,10 +47,18 @@ pub enum Remote {
     Sync,
     /// Its pages are taken from its memory cgroup (`memory.reclaim`).
     Reclaim,
+    /// A driver write-protects some pages of a memfd in all of its mappings
+    /// (`wp_shared_mapping_range()`).
+    ProtectFile,
+    /// The same for all of its pages, where a private mapping of the file was there first.
+    ProtectFileBesides,
+    /// A driver takes note of the dirty pages of a memfd and makes them clean
+    /// (`clean_record_shared_mapping_range()`).
+    CleanFile,
 }
 
 impl Remote {
-    const ALL: [Remote; 8] = [
+    const ALL: [Remote; 11] = [
         Remote::Write,
         Remote::Pageout,
         Remote::Truncate,
@@ -53,6 +67,9 @@ impl Remote {
         Remote::Split,
         Remote::Sync,
         Remote::Reclaim,
+        Remote::ProtectFile,
+        Remote::ProtectFileBesides,
+        Remote::CleanFile,
     ];
 
     /// The operation for which the subject prepares its memory.
@@ -61,7 +78,10 @@ impl Remote {
             Remote::Write => Operation::CopyOnWrite,
             Remote::Pageout => Operation::Pageout,
             Remote::Truncate => Operation::Truncate,
-            Remote::Collapse | Remote::Sync => Operation::HoldFile,
+            Remote::Collapse | Remote::Sync | Remote::ProtectFile | Remote::CleanFile => {
+                Operation::HoldFile
+            }
+            Remote::ProtectFileBesides => Operation::HoldFileTwice,
             Remote::ClearRefs | Remote::Split | Remote::Reclaim => Operation::Hold,
         }
     }
@@ -97,6 +117,14 @@ impl Remote {
             }
             Remote::Sync => Ok(syncfs(file_at(pid, (start, end))?)?),
             Remote::Reclaim => reclaim(pid, (start, end)),
+            Remote::ProtectFile => track(
+                &file_at(pid, (start, end))?,
+                "protect",
+                PAGES / 4,
+                PAGES / 2,
+            ),
+            Remote::ProtectFileBesides => track(&file_at(pid, (start, end))?, "protect", 0, PAGES),
+            Remote::CleanFile => track(&file_at(pid, (start, end))?, "clean", 0, PAGES),
             Remote::ClearRefs => fs::write(format!("/proc/{pid}/clear_refs"), "4"),
             Remote::Split => fs::write(
                 "/sys/kernel/debug/split_huge_pages",
@@ -119,6 +147,12 @@ fn reclaim(pid: Pid, range: (u64, u64)) -> io::Result<()> {
         }
     }
     Err(io::Error::from_raw_os_error(libc::EBUSY))
+}
+
+/// Lets the module of `tests/dirty` do that to pages of a file.
+fn track(file: &File, how: &str, first: usize, count: usize) -> io::Result<()> {
+    let line = format!("{} {first} {count}", file.as_raw_fd());
+    fs::write(Path::new(DIRTY).join(how), line)
 }
 
 /// The file that a process has mapped at these addresses.

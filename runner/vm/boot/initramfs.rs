@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 
 use crate::vm::boot::protocol;
-use crate::vm::boot::protocol::GuestOptions;
+use crate::vm::boot::protocol::{EXTRA_MODULE, GuestOptions, MODULE};
+use crate::vm::build::kernel::Built;
 use crate::vm::build::{elf, stage};
 use crate::vm::host::cache;
 
@@ -56,6 +57,14 @@ pub struct Shell {
 
 /// Applets of busybox without a link, as it would replace another file or is of no use.
 const NOT_LINKED: &[&str] = &["init", "linuxrc", "busybox"];
+
+/// The modules that were built, with their paths in the guest.
+pub fn modules(built: &Built) -> Vec<(&'static str, &Path)> {
+    let extra = built.extra.as_deref().map(|extra| (EXTRA_MODULE, extra));
+    std::iter::once((MODULE, built.module.as_path()))
+        .chain(extra)
+        .collect()
+}
 
 /// Writes the archive to `dir`, and returns its path. The modules have their paths in the guest
 /// with them.

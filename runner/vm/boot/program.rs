@@ -15,7 +15,7 @@ use crate::vm::boot::info::vm_info;
 use crate::vm::boot::initramfs;
 use crate::vm::boot::listen::{Conversation, Ending, listen};
 use crate::vm::boot::machine::{Machine, Start, Time};
-use crate::vm::boot::protocol::{EXTRA_MODULE, GuestOptions, MODULE, Mode};
+use crate::vm::boot::protocol::{GuestOptions, Mode};
 use crate::vm::build::module::Extra;
 use crate::vm::build::provide::{Needs, provide};
 use crate::vm::build::stage;
@@ -34,7 +34,7 @@ pub struct Task<'a> {
     pub append: &'a str,
     /// Clock of the guest. A virtual one needs TCG, whatever the accelerator that was asked for.
     pub time: Time,
-    /// A module besides ours, at [`EXTRA_MODULE`] in the guest.
+    /// A module besides ours, at [`EXTRA_MODULE`](crate::vm::boot::protocol::EXTRA_MODULE) in the guest.
     pub extra: Option<Extra>,
 }
 
@@ -90,8 +90,7 @@ pub fn run(
         mode: Mode::Program(task.options.clone()),
         channel: platform.channel(),
     };
-    let mut modules = vec![(MODULE, built.module.as_path())];
-    modules.extend(built.extra.as_deref().map(|extra| (EXTRA_MODULE, extra)));
+    let modules = initramfs::modules(&built);
     let initramfs = initramfs::write(temp.path(), &options, &modules, None)?;
     let console = output.join("console.log");
     let asked = args.append.as_deref().unwrap_or_default();

@@ -16,7 +16,7 @@ use crate::vm::boot::initramfs;
 use crate::vm::boot::listen::BOOT;
 use crate::vm::boot::machine::{Machine, Start};
 use crate::vm::boot::monitor::Monitor;
-use crate::vm::boot::protocol::{GuestOptions, MODULE, Mode, READY};
+use crate::vm::boot::protocol::{GuestOptions, Mode, READY};
 use crate::vm::boot::qemu;
 use crate::vm::boot::socket::Socket;
 use crate::vm::build::stage::Lines;
@@ -50,7 +50,7 @@ impl Snapshot {
             mode: Mode::Later,
             channel: machine.platform.channel(),
         };
-        let modules = [(MODULE, machine.built.module.as_path())];
+        let modules = initramfs::modules(machine.built);
         let initramfs = initramfs::write(dir.path(), &options, &modules, None)?;
         let state = dir.path().join("state");
         let socket = Socket::new("monitor")?;

@@ -13,7 +13,7 @@ use crate::vm::boot::accel;
 use crate::vm::boot::gdb::Stub;
 use crate::vm::boot::initramfs::{self, Shell};
 use crate::vm::boot::machine::{Machine, Start, Time};
-use crate::vm::boot::protocol::{GuestOptions, MODULE, Mode};
+use crate::vm::boot::protocol::{GuestOptions, Mode};
 use crate::vm::build::provide::{Needs, provide};
 use crate::vm::build::{packages, stage};
 use crate::vm::host::cache::Cache;
@@ -47,7 +47,7 @@ pub fn run(args: &VmShellArgs, ui: &Ui) -> Result<Exit> {
     let initramfs = initramfs::write(
         temp.path(),
         &options,
-        &[(MODULE, &built.module)],
+        &initramfs::modules(&built),
         Some(&Shell { busybox }),
     )?;
     let stub = args.gdb.map(Stub::new).transpose()?;

@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 
 use crate::vm::build::kernel::bindgen;
 use crate::vm::build::kernel::built::Built;
-use crate::vm::build::kernel::config::{Config, KCONFIG, config, dropped};
+use crate::vm::build::kernel::config::{Config, config, dropped};
 use crate::vm::build::kernel::configured;
 use crate::vm::build::kernel::fault::Dropped;
 use crate::vm::build::kernel::kept::{ModuleBuild, kept, lost};
@@ -111,8 +111,8 @@ impl<'a> Build<'a> {
             file,
         };
         let sources = Sources::new(&spec.module_patches, cache.temp_dir()?.path())?;
-        let extra = spec
-            .extra
+        let extra = spec.extra.or(guest.extra);
+        let extra = extra
             .as_ref()
             .map(|extra| module(extra.file, Sources::of(extra), extra.file, "-extra"));
         let module = module("the module", sources, module::FILE, "");
@@ -294,7 +294,7 @@ impl<'a> Build<'a> {
     fn declare_options(&self, tree: &Path) -> Result<()> {
         let mut text = cache::read(&tree.join("Kconfig"))?;
         text.extend_from_slice(b"\n");
-        text.extend_from_slice(KCONFIG.as_bytes());
+        text.extend_from_slice(self.guest.kconfig().as_bytes());
         cache::write_if_changed(&self.kconfig(), &text)
     }
 

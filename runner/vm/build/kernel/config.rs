@@ -9,6 +9,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 
 use crate::vm::arch::Arch;
+use crate::vm::build::module::Extra;
 use crate::vm::config_line::ConfigLine;
 
 /// A kernel configuration and the requirements of its guest.
@@ -21,6 +22,10 @@ pub struct Config {
     /// Fragments that `make allnoconfig` starts from: an option in none of them is off, unless
     /// another one selects it. A later fragment overrides an earlier one.
     fragments: &'static [&'static str],
+    /// Kconfig entries on top of [`KCONFIG`].
+    kconfig: &'static str,
+    /// A module for the suite besides ours.
+    pub extra: Option<Extra>,
     /// Memory of the guest, in MiB.
     pub memory: u32,
     /// Additional parameters on the kernel command line of the guest.
@@ -35,8 +40,20 @@ pub struct Config {
     pub instruction_ns: u32,
 }
 
-/// Options that the configurations ask for and no kernel declares.
-pub(super) const KCONFIG: &str = include_str!("../configs/Kconfig");
+/// Options that all configurations ask for and no kernel declares.
+const KCONFIG: &str = include_str!("../configs/Kconfig");
+
+/// The module that calls mm/mapping_dirty_helpers.c.
+const DIRTY: Extra = Extra {
+    file: "mn_dirty.ko",
+    sources: &[
+        ("Kbuild", include_str!("../../../../tests/dirty/Kbuild")),
+        (
+            "mn_dirty.c",
+            include_str!("../../../../tests/dirty/mn_dirty.c"),
+        ),
+    ],
+};
 
 const CORE: &str = include_str!("../configs/core.config");
 const DEBUG: &str = include_str!("../configs/debug.config");
@@ -65,6 +82,8 @@ const CONFIGS: &[Config] = &[
         name: "core",
         arch: Arch::X86,
         fragments: &[CORE],
+        kconfig: "",
+        extra: None,
         // With less than 512 MiB that are free, hugepage_init() turns transparent huge pages off.
         memory: 640,
         cmdline: CORE_CMDLINE,
@@ -75,6 +94,8 @@ const CONFIGS: &[Config] = &[
         name: "full",
         arch: Arch::X86,
         fragments: &[CORE, FULL],
+        kconfig: include_str!("../configs/full.Kconfig"),
+        extra: Some(DIRTY),
         memory: 5120,
         cmdline: FULL_CMDLINE,
         slowness: 1,
@@ -84,6 +105,8 @@ const CONFIGS: &[Config] = &[
         name: "debug",
         arch: Arch::X86,
         fragments: &[CORE, DEBUG],
+        kconfig: "",
+        extra: None,
         memory: 1536,
         cmdline: DEBUG_CMDLINE,
         slowness: 8,
@@ -93,6 +116,8 @@ const CONFIGS: &[Config] = &[
         name: "rt",
         arch: Arch::X86,
         fragments: &[CORE, include_str!("../configs/rt.config")],
+        kconfig: "",
+        extra: None,
         memory: 768,
         cmdline: "hugepages=4 log_buf_len=16M kunit.autorun=0",
         slowness: 6,
@@ -102,6 +127,8 @@ const CONFIGS: &[Config] = &[
         name: "core",
         arch: Arch::Um,
         fragments: &[CORE, UML],
+        kconfig: "",
+        extra: None,
         memory: 512,
         cmdline: "",
         slowness: 1,
@@ -111,6 +138,8 @@ const CONFIGS: &[Config] = &[
         name: "debug",
         arch: Arch::Um,
         fragments: &[CORE, DEBUG, UML],
+        kconfig: "",
+        extra: None,
         memory: 1536,
         cmdline: DEBUG_CMDLINE,
         slowness: 4,
@@ -149,6 +178,11 @@ pub fn config(arch: Arch, name: &str) -> Result<&'static Config> {
 }
 
 impl Config {
+    /// Kconfig entries for what the configuration asks for and no kernel declares.
+    pub(super) fn kconfig(&self) -> String {
+        format!("{KCONFIG}{}", self.kconfig)
+    }
+
     /// Input of `make allnoconfig` for a source tree. The last addition of an option counts.
     pub(super) fn text(&self, tree: &Path, additions: &[ConfigLine]) -> String {
         let mut lines = self.fragments.concat();

@@ -9,7 +9,7 @@ use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
 use crate::vm::arch::Arch;
-use crate::vm::build::kernel::config::{KCONFIG, config};
+use crate::vm::build::kernel::config::config;
 use crate::vm::build::mirror::Mirror;
 use crate::vm::build::module::Extra;
 use crate::vm::build::patch::{Patch, Tree};
@@ -123,10 +123,11 @@ impl Spec {
 
     /// Keys of the kernel in the cache.
     pub(super) fn keys(&self, toolchain: &Toolchain, tree: &Path) -> Result<Keys> {
-        let asked = config(self.arch, &self.config)?.text(tree, &self.config_add);
+        let guest = config(self.arch, &self.config)?;
+        let asked = guest.text(tree, &self.config_add);
         let key = Key::default()
             .part("config", asked.as_bytes())
-            .part("kconfig", KCONFIG.as_bytes())
+            .part("kconfig", guest.kconfig().as_bytes())
             .part("toolchain", toolchain.key().as_bytes());
         let key = match self.arch {
             Arch::X86 => key,
