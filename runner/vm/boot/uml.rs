@@ -15,6 +15,9 @@ const CMDLINE: &[&str] = &[
     "printk.devkmsg=on",
     "rcupdate.rcu_expedited=1",
     "norandmaps",
+    // kmemleak scans the memory of the initramfs forever, and takes what is put there after it was freed
+    // for references (arch/um/kernel/initrd.c takes it from memblock).
+    "retain_initrd",
     // System calls of the guest are caught by a filter, which is quicker than ptrace.
     "seccomp=on",
     // No terminals but those that are named.
