@@ -156,6 +156,19 @@ pub fn run_patched(patch: &str) -> Ran {
     run(&["run", "--base", "mainline", "--patch", patch])
 }
 
+/// The same on User Mode Linux, which takes a part of the time.
+pub fn run_patched_natively(patch: &str) -> Ran {
+    run(&[
+        "run",
+        "--machine",
+        "uml",
+        "--base",
+        "mainline",
+        "--patch",
+        patch,
+    ])
+}
+
 /// The report that a run has left in a folder.
 pub fn report_in(folder: &Path) -> Report {
     let text = std::fs::read(folder.join("report.json")).expect("there is no report.json");
