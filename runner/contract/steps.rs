@@ -51,6 +51,7 @@ pub fn due(kind: StepKind, o: &Observation) -> Option<StepOutcome> {
         StepKind::AskedBeforeStart => StepOutcome::Count(watched_pages(o).saturating_sub(1)),
         // A device has nothing mapped there any more.
         StepKind::AskedAfterStart => StepOutcome::Count(0),
+        StepKind::ProtectedBeside => StepOutcome::Count(0),
         StepKind::Removals => StepOutcome::Count(releases_at_removal(o.expectation.end)),
     })
 }
@@ -95,6 +96,7 @@ pub fn outcome(step: &Step, o: &Observation) -> Option<StepOutcome> {
         (StepKind::PagesLeft, Seen::Left(count))
         | (StepKind::Removals, Seen::Releases(count))
         | (StepKind::CallsOfRegistered, Seen::Unpaired(count))
+        | (StepKind::ProtectedBeside, Seen::Protected(count))
         | (StepKind::AskedBeforeStart | StepKind::AskedAfterStart, Seen::Asked(count)) => {
             StepOutcome::Count(*count)
         }

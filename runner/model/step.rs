@@ -81,6 +81,8 @@ pub enum StepKind {
     AskedBeforeStart,
     /// It looks at them once more afterwards.
     AskedAfterStart,
+    /// A look at the pages beside those that were to be write-protected.
+    ProtectedBeside,
 }
 
 impl fmt::Display for StepKind {
@@ -111,6 +113,9 @@ impl fmt::Display for StepKind {
             }
             StepKind::AskedBeforeStart => "pages that are asked about before the start",
             StepKind::AskedAfterStart => "pages that are asked about after it",
+            StepKind::ProtectedBeside => {
+                "pages beside those that were announced that are write-protected"
+            }
             StepKind::Aging => "whether the page was used, the notifier is",
             StepKind::Removals => "releases when the notifier is removed",
         })
@@ -215,6 +220,8 @@ pub enum Seen {
     Asked(u64),
     /// So many of these calls were for addresses that are not whole pages.
     AskedOfParts(u64),
+    /// So many pages are write-protected.
+    Protected(u64),
 }
 
 /// A callback that a notifier has when its process exits.

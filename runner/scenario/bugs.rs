@@ -132,6 +132,14 @@ pub const WALK_ENDS_AT_A_SKIP: Bug = Bug {
     findings: &[FindingKind::Calls],
 };
 
+/// `pagemap_scan_hugetlb_hole_wp()` rounds what it was asked for to huge pages.
+pub const HOLE_PROTECTED_BESIDE: Bug = Bug {
+    name: "hole-protected-beside",
+    about: "PAGEMAP_SCAN of 4 KiB where a huge page of hugetlbfs is missing announces these and write-protects 2 MiB",
+    seen_on: &["7.2", "7.3"],
+    findings: &[FindingKind::Step],
+};
+
 /// The known bugs.
 pub const BUGS: &[Bug] = &[
     INTERVAL_REMOVAL_WAITS,
@@ -148,6 +156,7 @@ pub const BUGS: &[Bug] = &[
     ASKED_AFTER_THE_START,
     COLLAPSED_AGAIN,
     WALK_ENDS_AT_A_SKIP,
+    HOLE_PROTECTED_BESIDE,
 ];
 
 impl Bug {

@@ -14,9 +14,10 @@ use crate::model::{
 };
 use crate::scenario::bugs::{
     ASKED_AFTER_THE_START, Bug, COLLAPSED_AGAIN, DAMON_ASKS_OF_PARTS, END_AFTER_REFUSAL_UNNOTICED,
-    END_MISSING_AT_ZERO, INTERVAL_REMOVAL_WAITS, INTERVAL_SLEEP_UNNOTICED, LOCK_IN_PLAIN_UNNOTICED,
-    OLD_WITHOUT_A_QUESTION, PAGEMAP_SCAN_ANNOUNCES_THE_REST, SPLIT_OF_NOTHING_HUGE,
-    UFFD_MOVE_ANNOUNCES_THE_REST, UFFD_PROTECT_ANNOUNCES_A_GIGABYTE, WALK_ENDS_AT_A_SKIP,
+    END_MISSING_AT_ZERO, HOLE_PROTECTED_BESIDE, INTERVAL_REMOVAL_WAITS, INTERVAL_SLEEP_UNNOTICED,
+    LOCK_IN_PLAIN_UNNOTICED, OLD_WITHOUT_A_QUESTION, PAGEMAP_SCAN_ANNOUNCES_THE_REST,
+    SPLIT_OF_NOTHING_HUGE, UFFD_MOVE_ANNOUNCES_THE_REST, UFFD_PROTECT_ANNOUNCES_A_GIGABYTE,
+    WALK_ENDS_AT_A_SKIP,
 };
 use crate::scenario::script::{Script, Steps};
 use crate::scenario::triggers::{
@@ -391,6 +392,8 @@ pub const CASES: &[Case] = &[
     keeps("r12-mprotect-tables", "mprotect of whole page tables", &[12], MPROTECT.at(Tables), MIRROR),
     keeps("r12-mremap-tables", "mremap of whole page tables, which are moved as they are", &[12], MREMAP.at(Tables), MIRROR),
     keeps("r12-fork-tables", "fork of a process with whole page tables", &[12], FORK.at(Tables), MIRROR),
+
+    showing(&HOLE_PROTECTED_BESIDE, keeps("r12-pagemap-scan-hole", "PAGEMAP_SCAN of 4 KiB where a huge page of hugetlbfs is missing", &[12], steps(Script::PROTECT_HOLE, 1, ProtectionVma, Blockable).at(HugetlbShared).needing(Needs::HugetlbUserfaultfd), &[plain(AGREES)])),
 
     keeps("r13-mglru-asks", "the multi-generational LRU ages pages", &[13], registers(Script::AGE), YOUNG),
     showing(&DAMON_ASKS_OF_PARTS, keeps("r13-damon-asks", "DAMON samples pages", &[13], registers(Script::SAMPLE), YOUNG)),

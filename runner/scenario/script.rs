@@ -50,6 +50,8 @@ pub enum Steps {
     Sample,
     /// The operation of the process, which makes its pages old.
     MakeOld,
+    /// The operation of the process, which write-protects a page; then looks at those beside it.
+    ProtectHole,
     /// Looks which pages the notifier is asked about before khugepaged collapses them.
     AskedBeforeCollapse,
     /// The same for the time after it has announced that.
@@ -230,6 +232,7 @@ impl Script {
     };
     pub const SAMPLE: Script = alive(Steps::Sample, Operation::Hold);
     pub const MAKE_COLD: Script = alive(Steps::MakeOld, Operation::Cold);
+    pub const PROTECT_HOLE: Script = alive(Steps::ProtectHole, Operation::ScanHole);
     pub const CLEAR_REFERENCED: Script = alive(Steps::MakeOld, Operation::ClearReferenced);
     pub const ASKED_BEFORE_COLLAPSE: Script = collapsed(Steps::AskedBeforeCollapse, Operation::AllowHugeOld);
     pub const ASKED_AFTER_START: Script = collapsed(Steps::AskedAfterStart, Operation::AllowHugeOld);

@@ -91,6 +91,9 @@ pub enum Operation {
     /// The same with a vector for the pages: every second one, on more page tables than one pass of
     /// the kernel gets through.
     ScanRegions,
+    /// `PAGEMAP_SCAN`, which write-protects a small page in the place of a huge page of hugetlbfs that
+    /// is not there.
+    ScanHole,
     /// `UFFDIO_WRITEPROTECT`.
     UffdProtect,
     /// `UFFDIO_WRITEPROTECT` of a huge page in a shared gigabyte of hugetlbfs.
@@ -137,7 +140,7 @@ pub enum Operation {
 }
 
 impl Operation {
-    const ALL: [Operation; 58] = [
+    const ALL: [Operation; 59] = [
         Operation::MunmapWhole,
         Operation::MunmapPart,
         Operation::MunmapTwoVmas,
@@ -175,6 +178,7 @@ impl Operation {
         Operation::ClearRefs,
         Operation::ScanPagemap,
         Operation::ScanRegions,
+        Operation::ScanHole,
         Operation::UffdProtect,
         Operation::UffdProtectHugetlb,
         Operation::UffdMove,
@@ -244,6 +248,7 @@ impl Operation {
             Operation::UffdRegister | Operation::UffdProtectHugetlb => {
                 Some(Feature::WriteProtectHugetlb)
             }
+            Operation::ScanHole => Some(Feature::WriteProtectAsyncHugetlb),
             _ => None,
         }
     }

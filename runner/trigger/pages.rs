@@ -57,6 +57,28 @@ pub fn anonymous(pid: Pid) -> Result<u64> {
     Ok(kib * 1024 / PAGE as u64)
 }
 
+/// Number of the pages in the range that are write-protected for userfaultfd(2), whether they are there or
+/// not.
+///
+/// # Errors
+///
+/// `/proc/PID/pagemap` cannot be read.
+pub fn protected(pid: Pid, (start, end): (u64, u64)) -> Result<u64> {
+    // PM_UFFD_WP of fs/proc/task_mmu.c.
+    const PROTECTED: u64 = 1 << 57;
+    let path = format!("/proc/{pid}/pagemap");
+    let pagemap = File::open(&path).with_context(|| format!("cannot open {path}"))?;
+    let mut count = 0;
+    for address in (start..end).step_by(PAGE) {
+        let mut entry = [0; 8];
+        pagemap
+            .read_exact_at(&mut entry, address / PAGE as u64 * 8)
+            .with_context(|| format!("cannot read {path} for {address:#x}"))?;
+        count += u64::from(u64::from_ne_bytes(entry) & PROTECTED != 0);
+    }
+    Ok(count)
+}
+
 /// RSS of the mappings that lie in the range, in pages. Takes mmap_lock for reading.
 ///
 /// # Errors

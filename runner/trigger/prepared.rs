@@ -88,7 +88,7 @@ impl Prepared {
             _ => place.map(file.as_ref())?,
         };
         match operation {
-            Operation::HoldUntouched | Operation::MakeOnDevice => {}
+            Operation::HoldUntouched | Operation::MakeOnDevice | Operation::ScanHole => {}
             // khugepaged takes no VMA that never had a page.
             Operation::FillHuge => {
                 area.touch(0, 1)?;
@@ -163,7 +163,9 @@ impl Prepared {
             Operation::ScanPagemap | Operation::ScanRegions | Operation::UffdProtect => {
                 self.user_fault()?.watch(self.area.range())?;
             }
-            Operation::UffdProtectHugetlb => self.user_fault()?.watch(self.gigabyte())?,
+            Operation::UffdProtectHugetlb | Operation::ScanHole => {
+                self.user_fault()?.watch(self.gigabyte())?;
+            }
             Operation::UffdMove | Operation::UffdMoveZeroes => {
                 let other = place.map(None)?;
                 self.user_fault()?.receive(other.range())?;
@@ -301,6 +303,10 @@ impl Prepared {
             Operation::ClearReferenced => write(CLEAR_REFS, "1"),
             Operation::ScanPagemap => sys::scan_pagemap(open(PAGEMAP)?, self.watched(), 0),
             Operation::ScanRegions => sys::scan_pagemap(open(PAGEMAP)?, self.watched(), pages / 2),
+            Operation::ScanHole => {
+                let (start, _) = self.watched();
+                sys::protect_by_scan(open(PAGEMAP)?, (start, start + PAGE as u64))
+            }
             Operation::UffdProtect | Operation::UffdProtectHugetlb => {
                 self.user_fault()?.protect(self.watched())
             }

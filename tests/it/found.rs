@@ -12,7 +12,7 @@ use mn_inject::scenario::known_bugs::{BUGS, scenarios_of};
 const REGRESSIONS: &[&str] = &["0009"];
 
 /// Numbers of the patches for a fault whose commit is not known: no history of the kernel was at hand.
-const WITHOUT_COMMIT: &[&str] = &["0017", "0018"];
+const WITHOUT_COMMIT: &[&str] = &["0017", "0018", "0019"];
 
 fn docs() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("docs")

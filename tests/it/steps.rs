@@ -419,3 +419,18 @@ fn a_step_that_cannot_be_is_no_verdict() {
         );
     }
 }
+
+#[test]
+fn nothing_is_protected_beside_what_was_announced() {
+    let kind = StepKind::ProtectedBeside;
+    passes(kind, Seen::Protected(0));
+    fails(
+        kind,
+        Seen::Protected(511),
+        [
+            "pages beside those that were announced that are write-protected",
+            "0",
+            "511",
+        ],
+    );
+}

@@ -62,6 +62,10 @@ pub const SKIPPED: &[(&str, &str)] = &[
         "needs CONFIG_USERFAULTFD and CONFIG_PTE_MARKER_UFFD_WP",
     ),
     (
+        "r12-pagemap-scan-hole",
+        "needs two free huge pages of 2 MiB (nr_hugepages), and CONFIG_PTE_MARKER_UFFD_WP",
+    ),
+    (
         "r14-hugetlb-uffd-writeprotect",
         "needs two free huge pages of 2 MiB (nr_hugepages), and CONFIG_PTE_MARKER_UFFD_WP",
     ),

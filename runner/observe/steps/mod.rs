@@ -40,6 +40,7 @@ impl Session {
             Steps::Age => self.age(setup),
             Steps::Sample => self.sample(setup),
             Steps::MakeOld => self.make_old(setup),
+            Steps::ProtectHole => self.protect_hole(setup),
             Steps::AskedBeforeCollapse => self.asked_around_start(setup, false),
             Steps::AskedAfterStart => self.asked_around_start(setup, true),
             Steps::ScanCollapsed => self.scan_collapsed(setup),

@@ -7,9 +7,10 @@ use std::time::Duration;
 use anyhow::Result;
 
 use crate::model::{Seen, StepKind};
+use crate::os::sys::PAGE;
 use crate::trigger::pages;
 
-use crate::observe::session::Session;
+use crate::observe::session::{STEP, Session};
 use crate::observe::setup::{DELAY, Setup, sleeping};
 use crate::observe::steps::asleep::{LONG_SLEEP, cannot_be_over_before, monotonic};
 
@@ -68,6 +69,18 @@ impl Session {
         setup.step(StepKind::Mrelease, Seen::Returned(errno));
         let left = pages::anonymous(pid)?;
         setup.step(StepKind::PagesLeft, Seen::Left(left));
+        Ok(())
+    }
+}
+
+impl Session {
+    /// Lets the subject write-protect a small page, and counts those beside it that are protected, too.
+    pub(super) fn protect_hole(&mut self, setup: &mut Setup) -> Result<()> {
+        setup.outcome = setup.subject.act(&self.waiter, STEP)?;
+        let (start, end) = setup.subject.watched();
+        let beside = (start + PAGE as u64, end);
+        let protected = pages::protected(setup.subject.pid(), beside)?;
+        setup.step(StepKind::ProtectedBeside, Seen::Protected(protected));
         Ok(())
     }
 }

@@ -155,6 +155,9 @@ const REGION: [u64; 3] = [0; 3];
 
 nix::ioctl_readwrite!(pagemap_scan, b'f', 16, PmScanArg);
 
+/// Of include/uapi/linux/fs.h.
+const PM_SCAN_WP_MATCHING: u64 = 1;
+
 /// Write-protects those of the pages that were written to (`PAGEMAP_SCAN` of ioctl_pagemap_scan(2)).
 /// `pagemap` is a file of that name in `/proc`, and `regions` is the number of regions of such pages
 /// that are there: 0 if they are not asked for. Fails with `EAGAIN` if there is another number of them.
@@ -164,7 +167,6 @@ pub fn scan_pagemap(
     regions: usize,
 ) -> Result<(), Errno> {
     // Of include/uapi/linux/fs.h.
-    const PM_SCAN_WP_MATCHING: u64 = 1;
     const PAGE_IS_WRITTEN: u64 = 1 << 1;
     const PAGE_IS_PRESENT: u64 = 1 << 3;
     let mut found = vec![REGION; regions];
@@ -192,6 +194,19 @@ pub fn scan_pagemap(
     } else {
         Err(Errno::EAGAIN)
     }
+}
+
+/// Write-protects pages, whether they are there or not.
+pub fn protect_by_scan(pagemap: impl AsFd, (start, end): (u64, u64)) -> Result<(), Errno> {
+    let mut argument = PmScanArg {
+        size: size_of::<PmScanArg>() as u64,
+        flags: PM_SCAN_WP_MATCHING,
+        start,
+        end,
+        ..PmScanArg::default()
+    };
+    // SAFETY: The kernel reads and writes the struct, whose size it is told.
+    unsafe { pagemap_scan(pagemap.as_fd().as_raw_fd(), &mut argument) }.map(drop)
 }
 
 /// Whether one huge page is mapped in the place of these pages, that of zeroes included.

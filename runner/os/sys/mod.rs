@@ -14,7 +14,7 @@ mod userfault;
 pub use area::{Area, pattern};
 pub use calls::{
     be_nice, clear_log, give_up_ptrace, is_huge, move_pages, pidfd_open, process_madvise,
-    process_mrelease, scan_pagemap, swapon,
+    process_mrelease, protect_by_scan, scan_pagemap, swapon,
 };
 pub use child::{ChildWork, fork_child, fork_sleeper};
 pub use dmirror::{DMIRROR, Dmirror};

@@ -23,16 +23,19 @@ pub enum Feature {
     WriteProtectAsync,
     /// `UFFD_FEATURE_WP_HUGETLBFS_SHMEM`
     WriteProtectHugetlb,
+    /// That and `UFFD_FEATURE_WP_ASYNC`
+    WriteProtectAsyncHugetlb,
     /// `UFFD_FEATURE_MOVE`
     Move,
 }
 
 impl Feature {
-    const fn bit(self) -> u64 {
+    const fn bits(self) -> u64 {
         match self {
             Feature::WriteProtect => 1,
             Feature::WriteProtectAsync => 1 << 15,
             Feature::WriteProtectHugetlb => 1 << 12,
+            Feature::WriteProtectAsyncHugetlb => 1 << 12 | 1 << 15,
             Feature::Move => 1 << 16,
         }
     }
@@ -91,7 +94,7 @@ impl UserFault {
         let user_fault = UserFault(unsafe { descriptor(fd) }?);
         let mut api = Api {
             api: UFFD_API,
-            features: feature.bit(),
+            features: feature.bits(),
             ioctls: 0,
         };
         // SAFETY: The struct is the one that this call reads and writes.
