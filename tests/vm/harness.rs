@@ -2,6 +2,7 @@
 
 //! Runs the program, one test at a time of each sort, and checks its result.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
@@ -23,7 +24,7 @@ static SELFTEST: Mutex<()> = Mutex::new(());
 static NATIVE: Mutex<()> = Mutex::new(());
 
 /// Takes a lock, also after a test that failed while it held it.
-fn lock(mutex: &'static Mutex<()>) -> MutexGuard<'static, ()> {
+fn lock<T>(mutex: &'static Mutex<T>) -> MutexGuard<'static, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -167,6 +168,20 @@ pub fn run_patched_natively(patch: &str) -> Ran {
         "--patch",
         patch,
     ])
+}
+
+/// The report of the whole suite on an unmodified kernel, which passes. Several tests look at the same
+/// one, for which there is one run. The caller must hold [`suite_alone`].
+pub fn report_of(machine: &'static str, base: &'static str) -> Report {
+    static REPORTS: Mutex<BTreeMap<(&str, &str), Report>> = Mutex::new(BTreeMap::new());
+    let mut reports = lock(&REPORTS);
+    let report = reports.entry((machine, base)).or_insert_with(|| {
+        let (dir, output) = folder();
+        let arguments = ["run", "--machine", machine, "--base", base];
+        run_now(&[&arguments[..], &["--output", &output]].concat()).expect(0, &["PASS: "]);
+        report_in(dir.path())
+    });
+    report.clone()
 }
 
 /// The report that a run has left in a folder.

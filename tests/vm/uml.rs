@@ -8,7 +8,7 @@ use mn_inject::model::{Report, Verdict};
 use mn_inject::oracle::mutants::MutantsReport;
 use mn_inject::scenario::{is_wanted, known_bugs};
 
-use crate::harness::{folder, report_in, run_now, suite_alone};
+use crate::harness::{folder, report_in, report_of, run_now, suite_alone};
 use crate::mutants::core_mutants;
 
 /// Scenarios that User Mode Linux cannot have, as patterns, with the reason for which they are
@@ -118,18 +118,11 @@ fn words(report: &Report) -> Vec<(String, String)> {
         .collect()
 }
 
-fn report_of(machine: &str, base: &str) -> Report {
+/// The report of a run of its own.
+fn another_report() -> Report {
     let (dir, output) = folder();
-    run_now(&[
-        "run",
-        "--machine",
-        machine,
-        "--base",
-        base,
-        "--output",
-        &output,
-    ])
-    .expect(0, &["PASS: "]);
+    let arguments = ["run", "--machine", "uml", "--base", "mainline"];
+    run_now(&[&arguments[..], &["--output", &output]].concat()).expect(0, &["PASS: "]);
     report_in(dir.path())
 }
 
@@ -166,7 +159,7 @@ fn user_mode_linux_has_the_verdicts_of_qemu() {
 fn runs_on_user_mode_linux_are_the_same_each_time() {
     let _alone = suite_alone();
     let reports = (0..5).map(|_| {
-        let mut report = report_of("uml", "mainline");
+        let mut report = another_report();
         report.millis = 0;
         let vm = report.vm.as_mut().expect("no machine");
         vm.stages.clear();
