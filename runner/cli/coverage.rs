@@ -13,7 +13,7 @@ use crate::cli::CoverageArgs;
 use crate::cli::judge::recordings;
 use crate::coverage;
 use crate::model::exit::Exit;
-use crate::model::{Coverage, Recording, Site};
+use crate::model::{Coverage, Recording, Site, SiteCoverage};
 use crate::report::format::SimpleFormat;
 use crate::report::text::one_line;
 
@@ -73,26 +73,23 @@ fn copy_places(sites: &mut [Site], recordings: &[Recording]) {
     }
 }
 
-/// Width of the longest list of kinds.
-const KINDS: usize = 62;
-
-/// Width of the columns that a reason takes the place of.
-const WHY: usize = 6 + 2 + 26 + 2 + KINDS;
-
 /// Words for a function of which no reason is known.
 const UNREACHED: &str = "no scenario reached it";
 
 fn print(coverage: &Coverage, out: &mut dyn Write) -> io::Result<()> {
-    let width = coverage.sites.iter().map(|site| site.function.len()).max();
-    let width = width.unwrap_or_default();
+    let names = coverage.sites.iter().map(|site| site.function.len());
+    let width = names.max().unwrap_or_default();
+    let places = |site: &SiteCoverage| site.places.join(", ");
+    let lengths = coverage.sites.iter().map(|site| places(site).len());
+    let place_width = lengths.max().unwrap_or_default().max("calls".len());
     writeln!(
         out,
-        "{:<width$}  scenarios  failed  context                     {:<KINDS$}  calls",
-        "function", "kinds"
+        "{:<width$}  {:<place_width$}  scenarios  failed  context                     kinds",
+        "function", "calls"
     )?;
     for site in &coverage.sites {
         let name = one_line(&site.function);
-        let places = site.places.join(", ");
+        let places = places(site);
         let places = one_line(&places);
         if site.is_reached() {
             let contexts: Vec<_> = site.contexts.iter().map(ToString::to_string).collect();
@@ -101,14 +98,16 @@ fn print(coverage: &Coverage, out: &mut dyn Write) -> io::Result<()> {
             let kinds = kinds.join(", ");
             let failed = if site.has_failed { "yes" } else { "no" };
             let count = site.scenarios.len();
-            let line = format!(
-                "{name:<width$}  {count:<9}  {failed:<6}  {contexts:<26}  {kinds:<KINDS$}  {places}"
-            );
-            writeln!(out, "{}", line.trim_end())?;
+            writeln!(
+                out,
+                "{name:<width$}  {places:<place_width$}  {count:<9}  {failed:<6}  {contexts:<26}  {kinds}"
+            )?;
         } else {
             let why = site.why_not.as_deref().unwrap_or(UNREACHED);
-            let line = format!("{name:<width$}  -          {why:<WHY$}  {places}");
-            writeln!(out, "{}", line.trim_end())?;
+            writeln!(
+                out,
+                "{name:<width$}  {places:<place_width$}  -          {why}"
+            )?;
         }
     }
     writeln!(

@@ -61,12 +61,17 @@ fn place_in(sites: &mut [Site], path: &Path, text: &str) {
         return;
     }
     let functions = functions(text);
-    for (name, function) in &functions {
-        for line in &function.lines {
-            let found = containing(name, &functions, sites);
-            for site in sites.iter_mut().filter(|s| found.contains(&s.function)) {
-                site.places.push(format!("{}:{line}", path.display()));
-            }
+    let calling = functions
+        .iter()
+        .filter(|(_, function)| !function.lines.is_empty());
+    for (name, function) in calling {
+        let found = containing(name, &functions, sites);
+        let lines = function.lines.iter();
+        let places: Vec<_> = lines
+            .map(|line| format!("{}:{line}", path.display()))
+            .collect();
+        for site in sites.iter_mut().filter(|s| found.contains(&s.function)) {
+            site.places.extend_from_slice(&places);
         }
     }
 }

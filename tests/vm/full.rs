@@ -13,8 +13,7 @@ use mn_inject::model::{FindingKind, Recognised, Report};
 
 use crate::harness::{
     Ran, assert_signal_leaves_no_qemu, folder, found, mutant, patch, report_in, run, run_beside,
-    run_now, run_patched, run_patched_natively, selftest, send, start, suite_alone, users_of,
-    wait_for,
+    run_now, run_patched, selftest, send, start, suite_alone, users_of, wait_for,
 };
 use crate::uml::SKIPPED;
 
@@ -390,13 +389,13 @@ fn a_flood_that_overruns_the_log_is_no_verdict() {
 #[test]
 #[ignore = "full: 1 min"]
 fn a_kernel_without_the_check_fails() {
-    run_patched_natively(&mutant("check-missing")).expect(1, &[FindingKind::DidNotFire.words()]);
+    run_patched("uml", &mutant("check-missing")).expect(1, &[FindingKind::DidNotFire.words()]);
 }
 
 #[test]
 #[ignore = "full: 1 min"]
 fn the_inverted_check_of_v4_fails_both_ways() {
-    run_patched_natively(&mutant("check-inverted")).expect(
+    run_patched("uml", &mutant("check-inverted")).expect(
         1,
         &[
             FindingKind::DidNotFire.words(),
@@ -410,7 +409,7 @@ fn the_inverted_check_of_v4_fails_both_ways() {
 #[test]
 #[ignore = "full: 1 min"]
 fn a_guest_that_ends_too_early_is_no_verdict() {
-    run_patched(&patch("reset")).expect(
+    run_patched("qemu", &patch("reset")).expect(
         70,
         &[
             "-half: the guest ended ",
@@ -432,14 +431,14 @@ fn a_guest_that_hangs_is_no_verdict() {
 #[test]
 #[ignore = "full: 1 min"]
 fn a_log_that_overruns_is_no_verdict() {
-    run_patched_natively(&patch("kmsg-overrun")).expect(70, &["lost"]);
+    run_patched("uml", &patch("kmsg-overrun")).expect(70, &["lost"]);
 }
 
 /// No kernel promises that a sleep is never shorter than asked for.
 #[test]
 #[ignore = "full: 1 min"]
 fn a_sleep_that_ends_early_changes_no_verdict() {
-    run_patched_natively(&patch("short-sleep")).expect(0, &["0 failed, 0 without a verdict"]);
+    run_patched("uml", &patch("short-sleep")).expect(0, &["0 failed, 0 without a verdict"]);
 }
 
 #[test]

@@ -152,22 +152,10 @@ pub fn mutant(name: &str) -> String {
     file(&format!("tests/mutants/{name}.patch"))
 }
 
-/// Runs the whole suite on mainline with that patch.
-pub fn run_patched(patch: &str) -> Ran {
-    run(&["run", "--base", "mainline", "--patch", patch])
-}
-
-/// The same on User Mode Linux, which takes a part of the time.
-pub fn run_patched_natively(patch: &str) -> Ran {
-    run(&[
-        "run",
-        "--machine",
-        "uml",
-        "--base",
-        "mainline",
-        "--patch",
-        patch,
-    ])
+/// Runs the whole suite on mainline with that patch, on that machine.
+pub fn run_patched(machine: &str, patch: &str) -> Ran {
+    let arguments = ["run", "--machine", machine, "--base", "mainline"];
+    run(&[&arguments[..], &["--patch", patch]].concat())
 }
 
 /// The report of the whole suite on an unmodified kernel, which passes. Several tests look at the same
@@ -175,13 +163,16 @@ pub fn run_patched_natively(patch: &str) -> Ran {
 pub fn report_of(machine: &'static str, base: &'static str) -> Report {
     static REPORTS: Mutex<BTreeMap<(&str, &str), Report>> = Mutex::new(BTreeMap::new());
     let mut reports = lock(&REPORTS);
-    let report = reports.entry((machine, base)).or_insert_with(|| {
-        let (dir, output) = folder();
-        let arguments = ["run", "--machine", machine, "--base", base];
-        run_now(&[&arguments[..], &["--output", &output]].concat()).expect(0, &["PASS: "]);
-        report_in(dir.path())
-    });
-    report.clone()
+    let report = reports.entry((machine, base));
+    report.or_insert_with(|| new_report(machine, base)).clone()
+}
+
+/// The same of a run of its own.
+pub fn new_report(machine: &str, base: &str) -> Report {
+    let (dir, output) = folder();
+    let arguments = ["run", "--machine", machine, "--base", base];
+    run_now(&[&arguments[..], &["--output", &output]].concat()).expect(0, &["PASS: "]);
+    report_in(dir.path())
 }
 
 /// The report that a run has left in a folder.

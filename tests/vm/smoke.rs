@@ -73,7 +73,7 @@ fn mainline_passes() {
 /// The fifth posting of the patch tested the accumulated result for that of the callback.
 #[test]
 fn the_accumulated_ret_of_v5_fails() {
-    run_patched(&mutant("check-accumulated"))
+    run_patched("qemu", &mutant("check-accumulated"))
         .expect(1, &[FindingKind::FiredWhenItShouldNot.words()]);
 }
 
@@ -99,7 +99,7 @@ fn a_known_bug_is_reported_and_its_patch_fixes_it() {
 
 #[test]
 fn a_guest_that_panics_is_no_verdict() {
-    run_patched(&patch("panic")).expect(
+    run_patched("qemu", &patch("panic")).expect(
         70,
         &[
             "panicked",

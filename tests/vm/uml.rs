@@ -8,7 +8,7 @@ use mn_inject::model::{Report, Verdict};
 use mn_inject::oracle::mutants::MutantsReport;
 use mn_inject::scenario::{is_wanted, known_bugs};
 
-use crate::harness::{folder, report_in, report_of, run_now, suite_alone};
+use crate::harness::{folder, new_report, report_of, run_now, suite_alone};
 use crate::mutants::core_mutants;
 
 /// Scenarios that User Mode Linux cannot have, as patterns, with the reason for which they are
@@ -118,14 +118,6 @@ fn words(report: &Report) -> Vec<(String, String)> {
         .collect()
 }
 
-/// The report of a run of its own.
-fn another_report() -> Report {
-    let (dir, output) = folder();
-    let arguments = ["run", "--machine", "uml", "--base", "mainline"];
-    run_now(&[&arguments[..], &["--output", &output]].concat()).expect(0, &["PASS: "]);
-    report_in(dir.path())
-}
-
 #[test]
 #[ignore = "full: 1 min"]
 fn user_mode_linux_has_the_verdicts_of_qemu() {
@@ -159,7 +151,7 @@ fn user_mode_linux_has_the_verdicts_of_qemu() {
 fn runs_on_user_mode_linux_are_the_same_each_time() {
     let _alone = suite_alone();
     let reports = (0..5).map(|_| {
-        let mut report = another_report();
+        let mut report = new_report("uml", "mainline");
         report.millis = 0;
         let vm = report.vm.as_mut().expect("no machine");
         vm.stages.clear();

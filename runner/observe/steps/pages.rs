@@ -71,9 +71,7 @@ impl Session {
         setup.step(StepKind::PagesLeft, Seen::Left(left));
         Ok(())
     }
-}
 
-impl Session {
     /// Lets the subject write-protect a small page, and counts those beside it that are protected, too.
     pub(super) fn protect_hole(&mut self, setup: &mut Setup) -> Result<()> {
         setup.outcome = setup.subject.act(&self.waiter, STEP)?;

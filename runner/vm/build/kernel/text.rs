@@ -22,6 +22,8 @@ pub enum SourceText {
 }
 
 impl SourceText {
+    /// The source that a kernel was built from. The tree is left as it is.
+    ///
     /// # Errors
     ///
     /// A patch does not apply, or a file of the source is gone.
